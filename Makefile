@@ -1,0 +1,97 @@
+# Pawl. make | make up | make check | make soak | make bench | make demo | make install
+# Variants: make SAN=address,undefined check-c ; make SAN=thread check-c ; make CC=clang BUILD=build/clang
+comma    := ,
+SAN      ?=
+BUILD    ?= build$(if $(SAN),/$(subst $(comma),+,$(SAN)))
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+CFLAGS   ?= -O2 -g
+PYTHON   ?= /usr/bin/python3
+VERSION  := 0.1.0
+
+DAEMON_PKGS := libczmq libzmq libprotobuf-c lmdb libsodium libfyaml
+SDK_PKGS    := libzmq libprotobuf-c
+CLI_PKGS    := jansson libfyaml $(SDK_PKGS)
+PKGS        := $(sort $(DAEMON_PKGS) $(CLI_PKGS))
+pkgcflags   := $(shell pkg-config --cflags $(PKGS))
+libs_of      = $(shell pkg-config --libs $(1))
+
+WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+            $(WERROR:%=-Werror)
+cppflags  = -I. -I$(BUILD)/gen -D_GNU_SOURCE -DPAWL_VERSION='"$(VERSION)"' $(pkgcflags) $(CPPFLAGS)
+cflags    = -std=gnu17 -fPIC -fvisibility=hidden -fno-omit-frame-pointer -pthread \
+            $(SAN:%=-fsanitize=%) $(CFLAGS)
+ldflags   = -pthread -Wl,--as-needed $(SAN:%=-fsanitize=%) $(LDFLAGS)
+
+obj       = $(patsubst %.c,$(BUILD)/%.o,$(filter-out %/main.c,$(wildcard $(1))))
+lib       = $(addprefix $(BUILD)/lib/,$(addsuffix .a,$(1)))
+gen      := $(BUILD)/gen/schemas/pawl.pb-c.c
+programs := pawl pawl-broker pawl-scheduler pawl-executor
+bins     := $(addprefix $(BUILD)/bin/,$(programs))
+
+all: $(bins) $(BUILD)/lib/libpawl.so.0 $(BUILD)/lib/pawl.pc
+
+# ---- what a module may link is what it may include (tests/arrows.sh) --------------------------
+$(BUILD)/lib/schemas.a:   $(call obj,schemas/*.c) $(gen:.c=.o)
+$(BUILD)/lib/base.a:      $(call obj,client/base/*.c)
+$(BUILD)/lib/time.a:      $(call obj,client/time/*.c)
+$(BUILD)/lib/client.a:    $(call obj,client/*.c)
+$(BUILD)/lib/cli.a:       $(call obj,client/cli/*.c)
+$(BUILD)/lib/broker.a:    $(call obj,broker/*.c broker/*/*.c)
+$(BUILD)/lib/scheduler.a: $(call obj,scheduler/*.c)
+$(BUILD)/lib/executor.a:  $(call obj,executor/*.c)
+
+$(BUILD)/bin/pawl-broker:    $(BUILD)/broker/main.o $(call lib,broker time base schemas)
+$(BUILD)/bin/pawl-scheduler: $(BUILD)/scheduler/main.o $(call lib,scheduler client time base schemas)
+$(BUILD)/bin/pawl-executor:  $(BUILD)/executor/main.o $(call lib,executor client base schemas)
+$(BUILD)/bin/pawl:           $(BUILD)/client/cli/main.o $(call lib,cli client time base schemas)
+$(BUILD)/bin/pawl-broker $(BUILD)/bin/pawl-scheduler $(BUILD)/bin/pawl-executor: LDLIBS = $(call libs_of,$(DAEMON_PKGS))
+$(BUILD)/bin/pawl: LDLIBS = $(call libs_of,$(CLI_PKGS))
+
+$(BUILD)/lib/libpawl.so.0: $(call obj,client/*.c) $(call lib,base schemas)
+	$(CC) -shared -Wl,-soname,libpawl.so.0 -Wl,--exclude-libs,ALL $(ldflags) -o $@ $^ $(call libs_of,$(SDK_PKGS))
+$(BUILD)/lib/pawl.pc: client/pawl.pc.in Makefile
+	@mkdir -p $(@D)
+	sed -e 's|@PREFIX@|$(PREFIX)|;s|@VERSION@|$(VERSION)|' $< > $@
+
+$(BUILD)/gen/schemas/%.pb-c.c $(BUILD)/gen/schemas/%.pb-c.h &: schemas/%.proto
+	@mkdir -p $(BUILD)/gen
+	protoc-c --c_out=$(BUILD)/gen $<
+$(BUILD)/gen/%.o: $(BUILD)/gen/%.c
+	$(CC) $(cppflags) $(cflags) -c -o $@ $<
+$(BUILD)/%.o: %.c | $(gen:.c=.h)
+	@mkdir -p $(@D)
+	$(CC) $(cppflags) $(WARN) $(cflags) -MMD -MP -c -o $@ $<
+$(BUILD)/lib/%.a:
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(AR) rcs $@ $^
+$(BUILD)/bin/%:
+	@mkdir -p $(@D)
+	$(CC) $(ldflags) -o $@ $^ $(LDLIBS)
+
+# ---- tests: one program a layer, in the order to read a red run --------------------------------
+include tests/tests.mk
+
+up: all
+	$(BUILD)/bin/pawl up
+
+demo: all
+	$(PYTHON) ops/demo/demo.py --bin $(BUILD)/bin
+
+install: all
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/pkgconfig include share/pawl/schemas)
+	install -m 755 $(bins) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 client/pawl.h $(DESTDIR)$(PREFIX)/include
+	install -m 755 $(BUILD)/lib/libpawl.so.0 $(DESTDIR)$(PREFIX)/lib
+	ln -sf libpawl.so.0 $(DESTDIR)$(PREFIX)/lib/libpawl.so
+	install -m 644 $(BUILD)/lib/pawl.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	install -m 644 schemas/pawl.proto schemas/errors.tbl.h $(DESTDIR)$(PREFIX)/share/pawl/schemas
+
+clean:
+	rm -rf build
+
+.PHONY: all up demo install clean
+.DELETE_ON_ERROR:
+.SECONDARY:
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

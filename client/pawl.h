@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * pawl.h - libpawl, the C SDK of Pawl. Needs libzmq and protobuf-c; no other header.
+ *
+ * Units: instants are int64 microseconds since 1970-01-01T00:00:00Z, durations int64 microseconds,
+ * names end in _us. Ids are 16 bytes; as text 26 characters (PAWL_ID_TEXT with the NUL).
+ *
+ * Errors: every function that can fail returns 0 or a negative pawl_err; the sentence, the field
+ * and when to try again are kept per handle and per thread: pawl_client_error(). Nothing here
+ * aborts, prints, catches signals, calls atexit or setlocale.
+ *
+ * Threads: one handle may be used by any number of threads. It has one hidden I/O thread that owns
+ * the socket; it reconnects with jitter, says Hello again and resends what has no answer yet, with
+ * the same ids, so a resend does nothing twice. Callbacks run only inside pawl_client_poll() or the
+ * blocking call they were given to, on the caller's thread; none runs after the object's destroy
+ * has returned. After fork() the child's calls return PAWL_E_FORKED; only destroy may be called.
+ *
+ * Ownership: arguments are copied before a call returns. What a getter returns belongs to the
+ * object it was asked from. x_destroy(&x) takes NULL and leaves NULL. */
+#ifndef PAWL_H
+#define PAWL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PAWL_API_VERSION 1
+#if defined(__GNUC__)
+#define PAWL_EXPORT __attribute__((visibility("default")))
+#else
+#define PAWL_EXPORT
+#endif
+
+enum { PAWL_ID_BYTES = 16, PAWL_ID_TEXT = 27 };
+
+/* 0 or the negative of a number in schemas/errors.tbl.h: -40 is NOT_FOUND, -100 UNREACHABLE. */
+typedef int pawl_err;
+#define PAWL_OK 0
+#define PAWL_E_BAD_REQUEST (-1)
+#define PAWL_E_BUSY (-22)
+#define PAWL_E_REFUSED (-23)
+#define PAWL_E_NOT_FOUND (-40)
+#define PAWL_E_AMBIGUOUS (-41)
+#define PAWL_E_ID_REUSED (-43)
+#define PAWL_E_WRONG_STATUS (-45)
+#define PAWL_E_STALE (-46)
+#define PAWL_E_CONFLICT (-62)
+#define PAWL_E_EXISTS (-64)
+#define PAWL_E_STORE_FULL (-80)
+#define PAWL_E_UNREACHABLE (-100)
+#define PAWL_E_TIMEOUT (-101)
+#define PAWL_E_CLOSED (-102)
+#define PAWL_E_BACKPRESSURE (-103)
+#define PAWL_E_FORKED (-104)
+#define PAWL_E_OS (-105)
+#define PAWL_E_CONFIG (-106)
+#define PAWL_E_NO_MEMORY (-107)
+#define PAWL_E_EMPTY (-108)
+
+PAWL_EXPORT const char *pawl_err_name(pawl_err err); /* "NOT_FOUND"; static */
+PAWL_EXPORT const char *pawl_err_text(pawl_err err); /* one phrase; static */
+PAWL_EXPORT bool pawl_err_retryable(pawl_err err);
+PAWL_EXPORT int pawl_err_exit_code(pawl_err err); /* what `pawl` exits with */
+PAWL_EXPORT const char *pawl_version(void);       /* "0.1.0" */
+PAWL_EXPORT int pawl_api_version(void);
+
+/* ---- ids -------------------------------------------------------------------------------- */
+
+PAWL_EXPORT void pawl_id_new(uint8_t id[PAWL_ID_BYTES]); /* a new ULID */
+PAWL_EXPORT void pawl_id_print(const uint8_t id[PAWL_ID_BYTES], char text[PAWL_ID_TEXT]);
+PAWL_EXPORT bool pawl_id_parse(const char *text, uint8_t id[PAWL_ID_BYTES]);
+
+/* ---- configuration ---------------------------------------------------------------------- */
+
+/* String keys, so a new option never changes the ABI:
+ *   broker      endpoint, e.g. ipc:///run/pawl/broker.sock (default: PAWL_BROKER, then
+ *               ~/.local/share/pawl/broker.sock, then /run/pawl/broker.sock: the first that exists)
+ *   name        how peers list this program (default: program name and pid)
+ *   role        client (default) | executor | scheduler
+ *   max_pending requests kept while there is no answer yet (default 1024; limit: Welcome)
+ *   connect_ivl_ms, connect_max_ms   reconnect back-off (default 100, 10000; jittered) */
+typedef struct pawl_conf pawl_conf_t;
+PAWL_EXPORT pawl_conf_t *pawl_conf_new(void); /* NULL: out of memory */
+PAWL_EXPORT void pawl_conf_destroy(pawl_conf_t **self_p);
+/* PAWL_E_CONFIG: unknown key or bad value; errbuf (may be NULL) gets one sentence. */
+PAWL_EXPORT pawl_err pawl_conf_set(pawl_conf_t *self, const char *key, const char *value,
+                                   char *errbuf, size_t errlen);
+PAWL_EXPORT const char *pawl_conf_get(const pawl_conf_t *self, const char *key); /* NULL: unset */
+
+/* ---- client ----------------------------------------------------------------------------- */
+
+typedef struct pawl_client pawl_client_t;
+typedef enum { PAWL_CONNECTING, PAWL_CONNECTED, PAWL_LOST, PAWL_STOPPED } pawl_state;
+
+/* Starts connecting and returns at once. conf may be NULL and stays the caller's (copied).
+ * NULL: errbuf says why. */
+PAWL_EXPORT pawl_client_t *pawl_client_new(const pawl_conf_t *conf, char *errbuf, size_t errlen);
+/* Waits until the session stands. PAWL_E_TIMEOUT, or the broker's refusal. */
+PAWL_EXPORT pawl_err pawl_client_connect(pawl_client_t *self, int64_t timeout_us);
+/* Sends Bye and what is still queued, waits for answers at most timeout_us. */
+PAWL_EXPORT pawl_err pawl_client_close(pawl_client_t *self, int64_t timeout_us);
+PAWL_EXPORT void pawl_client_destroy(pawl_client_t **self_p); /* never blocks for more than 1 s */
+PAWL_EXPORT pawl_state pawl_client_state(const pawl_client_t *self);
+PAWL_EXPORT const char *pawl_client_endpoint(const pawl_client_t *self);
+/* Of this thread's last failed call on this handle; "" if none. Valid until the next call. */
+PAWL_EXPORT const char *pawl_client_error(const pawl_client_t *self);
+PAWL_EXPORT const char *pawl_client_error_field(const pawl_client_t *self);
+PAWL_EXPORT int64_t pawl_client_error_retry_us(const pawl_client_t *self);
+/* An eventfd, readable when pawl_client_poll has something to do. For epoll, libuv, GLib. */
+PAWL_EXPORT int pawl_client_fd(const pawl_client_t *self);
+/* Runs callbacks that are due; waits up to timeout_us for the first. Returns how many ran. */
+PAWL_EXPORT int pawl_client_poll(pawl_client_t *self, int64_t timeout_us);
+
+/* ---- records ---------------------------------------------------------------------------- */
+
+/* What the broker answers is given as records: named fields, read-only. Field names are those of
+ * the messages in schemas/pawl.proto (TaskInfo, ScheduleInfo, ...). A new field never changes the
+ * ABI. Of a missing or unset field: "" / 0 / false / empty. */
+typedef struct pawl_record pawl_record_t;
+typedef struct pawl_list pawl_list_t;
+
+typedef enum {
+    PAWL_FIELD_NONE, /* no such field */
+    PAWL_FIELD_TEXT,
+    PAWL_FIELD_BYTES,
+    PAWL_FIELD_INT, /* ints, bools and enums */
+    PAWL_FIELD_BOOL,
+    PAWL_FIELD_ENUM,
+    PAWL_FIELD_RECORD,
+    PAWL_FIELD_LIST /* repeated: see pawl_record_count */
+} pawl_field_kind;
+
+PAWL_EXPORT const char *pawl_record_kind(const pawl_record_t *self); /* "TaskInfo" */
+PAWL_EXPORT size_t pawl_record_fields(const pawl_record_t *self);
+PAWL_EXPORT const char *pawl_record_field_name(const pawl_record_t *self, size_t i);
+PAWL_EXPORT pawl_field_kind pawl_record_field_kind(const pawl_record_t *self, const char *field);
+/* Of a list: the kind of its items. */
+PAWL_EXPORT pawl_field_kind pawl_record_item_kind(const pawl_record_t *self, const char *field);
+PAWL_EXPORT bool pawl_record_has(const pawl_record_t *self, const char *field);
+/* Text of a text field; an enum's word in lower case without its prefix ("running"). */
+PAWL_EXPORT const char *pawl_record_text(const pawl_record_t *self, const char *field);
+PAWL_EXPORT int64_t pawl_record_int(const pawl_record_t *self, const char *field);
+PAWL_EXPORT const void *pawl_record_bytes(const pawl_record_t *self, const char *field, size_t *len);
+PAWL_EXPORT const pawl_record_t *pawl_record_sub(const pawl_record_t *self, const char *field);
+PAWL_EXPORT size_t pawl_record_count(const pawl_record_t *self, const char *field);
+PAWL_EXPORT const char *pawl_record_text_at(const pawl_record_t *self, const char *field, size_t i);
+PAWL_EXPORT const pawl_record_t *pawl_record_sub_at(const pawl_record_t *self, const char *field,
+                                                    size_t i);
+PAWL_EXPORT void pawl_record_destroy(pawl_record_t **self_p); /* only of records that a call made */
+
+/* A list that fetches page after page. next: NULL at the end (err 0) or on failure (err < 0); the
+ * record is valid until the next call. */
+PAWL_EXPORT const pawl_record_t *pawl_list_next(pawl_list_t *self, pawl_err *err);
+PAWL_EXPORT void pawl_list_destroy(pawl_list_t **self_p);
+
+/* ---- a task to submit --------------------------------------------------------------------- */
+
+typedef struct pawl_task pawl_task_t;
+PAWL_EXPORT pawl_task_t *pawl_task_new(const char *type); /* "mail/send", "pawl/shell" */
+PAWL_EXPORT void pawl_task_destroy(pawl_task_t **self_p);
+/* Without it one is drawn; give your own to make your own resends harmless. */
+PAWL_EXPORT void pawl_task_set_id(pawl_task_t *self, const uint8_t id[PAWL_ID_BYTES]);
+PAWL_EXPORT void pawl_task_id(const pawl_task_t *self, uint8_t id[PAWL_ID_BYTES]);
+PAWL_EXPORT pawl_err pawl_task_set_input(pawl_task_t *self, const void *input, size_t len,
+                                         const char *content_type); /* NULL: application/json */
+PAWL_EXPORT pawl_err pawl_task_set_argv(pawl_task_t *self, const char *const *argv, size_t n);
+PAWL_EXPORT pawl_err pawl_task_set_shell(pawl_task_t *self, const char *command_line);
+PAWL_EXPORT pawl_err pawl_task_set_script(pawl_task_t *self, const char *interpreter,
+                                          const void *text, size_t len);
+PAWL_EXPORT pawl_err pawl_task_add_env(pawl_task_t *self, const char *name, const char *value);
+PAWL_EXPORT pawl_err pawl_task_set_stdin(pawl_task_t *self, const void *bytes, size_t len);
+/* Text fields by name: queue, key, title, operation, cwd, account, target.executor, target.host. */
+PAWL_EXPORT pawl_err pawl_task_set_text(pawl_task_t *self, const char *field, const char *value);
+/* Numbers by name: priority (0..9), at_us, delay_us, expire_us, time_limit_us, hold (0/1),
+ * retry.max_attempts, retry.backoff_us, retry.factor_milli, retry.cap_us, on_lost (1 retry, 2 fail).
+ * PAWL_E_BAD_REQUEST: no such field or out of range. */
+PAWL_EXPORT pawl_err pawl_task_set_int(pawl_task_t *self, const char *field, int64_t value);
+PAWL_EXPORT pawl_err pawl_task_add_label(pawl_task_t *self, const char *key, const char *value);
+PAWL_EXPORT pawl_err pawl_task_add_target_label(pawl_task_t *self, const char *key,
+                                                const char *value);
+
+/* ---- submit ----------------------------------------------------------------------------- */
+
+/* Durable when it returns 0. id_out (may be NULL) is the id on record: that of an older task when
+ * one with the same key is alive. */
+PAWL_EXPORT pawl_err pawl_submit(pawl_client_t *self, const pawl_task_t *task,
+                                 uint8_t id_out[PAWL_ID_BYTES], int64_t timeout_us);
+
+typedef struct pawl_batch pawl_batch_t;
+PAWL_EXPORT pawl_batch_t *pawl_batch_new(void);
+PAWL_EXPORT void pawl_batch_destroy(pawl_batch_t **self_p);
+PAWL_EXPORT pawl_err pawl_batch_add(pawl_batch_t *self, const pawl_task_t *task); /* copied */
+PAWL_EXPORT size_t pawl_batch_size(const pawl_batch_t *self);
+PAWL_EXPORT void pawl_batch_clear(pawl_batch_t *self); /* keeps its memory for the next use */
+/* All in one request (split when too large for a message). 0: sent and answered, see the items. */
+PAWL_EXPORT pawl_err pawl_batch_submit(pawl_client_t *client, pawl_batch_t *batch,
+                                       int64_t timeout_us);
+PAWL_EXPORT pawl_err pawl_batch_item_error(const pawl_batch_t *self, size_t i); /* 0: on record */
+PAWL_EXPORT const char *pawl_batch_item_text(const pawl_batch_t *self, size_t i);
+PAWL_EXPORT void pawl_batch_item_id(const pawl_batch_t *self, size_t i, uint8_t id[PAWL_ID_BYTES]);
+
+/* Asynchronous: op is done when the answer is there; wait for it, poll it, or be called. */
+typedef struct pawl_op pawl_op_t;
+typedef void pawl_op_fn(pawl_op_t *op, void *arg);
+PAWL_EXPORT pawl_op_t *pawl_submit_op(pawl_client_t *self, const pawl_task_t *task, pawl_err *err);
+PAWL_EXPORT pawl_op_t *pawl_batch_submit_op(pawl_client_t *self, pawl_batch_t *batch, pawl_err *err);
+PAWL_EXPORT bool pawl_op_done(const pawl_op_t *self);
+PAWL_EXPORT pawl_err pawl_op_wait(pawl_op_t *self, int64_t timeout_us); /* its result, or TIMEOUT */
+PAWL_EXPORT pawl_err pawl_op_result(const pawl_op_t *self);
+/* Called once, inside pawl_client_poll. Set before or after it is done. */
+PAWL_EXPORT void pawl_op_on_done(pawl_op_t *self, pawl_op_fn *fn, void *arg);
+PAWL_EXPORT void pawl_op_destroy(pawl_op_t **self_p); /* what was sent stays sent */
+
+/* ---- tasks ------------------------------------------------------------------------------- */
+
+PAWL_EXPORT pawl_err pawl_task_get(pawl_client_t *self, const uint8_t id[PAWL_ID_BYTES],
+                                   pawl_record_t **task, int64_t timeout_us);
+/* By what a person typed: a whole id or a unique prefix. PAWL_E_AMBIGUOUS, PAWL_E_NOT_FOUND. */
+PAWL_EXPORT pawl_err pawl_task_find(pawl_client_t *self, const char *text, pawl_record_t **task,
+                                    int64_t timeout_us);
+typedef struct pawl_filter pawl_filter_t;
+PAWL_EXPORT pawl_filter_t *pawl_filter_new(void);
+PAWL_EXPORT void pawl_filter_destroy(pawl_filter_t **self_p);
+/* status (may be added many times), type, queue, schedule, executor, key, text, label (k=v),
+ * since_us, until_us, newest_first (1). Numbers as decimal text. */
+PAWL_EXPORT pawl_err pawl_filter_add(pawl_filter_t *self, const char *key, const char *value);
+PAWL_EXPORT pawl_err pawl_task_list(pawl_client_t *self, const pawl_filter_t *filter,
+                                    pawl_list_t **list, int64_t timeout_us);
+/* Waits until all (or any) of the tasks have ended. PAWL_E_TIMEOUT: not yet. */
+PAWL_EXPORT pawl_err pawl_task_wait(pawl_client_t *self, const uint8_t *ids, size_t n, bool any,
+                                    int64_t timeout_us);
+/* verb: cancel, retry, start, hold. refused (may be NULL): how many were refused; the first
+ * refusal is the handle's error. Returns 0 when none was refused, else the first refusal. */
+PAWL_EXPORT pawl_err pawl_task_change(pawl_client_t *self, const char *verb, const uint8_t *ids,
+                                      size_t n, const char *reason, size_t *refused,
+                                      int64_t timeout_us);
+PAWL_EXPORT pawl_err pawl_task_why(pawl_client_t *self, const uint8_t id[PAWL_ID_BYTES],
+                                   pawl_record_t **why, int64_t timeout_us);
+/* Log of an attempt (0 = the last): one answer, a LogData record. wait_us: long poll for more. */
+PAWL_EXPORT pawl_err pawl_log_read(pawl_client_t *self, const uint8_t id[PAWL_ID_BYTES],
+                                   unsigned attempt, uint64_t offset, int64_t wait_us,
+                                   pawl_record_t **log, int64_t timeout_us);
+
+/* Events with a sequence, from `from_seq` (0 = from now on). fn runs inside pawl_client_poll; a gap
+ * (older rows are gone) is told by an event of kind "gap". Return false from fn to end the watch. */
+typedef struct pawl_watch pawl_watch_t;
+typedef bool pawl_event_fn(const pawl_record_t *event, void *arg);
+PAWL_EXPORT pawl_watch_t *pawl_watch_new(pawl_client_t *self, uint64_t from_seq, pawl_event_fn *fn,
+                                         void *arg);
+PAWL_EXPORT uint64_t pawl_watch_seq(const pawl_watch_t *self); /* next one wanted */
+PAWL_EXPORT void pawl_watch_destroy(pawl_watch_t **self_p);
+PAWL_EXPORT pawl_err pawl_event_list(pawl_client_t *self, uint64_t from_seq, pawl_list_t **list,
+                                     int64_t timeout_us);
+
+/* ---- schedules ---------------------------------------------------------------------------- */
+
+typedef struct pawl_schedule pawl_schedule_t;
+PAWL_EXPORT pawl_schedule_t *pawl_schedule_new(const char *name);
+PAWL_EXPORT void pawl_schedule_destroy(pawl_schedule_t **self_p);
+/* rule, zone, exclusions, title, mode (normal|latest|strict), overlap (allow|skip|...),
+ * on_resume (catchup|skip|latest). */
+PAWL_EXPORT pawl_err pawl_schedule_set_text(pawl_schedule_t *self, const char *field,
+                                            const char *value);
+/* grace_us, window_us, ahead, rate, jitter_us, supersede, start_by_us, max_running, from_us, to_us. */
+PAWL_EXPORT pawl_err pawl_schedule_set_int(pawl_schedule_t *self, const char *field, int64_t value);
+PAWL_EXPORT pawl_err pawl_schedule_set_task(pawl_schedule_t *self, const pawl_task_t *task); /* copied */
+/* if_revision: -1 whatever stands there, 0 must not exist, n that revision. cursor: NULL or "keep",
+ * "now". made (may be NULL): the ScheduleInfo on record. */
+PAWL_EXPORT pawl_err pawl_schedule_put(pawl_client_t *self, const pawl_schedule_t *schedule,
+                                       int64_t if_revision, const char *cursor,
+                                       pawl_record_t **made, int64_t timeout_us);
+PAWL_EXPORT pawl_err pawl_schedule_get(pawl_client_t *self, const char *name,
+                                       pawl_record_t **schedule, int64_t timeout_us);
+/* The same as an object to edit and put back. */
+PAWL_EXPORT pawl_err pawl_schedule_load(pawl_client_t *self, const char *name,
+                                        pawl_schedule_t **schedule, uint64_t *revision,
+                                        int64_t timeout_us);
+PAWL_EXPORT pawl_err pawl_schedule_list(pawl_client_t *self, const char *text, pawl_list_t **list,
+                                        int64_t timeout_us);
+/* verb: pause, resume, now, remove. option (may be NULL): of resume catchup|skip|latest, of now an
+ * overlap word. id_out (may be NULL): the task that `now` made. */
+PAWL_EXPORT pawl_err pawl_schedule_change(pawl_client_t *self, const char *verb, const char *name,
+                                          const char *reason, const char *option,
+                                          uint8_t id_out[PAWL_ID_BYTES], int64_t timeout_us);
+/* Verdicts, oldest first, one record an instant. from_us, to_us: 0 = no bound. */
+PAWL_EXPORT pawl_err pawl_schedule_history(pawl_client_t *self, const char *name, int64_t from_us,
+                                           int64_t to_us, bool missed_only, pawl_list_t **list,
+                                           int64_t timeout_us);
+/* What a scheduler stands on. fn runs inside pawl_client_poll: first once for each schedule, then
+ * for each change (field `removed` set for the last time); again from the start after a reconnect
+ * (a call with schedule NULL says: forget what you had). One follow per handle. */
+typedef void pawl_follow_fn(const pawl_record_t *schedule, void *arg);
+PAWL_EXPORT pawl_err pawl_schedule_follow(pawl_client_t *self, pawl_follow_fn *fn, void *arg);
+typedef struct pawl_proposal {
+    uint8_t uid[16];
+    uint64_t revision;
+    int64_t expect_cursor_us, new_cursor_us;
+} pawl_proposal_t;
+/* Asks for verdicts up to new_cursor_us of each. fn (inside pawl_client_poll) gets the Proposed
+ * record, its items in order of the proposals, or NULL and the error when it failed as a whole. */
+typedef void pawl_propose_fn(const pawl_record_t *answer, pawl_err err, void *arg);
+PAWL_EXPORT pawl_err pawl_propose(pawl_client_t *self, const pawl_proposal_t *items, size_t n,
+                                  pawl_propose_fn *fn, void *arg);
+
+/* ---- operation ----------------------------------------------------------------------------- */
+
+PAWL_EXPORT pawl_err pawl_queue_list(pawl_client_t *self, pawl_list_t **list, int64_t timeout_us);
+PAWL_EXPORT pawl_err pawl_queue_change(pawl_client_t *self, const char *name, bool pause,
+                                       const char *reason, int64_t timeout_us);
+PAWL_EXPORT pawl_err pawl_executor_list(pawl_client_t *self, const char *name, pawl_list_t **list,
+                                        int64_t timeout_us);
+PAWL_EXPORT pawl_err pawl_executor_change(pawl_client_t *self, const char *name, bool drain,
+                                          const char *reason, int64_t timeout_us);
+PAWL_EXPORT pawl_err pawl_peer_list(pawl_client_t *self, pawl_list_t **list, int64_t timeout_us);
+/* The JSON object of CONTRACTS: also what the stats socket publishes. Free with free(). */
+PAWL_EXPORT pawl_err pawl_stats_json(pawl_client_t *self, char **json, int64_t timeout_us);
+PAWL_EXPORT pawl_err pawl_broker_status(pawl_client_t *self, pawl_record_t **status,
+                                        int64_t timeout_us);
+
+/* ---- worker -------------------------------------------------------------------------------- */
+
+/* A program that runs tasks. Two styles: callbacks in threads of its own (pawl_worker_type with fn,
+ * then pawl_worker_start), or pull (pawl_worker_next from threads of yours). The executor of Pawl
+ * is written with the pull style. The client must have been made with role "executor".
+ *
+ * Results are kept and resent until the broker has answered each: DONE, RECOVERED, STALE, LATE or
+ * UNKNOWN. An outbox hook lets a program keep them on disk before they leave. */
+typedef struct pawl_worker pawl_worker_t;
+typedef struct pawl_job pawl_job_t;
+typedef void pawl_work_fn(pawl_job_t *job, void *arg); /* must end the job by one of the verbs below */
+
+PAWL_EXPORT pawl_worker_t *pawl_worker_new(pawl_client_t *client);
+/* Joins its threads: waits for running callbacks. Jobs not ended are given back. */
+PAWL_EXPORT void pawl_worker_destroy(pawl_worker_t **self_p);
+PAWL_EXPORT pawl_err pawl_worker_type(pawl_worker_t *self, const char *type, pawl_work_fn *fn,
+                                      void *arg); /* fn NULL: pull */
+PAWL_EXPORT pawl_err pawl_worker_kind(pawl_worker_t *self, const char *kind); /* default worker */
+PAWL_EXPORT pawl_err pawl_worker_queue(pawl_worker_t *self, const char *queue);
+PAWL_EXPORT pawl_err pawl_worker_label(pawl_worker_t *self, const char *key, const char *value);
+PAWL_EXPORT pawl_err pawl_worker_slots(pawl_worker_t *self, unsigned slots); /* default 1 */
+/* Leases it may hold beyond its slots, so that the next task is already there. Default: slots, at
+ * least 1 and at most 64. */
+PAWL_EXPORT pawl_err pawl_worker_prefetch(pawl_worker_t *self, unsigned extra);
+/* Called on the I/O thread; must be quick and must not call libpawl. store: keep this result (an
+ * opaque run of bytes) before it is sent; 0 = kept, else the job is not ended and the verb that
+ * ended it returns the error. settled: it was answered, forget it. */
+typedef struct pawl_outbox {
+    int (*store)(void *arg, const uint8_t id[PAWL_ID_BYTES], uint64_t token, const void *bytes,
+                 size_t len);
+    void (*settled)(void *arg, const uint8_t id[PAWL_ID_BYTES], uint64_t token, const char *verdict);
+    void *arg;
+} pawl_outbox_t;
+PAWL_EXPORT void pawl_worker_outbox(pawl_worker_t *self, const pawl_outbox_t *outbox); /* copied */
+/* Before start: a result kept by an earlier life of this program; it is reported again. */
+PAWL_EXPORT pawl_err pawl_worker_restore(pawl_worker_t *self, const uint8_t id[PAWL_ID_BYTES],
+                                         uint64_t token, const void *bytes, size_t len);
+/* Says Hello as an executor and begins to take work; starts `slots` threads if types have fns. */
+PAWL_EXPORT pawl_err pawl_worker_start(pawl_worker_t *self, int64_t timeout_us);
+/* Takes no new work; returns 0 when nothing runs and every result is answered, else TIMEOUT. Leases
+ * not begun are given back. */
+PAWL_EXPORT pawl_err pawl_worker_drain(pawl_worker_t *self, int64_t timeout_us);
+PAWL_EXPORT void pawl_worker_resume(pawl_worker_t *self);
+PAWL_EXPORT bool pawl_worker_draining(const pawl_worker_t *self); /* by us or by the broker */
+/* Pull: the next job, PAWL_E_TIMEOUT when none came. Counts against slots until it is ended. */
+PAWL_EXPORT pawl_err pawl_worker_next(pawl_worker_t *self, pawl_job_t **job, int64_t timeout_us);
+/* An eventfd, readable when pawl_worker_next has a job or a directive came. */
+PAWL_EXPORT int pawl_worker_fd(const pawl_worker_t *self);
+
+PAWL_EXPORT const uint8_t *pawl_job_id(const pawl_job_t *self); /* 16 bytes */
+PAWL_EXPORT uint64_t pawl_job_token(const pawl_job_t *self);
+PAWL_EXPORT unsigned pawl_job_attempt(const pawl_job_t *self);
+PAWL_EXPORT unsigned pawl_job_attempts_max(const pawl_job_t *self);
+PAWL_EXPORT int64_t pawl_job_planned_us(const pawl_job_t *self);
+PAWL_EXPORT const char *pawl_job_schedule(const pawl_job_t *self); /* "" if none */
+PAWL_EXPORT const char *pawl_job_type(const pawl_job_t *self);
+PAWL_EXPORT const void *pawl_job_input(const pawl_job_t *self, size_t *len);
+PAWL_EXPORT const pawl_record_t *pawl_job_task(const pawl_job_t *self); /* the whole Task */
+typedef enum { PAWL_RUN, PAWL_CANCEL, PAWL_FENCED } pawl_job_state;
+/* PAWL_CANCEL: somebody cancelled it, stop and call pawl_job_cancelled. PAWL_FENCED: another has
+ * it or the broker does not know it: stop hard, the result will be STALE. */
+PAWL_EXPORT pawl_job_state pawl_job_state_of(const pawl_job_t *self);
+PAWL_EXPORT int pawl_job_fd(const pawl_job_t *self); /* eventfd: readable when the state left RUN */
+PAWL_EXPORT pawl_err pawl_job_progress(pawl_job_t *self, int64_t done, int64_t total,
+                                       const char *text);
+/* stream: 1 stdout, 2 stderr, 3 notes. Buffered, sent with the next report at the latest after
+ * 200 ms; PAWL_E_BACKPRESSURE when 4 MiB wait: stop reading the pipe for a moment. */
+PAWL_EXPORT pawl_err pawl_job_log(pawl_job_t *self, int stream, const void *bytes, size_t len);
+PAWL_EXPORT pawl_err pawl_job_output(pawl_job_t *self, const void *bytes, size_t len,
+                                     const char *content_type);
+PAWL_EXPORT void pawl_job_exit(pawl_job_t *self, int exit_code, int signal); /* for the record */
+PAWL_EXPORT void pawl_job_usage(pawl_job_t *self, int64_t cpu_us, int64_t memory_bytes);
+PAWL_EXPORT void pawl_job_started(pawl_job_t *self, int64_t started_us); /* default: when taken */
+/* Each of these ends the job, destroys it and leaves NULL. On an error from the outbox the job
+ * stays and the call may be made again. */
+PAWL_EXPORT pawl_err pawl_job_finish(pawl_job_t **self_p, const char *message);
+PAWL_EXPORT pawl_err pawl_job_fail(pawl_job_t **self_p, const char *message, bool permanent);
+PAWL_EXPORT pawl_err pawl_job_timed_out(pawl_job_t **self_p, const char *message);
+PAWL_EXPORT pawl_err pawl_job_cancelled(pawl_job_t **self_p, const char *message);
+PAWL_EXPORT pawl_err pawl_job_give_back(pawl_job_t **self_p, const char *message);
+PAWL_EXPORT pawl_err pawl_job_retry_after(pawl_job_t **self_p, int64_t delay_us, const char *message);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
