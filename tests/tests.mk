@@ -1,12 +1,25 @@
-# Tests: one C program a layer (tests/unit/test_*.c, cmocka), then wire, simulation, crash, end to end.
-test_libs  = $(call lib,broker scheduler executor client time base schemas)
-unit_tests := $(patsubst tests/unit/%.c,$(BUILD)/bin/%,$(wildcard tests/unit/test_*.c))
+# Tests, in the order to read a red run: unit (one cmocka program a file, tests/unit/MODULE/test_X.c,
+# linked with what MODULE may link), wire, store, simulation, crash, end to end.
+libs_schemas   := schemas
+libs_base      := base schemas
+libs_time      := time base schemas
+libs_client    := client base schemas
+libs_cli       := cli client time base schemas
+libs_broker    := broker time base schemas
+libs_scheduler := scheduler client time base schemas
+libs_executor  := executor client base schemas
+test_modules   := schemas base time client cli broker scheduler executor
 
-$(BUILD)/bin/test_%: $(BUILD)/tests/unit/test_%.o $(test_libs)
-	@mkdir -p $(@D)
-	$(CC) $(ldflags) -o $@ $< $(test_libs) $(call libs_of,$(PKGS) cmocka)
+define unit_module
+unit_$(1) := $$(patsubst tests/unit/$(1)/%.c,$$(BUILD)/bin/$(1)-%,$$(wildcard tests/unit/$(1)/test_*.c))
+$$(unit_$(1)): $$(BUILD)/bin/$(1)-%: $$(BUILD)/tests/unit/$(1)/%.o $$(call lib,$$(libs_$(1)))
+	@mkdir -p $$(@D)
+	$$(CC) $$(ldflags) -o $$@ $$^ $$(call libs_of,$$(PKGS) cmocka)
+unit-$(1): $$(unit_$(1))
+	@for t in $$^; do echo "== $$$$t"; timeout 120 $$$$t || exit 1; done
+.PHONY: unit-$(1)
+endef
+$(foreach m,$(test_modules),$(eval $(call unit_module,$(m))))
 
-unit: $(unit_tests)
-	@for t in $(unit_tests); do echo "== $$t"; timeout 120 $$t || exit 1; done
-
+unit: $(foreach m,$(test_modules),unit-$(m))
 .PHONY: unit
