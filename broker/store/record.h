@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * broker/store/record.h - keys and values of every table: encode and decode. schemas/STORE.md is
+ * the same in words. Pure; nothing here touches a store.
+ *
+ * Keys are big-endian, values begin with a version byte; the checksum behind them is the store's
+ * business. Decoders return false for bytes that are too short, too new or inconsistent: the caller
+ * answers ERR_CORRUPT. Times: *_wall_us is calendar time, *_us without `wall` is broker time. */
+#ifndef BROKER_STORE_RECORD_H
+#define BROKER_STORE_RECORD_H
+
+#include "client/base/base.h"
+#include "schemas/limits.h"
+
+enum { KEY_MAX = 320, RECORD_VERSION = 1, STORE_FORMAT = 1 };
+
+/* A key being built; `slice_of(&key)` borrows it. */
+typedef struct rec_key {
+    uint8_t at[KEY_MAX];
+    size_t len;
+} rec_key_t;
+static inline slice_t key_slice(const rec_key_t *key)
+{
+    return slice(key->at, key->len);
+}
+
+/* ---- meta: key u8 -------------------------------------------------------------------------- */
+enum { META_STATIC = 1, META_DYNAMIC = 2 };
+rec_key_t key_u8(uint8_t value);
+typedef struct meta_static {
+    uint16_t format, generation; /* generation: high 16 bits of every token, raised by a restore */
+    uint8_t store_id[16], secret[32];
+    int64_t created_wall_us;
+} meta_static_t;
+typedef struct meta_dynamic {
+    uint64_t epoch, batch, next_n, next_seq;
+    int64_t broker_us, wall_us;
+    uint32_t next_no[16]; /* next number of each names kind, see name_kind */
+} meta_dynamic_t;
+void meta_static_encode(const meta_static_t *self, buf_t *to);
+bool meta_static_decode(meta_static_t *self, slice_t from);
+void meta_dynamic_encode(const meta_dynamic_t *self, buf_t *to);
+bool meta_dynamic_decode(meta_dynamic_t *self, slice_t from);
+
+/* ---- ids: id 16 -> what it stands for -------------------------------------------------------- */
+enum { ID_TASK = 1, ID_ALIAS = 2, ID_TOMBSTONE = 3 };
+rec_key_t key_id(const uint8_t id[16]);
+typedef struct id_row {
+    uint8_t kind;
+    uint64_t n;          /* alias: of the task that answered for it */
+    uint32_t expiry_s;   /* tombstone: wall seconds; 0 otherwise */
+} id_row_t;
+void id_row_encode(const id_row_t *self, buf_t *to);
+bool id_row_decode(id_row_t *self, slice_t from);
+
+/* ---- spec: n -> header, body (a serialized Task as it came) ----------------------------------- */
+rec_key_t key_n(uint64_t n);
+enum {
+    SPEC_HELD = 1,      /* where it was first placed; none of the four: ready */
+    SPEC_DELAYED = 2,
+    SPEC_PARKED = 4,
+    SPEC_SCHEDULED = 8, /* schedule and instant follow */
+    SPEC_PARTS = 16,    /* the body lies in part rows of kind PART_SPEC */
+    SPEC_KEYED = 32,    /* holds a uniq row */
+    SPEC_EXPIRES = 64,  /* expire_wall_us is set */
+    SPEC_MANUAL = 128,  /* made by run-now: no instant of the ledger */
+    SPEC_LATE = 256,    /* in the late band */
+};
+typedef struct spec_row {
+    uint16_t flags;
+    uint8_t priority;
+    uint32_t lane, principal, queue, type;
+    int64_t created_wall_us;
+    int64_t due_us;            /* of its ready key: broker time it became ready + priority offset */
+    uint8_t id[16];
+    uint64_t body_hash;        /* of the body: tells ID_REUSED from a resend */
+    uint32_t schedule;         /* SPEC_SCHEDULED */
+    int64_t instant_wall_us;
+    int64_t timer_at;          /* SPEC_DELAYED: at (clock below), to find its timer row */
+    uint8_t timer_clock;
+    int64_t expire_us;         /* SPEC_EXPIRES: on timer_clock's... see timer kinds; wall for start_by */
+    uint8_t expire_clock;
+    uint32_t body_len;
+    slice_t body;              /* borrowed; empty when SPEC_PARTS */
+} spec_row_t;
+void spec_row_encode(const spec_row_t *self, buf_t *to);
+bool spec_row_decode(spec_row_t *self, slice_t from);
+
+/* ---- part: n, kind, token, part -> bytes ------------------------------------------------------- */
+enum { PART_SPEC = 1, PART_OUTPUT = 2, PART_ORPHAN = 3 };
+rec_key_t key_part(uint64_t n, uint8_t kind, uint64_t token, uint16_t part);
+
+/* ---- state: n -> what is known beyond spec and run --------------------------------------------- */
+/* Exists only once the first attempt ended or somebody or a timer intervened. Without it: a run row
+ * means running, else the spec's flags tell held, delayed or waiting. With a run row the status
+ * is running whatever stands here. */
+enum {
+    STATE_REPORTED = 1,   /* the last attempt was ended by a Report with `token` */
+    STATE_CANCELLING = 2,
+    STATE_LOST = 4,       /* the last attempt ended as lost: its result may still be RECOVERED */
+    STATE_EXIT = 8,       /* exit_code is set */
+    STATE_OUTPUT_PARTS = 16,
+    STATE_BY_HAND = 32,   /* run again by hand after it had ended */
+};
+enum { TAIL_PLACE = 1, TAIL_MESSAGE = 2, TAIL_OUTPUT = 3, TAIL_OUTPUT_TYPE = 4, TAIL_PROGRESS = 5, TAIL_USAGE = 6, TAIL_TIMER = 7, TAIL_PARK = 8 };
+typedef struct state_row {
+    uint8_t status;            /* TaskStatus */
+    uint16_t flags;
+    uint16_t attempts;         /* counted tries so far */
+    uint8_t lost, reason;      /* reason: see reasons below */
+    uint64_t token;            /* the newest ever leased (0: never) */
+    uint32_t executor;         /* of the last attempt, 0 none */
+    int64_t start_wall_us, end_wall_us;
+    int16_t exit_code;
+    uint8_t outcome, signal;
+    /* tail; slices are borrowed */
+    int64_t due_us;            /* waiting: the due of its ready or park key */
+    int64_t timer_at;          /* delayed: its timer row */
+    uint8_t timer_clock;
+    slice_t park;              /* waiting, parked: the gate, 16 bytes */
+    slice_t message, output, output_type, progress_text;
+    uint32_t output_len;       /* whole length, also when in parts */
+    int64_t progress_done, progress_total;
+    int64_t cpu_us, memory_bytes;
+} state_row_t;
+void state_row_encode(const state_row_t *self, buf_t *to);
+bool state_row_decode(state_row_t *self, slice_t from);
+
+/* Why a task waits, failed or was dropped; permanent numbers. */
+#define TASK_REASONS(X)                                                                            \
+    X(NONE, 0, "") X(EXHAUSTED, 1, "exhausted") X(PERMANENT, 2, "permanent")                       \
+    X(DEADLINE, 3, "deadline") X(LOST, 4, "lost") X(QUARANTINE, 5, "quarantine")                   \
+    X(TIMEOUT, 6, "timeout") X(BY_HAND, 7, "cancelled by hand") X(EXPIRED, 8, "expired")           \
+    X(START_BY, 9, "start_by") X(SUPERSEDED, 10, "superseded") X(REMOVED, 11, "schedule removed")  \
+    X(OVERLAP, 12, "overlap") X(RETRY, 13, "retry") X(RETURNED, 14, "returned")                    \
+    X(RETRY_AFTER, 15, "retry after") X(DELAY, 16, "delay") X(HELD, 17, "held")
+enum task_reason {
+#define X(name, number, text) REASON_##name = (number),
+    TASK_REASONS(X)
+#undef X
+};
+const char *task_reason_text(uint8_t reason);
+
+/* ---- ready: lane, flag, tag, due, n -> empty ---------------------------------------------------- */
+enum { READY_KEY = 27 };
+rec_key_t key_ready(uint32_t lane, int64_t due_us, uint64_t n);
+bool ready_key_decode(slice_t key, uint32_t *lane, int64_t *due_us, uint64_t *n);
+
+/* ---- run: n -> lease ----------------------------------------------------------------------------- */
+enum { RUN_CANCELLING = 1, RUN_HAS_STATE = 2, RUN_LOST = 4 /* on_lost fail: waits one more lease */ };
+typedef struct run_row {
+    uint32_t executor;
+    uint64_t incarnation;      /* first 8 bytes of the executor's incarnation */
+    uint64_t token;
+    uint16_t attempt;
+    uint8_t flags, lost;       /* lost: attempts lost so far */
+    int64_t leased_us, leased_wall_us;
+    uint32_t lane;
+    uint32_t schedule;         /* 0 none */
+} run_row_t;
+void run_row_encode(const run_row_t *self, buf_t *to);
+bool run_row_decode(run_row_t *self, slice_t from);
+
+/* ---- timer: clock, at, kind, n -> empty ------------------------------------------------------------ */
+enum { CLOCK_ELAPSED = 1, CLOCK_WALL = 2 };
+enum { TIMER_DUE = 1, TIMER_EXPIRE = 2, TIMER_LOST = 3, TIMER_TOMBSTONE = 4, TIMER_UNIQUE = 5 };
+rec_key_t key_timer(uint8_t clock, int64_t at, uint8_t kind, uint64_t n);
+bool timer_key_decode(slice_t key, uint8_t *clock, int64_t *at, uint8_t *kind, uint64_t *n);
+
+/* ---- park: gate 16, tag 6, due, n -> lane ; gate: gate 16 -> kind, waiting ------------------------- */
+enum { GATE_OVERLAP = 1 };
+void gate_of_schedule(uint32_t schedule, uint8_t gate[16]);
+rec_key_t key_gate(const uint8_t gate[16]);
+rec_key_t key_park(const uint8_t gate[16], int64_t due_us, uint64_t n);
+bool park_key_decode(slice_t key, uint8_t gate[16], int64_t *due_us, uint64_t *n);
+void park_row_encode(uint32_t lane, buf_t *to);
+bool park_row_decode(uint32_t *lane, slice_t from);
+typedef struct gate_row {
+    uint8_t kind;
+    uint32_t subject; /* schedule */
+    uint32_t waiting;
+} gate_row_t;
+void gate_row_encode(const gate_row_t *self, buf_t *to);
+bool gate_row_decode(gate_row_t *self, slice_t from);
+
+/* ---- lane: l -> what all its tasks have in common --------------------------------------------------- */
+enum { TARGET_ANY = 0, TARGET_EXECUTOR = 1, TARGET_HOST = 2, TARGET_LABELS = 3 };
+enum { BAND_LIVE = 0, BAND_LATE = 1 };
+rec_key_t key_u32(uint32_t value);
+typedef struct lane_row {
+    uint32_t queue, type;
+    uint8_t band, target_kind;
+    slice_t target;            /* executor or host name; labels as sorted "k=v" joined by NUL */
+    uint32_t waiting;
+} lane_row_t;
+void lane_row_encode(const lane_row_t *self, buf_t *to);
+bool lane_row_decode(lane_row_t *self, slice_t from);
+
+/* ---- try: n, token -> an attempt that did not end the task ------------------------------------------- */
+rec_key_t key_try(uint64_t n, uint64_t token);
+typedef struct try_row {
+    uint16_t attempt;
+    uint32_t executor;
+    int64_t start_wall_us, end_wall_us;
+    uint8_t outcome, signal, flags; /* flags: STATE_EXIT; outcome: Outcome, or OUTCOME_LOST_ etc. */
+    int16_t exit_code;
+    int64_t cpu_us, memory_bytes;
+    slice_t message;
+} try_row_t;
+enum { ENDED_LOST = 100, ENDED_STALE = 101 }; /* beside the wire's Outcome numbers */
+void try_row_encode(const try_row_t *self, buf_t *to);
+bool try_row_decode(try_row_t *self, slice_t from);
+
+/* ---- uniq: scope, type, text -> holder ----------------------------------------------------------------- */
+rec_key_t key_uniq(uint8_t scope, uint32_t type, slice_t text);
+void uniq_row_encode(uint64_t n, buf_t *to);
+bool uniq_row_decode(uint64_t *n, slice_t from);
+
+/* ---- jrn: first seq -> packed entries -------------------------------------------------------------------- */
+#define JOURNAL_EVENTS(X)                                                                          \
+    X(CREATED, 1, "created") X(HELD, 2, "held") X(DELAYED, 3, "delayed") X(BLOCKED, 4, "blocked")  \
+    X(WAITING, 5, "waiting") X(RUNNING, 6, "running") X(EXTERNAL, 7, "external")                   \
+    X(FINISHED, 8, "finished") X(FAILED, 9, "failed") X(CANCELLED, 10, "cancelled")                \
+    X(SUPERSEDED, 11, "superseded") X(EXPIRED, 12, "expired") X(CANCELLING, 13, "cancelling")      \
+    X(LOST, 14, "lost") X(PURGED, 15, "purged")                                                    \
+    X(SCHEDULE_CREATED, 32, "schedule.created") X(SCHEDULE_EDITED, 33, "schedule.edited")          \
+    X(SCHEDULE_PAUSED, 34, "schedule.paused") X(SCHEDULE_RESUMED, 35, "schedule.resumed")          \
+    X(SCHEDULE_REMOVED, 36, "schedule.removed") X(SCHEDULE_SKIPPED, 37, "schedule.skipped")        \
+    X(EXECUTOR_JOINED, 48, "executor.joined") X(EXECUTOR_LOST, 49, "executor.lost")                \
+    X(EXECUTOR_LEFT, 50, "executor.left") X(EXECUTOR_DRAINED, 51, "executor.drained")              \
+    X(EXECUTOR_RESUMED, 52, "executor.resumed")                                                    \
+    X(QUEUE_PAUSED, 56, "queue.paused") X(QUEUE_RESUMED, 57, "queue.resumed")                      \
+    X(HISTORY_GAVE_WAY, 60, "store.history_gave_way")
+enum journal_event {
+#define X(name, number, text) EVENT_##name = (number),
+    JOURNAL_EVENTS(X)
+#undef X
+};
+const char *journal_event_text(uint8_t event); /* NULL: unknown */
+enum { JOURNAL_ROW_MAX = 2000 };
+/* One entry. subject: task n (event < 32), schedule s, executor x, queue q. aux: executor number of
+ * running and what ended a run; the count of schedule.skipped and store.history_gave_way. */
+typedef struct journal_entry {
+    uint64_t seq;
+    uint8_t event;
+    uint64_t subject;
+    uint32_t attempt;
+    uint64_t aux;
+    int64_t wall_us;
+} journal_entry_t;
+/* Packs entries one after the other; begin a new row when `journal_pack` says false (row full). */
+typedef struct journal_pack {
+    uint8_t at[JOURNAL_ROW_MAX];
+    size_t len;
+    uint64_t first_seq, last_subject;
+    int64_t last_ms;
+    uint32_t count;
+} journal_pack_t;
+void journal_pack_begin(journal_pack_t *self, uint64_t first_seq);
+bool journal_pack_add(journal_pack_t *self, const journal_entry_t *entry);
+typedef struct journal_unpack {
+    reader_t in;
+    uint64_t seq, last_subject;
+    int64_t last_ms;
+} journal_unpack_t;
+bool journal_unpack_begin(journal_unpack_t *self, uint64_t first_seq, slice_t row);
+bool journal_unpack_next(journal_unpack_t *self, journal_entry_t *entry); /* false: end or damaged (in.bad) */
+
+/* ---- block: n / 1024 -> summary ---------------------------------------------------------------------------- */
+enum { BLOCK_SHIFT = 10 };
+typedef struct block_row {
+    uint16_t counts[12];       /* tasks by status; [0]: purged */
+    int64_t created_min_us, created_max_us; /* wall */
+    int64_t end_min_us, end_max_us;         /* wall, of ended ones; 0 none */
+} block_row_t;
+void block_row_encode(const block_row_t *self, buf_t *to);
+bool block_row_decode(block_row_t *self, slice_t from);
+
+/* ---- count: kind, number -> tasks by status ------------------------------------------------------------------ */
+enum { COUNT_QUEUE = 1, COUNT_TYPE = 2 };
+rec_key_t key_kind_no(uint8_t kind, uint32_t no);
+void count_row_encode(const uint64_t counts[12], buf_t *to);
+bool count_row_decode(uint64_t counts[12], slice_t from);
+
+/* ---- names: kind, text -> number ; reg: kind, number -> record ------------------------------------------------- */
+enum name_kind {
+    NAME_TYPE = 1, NAME_QUEUE = 2, NAME_PRINCIPAL = 3, NAME_EXECUTOR = 4, NAME_SCHEDULE = 5,
+    NAME_ZONE = 6, NAME_LANE = 7, NAME_KINDS = 8
+};
+rec_key_t key_name(enum name_kind kind, slice_t text);
+void name_row_encode(uint32_t no, buf_t *to);
+bool name_row_decode(uint32_t *no, slice_t from);
+enum { REG_PAUSED = 1, REG_DRAINED = 2, REG_BUILTIN = 4, REG_REMOVED = 8 };
+typedef struct reg_row {
+    uint8_t flags;
+    int64_t since_wall_us;     /* of the flag */
+    uint64_t value;            /* zone: hash of its bytes; executor: first 8 bytes of incarnation */
+    slice_t name, reason;
+} reg_row_t;
+void reg_row_encode(const reg_row_t *self, buf_t *to);
+bool reg_row_decode(reg_row_t *self, slice_t from);
+
+/* ---- zone: hash, part -> TZif bytes (LIMIT_PART a row) -------------------------------------------------------------- */
+rec_key_t key_zone(uint64_t hash, uint16_t part);
+
+/* ---- sched: s, kind, number -> header | definition part | rule of a revision ------------------------------------------ */
+enum { SCHED_HEADER = 0, SCHED_PART = 1, SCHED_RULE = 2 };
+rec_key_t key_sched(uint32_t schedule, uint8_t kind, uint64_t number);
+enum { SCHEDULE_PAUSED = 1, SCHEDULE_GONE = 2 };
+typedef struct sched_row {
+    uint8_t uid[16];
+    uint64_t revision;
+    uint8_t flags;
+    int64_t created_wall_us, edited_wall_us, paused_wall_us;
+    uint32_t principal;
+    uint32_t definition_len;   /* bytes of the serialized Schedule in SCHED_PART rows */
+    slice_t name, reason;      /* reason: of the pause */
+} sched_row_t;
+void sched_row_encode(const sched_row_t *self, buf_t *to);
+bool sched_row_decode(sched_row_t *self, slice_t from);
+typedef struct sched_rule_row { /* key number: revision */
+    uint64_t zone_hash;
+    int64_t jitter_us, from_us, to_us;
+    slice_t rule, zone, exclusions;
+} sched_rule_row_t;
+void sched_rule_row_encode(const sched_rule_row_t *self, buf_t *to);
+bool sched_rule_row_decode(sched_rule_row_t *self, slice_t from);
+
+/* ---- ledger: s, range, from -> extent ; scur: s -> cursor and the open extent ------------------------------------------ */
+#define VERDICTS(X) X(FIRED, 1, "fired") X(SKIPPED, 2, "skipped") X(FOLDED, 3, "folded") X(SUPERSEDED, 4, "superseded")
+enum verdict {
+#define X(name, number, text) VERDICT_##name = (number),
+    VERDICTS(X)
+#undef X
+};
+#define VERDICT_REASONS(X)                                                                         \
+    X(NONE, 0, "") X(ON_TIME, 1, "on time") X(LATE, 2, "late") X(OVERLAP, 3, "overlap")            \
+    X(WINDOW, 4, "window") X(PAUSED, 5, "paused") X(REMOVED, 6, "removed") X(EDITED, 7, "edited")  \
+    X(CATCHUP, 8, "catchup") X(LATEST, 9, "latest") X(ZONE, 10, "zone")
+enum verdict_reason {
+#define X(name, number, text) VERDICT_REASON_##name = (number),
+    VERDICT_REASONS(X)
+#undef X
+};
+const char *verdict_text(uint8_t verdict);
+const char *verdict_reason_text(uint8_t reason);
+typedef struct extent {
+    int64_t from_us, to_us;    /* first and last instant, un-jittered, wall */
+    uint64_t count;            /* 0: no extent */
+    uint8_t verdict, reason;
+    uint64_t revision, zone_hash;
+    int64_t decided_first_us, decided_last_us; /* wall */
+    uint64_t aux;              /* skipped for overlap: task n that blocked; folded: instant it went into */
+} extent_t;
+rec_key_t key_ledger(uint32_t schedule, uint16_t range, int64_t from_us);
+bool ledger_key_decode(slice_t key, uint32_t *schedule, uint16_t *range, int64_t *from_us);
+void extent_encode(const extent_t *self, buf_t *to);
+bool extent_decode(extent_t *self, slice_t from);
+typedef struct scur_row {
+    uint64_t revision;
+    int64_t cursor_us;         /* every instant up to it has a verdict */
+    int64_t floor_us;          /* window: instants below it are skipped */
+    int64_t armed_us;
+    int64_t last_fired_us;
+    uint32_t running, waiting; /* tasks of it: running counts lost and retrying ones too */
+    uint64_t fired, missed;
+    uint64_t number;           /* of manual runs */
+    uint64_t last_n;           /* newest task that it made and that never had a lease; 0 none */
+    extent_t open;             /* newest ledger extent, not yet in the ledger table */
+} scur_row_t;
+void scur_row_encode(const scur_row_t *self, buf_t *to);
+bool scur_row_decode(scur_row_t *self, slice_t from);
+
+/* Id of the task that a schedule makes: planned time in the first 48 bits (milliseconds), then 80
+ * bits of BLAKE2b keyed with the store's secret over (uid, instant, cause, number). */
+enum cause { CAUSE_LIVE = 1, CAUSE_MANUAL = 2, CAUSE_BACKFILL = 3 };
+void firing_id(const uint8_t secret[32], const uint8_t uid[16], int64_t instant_us, uint8_t cause,
+               uint64_t number, uint8_t id[16]);
+
+/* ---- reply: principal, request id -> order, reply ; replyage: principal, order, request id -> empty ---------------------- */
+rec_key_t key_reply(uint32_t principal, const uint8_t request_id[16]);
+rec_key_t key_reply_age(uint32_t principal, int64_t order_us, const uint8_t request_id[16]);
+void reply_row_encode(int64_t order_us, slice_t reply, buf_t *to);
+bool reply_row_decode(int64_t *order_us, slice_t *reply, slice_t from);
+
+#endif
