@@ -11,6 +11,7 @@
 
 #include "broker/store/store.h"
 #include "schemas/pawl.pb-c.h"
+#include "schemas/wire.h"
 
 typedef struct core core_t;
 
@@ -29,11 +30,19 @@ typedef enum {
     CMD_CONFIG = 7,      /* reserved */
 } command_kind_t;
 
+/* A task of a Submit after wire_task_check: task is NULL when it was refused. Borrowed. */
+typedef struct checked_task {
+    const Pawl__V1__Task *task;
+    const wire_fault_t *fault;
+} checked_task_t;
+
 typedef struct command {
     command_kind_t kind;
     conn_t conn;
     const char *principal;          /* CMD_REQUEST: "uid:1000" */
     const Pawl__V1__Request *request;  /* borrowed until core_step returns */
+    const checked_task_t *tasks;    /* Submit: its tasks, decoded and checked one by one by the
+                                       caller; NULL: core does it */
     const char *name;               /* CMD_ZONE */
     slice_t bytes;                  /* CMD_ZONE */
     const uint64_t *ns;             /* CMD_PURGE */

@@ -72,7 +72,6 @@ typedef struct spec_row {
     int64_t created_wall_us;
     int64_t due_us;            /* of its ready key: broker time it became ready + priority offset */
     uint8_t id[16];
-    uint64_t body_hash;        /* of the body: tells ID_REUSED from a resend */
     uint32_t schedule;         /* SPEC_SCHEDULED */
     int64_t instant_wall_us;
     int64_t timer_at;          /* SPEC_DELAYED: at (clock below), to find its timer row */
@@ -284,7 +283,7 @@ bool count_row_decode(uint64_t counts[12], slice_t from);
 /* ---- names: kind, text -> number ; reg: kind, number -> record ------------------------------------------------- */
 enum name_kind {
     NAME_TYPE = 1, NAME_QUEUE = 2, NAME_PRINCIPAL = 3, NAME_EXECUTOR = 4, NAME_SCHEDULE = 5,
-    NAME_ZONE = 6, NAME_LANE = 7, NAME_KINDS = 8
+    NAME_ZONE = 6, NAME_LANE = 7, NAME_UID = 8 /* schedule uid -> s */, NAME_KINDS = 9
 };
 rec_key_t key_name(enum name_kind kind, slice_t text);
 void name_row_encode(uint32_t no, buf_t *to);
@@ -361,7 +360,9 @@ typedef struct scur_row {
     int64_t floor_us;          /* window: instants below it are skipped */
     int64_t armed_us;
     int64_t last_fired_us;
-    uint32_t running, waiting; /* tasks of it: running counts lost and retrying ones too */
+    uint32_t running;          /* tasks of it that had a lease and have not ended */
+    uint32_t waiting;          /* tasks of it that never had a lease and have not ended */
+    uint32_t admitted;         /* of both, those that its overlap policy let through to a lane */
     uint64_t fired, missed;
     uint64_t number;           /* of manual runs */
     uint64_t last_n;           /* newest task that it made and that never had a lease; 0 none */
