@@ -244,7 +244,7 @@ typedef struct journal_entry {
     uint64_t subject;
     uint32_t attempt;
     uint64_t aux;
-    int64_t wall_us;
+    int64_t wall_us; /* kept in milliseconds */
 } journal_entry_t;
 /* Packs entries one after the other; begin a new row when `journal_pack` says false (row full). */
 typedef struct journal_pack {
@@ -260,6 +260,7 @@ typedef struct journal_unpack {
     reader_t in;
     uint64_t seq, last_subject;
     int64_t last_ms;
+    uint32_t left; /* entries to come */
 } journal_unpack_t;
 bool journal_unpack_begin(journal_unpack_t *self, uint64_t first_seq, slice_t row);
 bool journal_unpack_next(journal_unpack_t *self, journal_entry_t *entry); /* false: end or damaged (in.bad) */
