@@ -32,7 +32,10 @@ typedef struct store store_t;
 typedef struct store_view store_view_t; /* a snapshot, for readers */
 typedef struct store_scan store_scan_t;
 
-enum { STORE_NEW = 1 }; /* put: ERR_EXISTS when the key is there (and nothing is written) */
+enum {
+    STORE_NEW = 1,    /* put: ERR_EXISTS when the key is there (and nothing is written) */
+    STORE_APPEND = 2, /* between wrapper and implementation: the table's column `append` */
+};
 
 typedef struct store_usage {
     uint64_t map_bytes;  /* the most it may hold */
@@ -44,6 +47,7 @@ typedef struct store_usage {
 typedef struct store_ops {
     err_t (*begin)(store_t *);
     err_t (*get)(store_t *, table_t, slice_t key, slice_t *raw);
+    /* flags: STORE_NEW, STORE_APPEND; the wrapper fills all of *room at once */
     err_t (*put)(store_t *, table_t, slice_t key, size_t len, unsigned flags, uint8_t **room);
     err_t (*del)(store_t *, table_t, slice_t key);
     err_t (*commit)(store_t *);
@@ -64,9 +68,20 @@ struct store {
     const store_ops_t *ops;
     buf_t write_set;      /* of the open transaction: (table u8, key len u16, key, len u32, value)* ;
                              a deletion has len 0xFFFFFFFF */
-    bool keep_write_set;  /* else only its hash is kept */
-    uint64_t write_hash;  /* FNV-1a over the write set, for replay tests */
+    bool keep_write_set;  /* set it between transactions; default false: write_set stays empty */
+    bool hash_writes;     /* likewise: keep write_hash up to date (costs about 1 ns a byte) */
+    uint64_t write_hash;  /* FNV-1a over the write set of the open transaction, for replay tests */
     unsigned writes;      /* puts and deletes of the open transaction */
+    err_t doom;           /* why the open transaction can only be aborted, or ERR_OK */
+};
+
+/* What an implementation's views and scans begin with; the wrapper functions fill them in. */
+struct store_view {
+    store_t *store;
+};
+struct store_scan {
+    store_view_t *view;
+    table_t table;
 };
 
 MUST_CHECK err_t store_begin(store_t *self);
@@ -79,8 +94,10 @@ MUST_CHECK err_t store_del(store_t *self, table_t table, slice_t key);
  * The caller checks that the key still has its prefix. */
 MUST_CHECK err_t store_seek(store_t *self, table_t table, slice_t from, bool down, slice_t *key,
                             slice_t *value);
+/* Ends the transaction whatever it returns. After a put or del that failed with anything but
+ * ERR_EXISTS or ERR_NOT_FOUND it aborts and returns that error. */
 MUST_CHECK err_t store_commit(store_t *self);
-void store_abort(store_t *self);
+void store_abort(store_t *self); /* harmless when none is open */
 void store_usage(store_t *self, store_usage_t *usage);
 void store_close(store_t **self_p);
 
@@ -88,7 +105,8 @@ void store_close(store_t **self_p);
 MUST_CHECK err_t store_view_open(store_t *self, store_view_t **view);
 void store_view_close(store_view_t **view_p);
 MUST_CHECK err_t store_view_get(store_view_t *view, table_t table, slice_t key, slice_t *value);
-/* Rows in key order from `from` upwards (or downwards, starting at the largest key <= from). */
+/* Rows in key order from `from` upwards (or downwards, starting at the largest key <= from). An
+ * empty `from`, here and in store_seek, is the first row or, downwards, the last. */
 MUST_CHECK err_t store_scan_open(store_view_t *view, table_t table, slice_t from, bool down,
                                  store_scan_t **scan);
 MUST_CHECK err_t store_scan_next(store_scan_t *scan, slice_t *key, slice_t *value); /* ERR_NOT_FOUND at the end */
