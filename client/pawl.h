@@ -388,6 +388,9 @@ PAWL_EXPORT pawl_err pawl_job_progress(pawl_job_t *self, int64_t done, int64_t t
 /* stream: 1 stdout, 2 stderr, 3 notes. Buffered, sent with the next report at the latest after
  * 200 ms; PAWL_E_BACKPRESSURE when 4 MiB wait: stop reading the pipe for a moment. */
 PAWL_EXPORT pawl_err pawl_job_log(pawl_job_t *self, int stream, const void *bytes, size_t len);
+/* The next `len` bytes of the attempt's log are not sent: what follows stands that much further on,
+ * and readers see the hole. */
+PAWL_EXPORT void pawl_job_log_skip(pawl_job_t *self, uint64_t len);
 PAWL_EXPORT pawl_err pawl_job_output(pawl_job_t *self, const void *bytes, size_t len,
                                      const char *content_type);
 PAWL_EXPORT void pawl_job_exit(pawl_job_t *self, int exit_code, int signal); /* for the record */
