@@ -38,6 +38,11 @@ enum {
     LIMIT_SPEC_INLINE = 1900,
     LIMIT_PART = 4060,
     LIMIT_MESSAGE_KEPT = 500,
+    LIMIT_ARGUMENT = 131071, /* one argument, shell line or value of the environment, as in Linux */
+    LIMIT_ENV = 1000,        /* variables of one command */
+    LIMIT_HOST = 255,        /* host, container id, name, image */
+    LIMIT_ADDRESSES = 64,
+    LIMIT_FEATURES = 64, /* features, kinds */
 };
 
 #define DEFAULT_PING_US (5 * PAWL_SEC_US)

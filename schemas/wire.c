@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * schemas/wire.c - frames: magic, envelope, and the checks that look at more than one field. Checks
+ * of single fields are wire_rules.c, the reading itself is wire_unpack.c. */
+#include <endian.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "schemas/limits.h"
+#include "schemas/wire_unpack.h"
+
+#define FAULT(fault, err, field, ...) wire_fault_set(fault, err, field, __VA_ARGS__)
+
+enum { BODY_FIRST = 10, ARENA_LEAST = 16 << 10 };
+
+void wire_fault_error(const wire_fault_t *fault, Pawl__V1__Error *error)
+{
+    pawl__v1__error__init(error);
+    error->code = (uint32_t)fault->err;
+    error->text = (char *)fault->text;
+    error->field = (char *)fault->field;
+    error->retry_after_us = fault->retry_after_us;
+}
+
+/* ---- magic ------------------------------------------------------------------------------- */
+
+static bool read_magic(const uint8_t *bytes, size_t len, uint32_t *magic)
+{
+    if (len < 5 || bytes[0] != 0x0D) return false;
+    memcpy(magic, bytes + 1, 4);
+    *magic = le32toh(*magic);
+    return true;
+}
+
+wire_kind_t wire_kind(const uint8_t *bytes, size_t len)
+{
+    uint32_t magic;
+    if (!read_magic(bytes, len, &magic)) return WIRE_NONE;
+    return magic == WIRE_MAGIC_REQUEST ? WIRE_REQUEST
+           : magic == WIRE_MAGIC_REPLY ? WIRE_REPLY
+           : magic == WIRE_MAGIC_PUSH  ? WIRE_PUSH
+                                       : WIRE_NONE;
+}
+
+static err_t check_frame(const uint8_t *bytes, size_t len, uint32_t wanted, wire_fault_t *fault)
+{
+    if (len > LIMIT_MESSAGE)
+        return FAULT(fault, ERR_TOO_LARGE, "", "the frame has %zu bytes, at most %d are allowed",
+                     len, LIMIT_MESSAGE);
+    uint32_t magic = 0;
+    if (read_magic(bytes, len, &magic) && magic == wanted) return ERR_OK;
+    if (magic && (magic & 0xFFFFFF) == (wanted & 0xFFFFFF) && (magic >> 24) >= '0' &&
+        (magic >> 24) <= '9')
+        return FAULT(fault, ERR_VERSION, "magic", "major version %c is not spoken here, %c is",
+                     (int)(magic >> 24), (int)(wanted >> 24));
+    return FAULT(fault, ERR_BAD_MAGIC, "magic",
+                 "the frame does not start with this protocol's magic");
+}
+
+bool wire_request_peek(const uint8_t *bytes, size_t len, uint64_t *seq, const uint8_t **session)
+{
+    const uint8_t *at = bytes, *end = bytes + len;
+    bool found = false;
+    *seq = 0;
+    *session = NULL;
+    if (wire_kind(bytes, len) != WIRE_REQUEST) return false;
+    at += 5;
+    while (at < end) {
+        uint64_t tag, value;
+        at = wire_varint(at, end, &tag);
+        if (!at || tag >> 3 == 0 || tag >> 3 >= BODY_FIRST) break;
+        if (tag == (2 << 3 | 0)) {
+            at = wire_varint(at, end, &value);
+            if (!at) break;
+            *seq = value;
+            found = true;
+        } else if (tag == (3 << 3 | 2)) {
+            const uint8_t *value_at = wire_varint(at, end, &value);
+            if (value_at && value == 16 && end - value_at >= 16) *session = value_at;
+            at = wire_skip(at, end, 2);
+        } else {
+            at = wire_skip(at, end, tag & 7);
+        }
+        if (!at) break;
+    }
+    return found;
+}
+
+/* ---- single values ----------------------------------------------------------------------- */
+
+bool wire_utf8_valid(const char *text, size_t len)
+{
+    return wire_text_valid((const uint8_t *)text, len, TEXT_PROGRAM);
+}
+
+bool wire_name_valid(const char *text, size_t len)
+{
+    return len >= 1 && len <= LIMIT_NAME && wire_text_valid((const uint8_t *)text, len, TEXT_NAME);
+}
+
+static bool plain(char byte)
+{
+    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
+           (byte >= '0' && byte <= '9') || byte == '_' || byte == '.' || byte == '-';
+}
+
+bool wire_type_valid(const char *text, size_t len)
+{
+    size_t slash = 0;
+    if (len > LIMIT_NAME) return false;
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] == '/') {
+            if (slash || i == 0) return false;
+            slash = i;
+        } else if (!plain(text[i])) {
+            return false;
+        }
+    }
+    return slash && slash + 1 < len;
+}
+
+static err_t check_type(const char *type, const char *field, wire_fault_t *fault)
+{
+    if (wire_type_valid(type, strlen(type))) return ERR_OK;
+    return FAULT(fault, ERR_BAD_NAME, field,
+                 "%s: \"%.60s\" is not category/name made of A-Z a-z 0-9 _ . -", field, type);
+}
+
+/* ---- task -------------------------------------------------------------------------------- */
+
+static err_t check_env(const Pawl__V1__Command *command, wire_fault_t *fault)
+{
+    for (size_t i = 0; i < command->n_env; i++) {
+        const char *name = command->env[i]->name;
+        bool good = !(name[0] >= '0' && name[0] <= '9');
+        for (const char *at = name; *at && good; at++)
+            good = plain(*at) && *at != '.' && *at != '-';
+        if (good) continue;
+        FAULT(fault, ERR_BAD_NAME, "name",
+              "\"%.60s\" cannot name a variable: letters, digits and _ only, no digit first", name);
+        wire_fault_within(fault, "env", (int64_t)i);
+        wire_fault_within(fault, "command", -1);
+        return fault->err;
+    }
+    return ERR_OK;
+}
+
+static err_t check_command(const Pawl__V1__Task *task, wire_fault_t *fault)
+{
+    const Pawl__V1__Command *command = task->command;
+    bool shell = strcmp(task->type, "pawl/shell") == 0;
+    bool script = strcmp(task->type, "pawl/script") == 0;
+    if (!command) {
+        if (shell || script)
+            return FAULT(fault, ERR_BAD_REQUEST, "command", "type %s needs a command", task->type);
+        return ERR_OK;
+    }
+    if (!shell && !script)
+        return FAULT(fault, ERR_CONTRADICTION, "command",
+                     "type %.60s takes no command: only pawl/shell and pawl/script do", task->type);
+    bool has_argv = command->n_argv > 0, has_shell = command->shell[0] != '\0';
+    bool has_script = command->script_text.len > 0;
+    if (shell && (has_script || command->interpreter[0]))
+        return FAULT(fault, ERR_CONTRADICTION, "command.script_text",
+                     "type pawl/shell takes argv or shell, a script is of type pawl/script");
+    if (shell && has_argv && has_shell)
+        return FAULT(fault, ERR_CONTRADICTION, "command.shell",
+                     "argv and shell exclude each other");
+    if (shell && !has_argv && !has_shell)
+        return FAULT(fault, ERR_BAD_REQUEST, "command.argv", "neither argv nor shell is given");
+    if (has_argv && shell && command->argv[0][0] == '\0')
+        return FAULT(fault, ERR_BAD_VALUE, "command.argv[0]", "the program's name is empty");
+    if (script && (has_argv || has_shell))
+        return FAULT(fault, ERR_CONTRADICTION, has_argv ? "command.argv" : "command.shell",
+                     "type pawl/script takes interpreter and script_text only");
+    if (script && !has_script)
+        return FAULT(fault, ERR_BAD_REQUEST, "command.script_text", "the script is empty");
+    if (script && command->interpreter[0] == '\0')
+        return FAULT(fault, ERR_BAD_REQUEST, "command.interpreter", "no interpreter is given");
+    return check_env(command, fault);
+}
+
+static err_t check_target(const Pawl__V1__Target *target, wire_fault_t *fault)
+{
+    if (!target) return ERR_OK;
+    int given = (target->executor[0] != '\0') + (target->host[0] != '\0') + (target->n_labels > 0);
+    if (given > 1)
+        return FAULT(fault, ERR_CONTRADICTION, "target",
+                     "executor, host and labels exclude each other");
+    return ERR_OK;
+}
+
+static size_t budget(size_t len)
+{
+    size_t most = len * 8 > ARENA_LEAST ? len * 8 : ARENA_LEAST;
+    return most < LIMIT_ARENA_MAX ? most : LIMIT_ARENA_MAX;
+}
+
+err_t wire_task_check(wire_arena_t *arena, const uint8_t *bytes, size_t len, wire_task_use_t use,
+                      const Pawl__V1__Task **out, wire_fault_t *fault)
+{
+    *fault = (wire_fault_t){ 0 };
+    ProtobufCMessage *message;
+    err_t err = wire_unpack(arena, &pawl__v1__task__descriptor, bytes, len, budget(len),
+                            UNPACK_BORROW, &message, NULL, fault);
+    if (err) return err;
+    const Pawl__V1__Task *task = (const Pawl__V1__Task *)message;
+    if (use == WIRE_TASK_SUBMITTED && task->id.len != 16)
+        return FAULT(fault, ERR_BAD_ID, "id", "id: is missing; a task id has 16 bytes");
+    if (use == WIRE_TASK_TEMPLATE && task->id.len)
+        return FAULT(fault, ERR_BAD_ID, "id", "a template has no id: each firing gets its own");
+    if (use == WIRE_TASK_TEMPLATE && task->at_us)
+        return FAULT(fault, ERR_CONTRADICTION, "at_us", "the schedule says when: at_us must be 0");
+    if (task->at_us && task->delay_us)
+        return FAULT(fault, ERR_CONTRADICTION, "delay_us", "at and delay exclude each other");
+    if ((err = check_type(task->type, "type", fault))) return err;
+    if ((err = check_command(task, fault))) return err;
+    if ((err = check_target(task->target, fault))) return err;
+    *out = task;
+    return ERR_OK;
+}
+
+err_t wire_task_decode(wire_arena_t *arena, const uint8_t *bytes, size_t len,
+                       const Pawl__V1__Task **out, wire_fault_t *fault)
+{
+    *fault = (wire_fault_t){ 0 };
+    ProtobufCMessage *message;
+    err_t err = wire_unpack(arena, &pawl__v1__task__descriptor, bytes, len, SIZE_MAX,
+                            UNPACK_BORROW | UNPACK_LENIENT, &message, NULL, fault);
+    if (!err) *out = (const Pawl__V1__Task *)message;
+    return err;
+}
+
+/* ---- schedule ---------------------------------------------------------------------------- */
+
+static err_t check_schedule(wire_arena_t *arena, const Pawl__V1__Schedule *schedule,
+                            const Pawl__V1__Task **out, wire_fault_t *fault)
+{
+    if (schedule->mode == PAWL__V1__MODE__MODE_STRICT) {
+        if (schedule->overlap == PAWL__V1__OVERLAP__OVERLAP_SKIP ||
+            schedule->overlap == PAWL__V1__OVERLAP__OVERLAP_QUEUE_ONE ||
+            schedule->overlap == PAWL__V1__OVERLAP__OVERLAP_QUEUE_LATEST)
+            return FAULT(fault, ERR_CONTRADICTION, "overlap",
+                         "strict drops nothing: overlap may be allow, queue_all, cancel or kill");
+        if (schedule->supersede_set_case && schedule->supersede)
+            return FAULT(fault, ERR_CONTRADICTION, "supersede",
+                         "strict drops nothing: supersede must be off");
+    }
+    if (schedule->to_us && schedule->from_us && schedule->to_us <= schedule->from_us)
+        return FAULT(fault, ERR_CONTRADICTION, "to_us", "the schedule ends before it begins");
+    const Pawl__V1__Task *task;
+    err_t err = wire_task_check(arena, schedule->task.data, schedule->task.len, WIRE_TASK_TEMPLATE,
+                                &task, fault);
+    if (err) {
+        wire_fault_within(fault, "task", -1);
+        return err;
+    }
+    if (out) *out = task;
+    return ERR_OK;
+}
+
+err_t wire_schedule_check(wire_arena_t *arena, const Pawl__V1__Schedule *schedule,
+                          const Pawl__V1__Task **task, wire_fault_t *fault)
+{
+    *fault = (wire_fault_t){ 0 };
+    return check_schedule(arena, schedule, task, fault);
+}
+
+err_t wire_schedule_decode(wire_arena_t *arena, const uint8_t *bytes, size_t len,
+                           const Pawl__V1__Schedule **out, wire_fault_t *fault)
+{
+    *fault = (wire_fault_t){ 0 };
+    ProtobufCMessage *message;
+    err_t err = wire_unpack(arena, &pawl__v1__schedule__descriptor, bytes, len, SIZE_MAX,
+                            UNPACK_BORROW | UNPACK_LENIENT, &message, NULL, fault);
+    if (!err) *out = (const Pawl__V1__Schedule *)message;
+    return err;
+}
+
+/* ---- request ----------------------------------------------------------------------------- */
+
+static err_t check_hello(const Pawl__V1__Hello *hello, wire_fault_t *fault)
+{
+    if (hello->minor < WIRE_MINOR_OLDEST)
+        return FAULT(fault, ERR_VERSION, "minor",
+                     "minor version %u is not spoken here: %d to %d are", hello->minor,
+                     WIRE_MINOR_OLDEST, WIRE_MINOR);
+    for (size_t i = 0; i < hello->n_types; i++) {
+        err_t err = check_type(hello->types[i], "types", fault);
+        if (err) return err;
+    }
+    return ERR_OK;
+}
+
+static err_t check_ids(size_t n, wire_fault_t *fault)
+{
+    return n ? ERR_OK : FAULT(fault, ERR_BAD_REQUEST, "ids", "no id is given");
+}
+
+static err_t check_task_get(const Pawl__V1__TaskGet *get, wire_fault_t *fault)
+{
+    if ((get->prefix_low.len == 0) != (get->prefix_high.len == 0))
+        return FAULT(fault, ERR_BAD_REQUEST, "prefix_high", "a range of ids needs both its ends");
+    if (get->n_ids && get->prefix_low.len)
+        return FAULT(fault, ERR_CONTRADICTION, "prefix_low", "ids and a range exclude each other");
+    return get->prefix_low.len ? ERR_OK : check_ids(get->n_ids, fault);
+}
+
+static err_t check_report(const Pawl__V1__Report *report, wire_fault_t *fault)
+{
+    size_t items = report->n_results + report->n_progress + report->n_logs + report->n_running;
+    if (items > LIMIT_ITEMS)
+        return FAULT(fault, ERR_TOO_MANY, "", "%zu items, at most %d are allowed in one request",
+                     items, LIMIT_ITEMS);
+    return ERR_OK;
+}
+
+static err_t check_history(const Pawl__V1__ScheduleHistory *history, wire_fault_t *fault)
+{
+    if (history->name[0] || history->uid.len) return ERR_OK;
+    return FAULT(fault, ERR_BAD_NAME, "name", "neither name nor uid is given");
+}
+
+static err_t check_put(wire_arena_t *arena, const Pawl__V1__SchedulePut *put, wire_fault_t *fault)
+{
+    err_t err = check_schedule(arena, put->schedule, NULL, fault);
+    if (err) wire_fault_within(fault, "schedule", -1);
+    return err;
+}
+
+/* What concerns several fields of one body; puts the body's name in front of the path. */
+static err_t check_body(wire_arena_t *arena, const Pawl__V1__Request *request, wire_fault_t *fault)
+{
+    err_t err = ERR_OK;
+    const char *name = "";
+    switch (request->body_case) {
+    case PAWL__V1__REQUEST__BODY_HELLO:
+        name = "hello";
+        err = check_hello(request->hello, fault);
+        break;
+    case PAWL__V1__REQUEST__BODY_REPORT:
+        name = "report";
+        err = check_report(request->report, fault);
+        break;
+    case PAWL__V1__REQUEST__BODY_TASK_GET:
+        name = "task_get";
+        err = check_task_get(request->task_get, fault);
+        break;
+    case PAWL__V1__REQUEST__BODY_TASK_WAIT:
+        name = "task_wait";
+        err = check_ids(request->task_wait->n_ids, fault);
+        break;
+    case PAWL__V1__REQUEST__BODY_TASK_CHANGE:
+        name = "task_change";
+        err = check_ids(request->task_change->n_ids, fault);
+        break;
+    case PAWL__V1__REQUEST__BODY_SCHEDULE_PUT:
+        name = "schedule_put";
+        err = check_put(arena, request->schedule_put, fault);
+        break;
+    case PAWL__V1__REQUEST__BODY_SCHEDULE_HISTORY:
+        name = "schedule_history";
+        err = check_history(request->schedule_history, fault);
+        break;
+    default:
+        break;
+    }
+    if (err) wire_fault_within(fault, name, -1);
+    return err;
+}
+
+static bool reply_is_remembered(Pawl__V1__Request__BodyCase body)
+{
+    return body == PAWL__V1__REQUEST__BODY_TASK_CHANGE ||
+           body == PAWL__V1__REQUEST__BODY_SCHEDULE_PUT ||
+           body == PAWL__V1__REQUEST__BODY_SCHEDULE_CHANGE ||
+           body == PAWL__V1__REQUEST__BODY_QUEUE_CHANGE ||
+           body == PAWL__V1__REQUEST__BODY_EXECUTOR_CHANGE;
+}
+
+static err_t check_request(wire_arena_t *arena, const Pawl__V1__Request *request, uint32_t unknown,
+                           wire_fault_t *fault)
+{
+    if (request->body_case == PAWL__V1__REQUEST__BODY__NOT_SET) {
+        if (unknown >= BODY_FIRST)
+            return FAULT(fault, ERR_UNIMPLEMENTED, "body", "request %u is not known here", unknown);
+        return FAULT(fault, ERR_BAD_REQUEST, "body", "the request has no body");
+    }
+    if (request->session.len == 0 && request->body_case != PAWL__V1__REQUEST__BODY_HELLO)
+        return FAULT(fault, ERR_NO_SESSION, "session", "no session: send Hello first");
+    if (reply_is_remembered(request->body_case) && request->request_id.len == 0)
+        return FAULT(fault, ERR_BAD_REQUEST, "request_id",
+                     "request_id: is missing; this request needs 16 random bytes");
+    return check_body(arena, request, fault);
+}
+
+err_t wire_request_decode(wire_arena_t *arena, const uint8_t *bytes, size_t len,
+                          const Pawl__V1__Request **out, wire_fault_t *fault)
+{
+    *fault = (wire_fault_t){ 0 };
+    ProtobufCMessage *message = NULL;
+    uint32_t unknown = 0;
+    err_t err = check_frame(bytes, len, WIRE_MAGIC_REQUEST, fault);
+    if (!err)
+        err = wire_unpack(arena, &pawl__v1__request__descriptor, bytes, len, budget(len), 0,
+                          &message, &unknown, fault);
+    if (!err) err = check_request(arena, (const Pawl__V1__Request *)message, unknown, fault);
+    if (err) {
+        const uint8_t *session;
+        wire_request_peek(bytes, len, &fault->seq, &session);
+        return err;
+    }
+    *out = (const Pawl__V1__Request *)message;
+    return ERR_OK;
+}
+
+/* ---- frames from the broker -------------------------------------------------------------- */
+
+static err_t from_broker(wire_arena_t *arena, const ProtobufCMessageDescriptor *type,
+                         uint32_t magic, const uint8_t *bytes, size_t len, ProtobufCMessage **out,
+                         wire_fault_t *fault)
+{
+    *fault = (wire_fault_t){ 0 };
+    err_t err = check_frame(bytes, len, magic, fault);
+    if (err) return err;
+    /* lists of small items (counts by status) grow more than requests do */
+    size_t most = 16 * len + 4 * (size_t)ARENA_LEAST;
+    return wire_unpack(arena, type, bytes, len, most, UNPACK_LENIENT, out, NULL, fault);
+}
+
+err_t wire_reply_decode(wire_arena_t *arena, const uint8_t *bytes, size_t len,
+                        const Pawl__V1__Reply **out, wire_fault_t *fault)
+{
+    ProtobufCMessage *message;
+    err_t err = from_broker(arena, &pawl__v1__reply__descriptor, WIRE_MAGIC_REPLY, bytes, len,
+                            &message, fault);
+    if (!err) *out = (const Pawl__V1__Reply *)message;
+    return err;
+}
+
+err_t wire_push_decode(wire_arena_t *arena, const uint8_t *bytes, size_t len,
+                       const Pawl__V1__Push **out, wire_fault_t *fault)
+{
+    ProtobufCMessage *message;
+    err_t err = from_broker(arena, &pawl__v1__push__descriptor, WIRE_MAGIC_PUSH, bytes, len,
+                            &message, fault);
+    if (!err) *out = (const Pawl__V1__Push *)message;
+    return err;
+}
+
+/* ---- encode ------------------------------------------------------------------------------ */
+
+size_t wire_pack(const ProtobufCMessage *message, wire_room_fn *room, void *arg)
+{
+    size_t len = protobuf_c_message_get_packed_size(message);
+    if (len == 0) return 0;
+    uint8_t *at = room(arg, len);
+    if (!at) return 0;
+    if (protobuf_c_message_pack(message, at) != len)
+        abort(); /* the message was changed while it was packed */
+    return len;
+}
+
+size_t wire_request_pack(Pawl__V1__Request *request, wire_room_fn *room, void *arg)
+{
+    request->magic = WIRE_MAGIC_REQUEST;
+    return wire_pack(&request->base, room, arg);
+}
+
+size_t wire_reply_pack(Pawl__V1__Reply *reply, wire_room_fn *room, void *arg)
+{
+    reply->magic = WIRE_MAGIC_REPLY;
+    return wire_pack(&reply->base, room, arg);
+}
+
+size_t wire_push_pack(Pawl__V1__Push *push, wire_room_fn *room, void *arg)
+{
+    push->magic = WIRE_MAGIC_PUSH;
+    return wire_pack(&push->base, room, arg);
+}

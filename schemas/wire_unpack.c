@@ -1,0 +1,730 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * schemas/wire_unpack.c - one pass over protobuf bytes: decode and check.
+ *
+ * At first use the generated descriptors and the table of rules are joined into a plan: per message
+ * an index by field number, per field its place in the struct and its rule. The reader then needs
+ * one look-up a field. Repeated fields: encoders write their items one behind the other, so the
+ * first item of such a run counts the run and takes the array in one piece.
+ *
+ * Standing promises, whatever the bytes:
+ *   - reads only [bytes, bytes + len), writes only what the arena gave;
+ *   - nests at most WIRE_DEPTH deep (unknown messages are stepped over, not entered);
+ *   - time is linear in len, but for arrays given in pieces, which the arena's cap bounds. */
+#include <endian.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "schemas/limits.h"
+#include "schemas/wire_unpack.h"
+
+enum { WT_VARINT = 0, WT_FIXED64 = 1, WT_LENGTH = 2, WT_FIXED32 = 5 };
+
+/* ---- plan -------------------------------------------------------------------------------- */
+
+enum { PLANS_MOST = 96, FIELDS_MOST = 640, NUMBERS = 64, REPEATED_MOST = 8 };
+enum shape { SINGLE, ONE_OF, REPEATED };
+
+typedef struct message_plan message_plan_t;
+typedef struct field_plan {
+    const ProtobufCFieldDescriptor *field;
+    const message_plan_t *message; /* of a message field */
+    uint32_t offset, case_offset;  /* case_offset: of a oneof's case, of an array's count */
+    uint32_t items;
+    uint8_t type, wire_type;
+    uint8_t shape;
+    uint8_t rule; /* rule_kind_t */
+    uint8_t class;
+    uint8_t array; /* which of the message's repeated fields */
+    int64_t low, high;
+} field_plan_t;
+
+struct message_plan {
+    const ProtobufCMessageDescriptor *type;
+    uint8_t by_number[NUMBERS]; /* 0: unknown, else index + 1 into fields */
+    field_plan_t *fields;
+    uint64_t required; /* bit i: fields[i] must be there */
+};
+
+static struct {
+    message_plan_t plans[PLANS_MOST];
+    field_plan_t fields[FIELDS_MOST];
+    size_t plan_count, field_count;
+} book;
+static pthread_once_t book_once = PTHREAD_ONCE_INIT;
+
+static const message_plan_t *plan_of(const ProtobufCMessageDescriptor *type)
+{
+    for (size_t i = 0; i < book.plan_count; i++)
+        if (book.plans[i].type == type) return &book.plans[i];
+    return NULL;
+}
+
+static uint8_t wire_type_of(ProtobufCType type)
+{
+    switch (type) {
+    case PROTOBUF_C_TYPE_INT32:
+    case PROTOBUF_C_TYPE_INT64:
+    case PROTOBUF_C_TYPE_UINT32:
+    case PROTOBUF_C_TYPE_UINT64:
+    case PROTOBUF_C_TYPE_BOOL:
+    case PROTOBUF_C_TYPE_ENUM:
+        return WT_VARINT;
+    case PROTOBUF_C_TYPE_STRING:
+    case PROTOBUF_C_TYPE_BYTES:
+    case PROTOBUF_C_TYPE_MESSAGE:
+        return WT_LENGTH;
+    case PROTOBUF_C_TYPE_FIXED32:
+        return WT_FIXED32;
+    default:
+        abort(); /* the schema uses a type that the reader below does not read */
+    }
+}
+
+static void default_rule(field_plan_t *plan)
+{
+    const ProtobufCFieldDescriptor *field = plan->field;
+    plan->items = LIMIT_ITEMS;
+    plan->low = INT64_MIN;
+    plan->high = INT64_MAX;
+    switch (field->type) {
+    case PROTOBUF_C_TYPE_STRING:
+        plan->rule = RULE_TEXT;
+        plan->low = 0;
+        plan->high = LIMIT_TEXT;
+        break;
+    case PROTOBUF_C_TYPE_BYTES:
+        plan->rule = RULE_BYTES;
+        plan->low = 0;
+        break;
+    case PROTOBUF_C_TYPE_MESSAGE:
+        plan->rule = RULE_PART;
+        plan->low = 0;
+        break;
+    case PROTOBUF_C_TYPE_ENUM: { /* dense from 0: the highest number is the bound */
+        const ProtobufCEnumDescriptor *words = field->descriptor;
+        plan->rule = RULE_NUMBER;
+        plan->low = 0;
+        plan->high = (int64_t)words->n_values - 1;
+        if (words->n_value_ranges != 1 || words->values[0].value != 0) abort();
+        break;
+    }
+    case PROTOBUF_C_TYPE_UINT64:
+    case PROTOBUF_C_TYPE_UINT32:
+        plan->low = 0;
+        /* fallthrough */
+    default:
+        plan->rule = RULE_NUMBER;
+        break;
+    }
+}
+
+static bool apply_rule(field_plan_t *plan, const wire_rule_t *rule)
+{
+    const ProtobufCFieldDescriptor *field = plan->field;
+    plan->rule = (uint8_t)rule->kind;
+    plan->class = (uint8_t)rule->class;
+    plan->low = rule->low;
+    if (!(field->type == PROTOBUF_C_TYPE_ENUM && rule->high == INT64_MAX)) plan->high = rule->high;
+    if (rule->items) plan->items = rule->items;
+    return plan->shape == SINGLE && rule->low > 0;
+}
+
+static const wire_rule_t *rule_of(const char *message, const char *field)
+{
+    size_t len = strlen(message);
+    for (size_t i = 0; i < wire_rule_count; i++) {
+        const char *name = wire_rules[i].field;
+        if (strncmp(name, message, len) == 0 && name[len] == '.' &&
+            strcmp(name + len + 1, field) == 0)
+            return &wire_rules[i];
+    }
+    return NULL;
+}
+
+static size_t rules_used;
+
+static message_plan_t *make_plan(const ProtobufCMessageDescriptor *type)
+{
+    message_plan_t *known = (message_plan_t *)plan_of(type);
+    if (known) return known;
+    if (book.plan_count == PLANS_MOST || book.field_count + type->n_fields > FIELDS_MOST ||
+        type->n_fields > 64)
+        abort(); /* the schema has outgrown the constants above */
+    message_plan_t *self = &book.plans[book.plan_count++];
+    self->type = type;
+    self->fields = &book.fields[book.field_count];
+    book.field_count += type->n_fields;
+    uint8_t arrays = 0;
+    for (unsigned i = 0; i < type->n_fields; i++) {
+        const ProtobufCFieldDescriptor *field = &type->fields[i];
+        field_plan_t *plan = &self->fields[i];
+        if (field->id >= NUMBERS) abort();
+        self->by_number[field->id] = (uint8_t)(i + 1);
+        plan->field = field;
+        plan->type = (uint8_t)field->type;
+        plan->wire_type = wire_type_of(field->type);
+        plan->offset = field->offset;
+        plan->case_offset = field->quantifier_offset;
+        if (field->label == PROTOBUF_C_LABEL_REPEATED) {
+            plan->shape = REPEATED;
+            plan->array = arrays++;
+            if (arrays > REPEATED_MOST) abort();
+        } else if (field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) {
+            plan->shape = ONE_OF;
+        }
+        default_rule(plan);
+        const wire_rule_t *rule = rule_of(type->short_name, field->name);
+        if (rule) {
+            rules_used++;
+            if (apply_rule(plan, rule)) self->required |= UINT64_C(1) << i;
+        }
+        if (field->type == PROTOBUF_C_TYPE_MESSAGE) plan->message = make_plan(field->descriptor);
+    }
+    return self;
+}
+
+static void make_book(void)
+{
+    make_plan(&pawl__v1__request__descriptor);
+    make_plan(&pawl__v1__reply__descriptor);
+    make_plan(&pawl__v1__push__descriptor);
+    make_plan(&pawl__v1__task__descriptor);
+    make_plan(&pawl__v1__schedule__descriptor);
+    if (rules_used != wire_rule_count) abort(); /* a rule names a field that does not exist */
+}
+
+/* ---- faults ------------------------------------------------------------------------------ */
+
+err_t wire_fault_set(wire_fault_t *fault, err_t err, const char *field, const char *format, ...)
+{
+    fault->err = err;
+    snprintf(fault->field, sizeof fault->field, "%s", field);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(fault->text, sizeof fault->text, format, args);
+    va_end(args);
+    return err;
+}
+
+void wire_fault_within(wire_fault_t *fault, const char *name, int64_t index)
+{
+    char inner[WIRE_FIELD_MAX];
+    memcpy(inner, fault->field, sizeof inner);
+    const char *dot = inner[0] ? "." : "";
+    int len = index >= 0 ? snprintf(fault->field, sizeof fault->field, "%.60s[%lld]%s", name,
+                                    (long long)index, dot)
+                         : snprintf(fault->field, sizeof fault->field, "%.60s%s", name, dot);
+    size_t room = sizeof fault->field - (size_t)len; /* len < 90 */
+    snprintf(fault->field + len, room, "%.*s", (int)room - 1, inner);
+}
+
+/* ---- texts ------------------------------------------------------------------------------- */
+
+/* One UTF-8 sequence of two or more bytes (RFC 3629) at `at`. Returns its length, 0: not valid. */
+static size_t utf8_sequence(const uint8_t *at, const uint8_t *end, uint32_t *point)
+{
+    uint8_t lead = at[0];
+    size_t len = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
+    if (lead < 0xC2 || lead > 0xF4 || (size_t)(end - at) < len) return 0;
+    uint32_t value = lead & (0x7Fu >> len);
+    for (size_t i = 1; i < len; i++) {
+        if ((at[i] & 0xC0) != 0x80) return 0;
+        value = value << 6 | (at[i] & 0x3F);
+    }
+    static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+    if (value < least[len] || value > 0x10FFFF || (value >= 0xD800 && value <= 0xDFFF)) return 0;
+    *point = value;
+    return len;
+}
+
+bool wire_text_valid(const uint8_t *text, size_t len, text_class_t class)
+{
+    const uint8_t *at = text, *end = text + len;
+    const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
+    while (at < end) {
+        /* eight plain ASCII bytes at once: no top bit, none below 0x20, none 0x7F */
+        while (end - at >= 8) {
+            uint64_t word;
+            memcpy(&word, at, 8);
+            if ((word | (word - ones * 0x20) | (word + ones)) & tops) break;
+            at += 8;
+        }
+        if (at == end) break;
+        uint8_t byte = *at;
+        if (byte >= 0x20 && byte < 0x7F) {
+            at++;
+            continue;
+        }
+        if (byte < 0x80) {
+            if (byte == 0) return false;
+            bool layout = byte == '\n' || byte == '\t';
+            if (class != TEXT_PROGRAM && !(class == TEXT_FREE && layout)) return false;
+            at++;
+            continue;
+        }
+        uint32_t point;
+        size_t step = utf8_sequence(at, end, &point);
+        if (!step || (point < 0xA0 && class != TEXT_PROGRAM)) /* C1 controls */
+            return false;
+        at += step;
+    }
+    return !(class == TEXT_NAME && len && (text[0] == ' ' || text[len - 1] == ' '));
+}
+
+/* ---- bytes ------------------------------------------------------------------------------- */
+
+static const uint8_t *long_varint(const uint8_t *at, const uint8_t *end, uint64_t *value)
+{
+    uint64_t sum = 0;
+    for (unsigned shift = 0; shift < 70 && at < end; shift += 7) {
+        uint8_t byte = *at++;
+        if (shift == 63 && byte > 1) return NULL;
+        sum |= (uint64_t)(byte & 0x7F) << shift;
+        if (byte < 0x80) {
+            *value = sum;
+            return at;
+        }
+    }
+    return NULL;
+}
+
+static inline const uint8_t *varint(const uint8_t *at, const uint8_t *end, uint64_t *value)
+{
+    if (at < end && *at < 0x80) {
+        *value = *at;
+        return at + 1;
+    }
+    return long_varint(at, end, value);
+}
+
+const uint8_t *wire_varint(const uint8_t *at, const uint8_t *end, uint64_t *value)
+{
+    return varint(at, end, value);
+}
+
+const uint8_t *wire_skip(const uint8_t *at, const uint8_t *end, unsigned wire_type)
+{
+    uint64_t value;
+    switch (wire_type) {
+    case WT_VARINT:
+        return varint(at, end, &value);
+    case WT_FIXED64:
+        return end - at >= 8 ? at + 8 : NULL;
+    case WT_FIXED32:
+        return end - at >= 4 ? at + 4 : NULL;
+    case WT_LENGTH:
+        at = varint(at, end, &value);
+        return at && value <= (uint64_t)(end - at) ? at + value : NULL;
+    default: /* groups */
+        return NULL;
+    }
+}
+
+/* ---- reader ------------------------------------------------------------------------------ */
+
+typedef struct reading {
+    wire_arena_t *arena;
+    wire_fault_t *fault;
+    unsigned flags;
+    uint32_t unknown; /* first unknown field of the outermost message */
+} reading_t;
+
+static err_t malformed(reading_t *self, const char *what)
+{
+    return wire_fault_set(self->fault, ERR_BAD_REQUEST, "", "malformed message: %s", what);
+}
+
+static void *take(reading_t *self, size_t bytes)
+{
+    void *at = wire_arena_take(self->arena, bytes);
+    if (!at) {
+        if (self->arena->no_memory)
+            wire_fault_set(self->fault, ERR_NO_MEMORY, "", "out of memory");
+        else
+            wire_fault_set(self->fault, ERR_TOO_LARGE, "",
+                           "unpacked the message needs more memory than its size allows");
+    }
+    return at;
+}
+
+static err_t bad_length(reading_t *self, const field_plan_t *plan, size_t len)
+{
+    const char *name = plan->field->name;
+    if (plan->rule == RULE_ID)
+        return wire_fault_set(self->fault, ERR_BAD_ID, name, "%s: %zu bytes, a task id has 16",
+                              name, len);
+    if (plan->rule == RULE_RANDOM)
+        return wire_fault_set(self->fault, ERR_BAD_VALUE, name, "%s: %zu bytes, it must have 16",
+                              name, len);
+    err_t err = plan->class == TEXT_NAME && plan->rule == RULE_TEXT ? ERR_BAD_NAME
+                : len == 0                                          ? ERR_BAD_VALUE
+                                                                    : ERR_TOO_LARGE;
+    if (len == 0) return wire_fault_set(self->fault, err, name, "%s: must not be empty", name);
+    return wire_fault_set(self->fault, err, name, "%s: %zu bytes, at most %lld are allowed", name,
+                          len, (long long)plan->high);
+}
+
+static bool length_fits(const field_plan_t *plan, size_t len)
+{
+    if (plan->rule == RULE_ID || plan->rule == RULE_RANDOM)
+        return len == 16 || (len == 0 && plan->low == 0);
+    return (int64_t)len >= plan->low && (int64_t)len <= plan->high;
+}
+
+static err_t read_text(reading_t *self, const field_plan_t *plan, const uint8_t *at, size_t len,
+                       char **out)
+{
+    bool lenient = self->flags & UNPACK_LENIENT;
+    if (!lenient && !length_fits(plan, len)) return bad_length(self, plan, len);
+    if (len == 0) {
+        *out = (char *)protobuf_c_empty_string;
+        return ERR_OK;
+    }
+    text_class_t class = lenient ? TEXT_PROGRAM : (text_class_t)plan->class;
+    if (!wire_text_valid(at, len, class)) {
+        const char *name = plan->field->name;
+        if (wire_text_valid(at, len, TEXT_LINE))
+            return wire_fault_set(self->fault, ERR_BAD_NAME, name,
+                                  "%s: begins or ends with a space", name);
+        return wire_fault_set(self->fault, ERR_BAD_UTF8, name, "%s: %s", name,
+                              wire_text_valid(at, len, TEXT_PROGRAM) ? "holds control characters"
+                              : memchr(at, 0, len)                   ? "holds a NUL byte"
+                                                                     : "not valid UTF-8");
+    }
+    char *copy = take(self, len + 1);
+    if (!copy) return self->fault->err;
+    memcpy(copy, at, len);
+    copy[len] = '\0';
+    *out = copy;
+    return ERR_OK;
+}
+
+static err_t read_bytes(reading_t *self, const field_plan_t *plan, const uint8_t *at, size_t len,
+                        ProtobufCBinaryData *out)
+{
+    if (!(self->flags & UNPACK_LENIENT) && !length_fits(plan, len))
+        return bad_length(self, plan, len);
+    out->len = len;
+    out->data = NULL;
+    if (len == 0) return ERR_OK;
+    if (self->flags & UNPACK_BORROW) {
+        out->data = (uint8_t *)at;
+        return ERR_OK;
+    }
+    out->data = take(self, len);
+    if (!out->data) return self->fault->err;
+    memcpy(out->data, at, len);
+    return ERR_OK;
+}
+
+static err_t bad_number(reading_t *self, const field_plan_t *plan, uint64_t value)
+{
+    const char *name = plan->field->name;
+    char shown[24];
+    bool is_signed = plan->type != PROTOBUF_C_TYPE_UINT64 && plan->type != PROTOBUF_C_TYPE_UINT32;
+    if (is_signed)
+        snprintf(shown, sizeof shown, "%lld", (long long)value);
+    else
+        snprintf(shown, sizeof shown, "%llu", (unsigned long long)value);
+    if (plan->type == PROTOBUF_C_TYPE_ENUM)
+        return wire_fault_set(self->fault, ERR_BAD_VALUE, name, "%s: %s is not one of %lld to %lld",
+                              name, shown, (long long)plan->low, (long long)plan->high);
+    if (plan->high == INT64_MAX)
+        return wire_fault_set(self->fault, ERR_BAD_VALUE, name, "%s: %s, at least %lld is needed",
+                              name, shown, (long long)plan->low);
+    return wire_fault_set(self->fault, ERR_BAD_VALUE, name, "%s: %s is outside %lld to %lld", name,
+                          shown, (long long)plan->low, (long long)plan->high);
+}
+
+/* A varint into the struct, if its type and rule take it. */
+static err_t store_number(reading_t *self, const field_plan_t *plan, uint64_t value, void *to)
+{
+    bool strict = !(self->flags & UNPACK_LENIENT);
+    int64_t as_signed = (int64_t)value;
+    switch (plan->type) {
+    case PROTOBUF_C_TYPE_BOOL:
+        *(protobuf_c_boolean *)to = value != 0;
+        return ERR_OK;
+    case PROTOBUF_C_TYPE_UINT64:
+        if (strict && (value < (uint64_t)plan->low ||
+                       (plan->high != INT64_MAX && value > (uint64_t)plan->high)))
+            return bad_number(self, plan, value);
+        *(uint64_t *)to = value;
+        return ERR_OK;
+    case PROTOBUF_C_TYPE_INT64:
+        if (strict && (as_signed < plan->low || as_signed > plan->high))
+            return bad_number(self, plan, value);
+        *(int64_t *)to = as_signed;
+        return ERR_OK;
+    case PROTOBUF_C_TYPE_UINT32:
+        if (strict && (value > UINT32_MAX || as_signed < plan->low || as_signed > plan->high))
+            return bad_number(self, plan, value);
+        *(uint32_t *)to = (uint32_t)value;
+        return ERR_OK;
+    default: /* int32, enum */
+        if (strict && (as_signed < INT32_MIN || as_signed > INT32_MAX || as_signed < plan->low ||
+                       as_signed > plan->high))
+            return bad_number(self, plan, value);
+        *(int32_t *)to = (int32_t)value;
+        return ERR_OK;
+    }
+}
+
+static size_t size_of(const field_plan_t *plan)
+{
+    switch (plan->type) {
+    case PROTOBUF_C_TYPE_UINT64:
+    case PROTOBUF_C_TYPE_INT64:
+        return 8;
+    case PROTOBUF_C_TYPE_STRING:
+    case PROTOBUF_C_TYPE_MESSAGE:
+        return sizeof(void *);
+    case PROTOBUF_C_TYPE_BYTES:
+        return sizeof(ProtobufCBinaryData);
+    default:
+        return 4;
+    }
+}
+
+/* Makes room for `more` items behind those of the array; room: how many fit now. */
+static err_t grow(reading_t *self, const field_plan_t *plan, uint8_t *message, size_t more,
+                  size_t *room)
+{
+    size_t *count = (size_t *)(message + plan->case_offset);
+    void **array = (void **)(message + plan->offset);
+    if (!(self->flags & UNPACK_LENIENT) && more > plan->items - *count) {
+        const char *name = plan->field->name;
+        return wire_fault_set(self->fault, ERR_TOO_MANY, name,
+                              "%s: %zu items, at most %u are allowed", name, *count + more,
+                              plan->items);
+    }
+    if (*count + more <= *room) return ERR_OK;
+    size_t each = size_of(plan);
+    size_t wanted = *count + (more > *count ? more : *count);
+    if (wanted < *count + more) wanted = *count + more;
+    void *larger = take(self, wanted * each);
+    if (!larger) return self->fault->err;
+    if (*count) memcpy(larger, *array, *count * each);
+    *array = larger;
+    *room = wanted;
+    return ERR_OK;
+}
+
+/* How many items of the same field stand one behind the other, this one (behind its tag) included.
+ */
+static size_t count_run(const uint8_t *tag, size_t tag_len, const uint8_t *at, const uint8_t *end,
+                        unsigned wire_type)
+{
+    size_t n = 0;
+    for (;;) {
+        at = wire_skip(at, end, wire_type);
+        n++;
+        if (!at || (size_t)(end - at) < tag_len || memcmp(at, tag, tag_len) != 0) return n;
+        at += tag_len;
+    }
+}
+
+static err_t read_message(reading_t *self, const message_plan_t *plan, const uint8_t *at,
+                          const uint8_t *end, ProtobufCMessage *message, unsigned depth);
+
+static err_t read_part(reading_t *self, const field_plan_t *plan, const uint8_t *at,
+                       const uint8_t *end, ProtobufCMessage **to, unsigned depth, int64_t index)
+{
+    if (depth >= WIRE_DEPTH) return malformed(self, "nested deeper than 8");
+    if (!*to) {
+        const ProtobufCMessageDescriptor *type = plan->message->type;
+        ProtobufCMessage *fresh = take(self, type->sizeof_message);
+        if (!fresh) return self->fault->err;
+        type->message_init(fresh);
+        *to = fresh;
+    }
+    err_t err = read_message(self, plan->message, at, end, *to, depth + 1);
+    if (err) wire_fault_within(self->fault, plan->field->name, index);
+    return err;
+}
+
+/* A length-delimited value of a field that is not packed. */
+static err_t read_value(reading_t *self, const field_plan_t *plan, const uint8_t *at, size_t len,
+                        void *to, unsigned depth, int64_t index)
+{
+    err_t err;
+    switch (plan->type) {
+    case PROTOBUF_C_TYPE_STRING:
+        err = read_text(self, plan, at, len, to);
+        break;
+    case PROTOBUF_C_TYPE_BYTES:
+        err = read_bytes(self, plan, at, len, to);
+        break;
+    default:
+        return read_part(self, plan, at, at + len, to, depth, index);
+    }
+    if (err && index >= 0 && self->fault->field[0]) {
+        self->fault->field[0] = '\0';
+        wire_fault_within(self->fault, plan->field->name, index);
+    }
+    return err;
+}
+
+/* Numbers of a repeated field in one length-delimited piece. */
+static err_t read_packed(reading_t *self, const field_plan_t *plan, const uint8_t *at,
+                         const uint8_t *end, uint8_t *message, size_t *room)
+{
+    size_t n = 0;
+    for (const uint8_t *byte = at; byte < end; byte++)
+        n += *byte < 0x80;
+    err_t err = n ? grow(self, plan, message, n, room) : ERR_OK;
+    size_t *count = (size_t *)(message + plan->case_offset);
+    while (!err && at < end) {
+        uint64_t value;
+        at = varint(at, end, &value);
+        if (!at) return malformed(self, "a number is cut short");
+        uint8_t *array = *(uint8_t **)(message + plan->offset);
+        err = store_number(self, plan, value, array + *count * size_of(plan));
+        if (!err) ++*count;
+    }
+    return err;
+}
+
+/* Where a single value goes; a oneof's other member is given up. */
+static void *place(const field_plan_t *plan, uint8_t *message)
+{
+    void *to = message + plan->offset;
+    if (plan->shape == ONE_OF) {
+        uint32_t *which = (uint32_t *)(message + plan->case_offset);
+        if (*which != plan->field->id) {
+            memset(to, 0, size_of(plan));
+            *which = plan->field->id;
+        }
+    }
+    return to;
+}
+
+static err_t missing(reading_t *self, const message_plan_t *plan, uint64_t seen)
+{
+    const field_plan_t *field = &plan->fields[__builtin_ctzll(plan->required & ~seen)];
+    const char *name = field->field->name;
+    err_t err = field->rule == RULE_ID                                  ? ERR_BAD_ID
+                : field->rule == RULE_PART                              ? ERR_BAD_REQUEST
+                : field->rule == RULE_TEXT && field->class == TEXT_NAME ? ERR_BAD_NAME
+                                                                        : ERR_BAD_VALUE;
+    return wire_fault_set(self->fault, err, name, "%s: is missing", name);
+}
+
+static err_t read_message(reading_t *self, const message_plan_t *plan, const uint8_t *at,
+                          const uint8_t *end, ProtobufCMessage *message, unsigned depth)
+{
+    uint8_t *base = (uint8_t *)message;
+    size_t room[REPEATED_MOST] = { 0 };
+    uint64_t seen = 0;
+    err_t err = ERR_OK;
+    while (at < end) {
+        const uint8_t *tag_at = at;
+        uint64_t tag, value;
+        at = varint(at, end, &tag);
+        if (!at || tag > UINT32_MAX || tag < 8) return malformed(self, "bad field number");
+        uint32_t number = (uint32_t)tag >> 3;
+        unsigned wire_type = (unsigned)tag & 7;
+        uint8_t index = number < NUMBERS ? plan->by_number[number] : 0;
+        if (!index) {
+            if (depth == 0 && !self->unknown) self->unknown = number;
+            at = wire_skip(at, end, wire_type);
+            if (!at) return malformed(self, "a field is cut short");
+            continue;
+        }
+        const field_plan_t *field = &plan->fields[index - 1];
+        seen |= UINT64_C(1) << (index - 1);
+        bool many = field->shape == REPEATED;
+
+        if (wire_type == WT_VARINT && field->wire_type == WT_VARINT) {
+            at = varint(at, end, &value);
+            if (!at) return malformed(self, "a number is cut short");
+            if (many) {
+                err = grow(self, field, base, 1, &room[field->array]);
+                if (err) return err;
+                size_t *count = (size_t *)(base + field->case_offset);
+                uint8_t *array = *(uint8_t **)(base + field->offset);
+                err = store_number(self, field, value, array + *count * size_of(field));
+                ++*count;
+            } else {
+                err = store_number(self, field, value, place(field, base));
+            }
+            if (err) return err;
+            continue;
+        }
+        if (wire_type == WT_FIXED32 && field->wire_type == WT_FIXED32 && !many) {
+            if (end - at < 4) return malformed(self, "a field is cut short");
+            uint32_t fixed;
+            memcpy(&fixed, at, 4);
+            *(uint32_t *)place(field, base) = le32toh(fixed);
+            at += 4;
+            continue;
+        }
+        if (wire_type != WT_LENGTH || (field->wire_type != WT_LENGTH && !many)) {
+            wire_fault_set(self->fault, ERR_BAD_REQUEST, field->field->name,
+                           "malformed message: %s has wire type %u", field->field->name, wire_type);
+            return ERR_BAD_REQUEST;
+        }
+        const uint8_t *value_at = varint(at, end, &value);
+        if (!value_at || value > (uint64_t)(end - value_at))
+            return malformed(self, "a field is cut short");
+        if (!many) {
+            err = read_value(self, field, value_at, (size_t)value, place(field, base), depth, -1);
+        } else if (field->wire_type == WT_VARINT) {
+            err = read_packed(self, field, value_at, value_at + value, base, &room[field->array]);
+        } else {
+            size_t *count = (size_t *)(base + field->case_offset);
+            if (*count >= room[field->array]) {
+                size_t run = count_run(tag_at, (size_t)(at - tag_at), at, end, WT_LENGTH);
+                err = grow(self, field, base, run, &room[field->array]);
+                if (err) return err;
+            } else if (!(self->flags & UNPACK_LENIENT) && *count >= field->items) {
+                return grow(self, field, base, 1, &room[field->array]);
+            }
+            uint8_t *to = *(uint8_t **)(base + field->offset) + *count * size_of(field);
+            if (field->type == PROTOBUF_C_TYPE_MESSAGE) *(void **)to = NULL;
+            err = read_value(self, field, value_at, (size_t)value, to, depth, (int64_t)*count);
+            ++*count;
+        }
+        if (err) return err;
+        at = value_at + value;
+    }
+    if (!(self->flags & UNPACK_LENIENT) && (plan->required & ~seen))
+        return missing(self, plan, seen);
+    return ERR_OK;
+}
+
+err_t wire_unpack(wire_arena_t *arena, const ProtobufCMessageDescriptor *type, const uint8_t *bytes,
+                  size_t len, size_t budget, unsigned flags, ProtobufCMessage **out,
+                  uint32_t *unknown, wire_fault_t *fault)
+{
+    pthread_once(&book_once, make_book);
+    const message_plan_t *plan = plan_of(type);
+    if (!plan) abort(); /* not a message that crosses the wire */
+    wire_chunk_t *now = arena->now;
+    size_t used = arena->used, total = arena->total, end = arena->end;
+    if (budget < end - total) arena->end = total + budget;
+    reading_t self = { arena, fault, flags, 0 };
+    err_t err = ERR_OK;
+    ProtobufCMessage *message = take(&self, type->sizeof_message);
+    if (message) {
+        type->message_init(message);
+        err = read_message(&self, plan, bytes, bytes + len, message, 0);
+    } else {
+        err = fault->err;
+    }
+    arena->end = end;
+    if (err) {
+        /* what was before the first chunk is the first chunk: nothing of it was in use */
+        arena->now = now ? now : arena->first;
+        arena->used = now ? used : 0;
+        arena->total = total;
+        arena->no_memory = false;
+        return err;
+    }
+    if (unknown) *unknown = self.unknown;
+    *out = message;
+    return ERR_OK;
+}
