@@ -196,15 +196,8 @@ static size_t budget(size_t len)
     return most < LIMIT_ARENA_MAX ? most : LIMIT_ARENA_MAX;
 }
 
-err_t wire_task_check(wire_arena_t *arena, const uint8_t *bytes, size_t len, wire_task_use_t use,
-                      const Pawl__V1__Task **out, wire_fault_t *fault)
+static err_t check_task(const Pawl__V1__Task *task, wire_task_use_t use, wire_fault_t *fault)
 {
-    *fault = (wire_fault_t){ 0 };
-    ProtobufCMessage *message;
-    err_t err = wire_unpack(arena, &pawl__v1__task__descriptor, bytes, len, budget(len),
-                            UNPACK_BORROW, &message, NULL, fault);
-    if (err) return err;
-    const Pawl__V1__Task *task = (const Pawl__V1__Task *)message;
     if (use == WIRE_TASK_SUBMITTED && task->id.len != 16)
         return FAULT(fault, ERR_BAD_ID, "id", "id: is missing; a task id has 16 bytes");
     if (use == WIRE_TASK_TEMPLATE && task->id.len)
@@ -213,9 +206,26 @@ err_t wire_task_check(wire_arena_t *arena, const uint8_t *bytes, size_t len, wir
         return FAULT(fault, ERR_CONTRADICTION, "at_us", "the schedule says when: at_us must be 0");
     if (task->at_us && task->delay_us)
         return FAULT(fault, ERR_CONTRADICTION, "delay_us", "at and delay exclude each other");
-    if ((err = check_type(task->type, "type", fault))) return err;
-    if ((err = check_command(task, fault))) return err;
-    if ((err = check_target(task->target, fault))) return err;
+    err_t err = check_type(task->type, "type", fault);
+    if (!err) err = check_command(task, fault);
+    if (!err) err = check_target(task->target, fault);
+    return err;
+}
+
+err_t wire_task_check(wire_arena_t *arena, const uint8_t *bytes, size_t len, wire_task_use_t use,
+                      const Pawl__V1__Task **out, wire_fault_t *fault)
+{
+    *fault = (wire_fault_t){ 0 };
+    wire_mark_t mark = wire_arena_mark(arena);
+    ProtobufCMessage *message;
+    err_t err = wire_unpack(arena, &pawl__v1__task__descriptor, bytes, len, budget(len),
+                            UNPACK_BORROW, &message, NULL, fault);
+    if (err) return err;
+    const Pawl__V1__Task *task = (const Pawl__V1__Task *)message;
+    if ((err = check_task(task, use, fault))) {
+        wire_arena_rewind(arena, mark);
+        return err;
+    }
     *out = task;
     return ERR_OK;
 }
@@ -398,6 +408,7 @@ err_t wire_request_decode(wire_arena_t *arena, const uint8_t *bytes, size_t len,
                           const Pawl__V1__Request **out, wire_fault_t *fault)
 {
     *fault = (wire_fault_t){ 0 };
+    wire_mark_t mark = wire_arena_mark(arena);
     ProtobufCMessage *message = NULL;
     uint32_t unknown = 0;
     err_t err = check_frame(bytes, len, WIRE_MAGIC_REQUEST, fault);
@@ -407,6 +418,7 @@ err_t wire_request_decode(wire_arena_t *arena, const uint8_t *bytes, size_t len,
     if (!err) err = check_request(arena, (const Pawl__V1__Request *)message, unknown, fault);
     if (err) {
         const uint8_t *session;
+        wire_arena_rewind(arena, mark);
         wire_request_peek(bytes, len, &fault->seq, &session);
         return err;
     }

@@ -188,10 +188,10 @@ static message_plan_t *make_plan(const ProtobufCMessageDescriptor *type)
 
 static void make_book(void)
 {
+    make_plan(&pawl__v1__task__descriptor); /* first: looked up once a task */
     make_plan(&pawl__v1__request__descriptor);
     make_plan(&pawl__v1__reply__descriptor);
     make_plan(&pawl__v1__push__descriptor);
-    make_plan(&pawl__v1__task__descriptor);
     make_plan(&pawl__v1__schedule__descriptor);
     if (rules_used != wire_rule_count) abort(); /* a rule names a field that does not exist */
 }
@@ -703,9 +703,9 @@ err_t wire_unpack(wire_arena_t *arena, const ProtobufCMessageDescriptor *type, c
     pthread_once(&book_once, make_book);
     const message_plan_t *plan = plan_of(type);
     if (!plan) abort(); /* not a message that crosses the wire */
-    wire_chunk_t *now = arena->now;
-    size_t used = arena->used, total = arena->total, end = arena->end;
-    if (budget < end - total) arena->end = total + budget;
+    wire_mark_t mark = wire_arena_mark(arena);
+    size_t end = arena->end;
+    if (budget < end - arena->total) arena->end = arena->total + budget;
     reading_t self = { arena, fault, flags, 0 };
     err_t err = ERR_OK;
     ProtobufCMessage *message = take(&self, type->sizeof_message);
@@ -717,11 +717,7 @@ err_t wire_unpack(wire_arena_t *arena, const ProtobufCMessageDescriptor *type, c
     }
     arena->end = end;
     if (err) {
-        /* what was before the first chunk is the first chunk: nothing of it was in use */
-        arena->now = now ? now : arena->first;
-        arena->used = now ? used : 0;
-        arena->total = total;
-        arena->no_memory = false;
+        wire_arena_rewind(arena, mark);
         return err;
     }
     if (unknown) *unknown = self.unknown;
