@@ -113,6 +113,9 @@ MUST_CHECK err_t core_step(core_t *self, const batch_t *batch, outputs_t *output
  * runs a batch without commands then. */
 int64_t core_next_due_us(const core_t *self);
 
+/* From now on steps put OUT_EVENT out (bytes: a packed EventInfo), or do not; between steps. */
+void core_want_events(core_t *self, bool want);
+
 /* Numbers for stats; call on core's thread between steps. */
 typedef struct core_queue_stats {
     char name[208];
