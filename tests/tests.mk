@@ -5,9 +5,11 @@ libs_base      := base schemas
 libs_time      := time base schemas
 libs_client    := client base schemas
 libs_cli       := cli client time base schemas
-libs_broker    := broker time base schemas
+libs_broker    := simstore broker time base schemas
 libs_scheduler := scheduler client time base schemas
 libs_executor  := executor client base schemas
+# The store in memory (tests/sim/memstore.h): for unit tests of the broker and for the simulator.
+$(BUILD)/lib/simstore.a: $(BUILD)/tests/sim/memstore.o
 test_modules   := schemas base time client cli broker scheduler executor
 
 define unit_module
