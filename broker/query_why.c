@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * broker/query_why.c - TaskWhy: why a task is where it is, with the facts a person would look up.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "broker/query_task.h"
+#include "client/base/ulid.h"
+
+enum { LINES_MAX = 24, EXECUTORS_TOLD = 8 };
+
+typedef struct story {
+    answer_t *answer;
+    Pawl__V1__Why *why;
+    meta_dynamic_t meta;
+    task_rows_t rows;
+    const Pawl__V1__Task *task;
+} story_t;
+
+#define TELL(story, ...)                                                                           \
+    do {                                                                                           \
+        if ((story)->why->n_lines < LINES_MAX)                                                     \
+            (story)->why->lines[(story)->why->n_lines++] =                                         \
+                answer_printf((story)->answer, __VA_ARGS__);                                       \
+    } while (0)
+
+static char *instant(answer_t *self, int64_t wall_us)
+{
+    time_t seconds = (time_t)(wall_us / PAWL_SEC_US);
+    struct tm tm;
+    char text[64] = "";
+    if (gmtime_r(&seconds, &tm)) strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    return answer_text(self, slice_text(text));
+}
+
+static void set_reason(story_t *story, const char *reason)
+{
+    story->why->reason = answer_text(story->answer, slice_text(reason));
+}
+
+/* ---- who could run it ---------------------------------------------------------------------------
+ */
+
+static bool has_text(char *const *texts, size_t n, const char *text)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(texts[i], text) == 0) return true;
+    return false;
+}
+
+static bool has_label(const Pawl__V1__ExecutorInfo *executor, const Pawl__V1__Label *label)
+{
+    for (size_t i = 0; i < executor->n_labels; i++)
+        if (strcmp(executor->labels[i]->key, label->key) == 0 &&
+            strcmp(executor->labels[i]->value, label->value) == 0)
+            return true;
+    return false;
+}
+
+static bool fits_target(const Pawl__V1__ExecutorInfo *executor, const Pawl__V1__Target *target)
+{
+    if (target == NULL) return true;
+    if (target->executor[0]) return strcmp(executor->name, target->executor) == 0;
+    if (target->host[0])
+        return strcmp(executor->host, target->host) == 0 ||
+               has_text(executor->addresses, executor->n_addresses, target->host);
+    for (size_t i = 0; i < target->n_labels; i++)
+        if (!has_label(executor, target->labels[i])) return false;
+    return true;
+}
+
+typedef struct census {
+    unsigned connected, type, queue, target, ready, room;
+    uint32_t slots, used;
+} census_t;
+
+/* Each executor is counted as far as it gets. */
+static void count_executor(const story_t *story, const Pawl__V1__ExecutorInfo *executor,
+                           const char *type, const char *queue, census_t *census)
+{
+    if (strcmp(executor->state, "lost") == 0) return;
+    census->connected++;
+    if (!has_text(executor->types, executor->n_types, type)) return;
+    census->type++;
+    if (executor->n_queues && !has_text(executor->queues, executor->n_queues, queue)) return;
+    census->queue++;
+    if (!fits_target(executor, story->task->target)) return;
+    census->target++;
+    if (strcmp(executor->state, "ready") != 0) return;
+    census->ready++;
+    census->slots += executor->slots;
+    census->used += executor->used;
+    census->room += executor->used < executor->credit;
+}
+
+static void tell_who_could(story_t *story, const char *type, const char *queue)
+{
+    const Pawl__V1__ExecutorItems *all = story->answer->executors;
+    unsigned told = 0;
+    for (size_t i = 0; all && i < all->n_items; i++) {
+        const Pawl__V1__ExecutorInfo *executor = all->items[i];
+        census_t census = { 0 };
+        count_executor(story, executor, type, queue, &census);
+        if (census.target && ++told <= EXECUTORS_TOLD)
+            TELL(story, "%s could run it: %s, %u of %u slots used", executor->name, executor->state,
+                 executor->used, executor->slots);
+    }
+    if (told > EXECUTORS_TOLD) TELL(story, "and %u more", told - EXECUTORS_TOLD);
+}
+
+static char *target_text(answer_t *self, const Pawl__V1__Target *target)
+{
+    if (target->executor[0]) return answer_printf(self, "executor %s", target->executor);
+    if (target->host[0]) return answer_printf(self, "host %s", target->host);
+    char *text = answer_text(self, slice_text("labels"));
+    for (size_t i = 0; i < target->n_labels; i++)
+        text =
+            answer_printf(self, "%s %s=%s", text, target->labels[i]->key, target->labels[i]->value);
+    return text;
+}
+
+/* Where it stands in its lane, as far as counting is cheap. */
+static err_t tell_position(story_t *story, const char *queue)
+{
+    enum { COUNTED_MAX = 10000 };
+    rec_key_t from = key_ready(story->rows.spec.lane, INT64_MIN, 0);
+    store_scan_t *scan = NULL;
+    unsigned before = 0;
+    bool found = false;
+    err_t err = store_scan_open(story->answer->view, TABLE_ready, key_slice(&from), false, &scan);
+    while (err == ERR_OK && before < COUNTED_MAX && !found) {
+        slice_t key, value;
+        uint32_t lane;
+        int64_t due;
+        uint64_t n;
+        err = store_scan_next(scan, &key, &value);
+        if (err == ERR_OK && !ready_key_decode(key, &lane, &due, &n)) err = ERR_CORRUPT;
+        if (err != ERR_OK || lane != story->rows.spec.lane) break;
+        found = n == story->rows.n;
+        before += !found;
+    }
+    store_scan_close(&scan);
+    if (err != ERR_OK && err != ERR_NOT_FOUND) return err;
+    if (found)
+        TELL(story, "%u tasks stand before it in its lane of queue %s", before, queue);
+    else
+        TELL(story, "more than %d tasks stand before it in its lane of queue %s", COUNTED_MAX,
+             queue);
+    return ERR_OK;
+}
+
+/* ---- the statuses
+ * ----------------------------------------------------------------------------------- */
+
+static err_t explain_parked(story_t *story)
+{
+    char *name;
+    uint32_t schedule = be_u32(story->rows.gate + 12);
+    rec_key_t key = key_u32(schedule);
+    slice_t value;
+    set_reason(story, task_reason_text(REASON_OVERLAP));
+    ANSWER_TRY(answer_name(story->answer, NAME_SCHEDULE, schedule, &name));
+    TELL(story, "schedule %s lets no more of its tasks run side by side", name);
+    err_t err = store_view_get(story->answer->view, TABLE_scur, key_slice(&key), &value);
+    scur_row_t cursor;
+    if (err == ERR_NOT_FOUND) return ERR_OK;
+    if (err != ERR_OK) return err;
+    if (!scur_row_decode(&cursor, value)) return ERR_CORRUPT;
+    TELL(story, "%u of its tasks had a lease and have not ended, %u wait", cursor.running,
+         cursor.waiting);
+    TELL(story, "`pawl task list --schedule %s` shows them", name);
+    return ERR_OK;
+}
+
+static err_t explain_waiting(story_t *story)
+{
+    answer_t *self = story->answer;
+    const spec_row_t *spec = &story->rows.spec;
+    char *queue, *type;
+    rec_key_t key = key_kind_no(NAME_QUEUE, spec->queue);
+    slice_t value;
+    reg_row_t queue_row;
+    ANSWER_TRY(answer_name(self, NAME_QUEUE, spec->queue, &queue));
+    ANSWER_TRY(answer_name(self, NAME_TYPE, spec->type, &type));
+    ANSWER_TRY(store_view_get(self->view, TABLE_reg, key_slice(&key), &value));
+    if (!reg_row_decode(&queue_row, value)) return ERR_CORRUPT;
+    if (queue_row.flags & REG_PAUSED) {
+        set_reason(story, "pause");
+        TELL(story, "queue %s is paused since %s%s%.*s", queue,
+             instant(self, queue_row.since_wall_us), queue_row.reason.len ? ": " : "",
+             (int)queue_row.reason.len, (const char *)queue_row.reason.at);
+        TELL(story, "`pawl queue resume %s` lets it go on", queue);
+        return ERR_OK;
+    }
+    census_t census = { 0 };
+    const Pawl__V1__ExecutorItems *all = self->executors;
+    for (size_t i = 0; all && i < all->n_items; i++)
+        count_executor(story, all->items[i], type, queue, &census);
+    if (all && census.queue == 0) {
+        set_reason(story, "no_executor");
+        TELL(story, "%u executors are connected, %u take the type %s, %u of these serve queue %s",
+             census.connected, census.type, type, census.queue, queue);
+    } else if (all && census.target == 0) {
+        set_reason(story, "target");
+        TELL(story,
+             "it must run on %s, and none of the %u executors for its type and queue is that",
+             target_text(self, story->task->target), census.queue);
+    } else if (all && census.ready == 0) {
+        set_reason(story, "no_executor");
+        TELL(story, "%u executors could run it, but none of them is ready", census.target);
+    } else if (all && census.room == 0) {
+        set_reason(story, "limit");
+        TELL(story, "all slots are taken: %u of %u on %u executors", census.used, census.slots,
+             census.ready);
+    } else {
+        set_reason(story, "ready");
+        if (all)
+            TELL(story, "%u executors with room could run it: it is next in line or nearly so",
+                 census.room);
+    }
+    tell_who_could(story, type, queue);
+    return tell_position(story, queue);
+}
+
+static err_t explain_delayed(story_t *story)
+{
+    const task_rows_t *rows = &story->rows;
+    int64_t due = answer_calendar(&story->meta, rows->timer_clock, rows->timer_at);
+    bool again = rows->has_state && rows->state.attempts > 0;
+    set_reason(story, again ? "retry" : "delay");
+    if (again)
+        TELL(story, "attempt %u of %u begins at %s", rows->state.attempts + 1u,
+             rows->spec.attempts_max, instant(story->answer, due));
+    else
+        TELL(story, "it may start at %s", instant(story->answer, due));
+    if (again && rows->state.message.len)
+        TELL(story, "the last one said: %.*s", (int)rows->state.message.len,
+             (const char *)rows->state.message.at);
+    return ERR_OK;
+}
+
+static err_t explain_running(story_t *story)
+{
+    const run_row_t *run = &story->rows.run;
+    char *executor;
+    ANSWER_TRY(answer_name(story->answer, NAME_EXECUTOR, run->executor, &executor));
+    set_reason(story, run->flags & RUN_LOST         ? "lost"
+                      : run->flags & RUN_CANCELLING ? "cancelling"
+                                                    : "running");
+    TELL(story, "attempt %u of %u runs on %s since %s", run->attempt, story->rows.spec.attempts_max,
+         executor, instant(story->answer, run->leased_wall_us));
+    if (run->flags & RUN_LOST)
+        TELL(story, "its executor is silent; it fails unless a result comes within one more lease");
+    else if (run->flags & RUN_CANCELLING)
+        TELL(story, "it was told to stop");
+    return ERR_OK;
+}
+
+static err_t explain_ended(story_t *story)
+{
+    const state_row_t *state = &story->rows.state;
+    set_reason(story, task_reason_text(state->reason));
+    TELL(story, "it ended at %s after %u attempts", instant(story->answer, state->end_wall_us),
+         state->attempts);
+    if (state->flags & STATE_EXIT) TELL(story, "exit code %d", state->exit_code);
+    if (state->signal) TELL(story, "ended by signal %u", state->signal);
+    if (state->message.len)
+        TELL(story, "%.*s", (int)state->message.len, (const char *)state->message.at);
+    return ERR_OK;
+}
+
+static const char *const status_texts[] = { "",        "held",      "delayed",    "blocked",
+                                            "waiting", "running",   "external",   "finished",
+                                            "failed",  "cancelled", "superseded", "expired" };
+
+err_t query_task_why(answer_t *self, const Pawl__V1__TaskWhy *ask, Pawl__V1__Reply *reply)
+{
+    story_t story = { .answer = self };
+    uint64_t n;
+    uint8_t kind;
+    err_t err = task_number(self->view, ask->id.data, &n, &kind);
+    if (err == ERR_OK && kind == ID_TOMBSTONE) err = ERR_NOT_FOUND;
+    if (err == ERR_OK) err = task_rows_get(self->view, n, &story.rows);
+    if (err == ERR_NOT_FOUND) {
+        char text[ULID_TEXT + 1];
+        ulid_print(ask->id.data, text);
+        answer_refuse(self, reply, err, "task_why.id", "no task %s is on record", text);
+        return ERR_OK;
+    }
+    if (err != ERR_OK) return err;
+    ANSWER_TRY(answer_meta(self, &story.meta));
+    ANSWER_TRY(task_rows_unpack(self, &story.rows, &story.task));
+    Pawl__V1__Why *why = answer_take(self, sizeof *why);
+    pawl__v1__why__init(why);
+    why->lines = answer_take(self, LINES_MAX * sizeof *why->lines);
+    why->status = answer_text(self, slice_text(status_texts[story.rows.status]));
+    story.why = why;
+    reply->why = why;
+    reply->body_case = PAWL__V1__REPLY__BODY_WHY;
+    switch (story.rows.status) {
+    case TASK_S(HELD):
+        set_reason(&story, task_reason_text(REASON_HELD));
+        TELL(&story, "it is held until somebody starts it: `pawl task start`");
+        return ERR_OK;
+    case TASK_S(DELAYED):
+        return explain_delayed(&story);
+    case TASK_S(WAITING):
+        return story.rows.parked ? explain_parked(&story) : explain_waiting(&story);
+    case TASK_S(RUNNING):
+        return explain_running(&story);
+    default:
+        return explain_ended(&story);
+    }
+}
