@@ -234,6 +234,7 @@ void spec_row_encode(const spec_row_t *self, buf_t *to)
     uint8_t *at = record_begin(to, 128 + (inline_body ? self->body.len : 0));
     at = be_put_u16(at, self->flags);
     at = be_put_u8(at, self->priority);
+    at = put_varint(at, self->attempts_max);
     at = put_varint(at, self->lane);
     at = put_varint(at, self->principal);
     at = put_varint(at, self->queue);
@@ -264,6 +265,7 @@ bool spec_row_decode(spec_row_t *self, slice_t from)
     *self = (spec_row_t){ 0 };
     self->flags = reader_u16(&in);
     self->priority = reader_u8(&in);
+    self->attempts_max = take_no(&in);
     self->lane = take_no(&in);
     self->principal = take_no(&in);
     self->queue = take_no(&in);
@@ -992,7 +994,7 @@ bool extent_decode(extent_t *self, slice_t from)
 
 void scur_row_encode(const scur_row_t *self, buf_t *to)
 {
-    uint8_t *at = record_begin(to, 4 * 8 + 8 * VARINT_MAX + 1 + EXTENT_MAX);
+    uint8_t *at = record_begin(to, 4 * 8 + 9 * VARINT_MAX + 1 + EXTENT_MAX);
     at = be_put_i64(at, self->cursor_us);
     at = be_put_i64(at, self->floor_us);
     at = be_put_i64(at, self->armed_us);
@@ -1005,6 +1007,7 @@ void scur_row_encode(const scur_row_t *self, buf_t *to)
     at = put_varint(at, self->missed);
     at = put_varint(at, self->number);
     at = put_varint(at, self->last_n);
+    at = put_varint(at, self->leased_n);
     at = be_put_u8(at, self->open.count ? 1 : 0);
     if (self->open.count) at = put_extent(at, &self->open);
     record_end(to, at);
@@ -1025,6 +1028,7 @@ bool scur_row_decode(scur_row_t *self, slice_t from)
     self->missed = take_varint(&in);
     self->number = take_varint(&in);
     self->last_n = take_varint(&in);
+    self->leased_n = take_varint(&in);
     uint8_t open = reader_u8(&in);
     if (open == 1) take_extent(&in, &self->open);
     return record_done(&in) && open <= 1;

@@ -68,6 +68,7 @@ enum {
 typedef struct spec_row {
     uint16_t flags;
     uint8_t priority;
+    uint32_t attempts_max;     /* counted tries before it fails for good */
     uint32_t lane, principal, queue, type;
     int64_t created_wall_us;
     int64_t due_us;            /* of its ready key: broker time it became ready + priority offset */
@@ -85,7 +86,7 @@ void spec_row_encode(const spec_row_t *self, buf_t *to);
 bool spec_row_decode(spec_row_t *self, slice_t from);
 
 /* ---- part: n, kind, token, part -> bytes ------------------------------------------------------- */
-enum { PART_SPEC = 1, PART_OUTPUT = 2, PART_ORPHAN = 3 };
+enum { PART_SPEC = 1, PART_OUTPUT = 2, PART_ORPHAN = 3, PART_TOMBSTONE = 4 /* the id of a purged task */ };
 rec_key_t key_part(uint64_t n, uint8_t kind, uint64_t token, uint16_t part);
 
 /* ---- state: n -> what is known beyond spec and run --------------------------------------------- */
@@ -367,6 +368,7 @@ typedef struct scur_row {
     uint64_t fired, missed;
     uint64_t number;           /* of manual runs */
     uint64_t last_n;           /* newest task that it made and that never had a lease; 0 none */
+    uint64_t leased_n;         /* newest task of it that had a lease and has not ended; 0 none */
     extent_t open;             /* newest ledger extent, not yet in the ledger table */
 } scur_row_t;
 void scur_row_encode(const scur_row_t *self, buf_t *to);
