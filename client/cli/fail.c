@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/cli/fail.h"
+
+#include <stdio.h>
+
+#include "client/cli/text.h"
+
+int fail(exit_t code, const char *what, const char *why, const char *what_to_type)
+{
+    fflush(stdout);
+    fprintf(stderr, "error: %s\n  why: %s\n  try: %s\n", what, why, what_to_type);
+    return (int)code;
+}
+
+const char *client_why(const pawl_client_t *client, pawl_err err)
+{
+    const char *text = client ? pawl_client_error(client) : "";
+    const char *field = client ? pawl_client_error_field(client) : "";
+    int64_t retry_us = client ? pawl_client_error_retry_us(client) : 0;
+    return say("%s%s%s%s%s (%s)", *text ? text : pawl_err_text(err), *field ? ", field " : "", field,
+               retry_us > 0 ? "; try again in " : "", retry_us > 0 ? duration_text(retry_us) : "",
+               pawl_err_name(err));
+}
+
+static const char *what_helps(const pawl_client_t *client, pawl_err err)
+{
+    switch (err) {
+    case PAWL_E_UNREACHABLE:
+    case PAWL_E_TIMEOUT:
+    case PAWL_E_CLOSED:
+        return say("pawl up (starts one), or -b ENDPOINT for another broker than %s, or a longer "
+                   "--timeout",
+                   client ? pawl_client_endpoint(client) : "this");
+    case PAWL_E_NOT_FOUND:
+        return "pawl task list, pawl schedule list, pawl executor list: what there is";
+    case PAWL_E_AMBIGUOUS:
+        return "more letters of the id";
+    case PAWL_E_CONFLICT:
+        return "the same command again: it starts from what stands there now";
+    case PAWL_E_EXISTS:
+        return "another name, or pawl schedule set NAME to change the one that exists";
+    case PAWL_E_STORE_FULL:
+        return "pawl broker status shows the store's use; the same command again when there is room";
+    case PAWL_E_WRONG_STATUS:
+        return "pawl why ID tells what the task waits for or how it ended";
+    default:
+        return pawl_err_retryable(err) ? "the same command again"
+                                       : "pawl help COMMAND shows what is taken, with an example";
+    }
+}
+
+int fail_client(const pawl_client_t *client, pawl_err err, const char *what)
+{
+    return fail((exit_t)pawl_err_exit_code(err), what, client_why(client, err),
+                what_helps(client, err));
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * client/cli/output.h - the one formatter below all commands: they hand it records, never text.
+ *
+ * A record is a JSON object; its columns are given by a list of column_t, which says how each field
+ * of an SDK record turns into JSON (ids as 26 characters, instants as RFC 3339 with offset, statuses
+ * as words) and where it is shown. Rows stream: json prints `[`, rows, `]`; ndjson, csv and id one
+ * line a row; a table waits for its rows to know the widths. */
+#ifndef CLI_OUTPUT_H
+#define CLI_OUTPUT_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "client/cli/cli.h"
+#include "client/cli/instant.h"
+
+typedef enum {
+    AS_TEXT, /* "" becomes null */
+    AS_WORD, /* text that is never absent */
+    AS_INT,
+    AS_EXIT, /* an int that may be absent: null */
+    AS_BOOL,
+    AS_INSTANT, /* microseconds; 0 becomes null */
+    AS_DURATION,
+    AS_ID, /* 16 bytes */
+    AS_TEXTS,
+    AS_LABELS,    /* {"key":"value"} */
+    AS_CONTAINER, /* {"id","name","image"} or null */
+    AS_COUNTS,    /* {"waiting":3} */
+    AS_GIVEN,     /* not from the record: the command sets it */
+} shape_t;
+
+typedef enum { IN_TABLE, IN_WIDE, IN_JSON } place_t;
+
+typedef struct column {
+    const char *name;  /* in JSON; the head of a table is this in capitals */
+    const char *field; /* of the SDK's record */
+    shape_t shape;
+    place_t place;
+} column_t;
+
+extern const column_t task_columns[], schedule_columns[], history_columns[], executor_columns[],
+    peer_columns[], queue_columns[], event_columns[], status_columns[], attempt_columns[];
+
+/* An SDK record as a JSON object with exactly these columns, in this order. */
+json_t *record_json(const pawl_record_t *record, const column_t *columns);
+
+/* Sets how every following output looks: format (table, wide, json, ndjson, csv, yaml, id), fields
+ * (comma separated, NULL: all of the format), head line or not, zone of instants (local, utc or an
+ * IANA name). 0 or the code of a printed error. */
+int output_setup(const char *format, const char *fields, bool head, const char *zone);
+/* The format is for machines: no decoration wanted. */
+bool output_is_json(void); /* json, ndjson or yaml */
+const char *output_format(void);
+
+typedef struct output output_t;
+/* limit 0: none was given, then a table shows 100 rows and a hint. */
+output_t *output_new(const column_t *columns, uint64_t limit);
+/* Takes row. False: enough, no more rows are wanted. */
+bool output_row(output_t *self, json_t *row);
+bool output_record(output_t *self, const pawl_record_t *record);
+/* 0, or the code of a printed error: of --fields, or of a stdout that cannot be written. */
+int output_end(output_t **self_p);
+/* One object: JSON as it is, or one line a field. Takes object. */
+int output_object(json_t *object);
+
+/* How a cell of a table or CSV shows a JSON value. */
+char *cell_text(const json_t *value); /* free() it */
+
+#endif

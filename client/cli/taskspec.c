@@ -1,0 +1,550 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * client/cli/taskspec.c - JSON to task. One row a field: its name, the JSON kind it must have and
+ * the setter; a name without a row is refused. */
+#include "client/cli/taskspec.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "client/cli/fail.h"
+#include "client/cli/instant.h"
+#include "client/cli/text.h"
+
+typedef struct reading {
+    pawl_task_t *task;
+    const char *zone;
+    spec_error_t *error;
+    const char *inside; /* "retry." and the like; "" at the top */
+} reading_t;
+
+typedef struct field field_t;
+typedef bool set_fn(reading_t *self, const field_t *field, const json_t *value);
+struct field {
+    const char *name;
+    set_fn *set;
+    const char *target; /* name of the SDK's field; NULL: the same */
+};
+
+static bool refuse(reading_t *self, const char *name, const char *why)
+{
+    snprintf(self->error->field, sizeof self->error->field, "%s%s", self->inside, name);
+    snprintf(self->error->why, sizeof self->error->why, "%s", why);
+    return false;
+}
+
+static bool taken(reading_t *self, const field_t *field, pawl_err err)
+{
+    return err == PAWL_OK ||
+           refuse(self, field->name,
+                  err == PAWL_E_BAD_REQUEST ? "the value is out of its range" : pawl_err_text(err));
+}
+
+static const char *sdk_name(const field_t *field)
+{
+    return field->target ? field->target : field->name;
+}
+
+/* The text of a JSON string; NULL and refused when it is none or holds a NUL. */
+static const char *text_of(reading_t *self, const field_t *field, const json_t *value)
+{
+    if (!json_is_string(value)) {
+        refuse(self, field->name, "it must be a text");
+        return NULL;
+    }
+    const char *text = json_string_value(value);
+    if (strlen(text) != json_string_length(value)) {
+        refuse(self, field->name, "it holds a NUL byte");
+        return NULL;
+    }
+    return text;
+}
+
+static bool set_text(reading_t *self, const field_t *field, const json_t *value)
+{
+    const char *text = text_of(self, field, value);
+    return text && taken(self, field, pawl_task_set_text(self->task, sdk_name(field), text));
+}
+
+static bool set_number(reading_t *self, const field_t *field, const json_t *value)
+{
+    if (!json_is_integer(value))
+        return refuse(self, field->name, "it must be a whole number");
+    return taken(self, field,
+                 pawl_task_set_int(self->task, sdk_name(field), json_integer_value(value)));
+}
+
+static bool set_factor(reading_t *self, const field_t *field, const json_t *value)
+{
+    double factor = json_number_value(value);
+    if (!json_is_number(value) || !(factor >= 1 && factor <= 1000))
+        return refuse(self, field->name, "it must be a number from 1 to 1000");
+    return taken(self, field, pawl_task_set_int(self->task, sdk_name(field), lround(factor * 1000)));
+}
+
+static bool set_duration(reading_t *self, const field_t *field, const json_t *value)
+{
+    int64_t us;
+    if (!json_is_string(value) || !duration_read(json_string_value(value), &us))
+        return refuse(self, field->name, "it must be a duration with a unit, e.g. \"30s\"");
+    return taken(self, field, pawl_task_set_int(self->task, sdk_name(field), us));
+}
+
+static bool set_instant(reading_t *self, const field_t *field, const json_t *value)
+{
+    int64_t us;
+    if (!json_is_string(value) || !instant_read(json_string_value(value), self->zone, &us))
+        return refuse(self, field->name,
+                      "it must be an instant, e.g. \"2026-12-01T02:00:00+01:00\"");
+    return taken(self, field, pawl_task_set_int(self->task, sdk_name(field), us));
+}
+
+static bool set_switch(reading_t *self, const field_t *field, const json_t *value)
+{
+    if (!json_is_boolean(value))
+        return refuse(self, field->name, "it must be true or false");
+    return taken(self, field, pawl_task_set_int(self->task, sdk_name(field), json_is_true(value)));
+}
+
+static bool set_on_lost(reading_t *self, const field_t *field, const json_t *value)
+{
+    const char *text = json_is_string(value) ? json_string_value(value) : "";
+    int choice = strcmp(text, "retry") == 0 ? 1 : strcmp(text, "fail") == 0 ? 2 : 0;
+    if (!choice)
+        return refuse(self, field->name, "it must be \"retry\" or \"fail\"");
+    return taken(self, field, pawl_task_set_int(self->task, sdk_name(field), choice));
+}
+
+static bool set_id(reading_t *self, const field_t *field, const json_t *value)
+{
+    uint8_t id[PAWL_ID_BYTES];
+    if (!json_is_string(value) || !pawl_id_parse(json_string_value(value), id))
+        return refuse(self, field->name, "it must be a ULID of 26 characters");
+    pawl_task_set_id(self->task, id);
+    return true;
+}
+
+static bool set_argv(reading_t *self, const field_t *field, const json_t *value)
+{
+    size_t n = json_array_size(value);
+    if (n == 0)
+        return refuse(self, field->name, "it must be a list of at least one text");
+    const char **argv = mem_new(n * sizeof *argv);
+    bool good = true;
+    for (size_t i = 0; good && i < n; i++)
+        good = (argv[i] = text_of(self, field, json_array_get(value, i))) != NULL;
+    good = good && taken(self, field, pawl_task_set_argv(self->task, argv, n));
+    free(argv);
+    return good;
+}
+
+static bool set_shell(reading_t *self, const field_t *field, const json_t *value)
+{
+    const char *text = text_of(self, field, value);
+    return text && taken(self, field, pawl_task_set_shell(self->task, text));
+}
+
+static bool set_stdin(reading_t *self, const field_t *field, const json_t *value)
+{
+    if (!json_is_string(value))
+        return refuse(self, field->name, "it must be a text");
+    return taken(self, field,
+                 pawl_task_set_stdin(self->task, json_string_value(value),
+                                     json_string_length(value)));
+}
+
+static bool set_input(reading_t *self, const field_t *field, const json_t *value)
+{
+    char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+    bool good = text && taken(self, field,
+                              pawl_task_set_input(self->task, text, strlen(text), NULL));
+    free(text);
+    return good;
+}
+
+typedef pawl_err pair_fn(pawl_task_t *task, const char *key, const char *value);
+
+static bool set_pairs(reading_t *self, const field_t *field, const json_t *value, pair_fn *add)
+{
+    const char *key;
+    json_t *item;
+    if (!json_is_object(value))
+        return refuse(self, field->name, "it must be an object of texts");
+    json_object_foreach((json_t *)(uintptr_t)value, key, item)
+    {
+        const char *text = text_of(self, field, item);
+        if (!text || !taken(self, field, add(self->task, key, text)))
+            return false;
+    }
+    return true;
+}
+
+static bool set_env(reading_t *self, const field_t *field, const json_t *value)
+{
+    return set_pairs(self, field, value, pawl_task_add_env);
+}
+
+static bool set_labels(reading_t *self, const field_t *field, const json_t *value)
+{
+    return set_pairs(self, field, value, pawl_task_add_label);
+}
+
+static bool set_target_labels(reading_t *self, const field_t *field, const json_t *value)
+{
+    return set_pairs(self, field, value, pawl_task_add_target_label);
+}
+
+static bool set_fields(reading_t *self, const field_t *fields, size_t n, const json_t *object)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)object, key, value)
+    {
+        size_t i = 0;
+        while (i < n && strcmp(fields[i].name, key) != 0)
+            i++;
+        if (i == n) {
+            const char *names[40];
+            for (i = 0; i < n; i++)
+                names[i] = fields[i].name;
+            const char *near = did_you_mean(key, names, n);
+            char why[128];
+            snprintf(why, sizeof why, "unknown field%s%s%s", near ? " (did you mean \"" : "",
+                     near ? near : "", near ? "\"?)" : "");
+            return refuse(self, key, why);
+        }
+        if (fields[i].set && !fields[i].set(self, &fields[i], value))
+            return false;
+    }
+    return true;
+}
+
+static bool set_inside(reading_t *self, const field_t *field, const json_t *value,
+                       const field_t *fields, size_t n, const char *inside)
+{
+    if (!json_is_object(value))
+        return refuse(self, field->name, "it must be an object");
+    self->inside = inside;
+    bool good = set_fields(self, fields, n, value);
+    self->inside = "";
+    return good;
+}
+
+static bool set_target(reading_t *self, const field_t *field, const json_t *value)
+{
+    static const field_t fields[] = {
+        { "executor", set_text, "target.executor" },
+        { "host", set_text, "target.host" },
+        { "labels", set_target_labels, NULL },
+    };
+    if (json_is_object(value) && json_object_size(value) != 1)
+        return refuse(self, field->name, "it holds exactly one of executor, host, labels");
+    return set_inside(self, field, value, fields, ARRAY_LEN(fields), "target.");
+}
+
+static bool set_retry(reading_t *self, const field_t *field, const json_t *value)
+{
+    static const field_t fields[] = {
+        { "max_attempts", set_number, "retry.max_attempts" },
+        { "backoff", set_duration, "retry.backoff_us" },
+        { "factor", set_factor, "retry.factor_milli" },
+        { "cap", set_duration, "retry.cap_us" },
+    };
+    return set_inside(self, field, value, fields, ARRAY_LEN(fields), "retry.");
+}
+
+static bool set_script(reading_t *self, const field_t *field, const json_t *value)
+{
+    static const field_t fields[] = { { "interpreter", NULL, NULL }, { "text", NULL, NULL } };
+    if (!set_inside(self, field, value, fields, ARRAY_LEN(fields), "script."))
+        return false;
+    const char *interpreter = json_string_value(json_object_get(value, "interpreter"));
+    const json_t *text = json_object_get(value, "text");
+    if (!interpreter || !json_is_string(text))
+        return refuse(self, field->name, "it needs the texts \"interpreter\" and \"text\"");
+    return taken(self, field,
+                 pawl_task_set_script(self->task, interpreter, json_string_value(text),
+                                      json_string_length(text)));
+}
+
+static const field_t task_fields[] = {
+    { "id", set_id, NULL },
+    { "type", NULL, NULL }, /* read first: it makes the task */
+    { "argv", set_argv, NULL },
+    { "shell", set_shell, NULL },
+    { "script", set_script, NULL },
+    { "env", set_env, NULL },
+    { "cwd", set_text, NULL },
+    { "account", set_text, NULL },
+    { "stdin", set_stdin, NULL },
+    { "input", set_input, NULL },
+    { "key", set_text, NULL },
+    { "queue", set_text, NULL },
+    { "priority", set_number, NULL },
+    { "title", set_text, NULL },
+    { "labels", set_labels, NULL },
+    { "operation", set_text, NULL },
+    { "at", set_instant, "at_us" },
+    { "delay", set_duration, "delay_us" },
+    { "hold", set_switch, NULL },
+    { "expire", set_duration, "expire_us" },
+    { "time_limit", set_duration, "time_limit_us" },
+    { "target", set_target, NULL },
+    { "retry", set_retry, NULL },
+    { "on_lost", set_on_lost, NULL },
+};
+
+/* The type it names, or the built-in one that its command means. NULL: refused. */
+static const char *type_of(reading_t *self, const json_t *object)
+{
+    static const char *const commands_of[] = { "argv", "shell", "script" };
+    const json_t *type = json_object_get(object, "type");
+    const char *command = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(commands_of); i++) {
+        if (!json_object_get(object, commands_of[i]))
+            continue;
+        if (command) {
+            refuse(self, commands_of[i], say("it excludes \"%s\": give one of them", command));
+            return NULL;
+        }
+        command = commands_of[i];
+    }
+    if (!type && !command) {
+        refuse(self, "", "one of type, argv, shell, script is needed");
+        return NULL;
+    }
+    if (type) {
+        static const field_t field = { "type", NULL, NULL };
+        return text_of(self, &field, type);
+    }
+    return strcmp(command, "script") == 0 ? "pawl/script" : "pawl/shell";
+}
+
+pawl_task_t *task_from_json(const json_t *object, const char *zone, spec_error_t *error)
+{
+    *error = (spec_error_t){ "", "" };
+    reading_t self = { .zone = zone, .error = error, .inside = "" };
+    if (!json_is_object(object)) {
+        refuse(&self, "", "it is not a JSON object");
+        return NULL;
+    }
+    const char *type = type_of(&self, object);
+    if (!type)
+        return NULL;
+    if (json_object_get(object, "at") && json_object_get(object, "delay")) {
+        refuse(&self, "delay", "it excludes \"at\": give one of them");
+        return NULL;
+    }
+    self.task = pawl_task_new(type);
+    if (!self.task) {
+        refuse(&self, "type", "it is not a type's name: category/name");
+        return NULL;
+    }
+    if (!set_fields(&self, task_fields, ARRAY_LEN(task_fields), object))
+        pawl_task_destroy(&self.task);
+    return self.task;
+}
+
+pawl_task_t *task_from_line(const char *line, size_t len, const char *zone, spec_error_t *error)
+{
+    json_error_t why;
+    json_t *object = json_loadb(line, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
+    if (!object) {
+        *error = (spec_error_t){ "", "" };
+        snprintf(error->why, sizeof error->why, "not JSON: %.200s, column %d", why.text, why.column);
+        return NULL;
+    }
+    pawl_task_t *task = task_from_json(object, zone, error);
+    json_decref(object);
+    return task;
+}
+
+// ---- from flags ----------------------------------------------------------------------------------
+
+static bool bad_pair(const char *flag, const char *text)
+{
+    fail(EXIT_USAGE, say("bad value of --%s", flag), say("\"%s\" has no =", text),
+         say("--%s name=value", flag));
+    return false;
+}
+
+/* {"A":"b"} from every --env A=b */
+static bool pairs_from_args(json_t *object, const char *name, const args_t *args, const char *flag)
+{
+    json_t *pairs = NULL;
+    const given_t *given;
+    for (size_t i = 0; (given = args_given(args, flag, i)); i++) {
+        const char *equals = strchr(given->value, '=');
+        if (!equals || equals == given->value) {
+            json_decref(pairs);
+            return bad_pair(flag, given->value);
+        }
+        if (!pairs)
+            pairs = json_object();
+        json_object_set_new(pairs, say("%.*s", (int)(equals - given->value), given->value),
+                            json_string(equals + 1));
+    }
+    if (pairs)
+        json_object_set_new(object, name, pairs);
+    return true;
+}
+
+/* --on host=web-07, --on executor=e1, --on label=role=web */
+static bool target_from_args(json_t *object, const args_t *args)
+{
+    json_t *target = NULL;
+    const given_t *given;
+    for (size_t i = 0; (given = args_given(args, "on", i)); i++) {
+        const char *equals = strchr(given->value, '=');
+        const char *kind = equals ? say("%.*s", (int)(equals - given->value), given->value) : "";
+        const char *second = equals ? strchr(equals + 1, '=') : NULL;
+        if (!target)
+            target = json_object();
+        if (strcmp(kind, "host") == 0 || strcmp(kind, "executor") == 0) {
+            json_object_set_new(target, kind, json_string(equals + 1));
+        } else if (strcmp(kind, "label") == 0 && second) {
+            json_t *labels = json_object_get(target, "labels");
+            if (!labels) {
+                labels = json_object();
+                json_object_set_new(target, "labels", labels);
+            }
+            json_object_set_new(labels,
+                                say("%.*s", (int)(second - equals - 1), equals + 1),
+                                json_string(second + 1));
+        } else {
+            json_decref(target);
+            fail(EXIT_USAGE, "bad value of --on",
+                 say("\"%s\" is none of host=H, executor=E, label=KEY=VALUE", given->value),
+                 "--on host=web-07, --on executor=web-07 or --on label=role=web");
+            return false;
+        }
+    }
+    if (target)
+        json_object_set_new(object, "target", target);
+    return true;
+}
+
+/* --input '{"a":1}', --input @file, --input - (standard input) */
+static bool input_from_args(json_t *object, const args_t *args)
+{
+    const char *text = args_text(args, "input");
+    json_error_t why;
+    if (!text)
+        return true;
+    json_t *value;
+    if (strcmp(text, "-") == 0) {
+        value = json_loadf(stdin, JSON_DECODE_ANY, &why);
+    } else if (text[0] == '@') {
+        FILE *file = fopen(text + 1, "re");
+        if (!file) {
+            fail(EXIT_FAILED, say("cannot read the input %s", text + 1), strerror(errno),
+                 "--input @FILE with a file that can be read");
+            return false;
+        }
+        value = json_loadf(file, JSON_DECODE_ANY, &why);
+        fclose(file);
+    } else {
+        value = json_loads(text, JSON_DECODE_ANY, &why);
+    }
+    if (!value) {
+        fail(EXIT_USAGE, "bad value of --input",
+             say("not JSON: %s, line %d, column %d", why.text, why.line, why.column),
+             "--input '{\"region\":\"eu-1\"}', --input @FILE, or --input - for standard input");
+        return false;
+    }
+    json_object_set_new(object, "input", value);
+    return true;
+}
+
+static void set_if_given(json_t *object, const char *name, const args_t *args, const char *flag)
+{
+    const char *text = args_text(args, flag);
+    if (text)
+        json_object_set_new(object, name, json_string(text));
+}
+
+static bool command_from_args(json_t *object, const args_t *args)
+{
+    const char *shell = args_text(args, "shell");
+    if (shell && args->rest_count) {
+        fail(EXIT_USAGE, "two commands were given", "--shell and words behind -- exclude each other",
+             args->command->example);
+        return false;
+    }
+    if (shell)
+        json_object_set_new(object, "shell", json_string(shell));
+    if (args->rest_count) {
+        json_t *argv = json_array();
+        for (size_t i = 0; i < args->rest_count; i++) {
+            json_t *word = json_string(args->rest[i]);
+            if (!word) {
+                json_decref(argv);
+                fail(EXIT_USAGE, "the command cannot be taken",
+                     say("word %zu is not valid UTF-8", i + 1), args->command->example);
+                return false;
+            }
+            json_array_append_new(argv, word);
+        }
+        json_object_set_new(object, "argv", argv);
+    }
+    return true;
+}
+
+json_t *task_json_from_args(const args_t *args)
+{
+    static const char *const same_name[] = { "type",   "key",     "queue",  "title",      "cwd",
+                                             "expire", "account", "at",     "time-limit", "stdin",
+                                             "on-lost" };
+    json_t *object = json_object();
+    for (size_t i = 0; i < ARRAY_LEN(same_name); i++) {
+        char *name = text_keep(mem_text(same_name[i]));
+        for (char *dash; (dash = strchr(name, '-'));)
+            *dash = '_';
+        set_if_given(object, name, args, same_name[i]);
+    }
+    set_if_given(object, "delay", args, "in");
+    if (args_has(args, "priority"))
+        json_object_set_new(object, "priority", json_integer(args_number(args, "priority", 5)));
+    if (args_has(args, "hold"))
+        json_object_set_new(object, "hold", json_true());
+    json_t *retry = json_object();
+    if (args_has(args, "retry"))
+        json_object_set_new(retry, "max_attempts", json_integer(args_number(args, "retry", 1)));
+    set_if_given(retry, "backoff", args, "backoff");
+    if (json_object_size(retry))
+        json_object_set(object, "retry", retry);
+    json_decref(retry);
+    if (command_from_args(object, args) && pairs_from_args(object, "env", args, "env") &&
+        pairs_from_args(object, "labels", args, "label") && target_from_args(object, args) &&
+        input_from_args(object, args))
+        return object;
+    json_decref(object);
+    return NULL;
+}
+
+void task_json_merge(json_t *object, const json_t *changes)
+{
+    if (json_object_get(changes, "argv") || json_object_get(changes, "shell")) {
+        json_object_del(object, "argv");
+        json_object_del(object, "shell");
+        json_object_del(object, "script");
+        json_object_del(object, "type");
+    }
+    json_object_update(object, (json_t *)(uintptr_t)changes);
+}
+
+const char *task_json_command(const json_t *object)
+{
+    const json_t *argv = json_object_get(object, "argv");
+    const char *shell = json_string_value(json_object_get(object, "shell"));
+    if (shell)
+        return shell;
+    size_t n = json_array_size(argv);
+    char **words = mem_new((n + 1) * sizeof *words);
+    for (size_t i = 0; i < n; i++)
+        words[i] = (char *)(uintptr_t)json_string_value(json_array_get(argv, i));
+    const char *line = shell_words(words, n);
+    free(words);
+    return line;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * client/cli/text.h - texts that live as long as the command, and how values read to a person.
+ *
+ * Whatever returns a `const char *` here hands out memory that stays valid until text_forget();
+ * one command of the CLI is short, so nobody frees its sentences one by one. Not thread-safe. */
+#ifndef CLI_TEXT_H
+#define CLI_TEXT_H
+
+#include <stdarg.h>
+
+#include "client/base/base.h"
+
+const char *say(const char *format, ...) PRINTF_LIKE(1, 2);
+const char *say_args(const char *format, va_list args);
+char *text_keep(char *owned); /* takes memory of malloc */
+void text_forget(void);       /* frees all of it: before the program ends, and in tests */
+
+/* The candidate that `word` was probably meant to be: at most a third of its letters (but at least
+ * one) differ, a swap of neighbours counting once. NULL: none is near. */
+const char *did_you_mean(const char *word, const char *const *candidates, size_t n);
+/* Letters to change, add, drop or swap. */
+size_t edit_distance(const char *a, const char *b);
+
+/* "1h", "1m30s", "250ms", "0s": exact, in the units that people type. */
+const char *duration_text(int64_t us);
+/* Reads "500ms", "20s", "1m30s", "2d"; a bare number, a sign or overflow is refused. */
+bool duration_read(const char *text, int64_t *us);
+
+/* `words` quoted so that sh reads back the same words. */
+const char *shell_words(char *const *words, size_t n);
+
+#endif
