@@ -534,6 +534,11 @@ static err_t read_part(reading_t *self, const field_plan_t *plan, const uint8_t 
                        const uint8_t *end, ProtobufCMessage **to, unsigned depth, int64_t index)
 {
     if (depth >= WIRE_DEPTH) return malformed(self, "nested deeper than 8");
+    /* protobuf would merge the two; nobody writes that on purpose, and required fields would hold
+     * for the sum only */
+    if (*to && !(self->flags & UNPACK_LENIENT))
+        return wire_fault_set(self->fault, ERR_BAD_REQUEST, plan->field->name,
+                              "malformed message: %s is there twice", plan->field->name);
     if (!*to) {
         const ProtobufCMessageDescriptor *type = plan->message->type;
         ProtobufCMessage *fresh = take(self, type->sizeof_message);

@@ -1,0 +1,374 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes schemas/vectors/: one hex file a frame, and vectors.json with what each means.
+
+The vectors are golden: they are kept in git and this program is run by hand when one is added. With
+--check it writes nothing and fails when what it would write differs from what is there.
+
+A vector: name, hex (file), type (Request, Reply, Push, Task, Template), and either `meaning` (the
+message in protobuf's JSON form, bytes in base64), or `error` (number, name, field). `canonical` is
+there when the frame is not what an encoder would write (unknown fields, fields in another order):
+the bytes that the message has when it is written again. Task and Template are serialized Tasks.
+"""
+import json
+import sys
+
+from google.protobuf import json_format
+
+import messages
+
+pb = messages.load()
+NUMBER = messages.errors()
+OUT = messages.ROOT / "schemas" / "vectors"
+
+ID1 = bytes.fromhex("0192d4a7b3c0112233445566778899aa")
+ID2 = bytes.fromhex("0192d4a7b3c1112233445566778899ab")
+SESSION = bytes(range(0xA0, 0xB0))
+REQUEST_ID = bytes(range(0x10, 0x20))
+UID = bytes(range(0x30, 0x40))
+INCARNATION = bytes(range(0x50, 0x60))
+TOKEN = 1 << 48 | 7
+NOON = 1793534400000000  # 2026-11-01T12:00:00Z
+
+vectors = []
+
+
+def add(name, kind, raw, error=None, field="", canonical=None):
+    entry = {"name": name, "hex": name + ".hex", "type": kind}
+    if error:
+        entry["error"] = {"number": NUMBER[error], "name": error, "field": field}
+    else:
+        cls = pb.Task if kind in ("Task", "Template") else getattr(pb, kind)
+        message = cls.FromString(raw)
+        message.DiscardUnknownFields()
+        entry["meaning"] = json_format.MessageToDict(message, preserving_proto_field_name=True)
+        written = message.SerializeToString(deterministic=True)
+        if written != raw:
+            assert canonical is True, name
+            entry["canonical"] = written.hex()
+    assert all(v["name"] != name for v in vectors), name
+    vectors.append((entry | {"raw": raw}))
+
+
+def request(body, message=None, seq=2, session=SESSION, **envelope):
+    r = pb.Request(magic=messages.MAGIC["Request"], seq=seq, session=session, **envelope)
+    getattr(r, body).SetInParent()
+    if message is not None:
+        getattr(r, body).CopyFrom(message)
+    return r
+
+
+def good(name, body, message=None, **envelope):
+    add(name, "Request", request(body, message, **envelope).SerializeToString(deterministic=True))
+
+
+def bad(name, body, message, error, field, **envelope):
+    add(name, "Request", request(body, message, **envelope).SerializeToString(deterministic=True),
+        error, field)
+
+
+def reply(name, **parts):
+    r = pb.Reply(magic=messages.MAGIC["Reply"], seq=2, **parts)
+    add(name, "Reply", r.SerializeToString(deterministic=True))
+
+
+def push(name, **parts):
+    p = pb.Push(magic=messages.MAGIC["Push"], **parts)
+    add(name, "Push", p.SerializeToString(deterministic=True))
+
+
+def task(**parts):
+    return pb.Task(**({"id": ID1, "type": "mail/send"} | parts))
+
+
+def good_task(name, kind="Task", **parts):
+    add(name, kind, task(**parts).SerializeToString(deterministic=True))
+
+
+def bad_task(name, error, field, kind="Task", **parts):
+    add(name, kind, task(**parts).SerializeToString(deterministic=True), error, field)
+
+
+def hello(**parts):
+    return pb.Hello(**({"minor": 1, "role": pb.ROLE_CLIENT, "name": "shop",
+                        "incarnation": INCARNATION} | parts))
+
+
+def template(**parts):
+    return pb.Task(**({"type": "mail/send"} | parts)).SerializeToString(deterministic=True)
+
+
+def schedule(**parts):
+    return pb.Schedule(**({"name": "nightly", "rule": "0 3 * * *", "zone": "Europe/Berlin",
+                           "task": template()} | parts))
+
+
+def requests():
+    good("hello-client", "hello", hello(host="web-1", pid=4711, software="shop 2.1"), seq=1, session=b"")
+    good("hello-executor", "hello", hello(
+        role=pb.ROLE_EXECUTOR, name="web-07", features=["log"], host="web-07.example",
+        addresses=["10.0.0.7", "fd00::7"], pid=12, container=pb.Container(id="c0ffee", name="x", image="debian:12"),
+        labels=[pb.Label(key="role", value="web")], kinds=["shell", "script"], types=["mail/send"],
+        queues=["default"], slots=4, credit=8, software="pawl 0.1.0", clock_us=NOON,
+        claims=[pb.Claim(id=ID1, token=TOKEN), pb.Claim(id=ID2, token=TOKEN + 1, result_waits=True)],
+        claims_follow=True), seq=1, session=b"")
+    good("hello-scheduler", "hello", hello(role=pb.ROLE_SCHEDULER, name="scheduler-a"), seq=1, session=b"")
+    good("ping", "ping")
+    good("ping-assign-seen", "ping", assign_seen=3)
+    good("bye", "bye")
+    two = [task(key="order-7", input=b'{"to":"a@b"}').SerializeToString(),
+           task(id=ID2, type="pawl/shell", command=pb.Command(argv=["/bin/echo", "hi"])).SerializeToString()]
+    good("submit", "submit", pb.Submit(tasks=two))
+    good("submit-bad-item", "submit", pb.Submit(tasks=[two[0], b"\xff\xff"]))
+    good("report", "report", pb.Report(
+        results=[pb.Result(id=ID1, token=TOKEN, outcome=pb.OUTCOME_DONE, exit_code=0, output=b"{}",
+                           output_type="application/json", started_us=NOON, ended_us=NOON + 5,
+                           usage=pb.Usage(cpu_us=10, memory_bytes=4096)),
+                 pb.Result(id=ID2, token=TOKEN, outcome=pb.OUTCOME_FAIL, exit_code=-1, signal=9,
+                           message="line 1\nline 2")],
+        progress=[pb.Progress(id=ID1, token=TOKEN, done=1, total=2, text="half")],
+        logs=[pb.LogChunk(id=ID1, token=TOKEN, stream=1, offset=0, data=b"hi\n\0\xff", time_us=NOON)],
+        credit=8, running=[pb.Claim(id=ID1, token=TOKEN)], running_complete=True))
+    good("report-credit-zero", "report", pb.Report(credit=0))
+    good("report-retry-after", "report", pb.Report(results=[pb.Result(
+        id=ID1, token=TOKEN, outcome=pb.OUTCOME_RETRY_AFTER, retry_after_us=5000000)]))
+    good("propose", "propose", pb.Propose(items=[pb.Proposal(
+        uid=UID, revision=3, expect_cursor_us=NOON, new_cursor_us=NOON + 60000000)]))
+    good("task-get", "task_get", pb.TaskGet(ids=[ID1, ID2]))
+    good("task-get-range", "task_get", pb.TaskGet(prefix_low=ID1, prefix_high=ID2))
+    good("task-list", "task_list", pb.TaskList(
+        filter=pb.TaskFilter(statuses=[pb.STATUS_WAITING, pb.STATUS_RUNNING], type="mail/send", since_us=NOON,
+                             labels=[pb.Label(key="team", value="ops")]), cursor=77, limit=100, newest_first=True))
+    good("task-list-all", "task_list")
+    good("task-wait", "task_wait", pb.TaskWait(ids=[ID1], any=True, wait_us=60000000))
+    good("task-change", "task_change", pb.TaskChange(verb=pb.TASK_CANCEL, ids=[ID1], reason="no longer needed"),
+         request_id=REQUEST_ID)
+    good("task-why", "task_why", pb.TaskWhy(id=ID1))
+    good("log-read", "log_read", pb.LogRead(id=ID1, attempt=2, offset=1 << 40, limit=65536, wait_us=1))
+    good("event-read", "event_read", pb.EventRead(from_seq=1, limit=500))
+    good("schedule-put", "schedule_put", pb.SchedulePut(schedule=schedule(
+        mode=pb.MODE_STRICT, overlap=pb.OVERLAP_QUEUE_ALL, grace_us=0, window_us=86400000000, ahead=10,
+        rate=5, jitter_us=1000000, supersede=False, max_running=1, from_us=NOON, to_us=NOON + 1,
+        title="nightly mail", on_resume=pb.ON_RESUME_CATCHUP), if_revision=0, cursor=pb.CURSOR_NOW),
+        request_id=REQUEST_ID)
+    good("schedule-get", "schedule_get", pb.ScheduleGet(name="nightly"))
+    good("schedule-list", "schedule_list", pb.ScheduleList(after="a", limit=10, text="night"))
+    good("schedule-change", "schedule_change", pb.ScheduleChange(
+        verb=pb.SCHEDULE_RESUME, name="nightly", reason="fixed", on_resume=pb.ON_RESUME_SKIP),
+        request_id=REQUEST_ID)
+    good("schedule-history", "schedule_history", pb.ScheduleHistory(name="nightly", from_us=NOON, limit=100))
+    good("schedule-follow", "schedule_follow", pb.ScheduleFollow(limit=1000))
+    good("queue-list", "queue_list")
+    good("queue-change", "queue_change", pb.QueueChange(name="default", pause=True, reason="maintenance"),
+         request_id=REQUEST_ID)
+    good("executor-list", "executor_list")
+    good("executor-change", "executor_change", pb.ExecutorChange(name="web-07", drain=True),
+         request_id=REQUEST_ID)
+    good("peer-list", "peer_list")
+    good("stats-get", "stats_get")
+    good("status-get", "status_get")
+    good("name-unicode", "schedule_get", pb.ScheduleGet(name="nächtlich 每日 🕐"))
+
+
+def encodings():
+    """What an encoder of ours would not write, and which means something all the same."""
+    head = pb.Request(magic=messages.MAGIC["Request"], seq=2, session=SESSION).SerializeToString()
+    ping = b"\x5a\x00"
+    add("unknown-envelope-fields", "Request", head + b"\x38\x01" + b"\xba\x3e\x03abc" + ping, canonical=True)
+    add("unknown-body-beside-known", "Request", head + b"\xba\x3e\x00" + ping, canonical=True)
+    why = b"\xc2\x01"  # field 24
+    add("body-twice", "Request", head + (why + b"\x12\x0a\x10" + ID1) * 2, "BAD_REQUEST", "task_why")
+    add("last-body-wins", "Request", head + ping + why + b"\x12\x0a\x10" + ID1, canonical=True)
+    add("statuses-unpacked", "Request", head + b"\xaa\x01\x06\x0a\x04\x08\x04\x08\x05", canonical=True)
+    add("long-varint", "Request", head[:5] + b"\x10\x82\x80\x00" + head[7:] + ping, canonical=True)
+    add("seq-64-bit", "Request", request("ping", seq=1 << 62).SerializeToString())
+    t = task().SerializeToString()
+    add("task-unknown-field", "Task", t + b"\xf8\x07\x01", canonical=True)
+    add("task-priority-zero", "Task", task(priority=0).SerializeToString())
+
+
+def tasks():
+    good_task("task-plain")
+    good_task("task-full", queue="bulk", priority=9, input=b"\x00\x01", input_type="application/octet-stream",
+              key="order-7", title="An order", labels=[pb.Label(key="team", value="")], operation="op-1",
+              delay_us=5000000, hold=True, expire_us=1, time_limit_us=600000000, target=pb.Target(executor="web-07"),
+              retry=pb.Retry(max_attempts=3, backoff_us=0, factor_milli=2000, cap_us=1), on_lost=pb.ON_LOST_FAIL)
+    good_task("task-argv", type="pawl/shell", command=pb.Command(
+        argv=["/bin/sh", "-c", "echo a\necho b"], env=[pb.EnvVar(name="A_1", value="\x1b[0m")], cwd="/srv",
+        account="app", stdin=b"x"))
+    good_task("task-shell", type="pawl/shell", command=pb.Command(shell="echo $HOME | wc -c"))
+    good_task("task-script", type="pawl/script", command=pb.Command(interpreter="python3", script_text=b"print(1)\n"))
+    good_task("task-at", at_us=NOON)
+    good_task("template", "Template", id=b"", delay_us=1)
+    bad_task("task-no-id", "BAD_ID", "id", id=b"")
+    bad_task("task-short-id", "BAD_ID", "id", id=ID1[:15])
+    bad_task("template-with-id", "BAD_ID", "id", "Template")
+    bad_task("template-with-at", "CONTRADICTION", "at_us", "Template", id=b"", at_us=NOON)
+    bad_task("task-no-type", "BAD_NAME", "type", type="")
+    bad_task("task-type-one-part", "BAD_NAME", "type", type="mail")
+    bad_task("task-type-three-parts", "BAD_NAME", "type", type="a/b/c")
+    bad_task("task-type-space", "BAD_NAME", "type", type="mail/se nd")
+    bad_task("task-priority-ten", "BAD_VALUE", "priority", priority=10)
+    bad_task("task-at-and-delay", "CONTRADICTION", "delay_us", at_us=NOON, delay_us=1)
+    bad_task("task-delay-negative", "BAD_VALUE", "delay_us", delay_us=-1)
+    bad_task("task-limit-century", "BAD_VALUE", "time_limit_us", time_limit_us=3153600000000001)
+    bad_task("task-key-long", "TOO_LARGE", "key", key="k" * 257)
+    bad_task("task-queue-space", "BAD_NAME", "queue", queue=" q")
+    bad_task("task-title-newline", "BAD_UTF8", "title", title="a\nb")
+    bad_task("task-labels-many", "TOO_MANY", "labels", labels=[pb.Label(key=f"k{i}") for i in range(17)])
+    bad_task("task-label-key-empty", "BAD_NAME", "labels[1].key", labels=[pb.Label(key="a"), pb.Label(value="b")])
+    bad_task("task-label-value-long", "TOO_LARGE", "labels[0].value", labels=[pb.Label(key="a", value="v" * 65)])
+    bad_task("task-shell-without-command", "BAD_REQUEST", "command", type="pawl/shell")
+    bad_task("task-command-of-other-type", "CONTRADICTION", "command", command=pb.Command(argv=["/bin/true"]))
+    bad_task("task-argv-and-shell", "CONTRADICTION", "command.shell", type="pawl/shell",
+             command=pb.Command(argv=["/bin/true"], shell="true"))
+    bad_task("task-argv-empty", "BAD_VALUE", "command.argv[0]", type="pawl/shell", command=pb.Command(argv=["", "x"]))
+    bad_task("task-neither", "BAD_REQUEST", "command.argv", type="pawl/shell", command=pb.Command(cwd="/"))
+    bad_task("task-script-in-shell", "CONTRADICTION", "command.script_text", type="pawl/shell",
+             command=pb.Command(interpreter="sh", script_text=b"true"))
+    bad_task("task-script-no-interpreter", "BAD_REQUEST", "command.interpreter", type="pawl/script",
+             command=pb.Command(script_text=b"true"))
+    bad_task("task-env-name", "BAD_NAME", "command.env[1].name", type="pawl/shell", command=pb.Command(
+        shell="true", env=[pb.EnvVar(name="A"), pb.EnvVar(name="1A")]))
+    bad_task("task-argv-nul", "BAD_UTF8", "command.argv[1]", type="pawl/shell",
+             command=pb.Command(argv=["a", "b\0c"]))
+    bad_task("task-two-targets", "CONTRADICTION", "target", target=pb.Target(executor="a", host="b"))
+    bad_task("task-attempts", "BAD_VALUE", "retry.max_attempts", retry=pb.Retry(max_attempts=1001))
+    add("task-on-lost-unknown", "Task", task().SerializeToString() + b"\x98\x01\x07", "BAD_VALUE", "on_lost")
+    add("task-garbage", "Task", b"\xff\xff\xff", "BAD_REQUEST", "")
+
+
+def refused():
+    ping = request("ping").SerializeToString()
+    add("empty", "Request", b"", "BAD_MAGIC", "magic")
+    add("magic-cut", "Request", ping[:4], "BAD_MAGIC", "magic")
+    add("magic-wrong", "Request", b"\x0d" + b"HTTP" + ping[5:], "BAD_MAGIC", "magic")
+    add("magic-of-reply", "Request", b"\x0d" + b"PWR1" + ping[5:], "BAD_MAGIC", "magic")
+    add("magic-later-major", "Request", b"\x0d" + b"PWL2" + ping[5:], "VERSION", "magic")
+    add("magic-earlier-major", "Request", b"\x0d" + b"PWL0" + ping[5:], "VERSION", "magic")
+    add("magic-not-first", "Request", ping[5:] + ping[:5], "BAD_MAGIC", "magic")
+    add("http", "Request", b"GET / HTTP/1.1\r\nHost: pawl\r\n\r\n", "BAD_MAGIC", "magic")
+    add("truncated", "Request", request("task_why", pb.TaskWhy(id=ID1)).SerializeToString()[:-1], "BAD_REQUEST", "")
+    add("truncated-inside", "Request", ping[:-2] + b"\xc2\x01\x03\x0a\x10\x00", "BAD_REQUEST", "task_why")
+    add("group", "Request", ping + b"\x3b\x3c", "BAD_REQUEST", "")
+    add("field-zero", "Request", ping + b"\x00\x00", "BAD_REQUEST", "")
+    add("varint-eleven-bytes", "Request", ping + b"\x38" + b"\xff" * 10 + b"\x01", "BAD_REQUEST", "")
+    add("wire-type", "Request", ping + b"\x12\x00", "BAD_REQUEST", "seq")
+    add("length-beyond", "Request", ping + b"\x3a\xff\xff\xff\xff\x0f", "BAD_REQUEST", "")
+    head = pb.Request(magic=messages.MAGIC["Request"], seq=2, session=SESSION).SerializeToString()
+    add("body-missing", "Request", head, "BAD_REQUEST", "body")
+    add("body-unknown", "Request", head + b"\xba\x3e\x00", "UNIMPLEMENTED", "body")
+    bad("seq-missing", "ping", None, "BAD_VALUE", "seq", seq=0)
+    bad("session-missing", "ping", None, "NO_SESSION", "session", session=b"")
+    bad("session-short", "ping", None, "BAD_VALUE", "session", session=b"abc")
+    bad("hello-minor", "hello", hello(minor=0), "VERSION", "hello.minor", seq=1, session=b"")
+    bad("hello-role-missing", "hello", hello(role=0), "BAD_VALUE", "hello.role", seq=1, session=b"")
+    bad("hello-role-unknown", "hello", hello(role=9), "BAD_VALUE", "hello.role", seq=1, session=b"")
+    bad("hello-name-missing", "hello", hello(name=""), "BAD_NAME", "hello.name", seq=1, session=b"")
+    bad("hello-name-long", "hello", hello(name="n" * 201), "BAD_NAME", "hello.name", seq=1, session=b"")
+    bad("hello-name-nul", "hello", hello(name="admin\0x"), "BAD_UTF8", "hello.name", seq=1, session=b"")
+    bad("hello-name-c1", "hello", hello(name="a\u009bb"), "BAD_UTF8", "hello.name", seq=1, session=b"")
+    bad("hello-incarnation", "hello", hello(incarnation=b"x"), "BAD_VALUE", "hello.incarnation", seq=1, session=b"")
+    bad("hello-type", "hello", hello(types=["a/b", "nope"]), "BAD_NAME", "hello.types", seq=1, session=b"")
+    bad("hello-claim-token", "hello", hello(claims=[pb.Claim(id=ID1)]), "BAD_VALUE", "hello.claims[0].token",
+        seq=1, session=b"")
+    raw = request("hello", hello(name="caf\u00e9"), seq=1, session=b"").SerializeToString()
+    add("utf8-cut", "Request", raw.replace(b"\xc3\xa9", b"e\xc3"), "BAD_UTF8", "hello.name")
+    add("utf8-overlong", "Request", raw.replace(b"\xc3\xa9", b"\xc0\xaf"), "BAD_UTF8", "hello.name")
+    raw = request("hello", hello(name="a\u20acb"), seq=1, session=b"").SerializeToString()
+    add("utf8-surrogate", "Request", raw.replace(b"\xe2\x82\xac", b"\xed\xa0\x80"), "BAD_UTF8", "hello.name")
+    bad("change-without-request-id", "task_change", pb.TaskChange(verb=pb.TASK_CANCEL, ids=[ID1]),
+        "BAD_REQUEST", "request_id")
+    bad("change-without-verb", "task_change", pb.TaskChange(ids=[ID1]), "BAD_VALUE", "task_change.verb",
+        request_id=REQUEST_ID)
+    bad("change-without-ids", "task_change", pb.TaskChange(verb=pb.TASK_HOLD), "BAD_REQUEST", "task_change.ids",
+        request_id=REQUEST_ID)
+    bad("request-id-short", "queue_change", pb.QueueChange(name="q"), "BAD_VALUE", "request_id", request_id=b"1")
+    bad("get-short-id", "task_get", pb.TaskGet(ids=[ID1, ID1[:7]]), "BAD_ID", "task_get.ids[1]")
+    bad("get-half-range", "task_get", pb.TaskGet(prefix_low=ID1), "BAD_REQUEST", "task_get.prefix_high")
+    bad("wait-too-long", "task_wait", pb.TaskWait(ids=[ID1], wait_us=60000001), "BAD_VALUE", "task_wait.wait_us")
+    bad("report-outcome", "report", pb.Report(results=[pb.Result(id=ID1, token=TOKEN)]), "BAD_VALUE",
+        "report.results[0].outcome")
+    bad("report-stream", "report", pb.Report(logs=[pb.LogChunk(id=ID1, token=TOKEN, stream=4)]), "BAD_VALUE",
+        "report.logs[0].stream")
+    bad("report-message-escape", "report", pb.Report(results=[pb.Result(
+        id=ID1, token=TOKEN, outcome=pb.OUTCOME_FAIL, message="\x1b[31mred")]), "BAD_UTF8", "report.results[0].message")
+    bad("propose-uid", "propose", pb.Propose(items=[pb.Proposal(uid=b"u")]), "BAD_VALUE", "propose.items[0].uid")
+    put = {"request_id": REQUEST_ID}
+    bad("put-nothing", "schedule_put", pb.SchedulePut(), "BAD_REQUEST", "schedule_put.schedule", **put)
+    bad("put-strict-skip", "schedule_put", pb.SchedulePut(schedule=schedule(
+        mode=pb.MODE_STRICT, overlap=pb.OVERLAP_SKIP)), "CONTRADICTION", "schedule_put.schedule.overlap", **put)
+    bad("put-ends-first", "schedule_put", pb.SchedulePut(schedule=schedule(from_us=NOON, to_us=NOON)),
+        "CONTRADICTION", "schedule_put.schedule.to_us", **put)
+    bad("put-template-type", "schedule_put", pb.SchedulePut(schedule=schedule(task=template(type="x"))),
+        "BAD_NAME", "schedule_put.schedule.task.type", **put)
+    bad("put-no-rule", "schedule_put", pb.SchedulePut(schedule=schedule(rule="")), "BAD_VALUE",
+        "schedule_put.schedule.rule", **put)
+    bad("history-of-nothing", "schedule_history", pb.ScheduleHistory(), "BAD_NAME", "schedule_history.name")
+    add("reply-bad-magic", "Reply", ping, "BAD_MAGIC", "magic")
+    add("push-truncated", "Push", b"\x0dPWP1\x52\x05\x08", "BAD_REQUEST", "")
+
+
+def from_broker():
+    reply("reply-error", error=pb.Error(code=NUMBER["BUSY"], text="1025 requests in flight, 1024 are allowed",
+                                        retry_after_us=100000))
+    reply("reply-welcome", welcome=pb.Welcome(
+        session=SESSION, minor=1, features=["log"], limits=pb.Limits(
+            message_bytes=8 << 20, input_bytes=1 << 20, output_bytes=1 << 20, items=10000, requests_in_flight=1024,
+            items_in_flight=65536, bytes_in_flight=64 << 20, log_bytes=1 << 20, log_head_bytes=256 << 10),
+        lease_us=30000000, suspect_us=15000000, ping_us=5000000, wall_us=NOON, principal="uid:1000",
+        store_id=UID, software="pawl 0.1.0", verdicts=[pb.CLAIM_KEEP, pb.CLAIM_UNKNOWN]))
+    reply("reply-pong-directives", pong=pb.Pong(wall_us=NOON), directives=[
+        pb.Directive(kind=pb.DIRECTIVE_CANCEL, id=ID1, token=TOKEN), pb.Directive(kind=pb.DIRECTIVE_DRAIN)])
+    reply("reply-submitted", submitted=pb.Submitted(accepted=1, items=[
+        pb.ItemResult(index=0, id=ID2),
+        pb.ItemResult(index=1, error=pb.Error(code=NUMBER["BAD_NAME"], text="type: ...", field="type"))]))
+    reply("reply-reported", reported=pb.Reported(verdicts=[pb.REPORT_DONE, pb.REPORT_STALE], claims=[pb.CLAIM_STOP]))
+    reply("reply-proposed", proposed=pb.Proposed(wall_us=NOON, items=[
+        pb.ProposalAnswer(verdict=pb.PROPOSAL_DONE, revision=3, cursor_us=NOON, next_us=NOON + 60000000, fired=1)]))
+    reply("reply-tasks", tasks=pb.TaskItems(items=[pb.TaskInfo(
+        id=ID1, type="pawl/shell", status=pb.STATUS_FAILED, queue="default", priority=5, attempt=1, attempts_max=1,
+        created_us=NOON, exit_code=1, attempts=[pb.AttemptInfo(attempt=1, token=TOKEN, outcome="failed")])],
+        cursor=9, seq=12))
+    reply("reply-changed-repeated", repeated_reply=True, changed=pb.Changed(done=1))
+    reply("reply-log", log=pb.LogData(pieces=[pb.LogPiece(stream=1, offset=0, data=b"hi\n")], next=3, total=3, ended=True))
+    reply("reply-events-gap", events=pb.EventItems(next_seq=900, oldest_seq=500))
+    reply("reply-stats", stats=pb.Stats(json="{}"))
+    reply("reply-status", status=pb.Status(software="pawl 0.1.0", rejected_frames=3, store_level="ok"))
+    push("push-assign", assign=pb.Assign(number=1, leases=[pb.Lease(
+        id=ID1, token=TOKEN, attempt=1, attempts_max=3, task=task().SerializeToString(), planned_us=NOON)]))
+    push("push-directives", directives=pb.Directives(directives=[
+        pb.Directive(kind=pb.DIRECTIVE_STOP, id=ID1, token=TOKEN)]))
+    push("push-schedules", schedules=pb.ScheduleItems(items=[pb.ScheduleInfo(name="nightly", uid=UID, removed=True)]))
+    add("reply-newer-enum", "Reply", b"\x0dPWR1\x10\x02\x72\x04\x0a\x02\x01\x63", canonical=None)
+    newer = pb.Reply(magic=messages.MAGIC["Reply"], seq=2).SerializeToString() + b"\xba\x3e\x00"
+    add("reply-newer-body", "Reply", newer, canonical=True)
+
+
+def main():
+    requests()
+    encodings()
+    tasks()
+    refused()
+    from_broker()
+    files = {}
+    for vector in vectors:
+        text = vector.pop("raw").hex()
+        files[vector["hex"]] = "\n".join(text[i:i + 64] for i in range(0, len(text), 64)) + "\n"
+    files["vectors.json"] = "[\n" + ",\n".join(
+        json.dumps(v, ensure_ascii=False, sort_keys=True) for v in vectors) + "\n]\n"
+    there = {p.name: p.read_text() for p in OUT.iterdir() if p.suffix in (".hex", ".json")} if OUT.exists() else {}
+    if "--check" in sys.argv:
+        wrong = sorted(n for n in files.keys() | there.keys() if files.get(n) != there.get(n))
+        print(f"{len(vectors)} vectors, {len(wrong)} differ: {' '.join(wrong[:10])}")
+        return 1 if wrong else 0
+    OUT.mkdir(exist_ok=True)
+    for name in there.keys() - files.keys():
+        (OUT / name).unlink()
+    for name, text in files.items():
+        (OUT / name).write_text(text)
+    print(f"{len(vectors)} vectors in {OUT}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
