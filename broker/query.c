@@ -19,6 +19,14 @@ void notice_free(notice_t **self_p)
     *self_p = NULL;
 }
 
+zsock_t *letter_pipe(zsock_t **far)
+{
+    zsys_set_pipehwm(0);
+    zsock_t *near = zsys_create_pipe(far);
+    CHECK(near != NULL);
+    return near;
+}
+
 void letter_send(void *socket, letter_kind_t kind, void *object, uint32_t size)
 {
     letter_t letter = { (uint32_t)kind, size, object };

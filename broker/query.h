@@ -7,6 +7,8 @@
 #ifndef BROKER_QUERY_H
 #define BROKER_QUERY_H
 
+#include <czmq.h>
+
 #include "broker/core.h"
 #include "schemas/wire.h"
 
@@ -15,6 +17,7 @@ typedef struct query {
     conn_t conn;
     const Pawl__V1__Request *request; /* in `arena` */
     char *principal;
+    const Pawl__V1__ExecutorItems *executors; /* TaskWhy: who is connected, in `arena`; else NULL */
     wire_arena_t arena;
     buf_t reply;  /* from readers: the packed Reply, seq and magic set */
     buf_t record; /* the raw frame, only while batches are recorded */
@@ -56,6 +59,8 @@ typedef struct letter {
     void *object;
 } letter_t;
 
+/* A PAIR inside the process without high-water marks: the near end (the front's) and *far. */
+zsock_t *letter_pipe(zsock_t **far);
 /* `socket`: a raw ZeroMQ PAIR. Sending never blocks (no high-water mark inside the process). */
 void letter_send(void *socket, letter_kind_t kind, void *object, uint32_t size);
 bool letter_take(void *socket, letter_t *letter); /* false: nothing there */

@@ -249,21 +249,36 @@ static const char *over_limit(const sessions_t *self, const session_t *session, 
     return NULL;
 }
 
+static void renew(session_t *session, moment_t now)
+{
+    session->last_us = now.steady_us;
+    session->last_wall_us = now.wall_us;
+    session->state = SESSION_ACTIVE;
+    session->requests++;
+}
+
+static bool is_id_of(const session_t *session, slice_t id)
+{
+    return session != NULL && session->state != SESSION_CONNECTING &&
+           id.len == sizeof session->id && memcmp(id.at, session->id, sizeof session->id) == 0;
+}
+
+void sessions_renew(sessions_t *self, route_t route, slice_t id, moment_t now)
+{
+    session_t *session = sessions_by_route(self, route);
+    if (is_id_of(session, id) && session_live(session)) renew(session, now);
+}
+
 err_t sessions_take(sessions_t *self, route_t route, slice_t id, uint64_t seq, uint32_t items,
                     size_t bytes, moment_t now, session_t **out, const char **limit)
 {
     session_t *session = sessions_by_route(self, route);
     *out = session;
     *limit = NULL;
-    if (session == NULL || session->state == SESSION_CONNECTING || id.len != sizeof session->id ||
-        memcmp(id.at, session->id, sizeof session->id) != 0)
-        return ERR_NO_SESSION;
+    if (!is_id_of(session, id)) return ERR_NO_SESSION;
     if (session->state == SESSION_LOST) return ERR_SESSION_LOST;
     if (session->state == SESSION_GONE) return ERR_NO_SESSION;
-    session->last_us = now.steady_us;
-    session->last_wall_us = now.wall_us;
-    session->state = SESSION_ACTIVE;
-    session->requests++;
+    renew(session, now);
     if (seq <= session->seq) return ERR_EMPTY;
     *limit = over_limit(self, session, items, bytes);
     if (*limit != NULL) return ERR_BUSY;

@@ -44,8 +44,10 @@ typedef struct session {
     uint64_t requests;             /* taken in this session */
     uint32_t requests_in_flight, items_in_flight;
     uint64_t bytes_in_flight;
-    uint32_t held;   /* leases, as core told last */
-    uint32_t credit; /* leases it may hold, as it told last */
+    uint32_t in_logs;     /* reports that wait for their chunks: what follows waits behind them */
+    uint64_t assign_seen; /* highest that was passed on to core */
+    uint32_t held;        /* leases, as core told last */
+    uint32_t credit;      /* leases it may hold, as it told last */
     bool draining;
 } session_t;
 
@@ -86,6 +88,9 @@ bool sessions_activate(sessions_t *self, conn_t conn, const uint8_t id[16], mome
 MUST_CHECK err_t sessions_take(sessions_t *self, route_t route, slice_t id, uint64_t seq,
                                uint32_t items, size_t bytes, moment_t now, session_t **out,
                                const char **limit);
+/* A frame with session `id` came that could not be decoded: that too shows that its sender lives.
+ */
+void sessions_renew(sessions_t *self, route_t route, slice_t id, moment_t now);
 /* A request that sessions_take counted was answered (or will never be). */
 void sessions_done(sessions_t *self, conn_t conn, uint32_t items, size_t bytes);
 

@@ -6,6 +6,10 @@
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
+#include <syslog.h> /* czmq brings it along; two of its macros would stand for our names */
+#undef LOG_DEBUG
+#undef LOG_INFO
+
 #include "client/base/base.h"
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };

@@ -1,0 +1,711 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * front.c - the loop: what comes from peers into batches, what is durable out to peers.
+ *
+ *   peers --frames--> intake --> open job --> writer (sync) --> returned job --> broker_release
+ *                        |--> readers, logs --> (report: open job) / (answer: parcel) --^
+ *
+ * At most one job is in the writer's hands; the next fills meanwhile. When one comes back the next
+ * is handed over before the outputs of the first are sent: the disk never waits for the network. */
+#include "broker/front_inside.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#include "client/base/clock.h"
+#include "client/base/log.h"
+#include "schemas/limits.h"
+
+enum {
+    TICK_US = 100000,
+    TICK_MS = 100,
+    SEALED_MAX = 2, /* full batches that may wait; then the socket is left alone */
+    FRAMES_A_TURN = 4096,
+    ENDINGS_A_TURN = 256,
+    SEND_HWM = 4096,   /* frames on the way to one peer before it counts as slow */
+    STOP_US = 5000000, /* what is in hand must be answered by then */
+};
+
+/* ---- endpoints ------------------------------------------------------------------------------- */
+
+err_t endpoint_check(const char *endpoint, char *why, size_t len)
+{
+    struct sockaddr_un address;
+    if (strncmp(endpoint, "tcp:", 4) == 0) {
+        snprintf(why, len,
+                 "%s: connections over TCP need keys, which this version does not have yet; use "
+                 "ipc:///path/to/broker.sock",
+                 endpoint);
+        return ERR_CONFIG;
+    }
+    if (strncmp(endpoint, "ipc://", 6) != 0 || endpoint[6] != '/') {
+        snprintf(why, len, "%s: not an endpoint; it must read ipc:///path/to/broker.sock",
+                 endpoint);
+        return ERR_CONFIG;
+    }
+    if (strlen(endpoint + 6) >= sizeof address.sun_path) {
+        snprintf(why, len, "%s: the path has %zu bytes; a socket's path can have %zu", endpoint,
+                 strlen(endpoint + 6), sizeof address.sun_path - 1);
+        return ERR_CONFIG;
+    }
+    return ERR_OK;
+}
+
+err_t endpoint_bind(void *socket, const char *endpoint)
+{
+    uid_t me = geteuid(), root = 0;
+    /* with a filter set, the kernel's word for a peer's user decides before any byte is read */
+    if (zmq_setsockopt(socket, ZMQ_IPC_FILTER_UID, &me, sizeof me) != 0 ||
+        zmq_setsockopt(socket, ZMQ_IPC_FILTER_UID, &root, sizeof root) != 0) {
+        log_event(LOG_ERROR, "NO_USER_CHECK", "why=\"%s\"", zmq_strerror(errno));
+        return ERR_OS;
+    }
+    mode_t mask = umask(0177);
+    int rc = zmq_bind(socket, endpoint);
+    int saved = errno;
+    umask(mask);
+    if (rc != 0 || chmod(endpoint + strlen("ipc://"), 0600) != 0) {
+        log_event(LOG_ERROR, "BIND_FAILED", "endpoint=\"%s\" why=\"%s\"", endpoint,
+                  zmq_strerror(rc != 0 ? saved : errno));
+        return ERR_OS;
+    }
+    return ERR_OK;
+}
+
+/* ---- batches --------------------------------------------------------------------------------- */
+
+job_t *front_open(front_t *self)
+{
+    if (self->open == NULL) {
+        self->open = self->idle ? self->idle : job_new();
+        if (self->idle) self->idle = self->idle->next;
+        self->open->next = NULL;
+    }
+    return self->open;
+}
+
+void front_seal(front_t *self)
+{
+    if (self->open == NULL) return;
+    if (self->sealed_last)
+        self->sealed_last->next = self->open;
+    else
+        self->sealed = self->open;
+    self->sealed_last = self->open;
+    self->sealed_n++;
+    self->open = NULL;
+}
+
+command_t *front_tell(front_t *self, command_kind_t kind, conn_t conn)
+{
+    command_t *command = job_add(front_open(self), (job_item_t){ .conn = conn });
+    command->kind = kind;
+    return command;
+}
+
+static bool may_take(const front_t *self)
+{
+    return self->sealed_n < SEALED_MAX;
+}
+
+/* The next batch to the writer, when it is free and there is something to do. */
+static void hand_over(front_t *self)
+{
+    if (self->jobs_out > 0) return;
+    bool wanted =
+        self->want_publish || (self->askers_n > 0 && !self->stats_asked) || self->want_events >= 0;
+    if (self->sealed == NULL && (wanted || (self->open != NULL && self->open->n > 0))) {
+        front_open(self);
+        front_seal(self);
+    }
+    job_t *job = self->sealed;
+    if (job == NULL) return;
+    self->sealed = job->next;
+    if (self->sealed == NULL) self->sealed_last = NULL;
+    self->sealed_n--;
+    job->next = NULL;
+    job->want_stats = self->want_publish || self->askers_n > 0;
+    self->stats_asked = job->want_stats;
+    job->want_events = self->want_events;
+    self->want_events = -1;
+    self->jobs_out++;
+    letter_send(self->config.writer, LETTER_QUERY, job, 0);
+}
+
+/* ---- answers --------------------------------------------------------------------------------- */
+
+static uint8_t *parcel_room(void *arg, size_t len)
+{
+    buf_t *bytes = arg;
+    buf_need(bytes, len);
+    uint8_t *at = bytes->at + bytes->len;
+    bytes->len += len;
+    return at;
+}
+
+static void parcel_add(front_t *self, route_t route, size_t at)
+{
+    if (self->parcels_n == self->parcels_room) {
+        self->parcels_room = self->parcels_room ? self->parcels_room * 2 : 64;
+        self->parcels = mem_grow(self->parcels, self->parcels_room * sizeof *self->parcels);
+    }
+    self->parcels[self->parcels_n++] = (parcel_t){ route, at, self->parcel_bytes.len - at };
+}
+
+void front_reply(front_t *self, route_t route, uint64_t seq, Pawl__V1__Reply *reply)
+{
+    size_t at = self->parcel_bytes.len;
+    reply->seq = seq;
+    size_t len = wire_reply_pack(reply, parcel_room, &self->parcel_bytes);
+    CHECK(len > 0);
+    parcel_add(self, route, at);
+}
+
+void front_refuse(front_t *self, route_t route, uint64_t seq, err_t err, int64_t retry_after_us,
+                  const char *format, ...)
+{
+    char text[WIRE_TEXT_MAX];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    Pawl__V1__Reply reply = PAWL__V1__REPLY__INIT;
+    Pawl__V1__Error error = PAWL__V1__ERROR__INIT;
+    error.code = (uint32_t)err;
+    error.text = text;
+    error.retry_after_us = retry_after_us;
+    reply.error = &error;
+    front_reply(self, route, seq, &reply);
+}
+
+/* ---- the only way out ------------------------------------------------------------------------ */
+
+typedef enum { SENT, NOBODY, SLOW } sent_t;
+
+static sent_t send_to(front_t *self, route_t route, const uint8_t *bytes, size_t len)
+{
+    uint8_t id[5] = { 0 };
+    be_put_u32(id + 1, (uint32_t)route);
+    if (zmq_send(self->router, id, sizeof id, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
+        return errno == EAGAIN ? SLOW : NOBODY;
+    return zmq_send(self->router, bytes, len, ZMQ_DONTWAIT) < 0 ? NOBODY : SENT;
+}
+
+/* A peer that does not read its answers cannot be told what it missed but by a new session. */
+static void drop_slow(front_t *self, session_t *session)
+{
+    self->slow_peers++;
+    log_event(LOG_WARN, "PEER_SLOW", "name=\"%s\" waiting=%d", session->hello->name, SEND_HWM);
+    sessions_end(self->sessions, session->conn, SESSION_GONE, self->now);
+    session->state = SESSION_LOST;
+    intake_record(self, front_open(self), front_tell(self, CMD_GONE, session->conn),
+                  slice(NULL, 0));
+}
+
+static void send_output(front_t *self, const job_t *job, const output_t *out)
+{
+    session_t *session = sessions_by_conn(self->sessions, out->conn);
+    if (session == NULL) return;
+    if (out->kind == OUT_WELCOME &&
+        !sessions_activate(self->sessions, out->conn, out->id, self->now))
+        return;
+    if (!session_live(session) && out->kind != OUT_REPLY) return;
+    const uint8_t *bytes = job->outputs.bytes.at + out->at;
+    sent_t sent = send_to(self, session->route, bytes, out->len);
+    if (sent == SENT) return;
+    if (out->kind == OUT_PUSH && out->flag) {
+        self->undelivered++;
+        intake_record(self, front_open(self), front_tell(self, CMD_UNDELIVERED, out->conn),
+                      slice(NULL, 0));
+    }
+    if (sent == SLOW && session_live(session)) drop_slow(self, session);
+}
+
+static void settle_output(front_t *self, const job_t *job, const output_t *out, notice_t *notice,
+                          page_t **events)
+{
+    session_t *session = NULL;
+    switch (out->kind) {
+    case OUT_REPLY:
+    case OUT_PUSH:
+    case OUT_WELCOME:
+        send_output(self, job, out);
+        break;
+    case OUT_HELD:
+        session = sessions_by_conn(self->sessions, out->conn);
+        if (session) session->held = out->count;
+        break;
+    case OUT_DRAIN:
+        session = sessions_by_conn(self->sessions, out->conn);
+        if (session) session->draining = out->flag;
+        break;
+    case OUT_DROP:
+        sessions_end(self->sessions, out->conn, SESSION_GONE, self->now);
+        break;
+    case OUT_ENDED:
+        if (notice) memcpy(notice->ended[notice->ended_n++], out->id, 16);
+        break;
+    case OUT_EVENT: {
+        uint8_t len[4];
+        be_put_u32(len, out->len);
+        if (*events == NULL) *events = page_new();
+        buf_add(&(*events)->bytes, len, sizeof len);
+        buf_add(&(*events)->bytes, job->outputs.bytes.at + out->at, out->len);
+        break;
+    }
+    }
+}
+
+/* Sends everything that need not wait any longer: what returned with a batch up to `durable`, and
+ * the front's own answers. Nothing else in the broker sends to a peer. */
+static void broker_release(front_t *self, uint64_t durable)
+{
+    while (self->returned && self->returned->outputs.batch <= durable) {
+        job_t *job = self->returned;
+        self->returned = job->next;
+        notice_t *notice = self->waiting_out ? notice_new(job->outputs.n, 0) : NULL;
+        page_t *events = NULL;
+        for (size_t i = 0; i < job->outputs.n; i++)
+            settle_output(self, job, &job->outputs.items[i], notice, &events);
+        for (size_t i = 0; i < job->n; i++) {
+            const job_item_t *item = &job->items[i];
+            if (item->counted) sessions_done(self->sessions, item->conn, item->items, item->bytes);
+            session_t *session =
+                item->hello || item->bye ? sessions_by_conn(self->sessions, item->conn) : NULL;
+            if (session == NULL) continue;
+            if (item->answer) {
+                Pawl__V1__Reply reply = PAWL__V1__REPLY__INIT;
+                front_reply(self, session->route, item->seq, &reply);
+            }
+            if (item->bye || session->state == SESSION_CONNECTING)
+                sessions_end(self->sessions, item->conn, SESSION_GONE, self->now);
+        }
+        if (notice && job->n + job->outputs.n > 0)
+            letter_send(self->config.readers, LETTER_NOTICE, notice, 0);
+        else
+            notice_free(&notice);
+        if (events) letter_send(self->config.stats, LETTER_EVENTS, events, 0);
+        job_reset(job);
+        job->next = self->idle;
+        self->idle = job;
+    }
+    for (size_t i = 0; i < self->parcels_n; i++) {
+        const parcel_t *parcel = &self->parcels[i];
+        sent_t sent = send_to(self, parcel->route, self->parcel_bytes.at + parcel->at, parcel->len);
+        session_t *session = sent == SLOW ? sessions_by_route(self->sessions, parcel->route) : NULL;
+        if (session && session_live(session)) drop_slow(self, session);
+    }
+    self->parcels_n = 0;
+    self->parcel_bytes.len = 0;
+}
+
+/* ---- numbers --------------------------------------------------------------------------------- */
+
+static front_numbers_t numbers(front_t *self)
+{
+    front_numbers_t n = { .wall_us = self->now.wall_us,
+                          .started_us = self->started_us,
+                          .requests = self->requests,
+                          .rejected_frames = self->rejected_frames,
+                          .undelivered = self->undelivered };
+    roster_count(self->sessions, self->now.steady_us, &n);
+    return n;
+}
+
+static void answer_status(front_t *self, Pawl__V1__Reply *reply, Pawl__V1__Status *status)
+{
+    writer_stats_t *stats = self->last_stats;
+    status->software = (char *)(uintptr_t) "pawl " PAWL_VERSION;
+    status->pid = getpid();
+    status->started_us = self->started_us;
+    status->store_id.data = stats->core.store_id;
+    status->store_id.len = sizeof stats->core.store_id;
+    status->state_dir = (char *)(uintptr_t)self->config.state_dir;
+    status->store_used = stats->usage.used_bytes;
+    status->store_map = stats->usage.map_bytes;
+    status->store_level = (char *)(uintptr_t)stats->core.level;
+    status->batch = stats->core.batch;
+    status->epoch = stats->core.epoch;
+    status->events_seq = stats->core.events_seq;
+    status->peers = sessions_count(self->sessions);
+    status->rejected_frames = self->rejected_frames;
+    static char limits[256];
+    const sessions_config_t *limit = &self->config.sessions;
+    snprintf(
+        limits, sizeof limits,
+        "message %d, input %d, items %d; in flight per peer %u requests, %u items, %llu bytes; "
+        "peers %u",
+        LIMIT_MESSAGE, LIMIT_INPUT, LIMIT_ITEMS, limit->requests_max, limit->items_max,
+        (unsigned long long)limit->bytes_max, limit->peers_max);
+    status->limits = limits;
+    reply->body_case = PAWL__V1__REPLY__BODY_STATUS;
+    reply->status = status;
+}
+
+static void on_stats(front_t *self, writer_stats_t *stats)
+{
+    writer_stats_free(&self->last_stats);
+    self->last_stats = stats;
+    self->stats_asked = false;
+    front_numbers_t front = numbers(self);
+    if (self->want_publish) stats_window_add(self->window, stats, self->now.steady_us);
+    page_t *page = page_new();
+    stats_json(&page->bytes, self->window, stats, self->now.steady_us, &front);
+    for (size_t i = 0; i < self->askers_n; i++) {
+        const asker_t *asker = &self->askers[i];
+        session_t *session = sessions_by_conn(self->sessions, asker->conn);
+        Pawl__V1__Reply reply = PAWL__V1__REPLY__INIT;
+        Pawl__V1__Stats body = PAWL__V1__STATS__INIT;
+        Pawl__V1__Status status = PAWL__V1__STATUS__INIT;
+        buf_need(&page->bytes, 1);
+        page->bytes.at[page->bytes.len] = '\0';
+        if (asker->status) {
+            answer_status(self, &reply, &status);
+        } else {
+            body.json = (char *)page->bytes.at;
+            reply.body_case = PAWL__V1__REPLY__BODY_STATS;
+            reply.stats = &body;
+        }
+        front_reply(self, session->route, asker->seq, &reply);
+        sessions_done(self->sessions, asker->conn, 1, asker->bytes);
+    }
+    self->askers_n = 0;
+    if (self->want_publish)
+        letter_send(self->config.stats, LETTER_TOPIC, page, 0);
+    else
+        page_free(&page);
+    self->want_publish = false;
+}
+
+/* ---- actors ---------------------------------------------------------------------------------- */
+
+void front_give(front_t *self, query_t *query, void *socket, query_t **list)
+{
+    (void)self;
+    query->prev = NULL;
+    query->next = *list;
+    if (*list) (*list)->prev = query;
+    *list = query;
+    letter_send(socket, LETTER_QUERY, query, 0);
+}
+
+void front_take_back(query_t *query, query_t **list)
+{
+    if (query->next) query->next->prev = query->prev;
+    if (query->prev)
+        query->prev->next = query->next;
+    else
+        *list = query->next;
+    query->next = query->prev = NULL;
+}
+
+static void take_from_writer(front_t *self)
+{
+    letter_t letter;
+    uint64_t durable = 0;
+    while (letter_take(self->config.writer, &letter)) {
+        job_t *job = letter.object;
+        job->next = NULL;
+        job_t **last = &self->returned;
+        while (*last)
+            last = &(*last)->next;
+        *last = job;
+        if (!job->own) self->jobs_out--;
+        job->own = false;
+        if (job->outputs.batch > durable) durable = job->outputs.batch;
+        if (job->stats) {
+            on_stats(self, job->stats);
+            job->stats = NULL;
+        }
+    }
+    hand_over(self);
+    broker_release(self, durable);
+}
+
+static void take_from_readers(front_t *self)
+{
+    letter_t letter;
+    while (letter_take(self->config.readers, &letter)) {
+        if (letter.kind == LETTER_PURGE) {
+            purge_t *purge = letter.object;
+            uint64_t *ns = mem_copy(purge->ns, purge->n * sizeof *ns);
+            command_t *command = front_tell(self, CMD_PURGE, 0);
+            command->ns = ns; /* freed by job_reset */
+            command->n = purge->n;
+            intake_record(self, self->open, command, slice(NULL, 0));
+            free(purge);
+            continue;
+        }
+        query_t *query = letter.object;
+        front_take_back(query, &self->readers_out);
+        self->waiting_out--;
+        session_t *session = sessions_by_conn(self->sessions, query->conn);
+        size_t at = self->parcel_bytes.len;
+        buf_add(&self->parcel_bytes, query->reply.at, query->reply.len);
+        parcel_add(self, session->route, at);
+        if (!session_live(session)) self->parcels_n--; /* nobody reads it any more */
+        sessions_done(self->sessions, query->conn, query->items, query->bytes);
+        query_free(&query);
+    }
+}
+
+static void take_from_logs(front_t *self)
+{
+    letter_t letter;
+    while (letter_take(self->config.logs, &letter)) {
+        query_t *query = letter.object;
+        front_take_back(query, &self->logs_out);
+        const Pawl__V1__Request *request = query->request;
+        bool report = request->body_case == PAWL__V1__REQUEST__BODY_REPORT;
+        if (self->waiting_out && report && request->report->n_logs > 0) {
+            notice_t *notice = notice_new(0, request->report->n_logs);
+            for (size_t i = 0; i < request->report->n_logs; i++)
+                memcpy(notice->logged[notice->logged_n++], request->report->logs[i]->id.data, 16);
+            letter_send(self->config.readers, LETTER_NOTICE, notice, 0);
+        }
+        intake_report(self, query);
+    }
+}
+
+static void take_from_stats(front_t *self)
+{
+    letter_t letter;
+    while (letter_take(self->config.stats, &letter))
+        if (letter.kind == LETTER_WANT) self->want_events = letter.size != 0;
+}
+
+/* ---- peers ----------------------------------------------------------------------------------- */
+
+/* Reads one message: the routing id that the library drew, then one frame. False: nothing there.
+ * Ids that a peer chose, and messages of more or fewer frames, are counted and dropped. */
+static bool take_frame(front_t *self, zmq_msg_t *frame)
+{
+    zmq_msg_t id;
+    zmq_msg_init(&id);
+    if (zmq_msg_recv(&id, self->router, ZMQ_DONTWAIT) < 0) {
+        zmq_msg_close(&id);
+        return false;
+    }
+    const uint8_t *at = zmq_msg_data(&id);
+    bool ours = zmq_msg_size(&id) == 5 && at[0] == 0;
+    route_t route = ours ? be_u32(at + 1) : 0;
+    int more = zmq_msg_more(&id);
+    zmq_msg_close(&id);
+    unsigned frames = 0;
+    while (more) {
+        zmq_msg_t extra;
+        zmq_msg_t *to = frames == 0 ? frame : &extra;
+        if (frames) zmq_msg_init(&extra);
+        if (zmq_msg_recv(to, self->router, 0) < 0) break;
+        more = zmq_msg_more(to);
+        if (frames) zmq_msg_close(&extra);
+        frames++;
+    }
+    if (ours && frames == 1)
+        intake_frame(self, route, frame);
+    else
+        self->rejected_frames++;
+    return true;
+}
+
+static void take_from_peers(front_t *self)
+{
+    int64_t began = self->now.steady_us;
+    zmq_msg_t frame;
+    zmq_msg_init(&frame);
+    for (unsigned n = 0; n < FRAMES_A_TURN && may_take(self); n++) {
+        if (!take_frame(self, &frame)) {
+            self->drained_us = began;
+            break;
+        }
+        if (self->open && self->open->ops >= LIMIT_BATCH_OPS) front_seal(self);
+    }
+    zmq_msg_close(&frame);
+}
+
+static void tick(front_t *self)
+{
+    session_ending_t endings[ENDINGS_A_TURN];
+    size_t n;
+    self->ticked_us = self->now.steady_us;
+    do {
+        n = sessions_expire(self->sessions, self->drained_us, self->now, endings, ENDINGS_A_TURN);
+        for (size_t i = 0; i < n; i++) {
+            bool lost = endings[i].state == SESSION_LOST;
+            command_t *command = front_tell(self, lost ? CMD_LOST : CMD_GONE, endings[i].conn);
+            command->silent_us = endings[i].silent_us;
+            intake_record(self, self->open, command, slice(NULL, 0));
+            if (lost)
+                log_event(LOG_WARN, "EXECUTOR_LOST", "conn=%llu silent_ms=%llu",
+                          (unsigned long long)endings[i].conn,
+                          (unsigned long long)endings[i].silent_us / 1000);
+        }
+    } while (n == ENDINGS_A_TURN);
+    if (self->now.steady_us - self->published_us >= PAWL_SEC_US) {
+        /* keeps to the second, unless it fell behind by more */
+        self->published_us += PAWL_SEC_US;
+        if (self->now.steady_us - self->published_us >= PAWL_SEC_US)
+            self->published_us = self->now.steady_us;
+        self->want_publish = true;
+    }
+}
+
+/* Queries that wait for something that will not come any more are answered. */
+static void refuse_waiting(front_t *self)
+{
+    for (query_t *query = self->readers_out; query; query = query->next) {
+        session_t *session = sessions_by_conn(self->sessions, query->conn);
+        if (session_live(session))
+            front_refuse(self, session->route, query->request->seq, ERR_SHUTTING_DOWN, PAWL_SEC_US,
+                         "the broker is stopping");
+    }
+}
+
+static bool all_answered(const front_t *self)
+{
+    return self->jobs_out == 0 && self->sealed == NULL && self->logs_out == NULL &&
+           (self->open == NULL || self->open->n == 0) && self->returned == NULL;
+}
+
+static void look_at_time(front_t *self)
+{
+    self->now = (moment_t){ clock_steady_us(), clock_wall_us() };
+    sessions_ran(self->sessions, self->now.steady_us);
+}
+
+static void front_main(zsock_t *pipe, void *arg)
+{
+    front_t *self = arg;
+    enum { ROUTER, WRITER, LOGS, READERS, STATS, PIPE };
+    zmq_pollitem_t items[] = {
+        [ROUTER] = { self->router, 0, ZMQ_POLLIN, 0 },
+        [WRITER] = { self->config.writer, 0, ZMQ_POLLIN, 0 },
+        [LOGS] = { self->config.logs, 0, ZMQ_POLLIN, 0 },
+        [READERS] = { self->config.readers, 0, ZMQ_POLLIN, 0 },
+        [STATS] = { self->config.stats, 0, ZMQ_POLLIN, 0 },
+        [PIPE] = { zsock_resolve(pipe), 0, ZMQ_POLLIN, 0 },
+    };
+    zsock_signal(pipe, 0);
+    int64_t stop_by = INT64_MAX;
+    bool ended = false;
+    while (!ended) {
+        items[ROUTER].events = may_take(self) ? ZMQ_POLLIN : 0;
+        int ready = zmq_poll(items, ARRAY_LEN(items), self->stopping ? TICK_MS / 10 : TICK_MS);
+        if (ready < 0 && errno != EINTR) break;
+        look_at_time(self);
+        if (ready <= 0)
+            for (size_t i = 0; i < ARRAY_LEN(items); i++)
+                items[i].revents = 0;
+        if (ready >= 0 && may_take(self)) /* an idle look counts: the socket was seen empty */
+            take_from_peers(self);
+        if (items[LOGS].revents) take_from_logs(self);
+        if (items[READERS].revents) take_from_readers(self);
+        if (items[STATS].revents) take_from_stats(self);
+        if (items[WRITER].revents) take_from_writer(self);
+        if (self->now.steady_us - self->ticked_us >= TICK_US) tick(self);
+        hand_over(self);
+        broker_release(self, 0);
+        if (items[PIPE].revents && !self->stopping) {
+            char *word = zstr_recv(pipe);
+            zstr_free(&word);
+            self->stopping = true;
+            stop_by = self->now.steady_us + STOP_US;
+            log_event(LOG_INFO, "STOPPING", "sessions=%u", sessions_count(self->sessions));
+        }
+        if (self->stopping && (all_answered(self) || self->now.steady_us >= stop_by)) {
+            take_from_peers(self); /* what came meanwhile is told SHUTTING_DOWN */
+            refuse_waiting(self);
+            broker_release(self, 0);
+            ended = true;
+        }
+    }
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+static err_t router_open(front_t *self)
+{
+    self->router_sock = zsock_new(ZMQ_ROUTER);
+    if (self->router_sock == NULL) return ERR_OS;
+    void *router = self->router = zsock_resolve(self->router_sock);
+    int64_t message_max = LIMIT_MESSAGE + 256;
+    const struct {
+        int option, value;
+    } options[] = {
+        { ZMQ_ROUTER_MANDATORY, 1 },
+        { ZMQ_ROUTER_HANDOVER, 0 },
+        { ZMQ_SNDTIMEO, 0 },
+        { ZMQ_SNDHWM, SEND_HWM },
+        { ZMQ_RCVHWM, LIMIT_REQUESTS_IN_FLIGHT },
+        { ZMQ_LINGER, 1000 },
+        { ZMQ_BACKLOG, 4096 },
+        { ZMQ_HANDSHAKE_IVL, 5000 },
+    };
+    bool ok = zmq_setsockopt(router, ZMQ_MAXMSGSIZE, &message_max, sizeof message_max) == 0;
+    for (size_t i = 0; i < ARRAY_LEN(options) && ok; i++)
+        ok = zmq_setsockopt(router, options[i].option, &options[i].value, sizeof(int)) == 0;
+    if (!ok) {
+        log_event(LOG_ERROR, "SOCKET_OPTION", "why=\"%s\"", zmq_strerror(errno));
+        return ERR_OS;
+    }
+    return endpoint_bind(router, self->config.endpoint);
+}
+
+static void front_free(front_t **self_p)
+{
+    front_t *self = *self_p;
+    zsock_destroy(&self->router_sock);
+    job_free(&self->open);
+    job_t **lists[] = { &self->sealed, &self->idle, &self->returned };
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+        while (*lists[i]) {
+            job_t *job = *lists[i];
+            *lists[i] = job->next;
+            job_free(&job);
+        }
+    sessions_destroy(&self->sessions);
+    stats_window_destroy(&self->window);
+    writer_stats_free(&self->last_stats);
+    buf_free(&self->parcel_bytes);
+    free(self->parcels);
+    free(self->askers);
+    free(self);
+    *self_p = NULL;
+}
+
+err_t front_start(front_t **out, const front_config_t *config, writer_stats_t *first)
+{
+    front_t *self = mem_new(sizeof *self);
+    self->config = *config;
+    self->last_stats = first;
+    self->sessions = sessions_new(&config->sessions);
+    self->window = stats_window_new();
+    self->want_events = -1;
+    snprintf(self->principal, sizeof self->principal, "uid:%u", (unsigned)geteuid());
+    look_at_time(self);
+    self->started_us = self->now.wall_us;
+    self->drained_us = self->ticked_us = self->now.steady_us;
+    self->published_us = self->now.steady_us;
+    err_t err = router_open(self);
+    if (err != ERR_OK) {
+        front_free(&self);
+        return err;
+    }
+    self->actor = zactor_new(front_main, self);
+    CHECK(self->actor != NULL);
+    *out = self;
+    return ERR_OK;
+}
+
+void front_stop(front_t **self_p)
+{
+    front_t *self = *self_p;
+    if (self == NULL) return;
+    zactor_destroy(&self->actor);
+    front_free(self_p);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * broker/front.h - the door: the ROUTER socket, sessions, limits, batches, and everything that is
+ * sent to a peer.
+ *
+ * The front decodes and checks each frame once, answers what needs no store (Ping, peers,
+ * executors, stats), hands queries to readers and log chunks to logs, and gathers everything that
+ * changes state into batches for the writer: while the writer syncs one, the next one fills; a lone
+ * request goes at once. A Report with log chunks goes to logs first and on to core when they are
+ * committed.
+ *
+ * Nothing is sent to a peer but by one function, broker_release(): outputs of a batch leave when
+ * that batch is durable, never before. */
+#ifndef BROKER_FRONT_H
+#define BROKER_FRONT_H
+
+#include "broker/session.h"
+#include "broker/writer.h"
+
+typedef struct front_config {
+    const char *endpoint;  /* ipc://PATH */
+    const char *state_dir; /* told by StatusGet */
+    sessions_config_t sessions;
+    bool record;                           /* keep frames for the writer's record */
+    void *writer, *logs, *readers, *stats; /* the near ends of the actors' PAIRs */
+} front_config_t;
+
+typedef struct front front_t;
+/* Binds and starts the thread. ERR_OS: the endpoint cannot be bound, with a line in the log.
+ * `first`: numbers of core before the writer runs; taken over. The strings are borrowed. */
+MUST_CHECK err_t front_start(front_t **out, const front_config_t *config, writer_stats_t *first);
+/* Stops the intake (SHUTTING_DOWN), answers everything in hand, ends the thread and closes the
+ * socket; what is on its way to peers may take up to a second more inside the library. */
+void front_stop(front_t **self_p);
+
+/* `ipc://PATH`, short enough for a socket address? Else a sentence in `why`. */
+MUST_CHECK err_t endpoint_check(const char *endpoint, char *why, size_t len);
+/* Binds `socket` (raw) to an ipc endpoint for this user only: file mode 0600, and for listening
+ * stream peers the kernel's word for their user. */
+MUST_CHECK err_t endpoint_bind(void *socket, const char *endpoint);
+
+#endif

@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * intake.c - one frame from a peer: decode and check, session and limits, then whose it is. */
+#include "broker/front_inside.h"
+
+#include <zmq.h>
+
+#include "client/time/zone.h"
+#include "schemas/limits.h"
+
+typedef Pawl__V1__Request request_t;
+
+enum { BUSY_RETRY_US = 100000 };
+
+typedef enum { TO_CORE, TO_READERS, TO_FRONT } target_t;
+
+static target_t target_of(const request_t *request)
+{
+    switch (request->body_case) {
+    case PAWL__V1__REQUEST__BODY_TASK_GET:
+    case PAWL__V1__REQUEST__BODY_TASK_LIST:
+    case PAWL__V1__REQUEST__BODY_TASK_WAIT:
+    case PAWL__V1__REQUEST__BODY_TASK_WHY:
+    case PAWL__V1__REQUEST__BODY_LOG_READ:
+    case PAWL__V1__REQUEST__BODY_EVENT_READ:
+    case PAWL__V1__REQUEST__BODY_SCHEDULE_GET:
+    case PAWL__V1__REQUEST__BODY_SCHEDULE_LIST:
+    case PAWL__V1__REQUEST__BODY_SCHEDULE_HISTORY:
+    case PAWL__V1__REQUEST__BODY_QUEUE_LIST:
+        return TO_READERS;
+    case PAWL__V1__REQUEST__BODY_PING:
+    case PAWL__V1__REQUEST__BODY_EXECUTOR_LIST:
+    case PAWL__V1__REQUEST__BODY_PEER_LIST:
+    case PAWL__V1__REQUEST__BODY_STATS_GET:
+    case PAWL__V1__REQUEST__BODY_STATUS_GET:
+        return TO_FRONT;
+    default:
+        return TO_CORE;
+    }
+}
+
+/* Items of a request, about: what it costs in one commit. */
+static uint32_t items_of(const request_t *request)
+{
+    switch (request->body_case) {
+    case PAWL__V1__REQUEST__BODY_SUBMIT:
+        return (uint32_t)request->submit->n_tasks;
+    case PAWL__V1__REQUEST__BODY_REPORT:
+        return (uint32_t)(request->report->n_results + request->report->n_progress +
+                          request->report->n_logs + request->report->n_running);
+    case PAWL__V1__REQUEST__BODY_PROPOSE:
+        return (uint32_t)request->propose->n_items;
+    case PAWL__V1__REQUEST__BODY_TASK_CHANGE:
+        return (uint32_t)request->task_change->n_ids;
+    case PAWL__V1__REQUEST__BODY_HELLO:
+        return (uint32_t)request->hello->n_claims;
+    default:
+        return 1;
+    }
+}
+
+/* ---- record ---------------------------------------------------------------------------------- */
+
+static void record_bytes(buf_t *to, slice_t bytes, bool wide)
+{
+    uint8_t len[4];
+    if (wide)
+        buf_add(to, len, (size_t)(be_put_u32(len, (uint32_t)bytes.len) - len));
+    else
+        buf_add(to, len, (size_t)(be_put_u16(len, (uint16_t)bytes.len) - len));
+    buf_add(to, bytes.at, bytes.len);
+}
+
+void intake_record(front_t *self, job_t *job, const command_t *command, slice_t frame)
+{
+    if (!self->config.record) return;
+    buf_t *to = &job->record;
+    uint8_t head[9];
+    be_put_u64(be_put_u8(head, (uint8_t)command->kind), command->conn);
+    buf_add(to, head, sizeof head);
+    switch (command->kind) {
+    case CMD_REQUEST:
+        record_bytes(to, slice_text(command->principal), false);
+        record_bytes(to, frame, true);
+        break;
+    case CMD_ZONE:
+        record_bytes(to, slice_text(command->name), false);
+        record_bytes(to, command->bytes, true);
+        break;
+    case CMD_PURGE:
+        be_put_u32(head, (uint32_t)command->n);
+        buf_add(to, head, 4);
+        for (size_t i = 0; i < command->n; i++) {
+            be_put_u64(head, command->ns[i]);
+            buf_add(to, head, 8);
+        }
+        break;
+    case CMD_LOST:
+        be_put_u64(head, command->silent_us);
+        buf_add(to, head, 8);
+        break;
+    default:
+        break;
+    }
+}
+
+/* ---- to core --------------------------------------------------------------------------------- */
+
+/* The tasks of a Submit, checked here so that core need not: the writer's time is the dear one. */
+static const checked_task_t *check_tasks(wire_arena_t *arena, const Pawl__V1__Submit *submit)
+{
+    checked_task_t *tasks = wire_arena_take(arena, (submit->n_tasks + 1) * sizeof *tasks);
+    CHECK(tasks != NULL);
+    wire_fault_t fault;
+    for (size_t i = 0; i < submit->n_tasks; i++) {
+        const Pawl__V1__Task *task = NULL;
+        if (wire_task_check(arena, submit->tasks[i].data, submit->tasks[i].len, WIRE_TASK_SUBMITTED,
+                            &task, &fault) == ERR_OK) {
+            tasks[i] = (checked_task_t){ task, NULL };
+            continue;
+        }
+        wire_fault_t *kept = wire_arena_take(arena, sizeof *kept);
+        CHECK(kept != NULL);
+        *kept = fault;
+        tasks[i] = (checked_task_t){ NULL, kept };
+    }
+    return tasks;
+}
+
+/* Zone data is state of the store: the bytes go into the batch before the schedule that names them.
+ * A name without a file is left to core, which refuses it unless the store has the zone already. */
+static void add_zone(front_t *self, job_t *job, const char *name)
+{
+    buf_t bytes = { 0 };
+    if (*name == '\0' || !zone_name_valid(slice_text(name)) ||
+        zone_read_file(name, NULL, &bytes) != ERR_OK) {
+        buf_free(&bytes);
+        return;
+    }
+    uint8_t *kept = wire_arena_take(&job->arena, bytes.len + strlen(name) + 1);
+    CHECK(kept != NULL);
+    memcpy(kept, bytes.at, bytes.len);
+    char *kept_name = memcpy(kept + bytes.len, name, strlen(name) + 1);
+    command_t *command = job_add(job, (job_item_t){ 0 });
+    command->kind = CMD_ZONE;
+    command->name = kept_name;
+    command->bytes = slice(kept, bytes.len);
+    buf_free(&bytes);
+    intake_record(self, job, command, slice(NULL, 0));
+}
+
+static bool is_executor(const session_t *session)
+{
+    return session->hello->role == PAWL__V1__ROLE__ROLE_EXECUTOR;
+}
+
+static void to_core(front_t *self, job_t *job, const request_t *request, const char *principal,
+                    job_item_t item, slice_t frame, wire_arena_t *arena)
+{
+    if (request->body_case == PAWL__V1__REQUEST__BODY_SCHEDULE_PUT &&
+        request->schedule_put->schedule != NULL)
+        add_zone(self, job, request->schedule_put->schedule->zone);
+    const checked_task_t *tasks = NULL;
+    if (request->body_case == PAWL__V1__REQUEST__BODY_SUBMIT)
+        tasks = check_tasks(arena, request->submit);
+    command_t *command = job_add(job, item);
+    command->kind = CMD_REQUEST;
+    command->request = request;
+    command->principal = principal;
+    command->tasks = tasks;
+    intake_record(self, job, command, frame);
+}
+
+static void on_hello(front_t *self, job_t *job, route_t route, const request_t *request,
+                     zmq_msg_t *frame, slice_t bytes)
+{
+    const char *address = zmq_msg_gets(frame, "Peer-Address");
+    /* over ipc the library tells its own end or nothing: no address of a machine */
+    if (address == NULL || strncmp(self->config.endpoint, "ipc:", 4) == 0) address = "";
+    conn_t conn, replaced;
+    err_t err = sessions_hello(self->sessions, route, request->hello, self->principal, address,
+                               request->seq, self->now, &conn, &replaced);
+    if (err != ERR_OK) {
+        front_refuse(self, route, request->seq, err, PAWL_SEC_US,
+                     "%u peers are connected, the limit", sessions_count(self->sessions));
+        return;
+    }
+    if (replaced) {
+        command_t *command = job_add(job, (job_item_t){ .conn = replaced });
+        command->kind = CMD_GONE;
+        intake_record(self, job, command, slice(NULL, 0));
+    }
+    job_item_t item = {
+        .conn = conn, .seq = request->seq, .items = items_of(request), .hello = true
+    };
+    to_core(self, job, request, self->principal, item, bytes, &job->arena);
+}
+
+/* An executor's Bye is core's business (its leases go back); of others core need only forget. */
+static void end_or_core(front_t *self, job_t *job, const session_t *session,
+                        const request_t *request, const char *principal, job_item_t item,
+                        slice_t frame, wire_arena_t *arena)
+{
+    item.bye = request->body_case == PAWL__V1__REQUEST__BODY_BYE;
+    if (!item.bye || is_executor(session)) {
+        to_core(self, job, request, principal, item, frame, arena);
+        return;
+    }
+    item.answer = true;
+    command_t *command = job_add(job, item);
+    command->kind = CMD_GONE;
+    intake_record(self, job, command, slice(NULL, 0));
+}
+
+void intake_report(front_t *self, query_t *query)
+{
+    session_t *session = sessions_by_conn(self->sessions, query->conn);
+    CHECK(session != NULL && session->in_logs > 0); /* kept while a request of it is in flight */
+    session->in_logs--;
+    job_t *job = front_open(self);
+    job_item_t item = { .conn = query->conn,
+                        .seq = query->request->seq,
+                        .items = query->items,
+                        .bytes = query->bytes,
+                        .counted = true };
+    end_or_core(self, job, session, query->request, query->principal, item,
+                slice(query->record.at, query->record.len), &query->arena);
+    if (job->held_n == job->held_room) {
+        job->held_room = job->held_room ? job->held_room * 2 : 16;
+        job->held = mem_grow(job->held, job->held_room * sizeof(query_t *));
+    }
+    job->held[job->held_n++] = query;
+}
+
+/* ---- to readers and logs --------------------------------------------------------------------- */
+
+/* Decodes again into memory of its own: the request outlives the batch that is being filled. */
+static void hand_over(front_t *self, const session_t *session, slice_t bytes, uint32_t items,
+                      void *socket, query_t **list)
+{
+    query_t *query = query_new();
+    wire_fault_t fault;
+    err_t err = wire_request_decode(&query->arena, bytes.at, bytes.len, &query->request, &fault);
+    CHECK(err == ERR_OK); /* it was, a moment ago, from the same bytes */
+    query->conn = session->conn;
+    query->principal = mem_text(session->principal);
+    query->items = items;
+    query->bytes = bytes.len;
+    if (query->request->body_case == PAWL__V1__REQUEST__BODY_TASK_WHY) {
+        Pawl__V1__ExecutorItems *list_items = wire_arena_take(&query->arena, sizeof *list_items);
+        wire_arena_t scratch; /* the list borrows from sessions: a packed copy travels */
+        CHECK(list_items != NULL);
+        wire_arena_init(&scratch);
+        roster_executors(self->sessions, self->now, "", &scratch, list_items);
+        size_t len = pawl__v1__executor_items__get_packed_size(list_items);
+        uint8_t *packed = wire_arena_take(&scratch, len + 1);
+        CHECK(packed != NULL);
+        pawl__v1__executor_items__pack(list_items, packed);
+        query->executors = pawl__v1__executor_items__unpack(&query->arena.allocator, len, packed);
+        wire_arena_free(&scratch);
+    }
+    if (self->config.record) buf_add(&query->record, bytes.at, bytes.len);
+    front_give(self, query, socket, list);
+}
+
+/* ---- answered here --------------------------------------------------------------------------- */
+
+static void ask_for_stats(front_t *self, const session_t *session, const request_t *request,
+                          size_t bytes)
+{
+    if (self->askers_n == self->askers_room) {
+        self->askers_room = self->askers_room ? self->askers_room * 2 : 16;
+        self->askers = mem_grow(self->askers, self->askers_room * sizeof *self->askers);
+    }
+    bool status = request->body_case == PAWL__V1__REQUEST__BODY_STATUS_GET;
+    self->askers[self->askers_n++] = (asker_t){ session->conn, request->seq, bytes, status };
+}
+
+static void answer_here(front_t *self, session_t *session, const request_t *request, size_t bytes)
+{
+    Pawl__V1__Reply reply = PAWL__V1__REPLY__INIT;
+    Pawl__V1__Pong pong = PAWL__V1__PONG__INIT;
+    Pawl__V1__PeerItems peers;
+    Pawl__V1__ExecutorItems executors;
+    wire_arena_t arena;
+    wire_arena_init(&arena);
+    switch (request->body_case) {
+    case PAWL__V1__REQUEST__BODY_PING:
+        pong.wall_us = self->now.wall_us;
+        reply.body_case = PAWL__V1__REPLY__BODY_PONG;
+        reply.pong = &pong;
+        break;
+    case PAWL__V1__REQUEST__BODY_PEER_LIST:
+        roster_peers(self->sessions, self->now, &arena, &peers);
+        reply.body_case = PAWL__V1__REPLY__BODY_PEERS;
+        reply.peers = &peers;
+        break;
+    case PAWL__V1__REQUEST__BODY_EXECUTOR_LIST:
+        roster_executors(self->sessions, self->now, request->executor_list->name, &arena,
+                         &executors);
+        reply.body_case = PAWL__V1__REPLY__BODY_EXECUTORS;
+        reply.executors = &executors;
+        break;
+    default:
+        ask_for_stats(self, session, request, bytes);
+        return;
+    }
+    front_reply(self, session->route, request->seq, &reply);
+    wire_arena_free(&arena);
+    sessions_done(self->sessions, session->conn, 1, bytes);
+}
+
+/* ---- one frame ------------------------------------------------------------------------------- */
+
+static void reject(front_t *self, route_t route, slice_t bytes, const wire_fault_t *fault)
+{
+    uint64_t seq;
+    const uint8_t *id;
+    self->rejected_frames++;
+    if (wire_request_peek(bytes.at, bytes.len, &seq, &id) && id != NULL)
+        sessions_renew(self->sessions, route, slice(id, 16), self->now);
+    if (fault->seq == 0) return; /* nobody could match an answer */
+    Pawl__V1__Reply reply = PAWL__V1__REPLY__INIT;
+    Pawl__V1__Error error = PAWL__V1__ERROR__INIT;
+    wire_fault_error(fault, &error);
+    reply.error = &error;
+    front_reply(self, route, fault->seq, &reply);
+}
+
+static void refuse_session(front_t *self, route_t route, const request_t *request, err_t err,
+                           const session_t *session, const char *limit)
+{
+    if (err == ERR_EMPTY)
+        return; /* a copy of a request that was taken: its answer is on the way or was given */
+    if (err == ERR_BUSY)
+        front_refuse(self, route, request->seq, err, BUSY_RETRY_US,
+                     "%s: the limit is reached (%u requests, %u items, %llu bytes are in flight)",
+                     limit, session->requests_in_flight, session->items_in_flight,
+                     (unsigned long long)session->bytes_in_flight);
+    else
+        front_refuse(self, route, request->seq, err, 0, "%s", err_text(err));
+}
+
+/* A Ping of an executor says which assignments it has; core must hear what is new of that. */
+static bool news_for_core(const session_t *session, const request_t *request)
+{
+    return is_executor(session) && request->assign_seen > session->assign_seen;
+}
+
+static void on_request(front_t *self, job_t *job, route_t route, const request_t *request,
+                       slice_t bytes)
+{
+    uint32_t items = items_of(request);
+    slice_t id = slice(request->session.data, request->session.len);
+    session_t *session;
+    const char *limit;
+    err_t err = sessions_take(self->sessions, route, id, request->seq, items, bytes.len, self->now,
+                              &session, &limit);
+    if (err != ERR_OK) {
+        refuse_session(self, route, request, err, session, limit);
+        return;
+    }
+    target_t target = target_of(request);
+    if (target == TO_READERS) {
+        hand_over(self, session, bytes, items, self->config.readers, &self->readers_out);
+        self->waiting_out++;
+        return;
+    }
+    bool ping = request->body_case == PAWL__V1__REQUEST__BODY_PING;
+    if (target == TO_FRONT && !(ping && news_for_core(session, request))) {
+        answer_here(self, session, request, bytes.len);
+        return;
+    }
+    if (request->assign_seen > session->assign_seen) session->assign_seen = request->assign_seen;
+    job_item_t item = { .conn = session->conn,
+                        .seq = request->seq,
+                        .items = items,
+                        .bytes = bytes.len,
+                        .counted = true };
+    bool report = request->body_case == PAWL__V1__REQUEST__BODY_REPORT;
+    if (report && request->report->credit_set_case != 0) session->credit = request->report->credit;
+    if (session->in_logs > 0 || (report && request->report->n_logs > 0)) {
+        session->in_logs++;
+        hand_over(self, session, bytes, items, self->config.logs, &self->logs_out);
+        return;
+    }
+    if (items > LIMIT_BATCH_OPS && job->n > 0) {
+        /* a commit of its own; decoded again, because what it lives in goes with the other batch */
+        front_seal(self);
+        job = front_open(self);
+        wire_fault_t fault;
+        err = wire_request_decode(&job->arena, bytes.at, bytes.len, &request, &fault);
+        CHECK(err == ERR_OK);
+    }
+    end_or_core(self, job, session, request, session->principal, item, bytes, &job->arena);
+}
+
+void intake_frame(front_t *self, route_t route, zmq_msg_t *frame)
+{
+    slice_t bytes = slice(zmq_msg_data(frame), zmq_msg_size(frame));
+    job_t *job = front_open(self);
+    const request_t *request;
+    wire_fault_t fault;
+    self->requests++;
+    if (wire_request_decode(&job->arena, bytes.at, bytes.len, &request, &fault) != ERR_OK) {
+        reject(self, route, bytes, &fault);
+    } else if (self->stopping) {
+        front_refuse(self, route, request->seq, ERR_SHUTTING_DOWN, PAWL_SEC_US,
+                     "the broker is stopping");
+    } else if (request->body_case == PAWL__V1__REQUEST__BODY_HELLO) {
+        on_hello(self, job, route, request, frame, bytes);
+    } else {
+        on_request(self, job, route, request, bytes);
+    }
+    if (self->open == job && job->n == 0)
+        wire_arena_reset(&job->arena); /* queries alone do not make it grow */
+}

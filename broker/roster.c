@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/front_inside.h"
+
+static const char *role_text(Pawl__V1__Role role)
+{
+    switch (role) {
+    case PAWL__V1__ROLE__ROLE_CLIENT:
+        return "client";
+    case PAWL__V1__ROLE__ROLE_EXECUTOR:
+        return "executor";
+    case PAWL__V1__ROLE__ROLE_SCHEDULER:
+        return "scheduler";
+    default:
+        return "";
+    }
+}
+
+static void *take(wire_arena_t *arena, size_t bytes)
+{
+    void *at = wire_arena_take(arena, bytes);
+    CHECK(at != NULL);
+    return at;
+}
+
+/* Protobuf-c's structs want plain char; what they borrow here is only read. */
+static char *borrow(const char *text)
+{
+    return (char *)(uintptr_t)text;
+}
+
+void roster_peers(sessions_t *sessions, moment_t now, wire_arena_t *arena,
+                  Pawl__V1__PeerItems *items)
+{
+    pawl__v1__peer_items__init(items);
+    size_t n = 0;
+    for (session_t *s = sessions_next(sessions, 0); s; s = sessions_next(sessions, s->conn))
+        n++;
+    items->items = take(arena, (n + 1) * sizeof *items->items);
+    for (session_t *s = sessions_next(sessions, 0); s; s = sessions_next(sessions, s->conn)) {
+        if (s->state == SESSION_CONNECTING) continue;
+        Pawl__V1__PeerInfo *info = take(arena, sizeof *info);
+        pawl__v1__peer_info__init(info);
+        info->name = s->hello->name;
+        info->role = borrow(role_text(s->hello->role));
+        info->principal = s->principal;
+        info->alive = sessions_alive(sessions, s, now.steady_us);
+        info->last_seen_us = s->last_wall_us;
+        info->host = s->hello->host;
+        if (s->hello->n_addresses) info->internal_ip = s->hello->addresses[0];
+        info->external_ip = s->address;
+        info->pid = s->hello->pid;
+        info->container = s->hello->container;
+        info->software = s->hello->software;
+        info->since_us = s->since_wall_us;
+        info->requests = s->requests;
+        items->items[items->n_items++] = info;
+    }
+}
+
+static const char *executor_state(const session_t *session)
+{
+    if (!session_live(session)) return "lost";
+    if (session->state == SESSION_SUSPECT) return "suspect";
+    return session->draining ? "draining" : "ready";
+}
+
+/* Newest session of its name? Older ones are history that `executor list` need not show. */
+static bool newest(sessions_t *sessions, const session_t *session)
+{
+    for (session_t *s = sessions_next(sessions, session->conn); s;
+         s = sessions_next(sessions, s->conn))
+        if (s->hello->role == PAWL__V1__ROLE__ROLE_EXECUTOR && s->state != SESSION_CONNECTING &&
+            strcmp(s->hello->name, session->hello->name) == 0)
+            return false;
+    return true;
+}
+
+void roster_executors(sessions_t *sessions, moment_t now, const char *name, wire_arena_t *arena,
+                      Pawl__V1__ExecutorItems *items)
+{
+    (void)now;
+    pawl__v1__executor_items__init(items);
+    size_t n = 0;
+    for (session_t *s = sessions_next(sessions, 0); s; s = sessions_next(sessions, s->conn))
+        n++;
+    items->items = take(arena, (n + 1) * sizeof *items->items);
+    for (session_t *s = sessions_next(sessions, 0); s; s = sessions_next(sessions, s->conn)) {
+        if (s->hello->role != PAWL__V1__ROLE__ROLE_EXECUTOR || s->state == SESSION_CONNECTING)
+            continue;
+        if (s->state == SESSION_GONE || (*name && strcmp(name, s->hello->name) != 0)) continue;
+        if (!session_live(s) && !newest(sessions, s)) continue;
+        Pawl__V1__ExecutorInfo *info = take(arena, sizeof *info);
+        pawl__v1__executor_info__init(info);
+        const Pawl__V1__Hello *hello = s->hello;
+        info->name = hello->name;
+        info->state = borrow(executor_state(s));
+        info->n_kinds = hello->n_kinds;
+        info->kinds = hello->kinds;
+        info->n_types = hello->n_types;
+        info->types = hello->types;
+        info->n_labels = hello->n_labels;
+        info->labels = hello->labels;
+        info->slots = hello->slots;
+        info->used = s->held;
+        info->host = hello->host;
+        info->n_addresses = hello->n_addresses;
+        info->addresses = hello->addresses;
+        info->pid = hello->pid;
+        info->container = hello->container;
+        info->version = hello->software;
+        info->last_seen_us = s->last_wall_us;
+        info->clock_offset_us = hello->clock_us ? hello->clock_us - s->since_wall_us : 0;
+        info->credit = s->credit;
+        info->n_queues = hello->n_queues;
+        info->queues = hello->queues;
+        info->since_us = s->since_wall_us;
+        items->items[items->n_items++] = info;
+    }
+}
+
+void roster_count(sessions_t *sessions, int64_t steady_us, front_numbers_t *numbers)
+{
+    numbers->peers = numbers->executors = numbers->slots = numbers->slots_used = 0;
+    for (session_t *s = sessions_next(sessions, 0); s; s = sessions_next(sessions, s->conn)) {
+        if (!sessions_alive(sessions, s, steady_us) || s->state == SESSION_CONNECTING) continue;
+        numbers->peers++;
+        if (s->hello->role != PAWL__V1__ROLE__ROLE_EXECUTOR) continue;
+        numbers->executors++;
+        numbers->slots += s->hello->slots;
+        numbers->slots_used += s->held;
+    }
+}
