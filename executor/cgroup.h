@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * executor/cgroup.h - the executor's own branch of cgroup v2, where it may make one.
+ *
+ * One folder for the executor, named after its state folder, and below it one for each warden's
+ * commands. Only `cgroup.kill` and membership are used: no controller has to be delegated. */
+#ifndef EXECUTOR_CGROUP_H
+#define EXECUTOR_CGROUP_H
+
+#include "client/base/base.h"
+
+typedef struct cgroup cgroup_t;
+
+/* NULL: no cgroup v2 here, no right to make one, or a kernel without cgroup.kill (before 5.14);
+ * `why` gets a phrase. What a predecessor with the same state folder left in it is killed. */
+cgroup_t *cgroup_open(const char *state_dir, char *why, size_t why_len);
+/* A descriptor of the folder for warden `number` (made when missing), or -1. The caller's. */
+int cgroup_child(cgroup_t *self, unsigned number);
+/* Removes the folder of a warden whose tree is gone. */
+void cgroup_drop(cgroup_t *self, unsigned number);
+/* Removes all folders that are empty. */
+void cgroup_close(cgroup_t **self_p);
+
+#endif
