@@ -534,18 +534,15 @@ static err_t read_part(reading_t *self, const field_plan_t *plan, const uint8_t 
                        const uint8_t *end, ProtobufCMessage **to, unsigned depth, int64_t index)
 {
     if (depth >= WIRE_DEPTH) return malformed(self, "nested deeper than 8");
-    /* protobuf would merge the two; nobody writes that on purpose, and required fields would hold
-     * for the sum only */
-    if (*to && !(self->flags & UNPACK_LENIENT))
+    /* protobuf would merge the two, protobuf-c takes the last when they are in a oneof; no encoder
+     * writes that, so it is refused */
+    if (*to)
         return wire_fault_set(self->fault, ERR_BAD_REQUEST, plan->field->name,
                               "malformed message: %s is there twice", plan->field->name);
-    if (!*to) {
-        const ProtobufCMessageDescriptor *type = plan->message->type;
-        ProtobufCMessage *fresh = take(self, type->sizeof_message);
-        if (!fresh) return self->fault->err;
-        type->message_init(fresh);
-        *to = fresh;
-    }
+    const ProtobufCMessageDescriptor *type = plan->message->type;
+    *to = take(self, type->sizeof_message);
+    if (!*to) return self->fault->err;
+    type->message_init(*to);
     err_t err = read_message(self, plan->message, at, end, *to, depth + 1);
     if (err) wire_fault_within(self->fault, plan->field->name, index);
     return err;

@@ -25,3 +25,5 @@ $(foreach m,$(test_modules),$(eval $(call unit_module,$(m))))
 
 unit: $(foreach m,$(test_modules),unit-$(m))
 .PHONY: unit
+
+include tests/fuzz/fuzz.mk
