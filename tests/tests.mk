@@ -27,3 +27,4 @@ unit: $(foreach m,$(test_modules),unit-$(m))
 .PHONY: unit
 
 include tests/fuzz/fuzz.mk
+include tests/crash/crash.mk
