@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "client/base/conf.h"
+
+static const conf_key_t keys[] = {
+    { "listen", CONF_TEXT, "", 0, 0, "where peers connect" },
+    { "map", CONF_BYTES, "64GiB", 1 << 20, INT64_C(1) << 46, "size of the store" },
+    { "lease", CONF_DURATION, "30s", 0, 0, "silence after which a peer is lost" },
+    { "keep.logs", CONF_DURATION, "30d", 0, 0, "how long logs stay" },
+    { "limits.peers", CONF_COUNT, "20000", 1, 100000, "live sessions" },
+    { "debug", CONF_BOOL, "false", 0, 0, "say more" },
+};
+
+static char path[] = "/tmp/pawl-conf-XXXXXX";
+
+static void write_file(const char *text)
+{
+    FILE *out = fopen(path, "w");
+    assert_non_null(out);
+    fputs(text, out);
+    fclose(out);
+}
+
+static err_t load(const char *text, conf_t **conf, char why[256])
+{
+    write_file(text);
+    why[0] = '\0';
+    *conf = conf_new(keys, ARRAY_LEN(keys));
+    return conf_load(*conf, path, why, 256);
+}
+
+static void defaults_hold_without_any_source(void **state)
+{
+    (void)state;
+    conf_t *conf = conf_new(keys, ARRAY_LEN(keys));
+    assert_string_equal(conf_text(conf, "listen"), "");
+    assert_true(conf_number(conf, "map") == INT64_C(64) << 30);
+    assert_int_equal(conf_number(conf, "lease"), 30000000);
+    assert_false(conf_bool(conf, "debug"));
+    assert_string_equal(conf_origin(conf, "map"), "default");
+    conf_destroy(&conf);
+    assert_null(conf);
+}
+
+static void the_file_is_yaml_with_groups_or_dots(void **state)
+{
+    (void)state;
+    conf_t *conf;
+    char why[256];
+    assert_int_equal(load("# mine\nlisten: ipc:///tmp/x\nkeep:\n  logs: 5d\nlimits.peers: 7\n"
+                          "debug: true\n",
+                          &conf, why),
+                     ERR_OK);
+    assert_string_equal(conf_text(conf, "listen"), "ipc:///tmp/x");
+    assert_true(conf_number(conf, "keep.logs") == INT64_C(5) * 86400 * 1000000);
+    assert_int_equal(conf_number(conf, "limits.peers"), 7);
+    assert_true(conf_bool(conf, "debug"));
+    assert_non_null(strstr(conf_origin(conf, "keep.logs"), ":4"));
+    conf_destroy(&conf);
+}
+
+static void an_empty_file_changes_nothing(void **state)
+{
+    (void)state;
+    const char *const texts[] = { "", "# only a comment\n", "---\n", "{}\n" };
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        conf_t *conf;
+        char why[256];
+        assert_int_equal(load(texts[i], &conf, why), ERR_OK);
+        assert_int_equal(conf_number(conf, "lease"), 30000000);
+        conf_destroy(&conf);
+    }
+}
+
+static void a_fault_in_the_file_names_the_line_and_what_was_meant(void **state)
+{
+    (void)state;
+    const struct {
+        const char *text, *says;
+    } cases[] = {
+        { "listen: x\nleese: 3s\n", ":2: unknown key 'leese'; did you mean 'lease'?" },
+        { "keep:\n  log: 3d\n", ":2: unknown key 'keep.log'; did you mean 'keep.logs'?" },
+        { "lease: 30\n", ":1: lease is '30', but must be a duration" },
+        { "lease: -3s\n", "must be a duration" },
+        { "map: 64GB\n", "must be a size" },
+        { "map: 9999999999999TiB\n", "must be a size" },
+        { "map: 1KiB\n", "outside its range" },
+        { "limits.peers: 0\n", "outside its range" },
+        { "debug: yes\n", "must be true or false" },
+        { "lease: [1, 2]\n", "lease must be a duration" },
+        { "- a\n- b\n", "key: value" },
+        { "a: b: c\n", "not YAML" },
+        { "lease: 1s\nlease: 2s\n", "not YAML" },
+        { "zzzzzzzzzzzzzzzzzzzzzz: 1\n", "unknown key 'zzzzzzzzzzzzzzzzzzzzzz'" },
+        { "keep: 3\n", "unknown key 'keep'" },
+        { "other:\n  x: 3\n", "unknown key 'other'" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        conf_t *conf;
+        char why[256];
+        assert_int_equal(load(cases[i].text, &conf, why), ERR_CONFIG);
+        if (strstr(why, cases[i].says) == NULL) fail_msg("%s -> %s", cases[i].text, why);
+        conf_destroy(&conf);
+    }
+}
+
+static void a_missing_file_is_an_error(void **state)
+{
+    (void)state;
+    char why[256];
+    conf_t *conf = conf_new(keys, ARRAY_LEN(keys));
+    assert_int_equal(conf_load(conf, "/nonexistent/x.yaml", why, sizeof why), ERR_CONFIG);
+    assert_non_null(strstr(why, "No such file"));
+    conf_destroy(&conf);
+}
+
+static void the_environment_overrides_the_file_and_flags_override_both(void **state)
+{
+    (void)state;
+    conf_t *conf;
+    char why[256];
+    char *environment[] = { "PATH=/bin",
+                            "PAWL_BROKER=ipc:///elsewhere",
+                            "PAWL_TASK_ID=7",
+                            "PAWL_BROKER__KEEP__LOGS=2d",
+                            "PAWL_BROKER__LEASE=9s",
+                            NULL };
+    assert_int_equal(load("lease: 5s\nkeep.logs: 1d\n", &conf, why), ERR_OK);
+    assert_int_equal(conf_environment(conf, "PAWL_BROKER__", environment, why, sizeof why), ERR_OK);
+    assert_int_equal(conf_set(conf, "lease", "11s", "--lease", why, sizeof why), ERR_OK);
+    assert_true(conf_number(conf, "keep.logs") == INT64_C(2) * 86400 * 1000000);
+    assert_int_equal(conf_number(conf, "lease"), 11000000);
+    assert_string_equal(conf_origin(conf, "keep.logs"), "PAWL_BROKER__KEEP__LOGS");
+    char *wrong[] = { "PAWL_BROKER__LISTN=x", NULL };
+    assert_int_equal(conf_environment(conf, "PAWL_BROKER__", wrong, why, sizeof why), ERR_CONFIG);
+    assert_string_equal(why, "PAWL_BROKER__LISTN: unknown key 'listn'; did you mean 'listen'?");
+    conf_destroy(&conf);
+}
+
+static void what_is_printed_can_be_loaded(void **state)
+{
+    (void)state;
+    conf_t *conf;
+    char why[256];
+    assert_int_equal(load("listen: 'a \"b\" \\ c'\nlease: 5s\n", &conf, why), ERR_OK);
+    FILE *out = fopen(path, "w");
+    conf_print(conf, out);
+    fclose(out);
+    conf_t *again = conf_new(keys, ARRAY_LEN(keys));
+    if (conf_load(again, path, why, sizeof why) != ERR_OK) fail_msg("%s", why);
+    assert_string_equal(conf_text(again, "listen"), "a \"b\" \\ c");
+    assert_int_equal(conf_number(again, "lease"), 5000000);
+    conf_destroy(&again);
+    conf_destroy(&conf);
+}
+
+static int remove_file(void **state)
+{
+    (void)state;
+    return unlink(path);
+}
+
+static int make_file(void **state)
+{
+    (void)state;
+    int fd = mkstemp(path);
+    return fd < 0 ? -1 : close(fd);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(defaults_hold_without_any_source),
+        cmocka_unit_test(the_file_is_yaml_with_groups_or_dots),
+        cmocka_unit_test(an_empty_file_changes_nothing),
+        cmocka_unit_test(a_fault_in_the_file_names_the_line_and_what_was_meant),
+        cmocka_unit_test(a_missing_file_is_an_error),
+        cmocka_unit_test(the_environment_overrides_the_file_and_flags_override_both),
+        cmocka_unit_test(what_is_printed_can_be_loaded),
+    };
+    return cmocka_run_group_tests(tests, make_file, remove_file);
+}
