@@ -40,12 +40,22 @@ static int set_up(void **state)
     return one_warden(state, -1);
 }
 
-static int set_up_cgroup(void **state)
+static int cgroup_warden(int *sock)
 {
-    int fd = cgroup ? cgroup_child(cgroup, 0) : -1;
-    int failed = one_warden(state, fd);
+    static unsigned number;
+    int fd = cgroup ? cgroup_child(cgroup, number++) : -1;
+    int failed = helper_warden(helper, fd, sock) == ERR_OK ? 0 : -1;
     if (fd >= 0) close(fd);
     return failed;
+}
+
+static int set_up_cgroup(void **state)
+{
+    if (one_warden(state, -1) != 0) return -1;
+    struct fixture *self = *state;
+    close(self->sock);
+    self->with_cgroup = cgroup != NULL;
+    return cgroup_warden(&self->sock);
 }
 
 static int tear_down(void **state)
