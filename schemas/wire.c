@@ -57,14 +57,11 @@ static err_t check_frame(const uint8_t *bytes, size_t len, uint32_t wanted, wire
                  "the frame does not start with this protocol's magic");
 }
 
-bool wire_request_peek(const uint8_t *bytes, size_t len, uint64_t *seq, const uint8_t **session)
+/* Reads the envelope behind the magic; it is the same in every major version. */
+static bool read_envelope(const uint8_t *bytes, size_t len, uint64_t *seq, const uint8_t **session)
 {
-    const uint8_t *at = bytes, *end = bytes + len;
+    const uint8_t *at = bytes + 5, *end = bytes + len;
     bool found = false;
-    *seq = 0;
-    *session = NULL;
-    if (wire_kind(bytes, len) != WIRE_REQUEST) return false;
-    at += 5;
     while (at < end) {
         uint64_t tag, value;
         at = wire_varint(at, end, &tag);
@@ -84,6 +81,13 @@ bool wire_request_peek(const uint8_t *bytes, size_t len, uint64_t *seq, const ui
         if (!at) break;
     }
     return found;
+}
+
+bool wire_request_peek(const uint8_t *bytes, size_t len, uint64_t *seq, const uint8_t **session)
+{
+    *seq = 0;
+    *session = NULL;
+    return wire_kind(bytes, len) == WIRE_REQUEST && read_envelope(bytes, len, seq, session);
 }
 
 /* ---- single values ----------------------------------------------------------------------- */
@@ -419,7 +423,10 @@ err_t wire_request_decode(wire_arena_t *arena, const uint8_t *bytes, size_t len,
     if (err) {
         const uint8_t *session;
         wire_arena_rewind(arena, mark);
-        wire_request_peek(bytes, len, &fault->seq, &session);
+        if (err == ERR_VERSION && len >= 5)
+            read_envelope(bytes, len, &fault->seq, &session);
+        else
+            wire_request_peek(bytes, len, &fault->seq, &session);
         return err;
     }
     *out = (const Pawl__V1__Request *)message;

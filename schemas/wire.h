@@ -58,7 +58,8 @@ void *wire_arena_take(wire_arena_t *self, size_t bytes);
 
 typedef struct wire_fault {
     err_t err;
-    uint64_t seq;               /* of the request, as far as it could be read; else 0 */
+    uint64_t seq;               /* of the request, when it could be read (a frame of another major
+                                   version too); else 0: nobody could match an answer */
     int64_t retry_after_us;     /* 0: none */
     char field[WIRE_FIELD_MAX]; /* "report.results[3].id"; "" when no field is at fault */
     char text[WIRE_TEXT_MAX];   /* one sentence: what and why, with the limit and the value */
