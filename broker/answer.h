@@ -21,6 +21,11 @@
 typedef struct names names_t;
 names_t *names_new(void);
 void names_destroy(names_t **self_p);
+/* Zones that were parsed, by the hash of their data. NULL: not kept. keep takes the zone over; it
+ * lasts until the next but ZONES_KEPT - 1 is kept, longer than any one answer needs it. */
+struct zone;
+const struct zone *names_zone(const names_t *self, uint64_t hash);
+void names_keep_zone(names_t *self, uint64_t hash, struct zone *zone);
 
 typedef struct answer {
     store_view_t *view;

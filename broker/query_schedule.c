@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * broker/query_schedule.c - schedules as they stand, and what became of each of their instants.
+ *
+ * The ledger holds extents: spans of instants of one verdict under one revision of the rule. They
+ * are spread out here with that revision's own rule and zone data, so history reads the same after
+ * an edit and after an update of the zone files. Ids of tasks are derived, not stored. */
+#include <stdlib.h>
+
+#include "broker/query_task.h"
+#include "client/time/rule.h"
+#include "client/time/zone.h"
+
+enum { HISTORY_MAX = 10000, HISTORY_DEFAULT = 1000 };
+
+typedef struct schedule_rows {
+    uint32_t no;
+    sched_row_t row;
+    scur_row_t cursor;
+    slice_t definition;
+    const Pawl__V1__Schedule *spec;
+} schedule_rows_t;
+
+/* The rule of one revision. */
+typedef struct revision {
+    uint64_t number; /* 0: none is loaded */
+    rule_t *rule;
+    int64_t from_us, to_us; /* valid; 0 = no bound */
+} revision_t;
+
+/* ---- rows
+ * ------------------------------------------------------------------------------------------ */
+
+static err_t load(answer_t *self, uint32_t no, schedule_rows_t *rows)
+{
+    *rows = (schedule_rows_t){ .no = no };
+    rec_key_t key = key_sched(no, SCHED_HEADER, 0);
+    slice_t value;
+    ANSWER_TRY(store_view_get(self->view, TABLE_sched, key_slice(&key), &value));
+    if (!sched_row_decode(&rows->row, value)) return ERR_CORRUPT;
+    key = key_u32(no);
+    ANSWER_TRY(store_view_get(self->view, TABLE_scur, key_slice(&key), &value));
+    if (!scur_row_decode(&rows->cursor, value)) return ERR_CORRUPT;
+    size_t len = rows->row.definition_len, have = 0;
+    uint8_t *bytes = answer_take(self, len);
+    for (uint64_t part = 0; have < len; part++) {
+        key = key_sched(no, SCHED_PART, part);
+        err_t err = store_view_get(self->view, TABLE_sched, key_slice(&key), &value);
+        if (err == ERR_NOT_FOUND) return ERR_CORRUPT;
+        if (err != ERR_OK) return err;
+        if (value.len == 0 || value.len > len - have) return ERR_CORRUPT;
+        memcpy(bytes + have, value.at, value.len);
+        have += value.len;
+    }
+    rows->definition = slice(bytes, len);
+    wire_fault_t fault;
+    return wire_schedule_decode(self->arena, bytes, len, &rows->spec, &fault) == ERR_OK
+               ? ERR_OK
+               : ERR_CORRUPT;
+}
+
+/* Zone data of `hash` as the store has it; owned by the names, which keep it. */
+static err_t zone_of(answer_t *self, uint64_t hash, const char *name, const zone_t **zone)
+{
+    *zone = names_zone(self->names, hash);
+    if (*zone) return ERR_OK;
+    buf_t bytes = { 0 };
+    zone_t *made = NULL;
+    err_t err = ERR_OK;
+    for (uint16_t part = 0; err == ERR_OK; part++) {
+        rec_key_t key = key_zone(hash, part);
+        slice_t value;
+        err = store_view_get(self->view, TABLE_zone, key_slice(&key), &value);
+        if (err == ERR_OK) buf_add(&bytes, value.at, value.len);
+    }
+    if (err == ERR_NOT_FOUND)
+        err = zone_parse(&made, name, slice(bytes.at, bytes.len)) == ERR_OK ? ERR_OK : ERR_CORRUPT;
+    buf_free(&bytes);
+    if (err == ERR_OK) names_keep_zone(self->names, hash, made);
+    *zone = made;
+    return err;
+}
+
+static void revision_close(revision_t *self)
+{
+    rule_destroy(&self->rule);
+    self->number = 0;
+}
+
+static err_t revision_load(answer_t *self, const schedule_rows_t *schedule, uint64_t number,
+                           revision_t *revision)
+{
+    if (revision->number == number) return ERR_OK;
+    revision_close(revision);
+    rec_key_t key = key_sched(schedule->no, SCHED_RULE, number);
+    slice_t value;
+    sched_rule_row_t row;
+    err_t err = store_view_get(self->view, TABLE_sched, key_slice(&key), &value);
+    if (err == ERR_NOT_FOUND) return ERR_CORRUPT;
+    if (err != ERR_OK) return err;
+    if (!sched_rule_row_decode(&row, value)) return ERR_CORRUPT;
+    const zone_t *zone;
+    rule_error_t error;
+    ANSWER_TRY(zone_of(self, row.zone_hash, answer_text(self, row.zone), &zone));
+    const char *except = row.exclusions.len ? answer_text(self, row.exclusions) : NULL;
+    if (rule_parse(&revision->rule, (const char *)row.rule.at, row.rule.len, except,
+                   answer_text(self, schedule->row.name), zone, &error) != ERR_OK)
+        return ERR_CORRUPT;
+    revision->number = number;
+    revision->from_us = row.from_us;
+    revision->to_us = row.to_us;
+    return ERR_OK;
+}
+
+static int64_t seconds_of(int64_t us)
+{
+    return us >= 0 ? us / PAWL_SEC_US : 0;
+}
+
+/* The first instant after `after_us`; 0: none. */
+static int64_t next_of(const revision_t *revision, int64_t after_us)
+{
+    if (after_us < revision->from_us - 1) after_us = revision->from_us - 1;
+    int64_t next = rule_next(revision->rule, seconds_of(after_us));
+    if (next == RULE_NONE || (revision->to_us && next * PAWL_SEC_US > revision->to_us)) return 0;
+    return next * PAWL_SEC_US;
+}
+
+static uint64_t count_of(const revision_t *revision, int64_t after_us, int64_t upto_us)
+{
+    if (after_us < revision->from_us - 1) after_us = revision->from_us - 1;
+    if (revision->to_us && upto_us > revision->to_us) upto_us = revision->to_us;
+    if (upto_us <= after_us || upto_us < 0) return 0;
+    return rule_count(revision->rule, seconds_of(after_us), seconds_of(upto_us));
+}
+
+/* ---- get, list
+ * --------------------------------------------------------------------------------------- */
+
+static const char *state_of(const schedule_rows_t *rows, const Pawl__V1__ScheduleInfo *info)
+{
+    uint32_t ahead = rows->spec->ahead ? rows->spec->ahead : DEFAULT_AHEAD;
+    if (rows->row.flags & SCHEDULE_GONE) return "removed";
+    if (rows->row.flags & SCHEDULE_PAUSED) return "paused";
+    if (info->behind > 0 && info->running + info->waiting >= ahead) return "held";
+    return info->next_us == 0 ? "ended" : "active";
+}
+
+static err_t fill(answer_t *self, const schedule_rows_t *rows, bool whole,
+                  Pawl__V1__ScheduleInfo **out)
+{
+    revision_t revision = { 0 };
+    err_t err = revision_load(self, rows, rows->row.revision, &revision);
+    if (err != ERR_OK) return err;
+    Pawl__V1__ScheduleInfo *info = answer_take(self, sizeof *info);
+    pawl__v1__schedule_info__init(info);
+    const scur_row_t *cursor = &rows->cursor;
+    const Pawl__V1__Schedule *spec = rows->spec;
+    int64_t jitter = 0;
+    if (spec->jitter_us > 0)
+        jitter = (int64_t)(hash64(rows->row.uid, 16) % (uint64_t)spec->jitter_us);
+    bool gone = rows->row.flags & SCHEDULE_GONE;
+    int64_t next = gone ? 0 : next_of(&revision, cursor->cursor_us);
+    info->name = answer_text(self, rows->row.name);
+    info->uid = answer_bytes(self, slice(rows->row.uid, 16));
+    info->revision = rows->row.revision;
+    info->rule = spec->rule;
+    info->zone = spec->zone;
+    info->mode = spec->mode;
+    info->overlap = spec->overlap;
+    info->exclusions = spec->exclusions;
+    info->jitter_us = jitter;
+    info->next_us = next ? next + jitter : 0;
+    info->last_us = cursor->last_fired_us;
+    info->cursor_us = cursor->cursor_us;
+    info->behind = gone ? 0 : count_of(&revision, cursor->cursor_us, self->wall_us);
+    info->missed = cursor->missed;
+    info->fired = cursor->fired;
+    info->running = cursor->running;
+    info->waiting = cursor->waiting;
+    info->reason = answer_text(self, rows->row.reason);
+    info->created_us = rows->row.created_wall_us;
+    info->removed = gone;
+    info->state = answer_text(self, slice_text(state_of(rows, info)));
+    if (whole) info->schedule = answer_bytes(self, rows->definition);
+    *out = info;
+    revision_close(&revision);
+    return ERR_OK;
+}
+
+static Pawl__V1__ScheduleItems *schedule_items(answer_t *self, size_t room, Pawl__V1__Reply *reply)
+{
+    Pawl__V1__ScheduleItems *items = answer_take(self, sizeof *items);
+    pawl__v1__schedule_items__init(items);
+    items->items = answer_take(self, room * sizeof *items->items);
+    reply->schedules = items;
+    reply->body_case = PAWL__V1__REPLY__BODY_SCHEDULES;
+    return items;
+}
+
+static void refuse_unknown(answer_t *self, Pawl__V1__Reply *reply, const char *field,
+                           const char *name)
+{
+    answer_refuse(self, reply, ERR_NOT_FOUND, field, "there is no schedule \"%s\"", name);
+}
+
+err_t query_schedule_get(answer_t *self, const Pawl__V1__ScheduleGet *ask, Pawl__V1__Reply *reply)
+{
+    uint32_t no;
+    schedule_rows_t rows;
+    meta_dynamic_t meta;
+    ANSWER_TRY(answer_meta(self, &meta));
+    err_t err = answer_number(self, NAME_SCHEDULE, ask->name, &no);
+    if (err == ERR_NOT_FOUND) {
+        refuse_unknown(self, reply, "schedule_get.name", ask->name);
+        return ERR_OK;
+    }
+    if (err != ERR_OK) return err;
+    ANSWER_TRY(load(self, no, &rows));
+    Pawl__V1__ScheduleItems *items = schedule_items(self, 1, reply);
+    items->seq = meta.next_seq;
+    ANSWER_TRY(fill(self, &rows, true, &items->items[0]));
+    items->n_items = 1;
+    return ERR_OK;
+}
+
+static bool text_matches(const schedule_rows_t *rows, const char *name, const char *text)
+{
+    return text[0] == '\0' || strcasestr(name, text) || strcasestr(rows->spec->rule, text) ||
+           strcasestr(rows->spec->title, text);
+}
+
+/* Schedule `no` to the end of the page when it matches. */
+static err_t consider(answer_t *self, uint32_t no, const char *text, Pawl__V1__ScheduleItems *items,
+                      char **name)
+{
+    schedule_rows_t rows;
+    ANSWER_TRY(load(self, no, &rows));
+    *name = answer_text(self, rows.row.name);
+    if (rows.row.flags & SCHEDULE_GONE || !text_matches(&rows, *name, text)) return ERR_OK;
+    ANSWER_TRY(fill(self, &rows, false, &items->items[items->n_items]));
+    items->n_items++;
+    return ERR_OK;
+}
+
+err_t query_schedule_list(answer_t *self, const Pawl__V1__ScheduleList *ask, Pawl__V1__Reply *reply)
+{
+    uint32_t limit = ask->limit && ask->limit < LIMIT_LIST ? ask->limit : LIMIT_LIST;
+    int64_t begun = answer_now(self);
+    meta_dynamic_t meta;
+    ANSWER_TRY(answer_meta(self, &meta));
+    Pawl__V1__ScheduleItems *items = schedule_items(self, limit, reply);
+    items->seq = meta.next_seq;
+    rec_key_t from = key_name(NAME_SCHEDULE, slice_text(ask->after));
+    if (ask->after[0]) from.at[from.len++] = 0; /* strictly behind it */
+    store_scan_t *scan = NULL;
+    char *last = items->next;
+    err_t err = store_scan_open(self->view, TABLE_names, key_slice(&from), false, &scan);
+    while (err == ERR_OK) {
+        slice_t key, value;
+        uint32_t no;
+        err = store_scan_next(scan, &key, &value);
+        if (err != ERR_OK || key.len == 0 || key.at[0] != NAME_SCHEDULE) break;
+        if (items->n_items == limit || self->arena->total > ANSWER_PAGE_BYTES ||
+            (last[0] && answer_page_over(self, begun))) {
+            items->next = last;
+            break;
+        }
+        if (name_row_decode(&no, value))
+            err = consider(self, no, ask->text, items, &last);
+        else
+            err = ERR_CORRUPT;
+    }
+    store_scan_close(&scan);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+/* ---- history
+ * ---------------------------------------------------------------------------------------------- */
+
+typedef struct history {
+    answer_t *answer;
+    schedule_rows_t schedule;
+    revision_t revision;
+    uint8_t secret[32];
+    Pawl__V1__HistoryItems *items;
+    uint32_t limit;
+    bool missed_only, full;
+    int64_t from_us, to_us; /* both included */
+    int64_t begun_us;
+} history_t;
+
+static void add_item(history_t *self, const extent_t *extent, int64_t instant_us)
+{
+    answer_t *answer = self->answer;
+    Pawl__V1__HistoryItem *item = answer_take(answer, sizeof *item);
+    pawl__v1__history_item__init(item);
+    item->instant_us = instant_us;
+    item->verdict = (char *)(uintptr_t)verdict_text(extent->verdict);
+    item->reason = (char *)(uintptr_t)verdict_reason_text(extent->reason);
+    item->revision = extent->revision;
+    /* only the first and the last decision are on record; in between each instant's own time is
+     * the nearest guess, as exact as the proposals were punctual */
+    item->decided_us = instant_us == extent->from_us ? extent->decided_first_us
+                       : instant_us >= extent->decided_last_us || instant_us == extent->to_us
+                           ? extent->decided_last_us
+                       : instant_us < extent->decided_first_us ? extent->decided_first_us
+                                                               : instant_us;
+    if (extent->verdict == VERDICT_FIRED || extent->verdict == VERDICT_FOLDED) {
+        uint8_t id[16];
+        int64_t into = extent->verdict == VERDICT_FIRED ? instant_us : (int64_t)extent->aux;
+        firing_id(self->secret, self->schedule.row.uid, into, CAUSE_LIVE, 0, id);
+        item->task = answer_bytes(answer, slice(id, 16));
+    }
+    self->items->items[self->items->n_items++] = item;
+}
+
+/* The instants of an extent within what was asked for. */
+static err_t spread(history_t *self, const extent_t *extent)
+{
+    if (extent->to_us < self->from_us || extent->from_us > self->to_us) return ERR_OK;
+    if (self->missed_only && extent->verdict == VERDICT_FIRED) return ERR_OK;
+    int64_t instant = extent->from_us;
+    if (extent->count > 1)
+        ANSWER_TRY(revision_load(self->answer, &self->schedule, extent->revision, &self->revision));
+    if (instant < self->from_us) instant = next_of(&self->revision, self->from_us - 1);
+    while (instant != 0 && instant <= extent->to_us && instant <= self->to_us) {
+        if (self->items->n_items == self->limit || self->answer->arena->total > ANSWER_PAGE_BYTES ||
+            (self->items->n_items % 256 == 255 && answer_page_over(self->answer, self->begun_us))) {
+            self->full = true;
+            return ERR_OK;
+        }
+        add_item(self, extent, instant);
+        if (instant == extent->to_us) break;
+        instant = next_of(&self->revision, instant);
+    }
+    return ERR_OK;
+}
+
+static err_t spread_ledger(history_t *self)
+{
+    store_view_t *view = self->answer->view;
+    rec_key_t from = key_ledger(self->schedule.no, 0, self->from_us);
+    store_scan_t *scan = NULL;
+    slice_t key, value;
+    uint32_t no;
+    uint16_t range;
+    int64_t first;
+    /* the extent that begins before from_us may reach into it */
+    ANSWER_TRY(store_scan_open(view, TABLE_ledger, key_slice(&from), true, &scan));
+    err_t err = store_scan_next(scan, &key, &value);
+    if (err == ERR_OK && ledger_key_decode(key, &no, &range, &first) && no == self->schedule.no &&
+        range == 0)
+        from = key_ledger(no, 0, first);
+    store_scan_close(&scan);
+    if (err != ERR_OK && err != ERR_NOT_FOUND) return err;
+    err = store_scan_open(view, TABLE_ledger, key_slice(&from), false, &scan);
+    while (err == ERR_OK && !self->full) {
+        extent_t extent;
+        err = store_scan_next(scan, &key, &value);
+        if (err != ERR_OK) break;
+        if (!ledger_key_decode(key, &no, &range, &first) || !extent_decode(&extent, value)) {
+            err = ERR_CORRUPT;
+            break;
+        }
+        if (no != self->schedule.no || range != 0 || extent.from_us > self->to_us) break;
+        err = spread(self, &extent);
+    }
+    store_scan_close(&scan);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+err_t query_schedule_history(answer_t *self, const Pawl__V1__ScheduleHistory *ask,
+                             Pawl__V1__Reply *reply)
+{
+    uint32_t no;
+    slice_t name = slice_text(ask->name), value;
+    if (ask->uid.len) name = slice(ask->uid.data, ask->uid.len);
+    rec_key_t key = key_name(ask->uid.len ? NAME_UID : NAME_SCHEDULE, name);
+    err_t err = store_view_get(self->view, TABLE_names, key_slice(&key), &value);
+    if (err == ERR_NOT_FOUND) {
+        refuse_unknown(self, reply, "schedule_history.name", ask->name);
+        return ERR_OK;
+    }
+    if (err != ERR_OK) return err;
+    if (!name_row_decode(&no, value)) return ERR_CORRUPT;
+    history_t history = { .answer = self,
+                          .limit = ask->limit ? ask->limit : HISTORY_DEFAULT,
+                          .missed_only = ask->missed_only,
+                          .from_us = ask->from_us,
+                          .to_us = ask->to_us ? ask->to_us : INT64_MAX,
+                          .begun_us = answer_now(self) };
+    if (history.limit > HISTORY_MAX) history.limit = HISTORY_MAX;
+    if (ask->after_us && ask->after_us >= history.from_us) history.from_us = ask->after_us + 1;
+    ANSWER_TRY(load(self, no, &history.schedule));
+    meta_static_t fixed;
+    key = key_u8(META_STATIC);
+    ANSWER_TRY(store_view_get(self->view, TABLE_meta, key_slice(&key), &value));
+    if (!meta_static_decode(&fixed, value)) return ERR_CORRUPT;
+    memcpy(history.secret, fixed.secret, sizeof fixed.secret);
+    Pawl__V1__HistoryItems *items = answer_take(self, sizeof *items);
+    pawl__v1__history_items__init(items);
+    items->items = answer_take(self, history.limit * sizeof *items->items);
+    history.items = items;
+    reply->history = items;
+    reply->body_case = PAWL__V1__REPLY__BODY_HISTORY;
+    err = spread_ledger(&history);
+    if (err == ERR_OK && !history.full && history.schedule.cursor.open.count)
+        err = spread(&history, &history.schedule.cursor.open);
+    if (history.full && items->n_items)
+        items->next_us = items->items[items->n_items - 1]->instant_us;
+    revision_close(&history.revision);
+    return err;
+}
