@@ -1,0 +1,553 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * executor.c - the executors that core knows: who they are, what they may take, what they hold.
+ *
+ * The session part lives in memory only: after a start everybody says Hello again, and until then
+ * one full lease runs. What an executor holds is its run rows. Pushes are numbered within a session
+ * and sent again until a request says they were seen; both running lists are compared after each
+ * Hello and every 30 s, so an assign or a directive that got lost shows. */
+#include "broker/inside.h"
+
+#include <stdlib.h>
+
+#define ASSIGN_AGAIN_US (2 * PAWL_SEC_US)
+#define TELL_AGAIN_US   (2 * PAWL_SEC_US)
+#define COMPARE_US      (30 * PAWL_SEC_US)
+
+/* ---- the table ----------------------------------------------------------------------------------
+ */
+
+executor_t *executor_for(core_t *core, named_t *name)
+{
+    if (name->executor == NULL) {
+        executor_t *executor = mem_new(sizeof *executor);
+        executor->name = name;
+        executor->no = name->no;
+        name->executor = executor;
+        core->executors = mem_grow(core->executors, (core->executors_n + 1) * sizeof(executor_t *));
+        core->executors[core->executors_n++] = executor;
+    }
+    return name->executor;
+}
+
+void executor_attach(executor_t *executor, run_t *run)
+{
+    run->executor = executor;
+    run->prev = NULL;
+    run->next = executor->runs;
+    if (run->next) run->next->prev = run;
+    executor->runs = run;
+    executor->held++;
+}
+
+executor_t *executor_of(core_t *core, conn_t conn)
+{
+    return conn ? map_get(&core->executors_by_conn, conn) : NULL;
+}
+
+static void free_texts(char **texts, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        free(texts[i]);
+    free(texts);
+}
+
+static void forget_details(executor_t *executor)
+{
+    free(executor->host);
+    free_texts(executor->addresses, executor->addresses_n);
+    free_texts(executor->labels, executor->labels_n);
+    free(executor->types);
+    free(executor->queues);
+    executor->host = NULL;
+    executor->addresses = executor->labels = NULL;
+    executor->types = executor->queues = NULL;
+    executor->addresses_n = executor->labels_n = executor->types_n = executor->queues_n = 0;
+}
+
+/* Sessions stay when memory is rebuilt: only what was read from the store goes. */
+void executors_forget_runs(core_t *core)
+{
+    for (size_t i = 0; i < core->executors_n; i++) {
+        core->executors[i]->runs = NULL;
+        core->executors[i]->held = 0;
+        core->executors[i]->pending_n = 0;
+        core->executors[i]->lanes_n = 0;
+        core->executors[i]->lanes_stamp = 0;
+    }
+}
+
+static void executor_free(executor_t *executor)
+{
+    forget_details(executor);
+    free(executor->lanes);
+    free(executor->pending);
+    free(executor);
+}
+
+/* A name that was made in the batch that failed is gone, and its executor with it. */
+void executors_relink(core_t *core)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < core->executors_n; i++) {
+        executor_t *executor = core->executors[i];
+        named_t *name = name_at(core, NAME_EXECUTOR, executor->no);
+        if (name) {
+            executor->name = name;
+            name->executor = executor;
+            core->executors[kept++] = executor;
+        } else {
+            if (executor->conn) map_take(&core->executors_by_conn, executor->conn);
+            executor_free(executor);
+        }
+    }
+    core->executors_n = kept;
+}
+
+void executors_free(core_t *core)
+{
+    for (size_t i = 0; i < core->executors_n; i++)
+        executor_free(core->executors[i]);
+    free(core->executors);
+    core->executors = NULL;
+    core->executors_n = 0;
+    map_free(&core->executors_by_conn);
+}
+
+/* ---- what it may take
+ * ----------------------------------------------------------------------------- */
+
+static bool has_no(const uint32_t *sorted, size_t n, uint32_t wanted)
+{
+    for (size_t low = 0; low < n;) {
+        size_t mid = (low + n) / 2;
+        if (sorted[mid] == wanted) return true;
+        if (sorted[mid] < wanted)
+            low = mid + 1;
+        else
+            n = mid;
+    }
+    return false;
+}
+
+static bool has_text(char *const *texts, size_t n, const char *wanted, size_t len)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strlen(texts[i]) == len && memcmp(texts[i], wanted, len) == 0) return true;
+    return false;
+}
+
+static bool has_labels(const executor_t *executor, const lane_t *lane)
+{
+    for (size_t at = 0; at < lane->target_len;) {
+        size_t len = strnlen(lane->target + at, lane->target_len - at);
+        if (!has_text(executor->labels, executor->labels_n, lane->target + at, len)) return false;
+        at += len + 1;
+    }
+    return true;
+}
+
+bool executor_serves(core_t *core, const executor_t *executor, const lane_t *lane)
+{
+    (void)core;
+    if (!has_no(executor->types, executor->types_n, lane->type)) return false;
+    if (executor->queues_n && !has_no(executor->queues, executor->queues_n, lane->queue))
+        return false;
+    switch (lane->target_kind) {
+    case TARGET_EXECUTOR:
+        return strcmp(executor->name->name, lane->target) == 0;
+    case TARGET_HOST:
+        return (executor->host && strcmp(executor->host, lane->target) == 0) ||
+               has_text(executor->addresses, executor->addresses_n, lane->target, lane->target_len);
+    case TARGET_LABELS:
+        return has_labels(executor, lane);
+    default:
+        return true;
+    }
+}
+
+/* ---- Hello
+ * -------------------------------------------------------------------------------------------- */
+
+static int compare_no(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+static err_t take_names(core_t *core, enum name_kind kind, char *const *texts, size_t n,
+                        uint32_t **nos)
+{
+    *nos = mem_new((n + 1) * sizeof **nos);
+    for (size_t i = 0; i < n; i++) {
+        named_t *name;
+        TRY(name_make(core, kind, texts[i], &name));
+        (*nos)[i] = name->no;
+    }
+    qsort(*nos, n, sizeof **nos, compare_no);
+    return ERR_OK;
+}
+
+static char **take_texts(char *const *texts, size_t n)
+{
+    char **copy = mem_new((n + 1) * sizeof *copy);
+    for (size_t i = 0; i < n; i++)
+        copy[i] = mem_text(texts[i]);
+    return copy;
+}
+
+static err_t take_details(core_t *core, executor_t *executor, const Pawl__V1__Hello *hello)
+{
+    forget_details(executor);
+    executor->host = mem_text(hello->host);
+    executor->addresses = take_texts(hello->addresses, hello->n_addresses);
+    executor->addresses_n = hello->n_addresses;
+    executor->labels = mem_new((hello->n_labels + 1) * sizeof(char *));
+    for (size_t i = 0; i < hello->n_labels; i++) {
+        buf_t text = { 0 };
+        buf_printf(&text, "%s=%s", hello->labels[i]->key, hello->labels[i]->value);
+        executor->labels[executor->labels_n++] = (char *)text.at;
+    }
+    TRY(take_names(core, NAME_TYPE, hello->types, hello->n_types, &executor->types));
+    executor->types_n = hello->n_types;
+    TRY(take_names(core, NAME_QUEUE, hello->queues, hello->n_queues, &executor->queues));
+    executor->queues_n = hello->n_queues;
+    executor->slots = hello->slots;
+    executor->credit = hello->credit;
+    executor->lanes_stamp = 0;
+    return ERR_OK;
+}
+
+void executor_claims(core_t *core, executor_t *executor, Pawl__V1__Claim *const *claims, size_t n,
+                     Pawl__V1__ClaimVerdict *verdicts)
+{
+    for (size_t i = 0; i < n; i++) {
+        run_t *run = run_by_id(core, slice(claims[i]->id.data, claims[i]->id.len));
+        uint64_t known;
+        uint8_t kind;
+        if (run && run->row.token == claims[i]->token && run->executor == executor) {
+            run->claimed = true;
+            run->assign_no = 0; /* it has it */
+            verdicts[i] = PAWL__V1__CLAIM_VERDICT__CLAIM_KEEP;
+        } else if (run || task_find(core, claims[i]->id.data, &known, &kind) == ERR_OK) {
+            verdicts[i] = PAWL__V1__CLAIM_VERDICT__CLAIM_STOP;
+        } else {
+            verdicts[i] = PAWL__V1__CLAIM_VERDICT__CLAIM_UNKNOWN;
+        }
+    }
+}
+
+err_t executor_settle(core_t *core, executor_t *executor)
+{
+    for (run_t *run = executor->runs, *next; run; run = next) {
+        next = run->next;
+        if (run->claimed) {
+            run->claimed = false;
+            if (run->row.incarnation != executor->incarnation8) {
+                run->row.incarnation = executor->incarnation8;
+                core->scratch.len = 0;
+                run_row_encode(&run->row, &core->scratch);
+                rec_key_t key = key_n(run->n);
+                TRY(put_scratch(core, TABLE_run, &key, 0));
+            }
+            if (run->row.flags & RUN_CANCELLING)
+                executor_directive(core, executor, PAWL__V1__DIRECTIVE_KIND__DIRECTIVE_CANCEL, run);
+        } else if (run->row.incarnation != executor->incarnation8) {
+            TRY(lease_lose(core, run)); /* a fresh process cannot be running it */
+        } else if (run->assign_no <= executor->assign_seen && !(run->row.flags & RUN_LOST)) {
+            TRY(lease_again(core, run)); /* the assign never arrived */
+        }
+    }
+    executor->compare_at_us = core->now_us + COMPARE_US;
+    return ERR_OK;
+}
+
+/* The connection is no longer this executor's; its leases run out from now. */
+static void unbind(core_t *core, executor_t *executor)
+{
+    if (executor->conn) map_take(&core->executors_by_conn, executor->conn);
+    executor->conn = 0;
+    executor->credit = 0;
+    executor->lost_at_us = executor->held ? core->now_us + core->config.lease_us : 0;
+}
+
+void executor_forget_hello(core_t *core, conn_t conn)
+{
+    executor_t *executor = executor_of(core, conn);
+    if (executor) unbind(core, executor);
+}
+
+static err_t join(core_t *core, const command_t *command, Pawl__V1__Welcome *welcome)
+{
+    const Pawl__V1__Hello *hello = command->request->hello;
+    named_t *name;
+    TRY(name_make(core, NAME_EXECUTOR, hello->name, &name));
+    executor_t *executor = executor_for(core, name);
+    executor_t *before = executor_of(core, command->conn);
+    if (before && before != executor) unbind(core, before);
+    if (executor->conn && executor->conn != command->conn) {
+        out_add(core, OUT_DROP, executor->conn);
+        unbind(core, executor);
+    }
+    TRY(take_details(core, executor, hello));
+    bool fresh = memcmp(executor->incarnation, hello->incarnation.data, 16) != 0;
+    memcpy(executor->incarnation, hello->incarnation.data, 16);
+    executor->incarnation8 = be_u64(executor->incarnation);
+    executor->conn = command->conn;
+    map_put(&core->executors_by_conn, command->conn, executor);
+    executor->lost_at_us = 0;
+    executor->assign_no = executor->assign_seen = 0;
+    for (run_t *run = executor->runs; run; run = run->next)
+        run->assign_no = 0;
+    core->lanes_stamp++;
+    if (fresh) TRY(journal_add(core, EVENT_EXECUTOR_JOINED, name->no, 0, 0));
+    welcome->n_verdicts = hello->n_claims;
+    welcome->verdicts = batch_alloc(core, (hello->n_claims + 1) * sizeof *welcome->verdicts);
+    executor_claims(core, executor, hello->claims, hello->n_claims, welcome->verdicts);
+    executor->told_held_dirty = true;
+    return hello->claims_follow ? ERR_OK : executor_settle(core, executor);
+}
+
+static char *const features[] = { (char *)(uintptr_t) "long-poll", (char *)(uintptr_t) "claims" };
+
+static void tell_limits(Pawl__V1__Limits *limits)
+{
+    pawl__v1__limits__init(limits);
+    limits->message_bytes = LIMIT_MESSAGE;
+    limits->input_bytes = LIMIT_INPUT;
+    limits->output_bytes = LIMIT_OUTPUT;
+    limits->items = LIMIT_ITEMS;
+    limits->requests_in_flight = LIMIT_REQUESTS_IN_FLIGHT;
+    limits->items_in_flight = LIMIT_ITEMS_IN_FLIGHT;
+    limits->bytes_in_flight = LIMIT_BYTES_IN_FLIGHT;
+    limits->log_bytes = LIMIT_LOG_ATTEMPT;
+    limits->log_head_bytes = LIMIT_LOG_HEAD;
+}
+
+err_t executor_hello(core_t *core, const command_t *command)
+{
+    const Pawl__V1__Hello *hello = command->request->hello;
+    Pawl__V1__Reply reply = PAWL__V1__REPLY__INIT;
+    Pawl__V1__Welcome welcome = PAWL__V1__WELCOME__INIT;
+    Pawl__V1__Limits limits;
+    Pawl__V1__Directive drain = PAWL__V1__DIRECTIVE__INIT, *directives[] = { &drain };
+    uint8_t session[16];
+    draw_random(core, session, sizeof session);
+    reply.seq = command->request->seq;
+    reply.body_case = PAWL__V1__REPLY__BODY_WELCOME;
+    reply.welcome = &welcome;
+    welcome.session.data = session;
+    welcome.session.len = sizeof session;
+    welcome.minor = WIRE_MINOR;
+    welcome.features = (char **)(uintptr_t)features;
+    welcome.n_features = ARRAY_LEN(features);
+    tell_limits(&limits);
+    welcome.limits = &limits;
+    welcome.lease_us = core->config.lease_us;
+    welcome.suspect_us = core->config.suspect_us;
+    welcome.ping_us = core->config.ping_us;
+    welcome.wall_us = core->wall_us;
+    welcome.principal = (char *)(uintptr_t)command->principal;
+    welcome.store_id.data = core->fixed.store_id;
+    welcome.store_id.len = sizeof core->fixed.store_id;
+    welcome.software = (char *)(uintptr_t) "pawl " PAWL_VERSION;
+    if (hello->role == PAWL__V1__ROLE__ROLE_EXECUTOR) {
+        TRY(join(core, command, &welcome));
+        if (executor_of(core, command->conn)->name->flags & REG_DRAINED) {
+            drain.kind = PAWL__V1__DIRECTIVE_KIND__DIRECTIVE_DRAIN;
+            reply.directives = directives;
+            reply.n_directives = 1;
+        }
+    }
+    out_reply(core, command->conn, OUT_WELCOME, &reply);
+    memcpy(core->out->items[core->out->n - 1].id, session, sizeof session);
+    return ERR_OK;
+}
+
+/* ---- the end of a session
+ * ------------------------------------------------------------------------------ */
+
+err_t executor_lost(core_t *core, executor_t *executor)
+{
+    bool held = executor->runs != NULL;
+    for (run_t *run = executor->runs, *next; run; run = next) {
+        next = run->next;
+        TRY(lease_lose(core, run));
+    }
+    unbind(core, executor);
+    executor->lost_at_us = 0;
+    memset(executor->incarnation, 0, sizeof executor->incarnation);
+    core->lanes_stamp++;
+    return journal_add(core, held ? EVENT_EXECUTOR_LOST : EVENT_EXECUTOR_LEFT, executor->name->no,
+                       0, 0);
+}
+
+static err_t give_all_back(core_t *core, executor_t *executor, uint64_t above_assign,
+                           const char *why)
+{
+    for (run_t *run = executor->runs, *next; run; run = next) {
+        next = run->next;
+        if (run->assign_no >= above_assign && !(run->row.flags & RUN_LOST))
+            TRY(lease_return(core, run, 0, REASON_RETURNED, why));
+    }
+    return ERR_OK;
+}
+
+err_t executor_bye(core_t *core, conn_t conn)
+{
+    executor_t *executor = executor_of(core, conn);
+    if (executor == NULL) return ERR_OK;
+    TRY(give_all_back(core, executor, 0, "the executor left"));
+    unbind(core, executor);
+    executor->lost_at_us = 0;
+    memset(executor->incarnation, 0, sizeof executor->incarnation);
+    core->lanes_stamp++;
+    return journal_add(core, EVENT_EXECUTOR_LEFT, executor->name->no, 0, 0);
+}
+
+err_t executor_undelivered(core_t *core, conn_t conn)
+{
+    executor_t *executor = executor_of(core, conn);
+    return executor ? give_all_back(core, executor, executor->assign_seen + 1,
+                                    "the assignment could not be sent")
+                    : ERR_OK;
+}
+
+/* ---- pushes
+ * ------------------------------------------------------------------------------------------------
+ */
+
+void executor_directive(core_t *core, executor_t *executor, Pawl__V1__DirectiveKind kind,
+                        const run_t *run)
+{
+    if (executor->conn == 0) return; /* it is told after its Hello */
+    Pawl__V1__Directive directive = PAWL__V1__DIRECTIVE__INIT, *list[] = { &directive };
+    Pawl__V1__Directives all = PAWL__V1__DIRECTIVES__INIT;
+    Pawl__V1__Push push = PAWL__V1__PUSH__INIT;
+    directive.kind = kind;
+    if (run) {
+        directive.id.data = (uint8_t *)(uintptr_t)run->id;
+        directive.id.len = 16;
+        directive.token = run->row.token;
+    }
+    all.directives = list;
+    all.n_directives = 1;
+    push.body_case = PAWL__V1__PUSH__BODY_DIRECTIVES;
+    push.directives = &all;
+    out_push(core, executor->conn, &push, false);
+}
+
+void executors_push(core_t *core)
+{
+    for (size_t i = 0; i < core->executors_n; i++) {
+        executor_t *executor = core->executors[i];
+        if (executor->told_held_dirty && executor->conn) {
+            executor->told_held_dirty = false;
+            out_add(core, OUT_HELD, executor->conn)->count = executor->held;
+        }
+        if (executor->pending_n == 0) continue;
+        if (executor->conn) {
+            Pawl__V1__Assign assign = PAWL__V1__ASSIGN__INIT;
+            Pawl__V1__Push push = PAWL__V1__PUSH__INIT;
+            assign.number = ++executor->assign_no;
+            assign.leases = executor->pending;
+            assign.n_leases = executor->pending_n;
+            push.body_case = PAWL__V1__PUSH__BODY_ASSIGN;
+            push.assign = &assign;
+            out_push(core, executor->conn, &push, true);
+            executor->assign_sent_us = core->now_us;
+        }
+        executor->pending_n = 0;
+    }
+}
+
+/* ---- as time passes
+ * -------------------------------------------------------------------------------------------- */
+
+static err_t send_unseen_again(core_t *core, executor_t *executor)
+{
+    if (executor->assign_seen >= executor->assign_no ||
+        core->now_us - executor->assign_sent_us < ASSIGN_AGAIN_US)
+        return ERR_OK;
+    executor->assign_sent_us = core->now_us;
+    for (run_t *run = executor->runs; run; run = run->next)
+        if (run->assign_no > executor->assign_seen) TRY(lease_again(core, run));
+    return ERR_OK;
+}
+
+static err_t tick(core_t *core, executor_t *executor)
+{
+    if (executor->conn == 0)
+        return executor->lost_at_us && executor->lost_at_us <= core->now_us
+                   ? executor_lost(core, executor)
+                   : ERR_OK;
+    TRY(send_unseen_again(core, executor));
+    if (executor->held && executor->compare_at_us <= core->now_us) {
+        executor->compare_at_us = core->now_us + COMPARE_US;
+        executor_directive(core, executor, PAWL__V1__DIRECTIVE_KIND__DIRECTIVE_SEND_RUNNING, NULL);
+    }
+    if (core->cancelling)
+        for (run_t *run = executor->runs; run; run = run->next)
+            if ((run->row.flags & RUN_CANCELLING) && core->now_us - run->told_us >= TELL_AGAIN_US) {
+                run->told_us = core->now_us;
+                executor_directive(core, executor, PAWL__V1__DIRECTIVE_KIND__DIRECTIVE_CANCEL, run);
+            }
+    return ERR_OK;
+}
+
+err_t executors_tick(core_t *core)
+{
+    for (size_t i = 0; i < core->executors_n; i++)
+        TRY(tick(core, core->executors[i]));
+    return ERR_OK;
+}
+
+int64_t executors_due_us(const core_t *core)
+{
+    int64_t due = INT64_MAX;
+    for (size_t i = 0; i < core->executors_n; i++) {
+        const executor_t *executor = core->executors[i];
+        int64_t next = INT64_MAX;
+        if (executor->conn == 0)
+            next = executor->lost_at_us ? executor->lost_at_us : INT64_MAX;
+        else if (executor->assign_seen < executor->assign_no && executor->held)
+            next = executor->assign_sent_us + ASSIGN_AGAIN_US;
+        else if (executor->held)
+            next = executor->compare_at_us;
+        due = next < due ? next : due;
+    }
+    int64_t tell = core->now_us + TELL_AGAIN_US;
+    return core->cancelling && tell < due ? tell : due;
+}
+
+err_t executor_change(core_t *core, const command_t *command, Pawl__V1__Reply *reply)
+{
+    const Pawl__V1__ExecutorChange *change = command->request->executor_change;
+    named_t *name = name_find(core, NAME_EXECUTOR, change->name);
+    if (name == NULL) {
+        refuse(core, reply, ERR_NOT_FOUND, "name", "no executor \"%s\" is known here",
+               change->name);
+        return ERR_OK;
+    }
+    if (change->drain)
+        name->flags |= REG_DRAINED;
+    else
+        name->flags &= (uint8_t)~REG_DRAINED;
+    name->since_wall_us = core->wall_us;
+    free(name->reason);
+    name->reason = mem_text(change->reason);
+    TRY(name_save(core, name));
+    TRY(journal_add(core, change->drain ? EVENT_EXECUTOR_DRAINED : EVENT_EXECUTOR_RESUMED, name->no,
+                    0, 0));
+    executor_t *executor = executor_for(core, name);
+    executor_directive(core, executor,
+                       change->drain ? PAWL__V1__DIRECTIVE_KIND__DIRECTIVE_DRAIN
+                                     : PAWL__V1__DIRECTIVE_KIND__DIRECTIVE_RESUME,
+                       NULL);
+    if (executor->conn) out_add(core, OUT_DRAIN, executor->conn)->flag = change->drain;
+    Pawl__V1__Changed *changed = batch_alloc(core, sizeof *changed);
+    pawl__v1__changed__init(changed);
+    changed->done = 1;
+    reply->body_case = PAWL__V1__REPLY__BODY_CHANGED;
+    reply->changed = changed;
+    return ERR_OK;
+}

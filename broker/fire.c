@@ -1,0 +1,577 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * fire.c - what becomes of each instant of a schedule.
+ *
+ * A scheduler proposes "decide up to T"; the instants of (cursor, T] are computed here, each gets
+ * exactly one verdict, and verdicts, tasks, counters and the new cursor are one transaction. A
+ * proposal that is behind gets CONFLICT and changes nothing, so any number of schedulers may run.
+ *
+ *   normal   late instants are skipped as one range, on-time ones fire
+ *   latest   late instants are folded into the last of them, which fires
+ *   strict   every instant fires, oldest first; beyond `ahead` unfinished tasks, or faster than
+ *            `rate` when late, the cursor waits: the backlog is one integer
+ *
+ * The cursor is the last decided instant. The newest ledger extent is kept open in the cursor's
+ * row, so a plain firing rewrites one row besides its task's. */
+#include "broker/inside.h"
+
+#include <stdlib.h>
+
+#define RATE_ALL 1000 /* late tasks a second over all schedules */
+#define DAY_US   (86400 * PAWL_SEC_US)
+
+/* ---- ledger
+ * ---------------------------------------------------------------------------------------- */
+
+static bool may_grow(const extent_t *open, const extent_t *next)
+{
+    return open->count && open->verdict == next->verdict && open->reason == next->reason &&
+           open->revision == next->revision && open->zone_hash == next->zone_hash &&
+           open->aux == next->aux && open->count < 4096 &&
+           open->from_us / DAY_US == next->from_us / DAY_US;
+}
+
+err_t ledger_add(core_t *core, plan_t *plan, const extent_t *extent)
+{
+    extent_t next = *extent, *open = &plan->cur.open;
+    next.revision = plan->row.revision;
+    next.zone_hash = plan->zone_hash;
+    next.decided_first_us = next.decided_last_us = core->wall_us;
+    CHECK(open->count == 0 || next.from_us > open->to_us);
+    if (may_grow(open, &next)) {
+        open->to_us = next.to_us;
+        open->count += next.count;
+        open->decided_last_us = core->wall_us;
+    } else {
+        if (open->count) {
+            core->scratch.len = 0;
+            extent_encode(open, &core->scratch);
+            rec_key_t key = key_ledger(plan->no, 0, open->from_us);
+            TRY(put_scratch(core, TABLE_ledger, &key, 0));
+        }
+        *open = next;
+    }
+    CHECK(next.to_us > plan->cur.cursor_us);
+    plan->cur.cursor_us = next.to_us;
+    plan->cur_dirty = true;
+    if (next.verdict == VERDICT_SKIPPED) {
+        if (next.reason == VERDICT_REASON_LATE || next.reason == VERDICT_REASON_WINDOW)
+            plan->cur.missed += next.count;
+        TRY(journal_add(core, EVENT_SCHEDULE_SKIPPED, plan->no, 0, next.count));
+    }
+    return ERR_OK;
+}
+
+err_t ledger_skip(core_t *core, plan_t *plan, int64_t last_us, enum verdict_reason reason,
+                  uint64_t aux)
+{
+    int64_t first = plan_next_us(plan, plan->cur.cursor_us);
+    if (first > last_us) return ERR_OK;
+    extent_t extent = { .from_us = first,
+                        .to_us = last_us,
+                        .count = plan_count(plan, plan->cur.cursor_us, last_us),
+                        .verdict = VERDICT_SKIPPED,
+                        .reason = (uint8_t)reason,
+                        .aux = aux };
+    return ledger_add(core, plan, &extent);
+}
+
+/* ---- one firing
+ * ---------------------------------------------------------------------------------------- */
+
+static bool supersedes(const plan_t *plan)
+{
+    if (plan->spec->supersede_set_case) return plan->spec->supersede;
+    return plan->spec->mode == PAWL__V1__MODE__MODE_NORMAL;
+}
+
+/* An older firing that never had a lease gives way. */
+static err_t supersede_waiting(core_t *core, plan_t *plan)
+{
+    if (plan->cur.last_n == 0) return ERR_OK;
+    task_t task;
+    TRY(task_load(core, plan->cur.last_n, &task));
+    if ((task.status == S(WAITING) || task.status == S(DELAYED)) && task.state.token == 0)
+        return task_end(core, &task, S(SUPERSEDED), REASON_SUPERSEDED);
+    return ERR_OK;
+}
+
+/* The running ones of this schedule are told to stop; with `hard` they end on record at once, and
+ * their executors' reports will be LATE. */
+static err_t stop_running(core_t *core, plan_t *plan, bool hard)
+{
+    uint64_t found[64];
+    size_t n = 0, at = 0;
+    for (run_t *run; n < ARRAY_LEN(found) && (run = map_next(&core->runs, &at)) != NULL;)
+        if (run->row.schedule == plan->no) found[n++] = run->n;
+    for (size_t i = 1; i < n; i++) /* by number: never by the order of a hash table */
+        for (size_t k = i; k > 0 && found[k - 1] > found[k]; k--) {
+            uint64_t swap = found[k];
+            found[k] = found[k - 1];
+            found[k - 1] = swap;
+        }
+    if (n == 0 && plan->cur.leased_n) { /* it waits for its retry */
+        task_t task;
+        TRY(task_load(core, plan->cur.leased_n, &task));
+        if (task.status == S(DELAYED) || task.status == S(WAITING))
+            return task_end(core, &task, S(CANCELLED), REASON_OVERLAP);
+    }
+    for (size_t i = 0; i < n; i++)
+        TRY(hard ? lease_kill(core, run_of(core, found[i]))
+                 : lease_cancel(core, run_of(core, found[i])));
+    return ERR_OK;
+}
+
+enum admission { FIRE, PARK, DROP };
+
+/* What the overlap policy says about one more firing. */
+static err_t admit(core_t *core, plan_t *plan, Pawl__V1__Overlap overlap, enum admission *answer)
+{
+    uint32_t most = plan->spec->max_running;
+    *answer = FIRE;
+    if (overlap == PAWL__V1__OVERLAP__OVERLAP_ALLOW) return ERR_OK;
+    bool busy = plan->cur.running >= most;
+    switch (overlap) {
+    case PAWL__V1__OVERLAP__OVERLAP_SKIP:
+        if (busy) *answer = DROP;
+        break;
+    case PAWL__V1__OVERLAP__OVERLAP_QUEUE_ONE:
+        if (plan->gate.waiting > 0) *answer = DROP;
+        break;
+    case PAWL__V1__OVERLAP__OVERLAP_QUEUE_LATEST:
+        if (plan->gate.waiting > 0) TRY(supersede_waiting(core, plan));
+        break;
+    case PAWL__V1__OVERLAP__OVERLAP_CANCEL:
+    case PAWL__V1__OVERLAP__OVERLAP_KILL:
+        if (busy) TRY(stop_running(core, plan, overlap == PAWL__V1__OVERLAP__OVERLAP_KILL));
+        break;
+    default:
+        break;
+    }
+    if (*answer == FIRE && plan->cur.admitted >= most) *answer = PARK;
+    return ERR_OK;
+}
+
+static int64_t period_us(const plan_t *plan, int64_t instant)
+{
+    int64_t next = plan_next_us(plan, instant);
+    return next == INT64_MAX ? INT64_MAX : next - instant;
+}
+
+static int64_t grace_us(const plan_t *plan, int64_t instant)
+{
+    int64_t grace = DEFAULT_GRACE_US;
+    if (plan->spec->grace_set_case)
+        grace = plan->spec->grace_us;
+    else if (strncmp(plan->spec->rule, "@at", 3) == 0 ||
+             strncmp(plan->spec->rule, "@dates", 6) == 0)
+        grace = 300 * PAWL_SEC_US;
+    int64_t half = period_us(plan, instant) / 2;
+    return grace < half ? grace : half;
+}
+
+static int64_t start_by_us(const plan_t *plan, int64_t instant)
+{
+    if (plan->spec->start_by_set_case)
+        return plan->spec->start_by_us ? instant + plan->spec->start_by_us : 0;
+    if (!supersedes(plan)) return 0;
+    /* The next instant takes its place; a little later it goes even when nobody proposes that. */
+    int64_t next = plan_next_us(plan, instant);
+    return next == INT64_MAX ? 0 : next + plan_jitter_us(plan) + grace_us(plan, next);
+}
+
+static err_t make_task(core_t *core, plan_t *plan, firing_t *firing, enum cause cause,
+                       uint64_t number, bool parked)
+{
+    firing->schedule = plan->no;
+    firing->parked = parked;
+    firing_id(core->fixed.secret, plan->row.uid, firing->instant_us, cause, number, firing->id);
+    plan->cur.waiting++;
+    plan->cur.admitted += !parked;
+    plan->cur_dirty = true;
+    uint64_t n;
+    TRY(task_fire(core, firing, plan->template, plan->row.principal, &n));
+    plan->cur.last_n = n;
+    if (parked) {
+        task_t task;
+        TRY(task_load(core, n, &task));
+        rec_key_t key = key_park(plan->gate_id, task.spec.due_us, n);
+        core->scratch.len = 0;
+        park_row_encode(task.spec.lane, &core->scratch);
+        TRY(put_scratch(core, TABLE_park, &key, 0));
+        plan->gate.waiting++;
+        plan->gate_dirty = true;
+    }
+    core->ops++;
+    return ERR_OK;
+}
+
+/* Decides one instant: a task, or skipped because of what still runs. */
+static err_t decide(core_t *core, plan_t *plan, int64_t instant, bool late,
+                    enum verdict_reason reason, bool *fired)
+{
+    enum admission answer;
+    extent_t extent = { .from_us = instant, .to_us = instant, .count = 1 };
+    if (supersedes(plan)) TRY(supersede_waiting(core, plan));
+    TRY(admit(core, plan, plan->spec->overlap, &answer));
+    *fired = answer != DROP;
+    if (answer == DROP) {
+        extent.verdict = VERDICT_SKIPPED;
+        extent.reason = VERDICT_REASON_OVERLAP;
+        extent.aux = plan->cur.leased_n;
+        return ledger_add(core, plan, &extent);
+    }
+    firing_t firing = { .instant_us = instant,
+                        .late = late,
+                        .start_by_us = start_by_us(plan, instant) };
+    TRY(make_task(core, plan, &firing, CAUSE_LIVE, 0, answer == PARK));
+    plan->cur.fired++;
+    plan->cur.last_fired_us = instant;
+    extent.verdict = VERDICT_FIRED;
+    extent.reason = (uint8_t)reason;
+    return ledger_add(core, plan, &extent);
+}
+
+err_t schedule_fire_now(core_t *core, plan_t *plan, Pawl__V1__Overlap overlap, uint8_t id[16],
+                        const char **refusal)
+{
+    enum admission answer;
+    if (overlap == PAWL__V1__OVERLAP__OVERLAP_UNSPECIFIED) overlap = plan->spec->overlap;
+    if (overlap == PAWL__V1__OVERLAP__OVERLAP_SKIP &&
+        plan->cur.running >= plan->spec->max_running) {
+        *refusal = "it is running, and its overlap policy is skip: wait, or say --overlap allow";
+        return ERR_OK;
+    }
+    if (overlap == PAWL__V1__OVERLAP__OVERLAP_QUEUE_ONE && plan->gate.waiting > 0) {
+        *refusal = "one is waiting already, and its overlap policy is queue_one";
+        return ERR_OK;
+    }
+    TRY(admit(core, plan, overlap, &answer));
+    firing_t firing = { .instant_us = core->wall_us, .manual = true };
+    uint64_t kept = plan->cur.last_n; /* a manual run is never superseded by a planned one */
+    TRY(make_task(core, plan, &firing, CAUSE_MANUAL, ++plan->cur.number, answer == PARK));
+    plan->cur.last_n = kept;
+    memcpy(id, firing.id, 16);
+    return ERR_OK;
+}
+
+/* ---- a proposal
+ * ------------------------------------------------------------------------------------------- */
+
+typedef struct outcome {
+    uint32_t fired;
+    uint64_t skipped;
+    bool held;        /* no room: a push tells when there is */
+    int64_t retry_us; /* or: look again at this instant (wall) */
+} outcome_t;
+
+static bool is_late(core_t *core, const plan_t *plan, int64_t instant)
+{
+    return core->wall_us - (instant + plan_jitter_us(plan)) > grace_us(plan, instant);
+}
+
+/* Tokens in microseconds: a firing costs a second divided by the rate; at most a second is saved.
+ */
+static bool take_token(int64_t now_us, int64_t *at_us, int64_t *tokens_us, uint32_t rate,
+                       int64_t *wait_us)
+{
+    int64_t cost = PAWL_SEC_US / rate;
+    *tokens_us += now_us - *at_us;
+    *at_us = now_us;
+    if (*tokens_us > PAWL_SEC_US) *tokens_us = PAWL_SEC_US;
+    if (*tokens_us < cost) {
+        *wait_us = cost - *tokens_us;
+        return false;
+    }
+    *tokens_us -= cost;
+    return true;
+}
+
+static bool may_fire_late(core_t *core, plan_t *plan, outcome_t *outcome)
+{
+    int64_t wait = 0;
+    if (take_token(core->now_us, &plan->rate_at_us, &plan->rate_tokens_us, plan->spec->rate,
+                   &wait)) {
+        if (take_token(core->now_us, &core->rate_all_at_us, &core->rate_all_tokens_us, RATE_ALL,
+                       &wait))
+            return true;
+        plan->rate_tokens_us += PAWL_SEC_US / plan->spec->rate;
+    }
+    /* Enough tokens for a handful, so that a backlog does not cost a request a task. */
+    outcome->retry_us = core->wall_us + (wait > 50000 ? wait : 50000);
+    return false;
+}
+
+static bool firing_left(core_t *core, outcome_t *outcome)
+{
+    if (core->firings_left > 0) {
+        core->firings_left--;
+        return true;
+    }
+    outcome->retry_us = core->wall_us;
+    return false;
+}
+
+/* normal and latest: what is certainly late goes as one range, the rest one by one. */
+static err_t decide_lossy(core_t *core, plan_t *plan, int64_t upto, outcome_t *outcome)
+{
+    bool latest = plan->spec->mode == PAWL__V1__MODE__MODE_LATEST;
+    for (;;) {
+        int64_t instant = plan_next_us(plan, plan->cur.cursor_us);
+        if (instant > upto) return ERR_OK;
+        bool fired, late = is_late(core, plan, instant);
+        if (late) {
+            /* the last late one: go back from `upto` over those that are on time */
+            int64_t last = plan_last_us(plan, plan->cur.cursor_us, upto);
+            for (unsigned i = 0; i < 4096 && last > instant && !is_late(core, plan, last); i++)
+                last = plan_last_us(plan, plan->cur.cursor_us, last - 1);
+            if (latest) {
+                if (!firing_left(core, outcome)) return ERR_OK;
+                TRY(fold_into(core, plan, last));
+                TRY(decide(core, plan, last, false, VERDICT_REASON_LATEST, &fired));
+                outcome->fired += fired;
+                outcome->skipped += !fired;
+            } else {
+                outcome->skipped += plan_count(plan, plan->cur.cursor_us, last);
+                TRY(ledger_skip(core, plan, last, VERDICT_REASON_LATE, 0));
+            }
+            continue;
+        }
+        if (!firing_left(core, outcome)) return ERR_OK;
+        TRY(decide(core, plan, instant, false, VERDICT_REASON_ON_TIME, &fired));
+        outcome->fired += fired;
+        outcome->skipped += !fired;
+    }
+}
+
+/* Everything before `last` is on record as folded into it. */
+err_t fold_into(core_t *core, plan_t *plan, int64_t last)
+{
+    int64_t first = plan_next_us(plan, plan->cur.cursor_us);
+    if (first >= last) return ERR_OK;
+    int64_t before = plan_last_us(plan, plan->cur.cursor_us, last - 1);
+    extent_t extent = { .from_us = first,
+                        .to_us = before,
+                        .count = plan_count(plan, plan->cur.cursor_us, before),
+                        .verdict = VERDICT_FOLDED,
+                        .reason = VERDICT_REASON_LATEST,
+                        .aux = (uint64_t)last };
+    return ledger_add(core, plan, &extent);
+}
+
+static err_t decide_strict(core_t *core, plan_t *plan, int64_t upto, outcome_t *outcome)
+{
+    for (;;) {
+        int64_t instant = plan_next_us(plan, plan->cur.cursor_us);
+        if (instant > upto) return ERR_OK;
+        bool fired, late = is_late(core, plan, instant);
+        if (!late)
+            plan->cur.floor_us = 0;
+        else if (plan->cur.floor_us == 0) /* a gap was found: the window is applied once */
+            plan->cur.floor_us = plan->spec->window_us ? core->wall_us - plan->spec->window_us : 1;
+        plan->cur_dirty = true;
+        if (late && instant < plan->cur.floor_us) {
+            int64_t last =
+                plan_last_us(plan, plan->cur.cursor_us,
+                             plan->cur.floor_us - 1 < upto ? plan->cur.floor_us - 1 : upto);
+            outcome->skipped += plan_count(plan, plan->cur.cursor_us, last);
+            TRY(ledger_skip(core, plan, last, VERDICT_REASON_WINDOW, 0));
+            continue;
+        }
+        if (plan->cur.running + plan->cur.waiting >= plan->spec->ahead) {
+            outcome->held = true;
+            return ERR_OK;
+        }
+        if ((late && !may_fire_late(core, plan, outcome)) || !firing_left(core, outcome))
+            return ERR_OK;
+        TRY(decide(core, plan, instant, late,
+                   late ? VERDICT_REASON_CATCHUP : VERDICT_REASON_ON_TIME, &fired));
+        outcome->fired++;
+    }
+}
+
+err_t fire_latest(core_t *core, plan_t *plan)
+{
+    int64_t last = plan_last_us(plan, plan->cur.cursor_us, core->wall_us - plan_jitter_us(plan));
+    if (last == INT64_MIN) return ERR_OK;
+    bool fired;
+    TRY(fold_into(core, plan, last));
+    return decide(core, plan, last, false, VERDICT_REASON_LATEST, &fired);
+}
+
+static err_t propose(core_t *core, plan_t *plan, const Pawl__V1__Proposal *proposal,
+                     Pawl__V1__ProposalAnswer *answer)
+{
+    if (plan->row.flags & SCHEDULE_GONE) {
+        answer->verdict = PAWL__V1__PROPOSAL_VERDICT__PROPOSAL_GONE;
+        return ERR_OK;
+    }
+    if (proposal->revision != plan->row.revision ||
+        proposal->expect_cursor_us != plan->cur.cursor_us) {
+        answer->verdict = PAWL__V1__PROPOSAL_VERDICT__PROPOSAL_CONFLICT;
+        return ERR_OK;
+    }
+    int64_t jitter = plan_jitter_us(plan);
+    if (proposal->new_cursor_us + jitter > core->wall_us) {
+        answer->verdict = PAWL__V1__PROPOSAL_VERDICT__PROPOSAL_TOO_EARLY;
+        return ERR_OK;
+    }
+    answer->verdict = PAWL__V1__PROPOSAL_VERDICT__PROPOSAL_HELD;
+    if (plan->row.flags & SCHEDULE_PAUSED) {
+        plan->held = true;
+        return ERR_OK;
+    }
+    if (core->refuse_adds) {
+        answer->retry_us = core->wall_us + 5 * PAWL_SEC_US;
+        return ERR_OK;
+    }
+    outcome_t outcome = { 0 };
+    if (plan->spec->mode == PAWL__V1__MODE__MODE_STRICT)
+        TRY(decide_strict(core, plan, proposal->new_cursor_us, &outcome));
+    else
+        TRY(decide_lossy(core, plan, proposal->new_cursor_us, &outcome));
+    plan->held = outcome.held;
+    answer->fired = outcome.fired;
+    answer->skipped = outcome.skipped;
+    answer->retry_us = outcome.retry_us;
+    if (outcome.fired || outcome.skipped || !(outcome.held || outcome.retry_us))
+        answer->verdict = PAWL__V1__PROPOSAL_VERDICT__PROPOSAL_DONE;
+    if (outcome.held && answer->verdict == PAWL__V1__PROPOSAL_VERDICT__PROPOSAL_DONE)
+        answer->retry_us = core->wall_us + PAWL_SEC_US; /* the next proposal will say held */
+    return ERR_OK;
+}
+
+err_t schedules_propose(core_t *core, const command_t *command, Pawl__V1__Reply *reply)
+{
+    const Pawl__V1__Propose *request = command->request->propose;
+    Pawl__V1__Proposed *proposed = batch_alloc(core, sizeof *proposed);
+    pawl__v1__proposed__init(proposed);
+    proposed->wall_us = core->wall_us;
+    proposed->items = batch_alloc(core, (request->n_items + 1) * sizeof *proposed->items);
+    for (size_t i = 0; i < request->n_items; i++) {
+        const Pawl__V1__Proposal *proposal = request->items[i];
+        Pawl__V1__ProposalAnswer *answer = batch_alloc(core, sizeof *answer);
+        pawl__v1__proposal_answer__init(answer);
+        proposed->items[proposed->n_items++] = answer;
+        plan_t *plan;
+        err_t err = plan_by_uid(core, slice(proposal->uid.data, proposal->uid.len), &plan);
+        if (err == ERR_NOT_FOUND) {
+            answer->verdict = PAWL__V1__PROPOSAL_VERDICT__PROPOSAL_GONE;
+            continue;
+        }
+        TRY(err);
+        TRY(propose(core, plan, proposal, answer));
+        int64_t next = plan_next_us(plan, plan->cur.cursor_us);
+        answer->revision = plan->row.revision;
+        answer->cursor_us = plan->cur.cursor_us;
+        answer->next_us = next == INT64_MAX ? 0 : next + plan_jitter_us(plan);
+        core->ops++;
+    }
+    reply->body_case = PAWL__V1__REPLY__BODY_PROPOSED;
+    reply->proposed = proposed;
+    return ERR_OK;
+}
+
+/* ---- hooks of the task life cycle
+ * ------------------------------------------------------------------------------ */
+
+err_t schedule_task_leased(core_t *core, const task_t *task, bool first)
+{
+    if (!first) return ERR_OK;
+    plan_t *plan;
+    TRY(plan_get(core, task->spec.schedule, &plan));
+    plan->cur.waiting--;
+    plan->cur.running++;
+    plan->cur.leased_n = task->n;
+    if (plan->cur.last_n == task->n) plan->cur.last_n = 0;
+    plan->cur_dirty = true;
+    return ERR_OK;
+}
+
+/* The gate opens for as many as the policy has room for. */
+static err_t release_parked(core_t *core, plan_t *plan)
+{
+    while (plan->gate.waiting > 0 && plan->cur.admitted < plan->spec->max_running) {
+        rec_key_t from = key_park(plan->gate_id, INT64_MIN, 0);
+        slice_t key, value;
+        TRY(store_seek(core->store, TABLE_park, key_slice(&from), false, &key, &value));
+        uint8_t gate[16];
+        int64_t due;
+        uint64_t n;
+        if (!park_key_decode(key, gate, &due, &n) || memcmp(gate, plan->gate_id, 16) != 0)
+            return ERR_CORRUPT;
+        task_t task;
+        TRY(task_load(core, n, &task));
+        TRY(task_unplace(core, &task));
+        plan->cur.admitted++;
+        plan->cur_dirty = true;
+        task.has_state = true;
+        task.state.status = S(WAITING);
+        task.state.due_us = due; /* it keeps its place in the line */
+        TRY(task_save(core, &task));
+        lane_add(core, lane_at(core, task.spec.lane), due, n, slice(NULL, 0));
+    }
+    return ERR_OK;
+}
+
+err_t schedule_task_ended(core_t *core, const task_t *task, bool had_lease, bool was_parked)
+{
+    plan_t *plan;
+    TRY(plan_get(core, task->spec.schedule, &plan));
+    if (had_lease)
+        plan->cur.running--;
+    else
+        plan->cur.waiting--;
+    plan->cur.admitted -= !was_parked;
+    if (plan->cur.last_n == task->n) plan->cur.last_n = 0;
+    if (plan->cur.leased_n == task->n) plan->cur.leased_n = 0;
+    plan->cur_dirty = true;
+    if (plan->held) { /* there is room again: schedulers look at once */
+        plan->held = false;
+        plan->tell = true;
+    }
+    return release_parked(core, plan);
+}
+
+/* A task of a schedule goes back to waiting. One that was let through stays so; one that was held
+ * before its first lease, or run again by hand after its end, passes the policy anew. */
+err_t schedule_task_again(core_t *core, task_t *task, bool *park)
+{
+    bool anew = task->status == S(HELD) ? task->state.token == 0 : task->status >= S(FINISHED);
+    if (!anew) return ERR_OK;
+    plan_t *plan;
+    TRY(plan_get(core, task->spec.schedule, &plan));
+    *park = plan->spec->overlap != PAWL__V1__OVERLAP__OVERLAP_ALLOW &&
+            plan->cur.admitted >= plan->spec->max_running;
+    plan->cur.admitted += !*park;
+    plan->cur_dirty = true;
+    if (task->status != S(HELD)) {
+        if (task->state.token)
+            plan->cur.running++;
+        else
+            plan->cur.waiting++;
+    }
+    if (*park) {
+        rec_key_t key = key_park(plan->gate_id, task->state.due_us, task->n);
+        core->scratch.len = 0;
+        park_row_encode(task->spec.lane, &core->scratch);
+        TRY(put_scratch(core, TABLE_park, &key, 0));
+        plan->gate.waiting++;
+        plan->gate_dirty = true;
+        memcpy(task->tail, plan->gate_id, 16);
+        task->state.park = slice(task->tail, 16);
+    }
+    return ERR_OK;
+}
+
+/* Held by hand before its first lease: it makes room for the next one. */
+err_t schedule_task_held(core_t *core, const task_t *task, bool was_parked)
+{
+    plan_t *plan;
+    TRY(plan_get(core, task->spec.schedule, &plan));
+    if (task->state.token == 0 && !was_parked) {
+        plan->cur.admitted--;
+        plan->cur_dirty = true;
+        return release_parked(core, plan);
+    }
+    return ERR_OK;
+}

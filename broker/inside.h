@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * broker/inside.h - what the files of core share. Nobody else includes it.
+ *
+ * Two kinds of failure. A *refusal* is the peer's business: it goes into the reply (refuse())
+ * before anything was written for the item. An err_t other than ERR_OK from a function here is the
+ * store's: it ends the batch (TRY hands it up to core_step), which aborts the transaction and
+ * rebuilds memory from the store: there is no second way to repair it.
+ *
+ * All of struct core but `store`, `config`, `executors`' session part and the counters since start
+ * is a copy of rows; core_load() makes it from the store, core_verify() compares. */
+#ifndef BROKER_INSIDE_H
+#define BROKER_INSIDE_H
+
+#include "broker/core.h"
+#include "broker/map.h"
+#include "broker/store/record.h"
+#include "client/base/hist.h"
+#include "client/time/rule.h"
+#include "client/time/zone.h"
+#include "schemas/limits.h"
+
+#define TRY(call)                                                                                  \
+    do {                                                                                           \
+        err_t try_err = (call);                                                                    \
+        if (try_err != ERR_OK) return try_err;                                                     \
+    } while (0)
+
+typedef Pawl__V1__TaskStatus status_t;
+#define S(name) PAWL__V1__TASK_STATUS__STATUS_##name
+enum { STATUS_KINDS = 12 };
+
+/* ---- names (name.c): types, queues, principals, executors ------------------------------------ */
+
+typedef struct named {
+    struct named *same_hash;
+    enum name_kind kind;
+    uint32_t no;
+    uint8_t flags; /* REG_* */
+    int64_t since_wall_us;
+    uint64_t value;
+    char *name, *reason;
+    uint64_t counts[STATUS_KINDS]; /* queues and types */
+    bool counts_dirty;
+    struct executor *executor; /* kind executor: its life, NULL if none */
+    uint32_t late_turn;        /* queues: live leases since the last late one */
+} named_t;
+
+named_t *name_find(core_t *core, enum name_kind kind, const char *text);
+named_t *name_at(core_t *core, enum name_kind kind, uint32_t no);
+err_t name_make(core_t *core, enum name_kind kind, const char *text, named_t **out);
+err_t name_save(core_t *core, const named_t *name); /* writes its reg row */
+err_t names_load(core_t *core);
+err_t names_flush(core_t *core); /* counts that changed */
+void names_free(core_t *core);
+
+/* ---- lanes (lane.c) -----------------------------------------------------------------------------
+ */
+
+/* A task that became ready in this batch: not in the ready table yet, and never will be when an
+ * executor takes it before the batch ends (fused submit and lease). */
+typedef struct fresh {
+    int64_t due_us;
+    uint64_t n;          /* 0: withdrawn */
+    const uint8_t *body; /* in the request, when it was submitted in this batch; else NULL */
+    size_t body_len;
+} fresh_t;
+
+typedef struct lane {
+    struct lane *same_hash;
+    uint32_t no, queue, type;
+    uint8_t band, target_kind;
+    char *target;
+    size_t target_len;
+    uint32_t waiting; /* ready rows and fresh ones */
+    bool dirty;
+    bool head_known; /* head_* are the first stored row; head_n 0: none */
+    int64_t head_due_us;
+    uint64_t head_n;
+    fresh_t *fresh;
+    size_t fresh_n, fresh_room, fresh_taken;
+    bool fresh_sorted, on_fresh_list;
+} lane_t;
+
+err_t lane_for(core_t *core, uint32_t queue, uint32_t type, const Pawl__V1__Target *target,
+               uint8_t band, lane_t **out);
+lane_t *lane_at(core_t *core, uint32_t no);
+void lane_add(core_t *core, lane_t *lane, int64_t due_us, uint64_t n, slice_t body);
+err_t lane_remove(core_t *core, lane_t *lane, int64_t due_us, uint64_t n);
+err_t lanes_dispatch(core_t *core); /* gives work to executors with room, then stores the rest */
+err_t lanes_load(core_t *core);
+void lanes_free(core_t *core);
+
+/* ---- executors and their leases (executor.c, lease.c)
+ * --------------------------------------------- */
+
+typedef struct run {
+    uint64_t n;
+    uint8_t id[16];
+    run_row_t row;
+    struct executor *executor;
+    struct run *next, *prev; /* of the executor's list */
+    uint32_t queue, type;
+    uint16_t spec_flags;
+    uint8_t priority;
+    uint32_t attempts_max;
+    int64_t instant_us; /* of a schedule's task */
+    uint64_t assign_no; /* the Assign that carried it, in its executor's session; 0: claimed */
+    int64_t told_us;    /* cancelling: when the directive was last sent */
+    bool claimed;       /* while claims are settled */
+} run_t;
+
+typedef struct executor {
+    named_t *name;
+    uint32_t no; /* of the name: finds it again after memory was rebuilt */
+    conn_t conn; /* 0: no session */
+    uint8_t incarnation[16];
+    uint64_t incarnation8;
+    uint32_t slots, credit, held;
+    run_t *runs;
+    uint64_t assign_no, assign_seen;
+    int64_t assign_sent_us;
+    int64_t lost_at_us;    /* without session: when its leases end; 0: nothing to lose */
+    int64_t compare_at_us; /* next comparison of running lists */
+    bool told_held_dirty;
+    char *host;
+    char **addresses;
+    size_t addresses_n;
+    uint32_t *types; /* numbers, sorted */
+    size_t types_n;
+    uint32_t *queues; /* empty: all */
+    size_t queues_n;
+    char **labels; /* "k=v", sorted */
+    size_t labels_n;
+    lane_t **lanes; /* those it may serve */
+    size_t lanes_n;
+    uint64_t lanes_stamp;      /* core->lanes_stamp they were chosen at */
+    Pawl__V1__Lease **pending; /* the Assign being built in this batch */
+    size_t pending_n, pending_room;
+} executor_t;
+
+err_t executor_hello(core_t *core, const command_t *command);
+err_t executor_bye(core_t *core, conn_t conn);
+err_t executor_lost(core_t *core, executor_t *executor);
+err_t executor_undelivered(core_t *core, conn_t conn);
+err_t executor_change(core_t *core, const command_t *command, Pawl__V1__Reply *reply);
+executor_t *executor_of(core_t *core, conn_t conn);
+bool executor_serves(core_t *core, const executor_t *executor, const lane_t *lane);
+err_t executors_tick(
+    core_t *core); /* losses after a start, assigns sent again, directives repeated */
+int64_t executors_due_us(const core_t *core);
+void executors_push(core_t *core); /* sends the Assigns of this batch */
+void executor_claims(core_t *core, executor_t *executor, Pawl__V1__Claim *const *claims, size_t n,
+                     Pawl__V1__ClaimVerdict *verdicts);
+void executor_directive(core_t *core, executor_t *executor, Pawl__V1__DirectiveKind kind,
+                        const run_t *run);
+/* After claims of a complete list: what the executor holds here and did not claim is sent again
+ * (same life) or lost (an older one). */
+err_t executor_settle(core_t *core, executor_t *executor);
+executor_t *executor_for(core_t *core, named_t *name); /* makes one without session */
+void executor_attach(executor_t *executor, run_t *run);
+void executors_free(core_t *core);
+void executors_relink(core_t *core);                   /* to the names that were read anew */
+void executor_forget_hello(core_t *core, conn_t conn); /* its Hello was refused */
+void executors_forget_runs(core_t *core);
+
+err_t lease_take(core_t *core, executor_t *executor, lane_t *lane, const fresh_t *task,
+                 bool *taken);
+err_t lease_report(core_t *core, const command_t *command, Pawl__V1__Reply *reply);
+err_t lease_lose(core_t *core, run_t *run);
+err_t lease_lose_for_good(core_t *core, uint64_t n); /* on_lost fail: the second lease passed */
+err_t lease_return(core_t *core, run_t *run, int64_t delay_us, uint8_t reason, const char *message);
+err_t lease_cancel(core_t *core, run_t *run); /* marks it and tells the executor */
+err_t lease_kill(core_t *core, run_t *run);  /* ends it on record at once; the executor is fenced */
+err_t lease_again(core_t *core, run_t *run); /* puts it into the next Assign once more */
+run_t *run_of(core_t *core, uint64_t n);
+run_t *run_by_id(core_t *core, slice_t id); /* 16 bytes; NULL: not running */
+err_t runs_load(core_t *core);
+void runs_free(core_t *core);
+
+/* ---- tasks (task.c, change.c)
+ * ------------------------------------------------------------------------ */
+
+enum { TASK_TAIL = 2048 };
+typedef struct task {
+    uint64_t n;
+    spec_row_t spec; /* body is not kept: see task_body */
+    bool has_state;
+    state_row_t state; /* slices point into tail */
+    run_t *run;
+    status_t status;
+    uint8_t tail[TASK_TAIL];
+} task_t;
+
+err_t task_load(core_t *core, uint64_t n, task_t *task); /* ERR_NOT_FOUND: purged */
+/* The same for a running one, from memory; principal, created, due and timers are not filled. */
+err_t task_of_run(core_t *core, run_t *run, task_t *task);
+err_t task_save(core_t *core, const task_t *task); /* writes its state row */
+/* The body as it was submitted, in memory of core's that lasts until the next call. */
+err_t task_body(core_t *core, const task_t *task, slice_t *body);
+err_t task_unpack(core_t *core, const task_t *task, const Pawl__V1__Task **body);
+err_t task_submit(core_t *core, const command_t *command, Pawl__V1__Reply *reply);
+/* What a firing needs beyond its template. */
+typedef struct firing {
+    uint32_t schedule;
+    uint8_t id[16];
+    int64_t instant_us;
+    bool late, manual, parked;
+    int64_t start_by_us; /* wall; 0 none */
+} firing_t;
+err_t task_fire(core_t *core, const firing_t *firing, const Pawl__V1__Task *template,
+                uint32_t principal, uint64_t *n);
+/* Takes it away from where it waits (ready, park, timer); the status is left to the caller. */
+err_t task_unplace(core_t *core, task_t *task);
+err_t task_place_ready(core_t *core, task_t *task); /* waiting, at the end of its priority's line */
+err_t task_place_timer(core_t *core, task_t *task, uint8_t clock, int64_t at);
+/* Ends it: state row, counters, key, schedule, event. outcome etc. are already in task->state. */
+err_t task_end(core_t *core, task_t *task, status_t status, uint8_t reason);
+void task_move(core_t *core, task_t *task, status_t to); /* counters of queue, type, block */
+err_t task_change(core_t *core, const command_t *command, Pawl__V1__Reply *reply);
+err_t task_cancel(core_t *core, task_t *task, uint8_t reason, const char *message);
+err_t task_find(core_t *core, const uint8_t id[16], uint64_t *n, uint8_t *kind);
+uint32_t task_attempts_max(core_t *core, uint32_t type, const Pawl__V1__Task *body);
+int64_t priority_offset_us(unsigned priority);
+err_t put_parts(core_t *core, uint64_t n, uint8_t kind, uint64_t token, slice_t bytes);
+err_t del_parts(core_t *core, uint64_t n, uint8_t kind, uint64_t token);
+err_t task_purge(core_t *core, const command_t *command);
+
+/* ---- timers (timer.c)
+ * ---------------------------------------------------------------------------------- */
+
+err_t timer_set(core_t *core, uint8_t clock, int64_t at, uint8_t kind, uint64_t n);
+err_t timer_clear(core_t *core, uint8_t clock, int64_t at, uint8_t kind, uint64_t n);
+err_t timers_run(core_t *core);
+err_t timers_due(core_t *core); /* sets core->timer_due_us */
+
+/* ---- journal, blocks (journal.c)
+ * ----------------------------------------------------------------------- */
+
+err_t journal_add(core_t *core, uint8_t event, uint64_t subject, uint32_t attempt, uint64_t aux);
+err_t journal_task(core_t *core, uint8_t event, const task_t *task, uint64_t aux);
+err_t journal_flush(core_t *core);
+typedef struct block {
+    uint64_t no;
+    block_row_t row;
+    bool dirty;
+} block_t;
+err_t block_of(core_t *core, uint64_t n, block_t **out);
+err_t blocks_flush(core_t *core);
+void blocks_free(core_t *core);
+
+/* ---- schedules (schedule.c, fire.c)
+ * ------------------------------------------------------------------------ */
+
+typedef struct plan {
+    uint32_t no;
+    sched_row_t row; /* name and reason are owned copies */
+    scur_row_t cur;
+    bool cur_dirty, tell;     /* tell: followers get its new state when the batch ends */
+    bool held;                /* a proposal was answered HELD */
+    Pawl__V1__Schedule *spec; /* unpacked definition, malloc'ed by protobuf-c */
+    Pawl__V1__Task *template;
+    zone_t *zone;
+    uint64_t zone_hash;
+    rule_t *rule;
+    int64_t rate_at_us; /* late tasks: broker time from which tokens count */
+    int64_t rate_tokens_us;
+    uint64_t used; /* batch it was last used in */
+    uint8_t gate_id[16];
+    gate_row_t gate;
+    bool gate_dirty;
+} plan_t;
+
+err_t plan_get(core_t *core, uint32_t no, plan_t **out); /* ERR_NOT_FOUND */
+err_t plan_by_name(core_t *core, const char *name, plan_t **out);
+err_t plan_by_uid(core_t *core, slice_t uid, plan_t **out);
+int64_t plan_jitter_us(const plan_t *plan);
+int64_t plan_next_us(const plan_t *plan, int64_t after_us); /* un-jittered; INT64_MAX: none */
+uint64_t plan_count(const plan_t *plan, int64_t after_us, int64_t upto_us);
+int64_t plan_last_us(const plan_t *plan, int64_t after_us, int64_t upto_us); /* INT64_MIN: none */
+void plan_drop(core_t *core, plan_t *plan);                                  /* out of the cache */
+err_t schedule_put(core_t *core, const command_t *command, Pawl__V1__Reply *reply);
+err_t schedule_change(core_t *core, const command_t *command, Pawl__V1__Reply *reply);
+err_t schedule_follow(core_t *core, const command_t *command, Pawl__V1__Reply *reply);
+err_t schedules_propose(core_t *core, const command_t *command, Pawl__V1__Reply *reply);
+err_t schedules_flush(core_t *core);
+void schedules_tell(core_t *core);
+void schedules_trim(core_t *core);
+void schedule_unfollow(core_t *core, conn_t conn);
+void schedules_free(core_t *core);
+void plan_info(core_t *core, const plan_t *plan, Pawl__V1__ScheduleInfo *info);
+err_t zone_import(core_t *core, const char *name, slice_t bytes);
+/* Hooks of the task life cycle. */
+err_t schedule_task_leased(core_t *core, const task_t *task, bool first);
+err_t schedule_task_ended(core_t *core, const task_t *task, bool had_lease, bool was_parked);
+err_t schedule_task_again(core_t *core, task_t *task, bool *park);
+err_t ledger_add(core_t *core, plan_t *plan, const extent_t *extent);
+/* Skips every instant from the cursor to `last`, and moves the cursor there. */
+err_t ledger_skip(core_t *core, plan_t *plan, int64_t last_us, enum verdict_reason reason,
+                  uint64_t aux);
+err_t fold_into(core_t *core, plan_t *plan, int64_t last_us);
+err_t schedule_task_held(core_t *core, const task_t *task, bool was_parked);
+err_t fire_latest(core_t *core, plan_t *plan); /* one folded firing for all that is due */
+err_t schedule_fire_now(core_t *core, plan_t *plan, Pawl__V1__Overlap overlap, uint8_t id[16],
+                        const char **refusal);
+
+/* ---- core (core.c)
+ * ---------------------------------------------------------------------------------------- */
+
+struct core {
+    store_t *store;
+    core_config_t config;
+    meta_static_t fixed;
+    meta_dynamic_t meta;
+    /* times of the batch */
+    int64_t now_us, wall_us; /* broker time, calendar time */
+    int64_t shift_us;        /* broker time - caller's steady time */
+    const batch_t *batch;
+    outputs_t *out;
+    uint32_t random_used;
+    bool level_history, refuse_adds, end_only; /* from 60, 85, 92 % of the store */
+    err_t failed; /* first store error of a function that could not hand it up */
+    const char *level;
+    buf_t scratch, body; /* encoded value being written; the last task_body */
+    wire_arena_t *arena; /* for task bodies and templates that core unpacks */
+
+    map_t names_by_hash;
+    named_t **names[NAME_KINDS];
+    size_t names_n[NAME_KINDS];
+    map_t lanes_by_hash;
+    lane_t **lanes; /* by number */
+    size_t lanes_n;
+    uint64_t lanes_stamp; /* rises with each new lane and each executor's Hello */
+    lane_t **fresh_lanes; /* lanes with fresh tasks */
+    size_t fresh_lanes_n, fresh_lanes_room;
+    map_t runs, runs_by_id;
+    size_t cancelling; /* runs with RUN_CANCELLING */
+    executor_t **executors;
+    size_t executors_n;
+    size_t executor_turn;
+    map_t executors_by_conn;
+    map_t plans;
+    conn_t *followers;
+    size_t followers_n;
+    int64_t rate_all_at_us, rate_all_tokens_us;
+    unsigned firings_left; /* of this batch */
+    map_t blocks;
+    journal_pack_t journal;
+    bool journal_open;
+    int64_t timer_due_us; /* broker time of the next timer row, INT64_MAX none */
+    uint64_t counts[STATUS_KINDS];
+
+    /* since start */
+    uint64_t submitted, started, ended, purged, commits, ops;
+    struct hist *queue_hist, *run_hist;
+};
+
+/* Marks the whole reply as refused; the sentence is formatted into core's arena. */
+void refuse(core_t *core, Pawl__V1__Reply *reply, err_t err, const char *field, const char *format,
+            ...) PRINTF_LIKE(5, 6);
+Pawl__V1__Error *make_error(core_t *core, err_t err, const char *field, const char *format, ...)
+    PRINTF_LIKE(4, 5);
+/* Memory that lasts until the batch ends, zeroed. */
+void *batch_alloc(core_t *core, size_t bytes);
+char *batch_printf(core_t *core, const char *format, ...) PRINTF_LIKE(2, 3);
+void out_reply(core_t *core, conn_t conn, output_kind_t kind, const Pawl__V1__Reply *reply);
+void out_push(core_t *core, conn_t conn, const Pawl__V1__Push *push, bool assign);
+output_t *out_add(core_t *core, output_kind_t kind, conn_t conn);
+void draw_random(core_t *core, void *to, size_t len); /* from the batch's bytes */
+/* store_put of an encoded value in core->scratch. */
+err_t put_scratch(core_t *core, table_t table, const rec_key_t *key, unsigned flags);
+err_t del_row(core_t *core, table_t table, const rec_key_t *key); /* absent = ERR_CORRUPT */
+err_t load_all(core_t *core);
+
+#endif

@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * lane.c - dispatch. A lane is all waiting tasks of one (queue, type, target, band): an executor
+ * may take any of them or none, so choosing is a comparison of the lanes' heads and never a scan
+ * past tasks it cannot take.
+ *
+ * In a batch, what becomes ready is *fresh*: kept in memory until dispatch. What an executor takes
+ * never touches the ready table; the rest is written there at the end of the batch. */
+#include "broker/inside.h"
+
+#include <stdlib.h>
+
+enum {
+    QUANTUM_MAX = 64,
+    LATE_SHARE = 2 /* at most one late lease in so many while live ones wait */
+};
+
+/* ---- finding and making lanes ---------------------------------------------------------------- */
+
+static int compare_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The target as one run of bytes: labels sorted, joined by NUL. */
+static uint8_t target_text(const Pawl__V1__Target *target, buf_t *to)
+{
+    to->len = 0;
+    if (target == NULL) return TARGET_ANY;
+    if (target->executor[0]) {
+        buf_add(to, target->executor, strlen(target->executor));
+        return TARGET_EXECUTOR;
+    }
+    if (target->host[0]) {
+        buf_add(to, target->host, strlen(target->host));
+        return TARGET_HOST;
+    }
+    if (target->n_labels == 0) return TARGET_ANY;
+    char *texts[LIMIT_LABELS];
+    size_t n = target->n_labels < LIMIT_LABELS ? target->n_labels : LIMIT_LABELS;
+    buf_t all = { 0 };
+    size_t starts[LIMIT_LABELS];
+    for (size_t i = 0; i < n; i++) {
+        starts[i] = all.len;
+        buf_printf(&all, "%s=%s", target->labels[i]->key, target->labels[i]->value);
+        all.len++; /* keep the NUL */
+    }
+    for (size_t i = 0; i < n; i++)
+        texts[i] = (char *)all.at + starts[i];
+    qsort(texts, n, sizeof *texts, compare_text);
+    for (size_t i = 0; i < n; i++)
+        buf_add(to, texts[i], strlen(texts[i]) + (i + 1 < n));
+    buf_free(&all);
+    return TARGET_LABELS;
+}
+
+static uint64_t lane_hash(uint32_t queue, uint32_t type, uint8_t band, uint8_t kind, slice_t target)
+{
+    uint64_t hash = hash64(target.at, target.len) ^ kind;
+    hash = hash * 31 + queue;
+    hash = hash * 31 + type;
+    hash = hash * 31 + band;
+    return hash ? hash : 1;
+}
+
+static lane_t *keep(core_t *core, uint32_t no, const lane_row_t *row)
+{
+    lane_t *lane = mem_new(sizeof *lane);
+    lane->no = no;
+    lane->queue = row->queue;
+    lane->type = row->type;
+    lane->band = row->band;
+    lane->target_kind = row->target_kind;
+    lane->target = mem_new(row->target.len + 1);
+    if (row->target.len) memcpy(lane->target, row->target.at, row->target.len);
+    lane->target_len = row->target.len;
+    lane->waiting = row->waiting;
+    if (no >= core->lanes_n) {
+        size_t n = no + 1u;
+        core->lanes = mem_grow(core->lanes, n * sizeof(lane_t *));
+        for (size_t i = core->lanes_n; i < n; i++)
+            core->lanes[i] = NULL;
+        core->lanes_n = n;
+    }
+    core->lanes[no] = lane;
+    core->lanes_stamp++;
+    uint64_t hash = lane_hash(row->queue, row->type, row->band, row->target_kind, row->target);
+    lane->same_hash = map_get(&core->lanes_by_hash, hash);
+    map_put(&core->lanes_by_hash, hash, lane);
+    return lane;
+}
+
+err_t lane_for(core_t *core, uint32_t queue, uint32_t type, const Pawl__V1__Target *target,
+               uint8_t band, lane_t **out)
+{
+    lane_row_t row = { .queue = queue, .type = type, .band = band };
+    row.target_kind = target_text(target, &core->scratch);
+    row.target = slice(core->scratch.at, core->scratch.len);
+    lane_t *lane =
+        map_get(&core->lanes_by_hash, lane_hash(queue, type, band, row.target_kind, row.target));
+    while (lane && !(lane->queue == queue && lane->type == type && lane->band == band &&
+                     lane->target_kind == row.target_kind &&
+                     slice_equal(slice(lane->target, lane->target_len), row.target)))
+        lane = lane->same_hash;
+    if (lane == NULL) {
+        lane = keep(core, core->meta.next_no[NAME_LANE]++, &row);
+        lane->dirty = true;
+        lane->head_known = true; /* nothing is stored under it yet */
+    }
+    *out = lane;
+    return ERR_OK;
+}
+
+lane_t *lane_at(core_t *core, uint32_t no)
+{
+    return no < core->lanes_n ? core->lanes[no] : NULL;
+}
+
+err_t lanes_load(core_t *core)
+{
+    slice_t key, value;
+    rec_key_t from = key_u32(0);
+    for (;;) {
+        err_t err = store_seek(core->store, TABLE_lane, key_slice(&from), false, &key, &value);
+        if (err == ERR_NOT_FOUND) return ERR_OK;
+        TRY(err);
+        lane_row_t row;
+        if (key.len != 4 || !lane_row_decode(&row, value)) return ERR_CORRUPT;
+        uint32_t no = be_u32(key.at);
+        keep(core, no, &row);
+        from = key_u32(no + 1);
+    }
+}
+
+void lanes_free(core_t *core)
+{
+    for (size_t i = 0; i < core->lanes_n; i++)
+        if (core->lanes[i]) {
+            free(core->lanes[i]->target);
+            free(core->lanes[i]->fresh);
+            free(core->lanes[i]);
+        }
+    free(core->lanes);
+    free(core->fresh_lanes);
+    core->lanes = NULL;
+    core->fresh_lanes = NULL;
+    core->lanes_n = core->fresh_lanes_n = core->fresh_lanes_room = 0;
+    map_free(&core->lanes_by_hash);
+}
+
+/* ---- what waits in a lane ---------------------------------------------------------------------
+ */
+
+void lane_add(core_t *core, lane_t *lane, int64_t due_us, uint64_t n, slice_t body)
+{
+    if (lane->fresh_n == lane->fresh_room) {
+        lane->fresh_room = lane->fresh_room ? lane->fresh_room * 2 : 64;
+        lane->fresh = mem_grow(lane->fresh, lane->fresh_room * sizeof *lane->fresh);
+    }
+    if (lane->fresh_n == 0)
+        lane->fresh_sorted = true;
+    else if (lane->fresh[lane->fresh_n - 1].due_us > due_us ||
+             (lane->fresh[lane->fresh_n - 1].due_us == due_us &&
+              lane->fresh[lane->fresh_n - 1].n > n))
+        lane->fresh_sorted = false;
+    lane->fresh[lane->fresh_n++] = (fresh_t){ due_us, n, body.at, body.len };
+    lane->waiting++;
+    lane->dirty = true;
+    if (!lane->on_fresh_list) {
+        lane->on_fresh_list = true;
+        if (core->fresh_lanes_n == core->fresh_lanes_room) {
+            core->fresh_lanes_room = core->fresh_lanes_room ? core->fresh_lanes_room * 2 : 64;
+            core->fresh_lanes =
+                mem_grow(core->fresh_lanes, core->fresh_lanes_room * sizeof(lane_t *));
+        }
+        core->fresh_lanes[core->fresh_lanes_n++] = lane;
+    }
+}
+
+err_t lane_remove(core_t *core, lane_t *lane, int64_t due_us, uint64_t n)
+{
+    lane->waiting--;
+    lane->dirty = true;
+    for (size_t i = lane->fresh_n; i-- > lane->fresh_taken;)
+        if (lane->fresh[i].n == n) {
+            lane->fresh[i].n = 0;
+            return ERR_OK;
+        }
+    if (lane->head_n == n) lane->head_known = false;
+    rec_key_t key = key_ready(lane->no, due_us, n);
+    return del_row(core, TABLE_ready, &key);
+}
+
+static err_t know_head(core_t *core, lane_t *lane)
+{
+    if (lane->head_known) return ERR_OK;
+    lane->head_known = true;
+    lane->head_n = 0;
+    rec_key_t from = key_ready(lane->no, INT64_MIN, 0);
+    slice_t key, value;
+    err_t err = store_seek(core->store, TABLE_ready, key_slice(&from), false, &key, &value);
+    if (err == ERR_NOT_FOUND) return ERR_OK;
+    TRY(err);
+    uint32_t no;
+    int64_t due;
+    uint64_t n;
+    if (!ready_key_decode(key, &no, &due, &n)) return ERR_CORRUPT;
+    if (no == lane->no) {
+        lane->head_due_us = due;
+        lane->head_n = n;
+    }
+    return ERR_OK;
+}
+
+static int compare_fresh(const void *a, const void *b)
+{
+    const fresh_t *x = a, *y = b;
+    if (x->due_us != y->due_us) return x->due_us < y->due_us ? -1 : 1;
+    return (x->n > y->n) - (x->n < y->n);
+}
+
+/* The lane's first task, fresh or stored; *stored tells which. n = 0: nothing waits. */
+static err_t peek(core_t *core, lane_t *lane, fresh_t *first, bool *stored)
+{
+    if (!lane->fresh_sorted) {
+        qsort(lane->fresh + lane->fresh_taken, lane->fresh_n - lane->fresh_taken, sizeof(fresh_t),
+              compare_fresh);
+        lane->fresh_sorted = true;
+    }
+    while (lane->fresh_taken < lane->fresh_n && lane->fresh[lane->fresh_taken].n == 0)
+        lane->fresh_taken++;
+    TRY(know_head(core, lane));
+    *first = (fresh_t){ lane->head_due_us, lane->head_n, NULL, 0 };
+    *stored = true;
+    if (lane->fresh_taken < lane->fresh_n) {
+        const fresh_t *fresh = &lane->fresh[lane->fresh_taken];
+        if (lane->head_n == 0 || compare_fresh(fresh, first) < 0) {
+            *first = *fresh;
+            *stored = false;
+        }
+    }
+    return ERR_OK;
+}
+
+static err_t pop(core_t *core, lane_t *lane, const fresh_t *first, bool stored)
+{
+    lane->waiting--;
+    lane->dirty = true;
+    if (!stored) {
+        lane->fresh_taken++;
+        return ERR_OK;
+    }
+    lane->head_known = false;
+    rec_key_t key = key_ready(lane->no, first->due_us, first->n);
+    return del_row(core, TABLE_ready, &key);
+}
+
+/* ---- choosing
+ * ------------------------------------------------------------------------------------ */
+
+static err_t choose_lanes(core_t *core, executor_t *executor)
+{
+    if (executor->lanes_stamp == core->lanes_stamp) return ERR_OK;
+    executor->lanes_stamp = core->lanes_stamp;
+    executor->lanes_n = 0;
+    executor->lanes = mem_grow(executor->lanes, (core->lanes_n + 1) * sizeof(lane_t *));
+    for (size_t i = 0; i < core->lanes_n; i++)
+        if (core->lanes[i] && executor_serves(core, executor, core->lanes[i]))
+            executor->lanes[executor->lanes_n++] = core->lanes[i];
+    return ERR_OK;
+}
+
+typedef struct choice {
+    lane_t *lane;
+    fresh_t first;
+    bool stored;
+} choice_t;
+
+/* The smallest head of a band among the executor's lanes. */
+static err_t best_of(core_t *core, executor_t *executor, uint8_t band, choice_t *best)
+{
+    best->lane = NULL;
+    for (size_t i = 0; i < executor->lanes_n; i++) {
+        lane_t *lane = executor->lanes[i];
+        if (lane->waiting == 0 || lane->band != band) continue;
+        const named_t *queue = name_at(core, NAME_QUEUE, lane->queue);
+        if (queue->flags & REG_PAUSED) continue;
+        fresh_t first;
+        bool stored;
+        TRY(peek(core, lane, &first, &stored));
+        if (first.n == 0) return ERR_CORRUPT; /* `waiting` said there is one */
+        if (best->lane == NULL || compare_fresh(&first, &best->first) < 0)
+            *best = (choice_t){ lane, first, stored };
+    }
+    return ERR_OK;
+}
+
+/* Late work gets at most every second lease of its queue while live work waits. */
+static err_t choose(core_t *core, executor_t *executor, choice_t *choice)
+{
+    choice_t late;
+    TRY(best_of(core, executor, BAND_LIVE, choice));
+    TRY(best_of(core, executor, BAND_LATE, &late));
+    if (late.lane == NULL) return ERR_OK;
+    named_t *queue = name_at(core, NAME_QUEUE, late.lane->queue);
+    if (choice->lane == NULL || ++queue->late_turn >= LATE_SHARE) {
+        queue->late_turn = 0;
+        *choice = late;
+    }
+    return ERR_OK;
+}
+
+/* Gives the executor up to `want` tasks; *given counts. */
+static err_t give(core_t *core, executor_t *executor, uint32_t want, uint32_t *given)
+{
+    TRY(choose_lanes(core, executor));
+    while (want > 0) {
+        choice_t choice;
+        TRY(choose(core, executor, &choice));
+        if (choice.lane == NULL) return ERR_OK;
+        TRY(pop(core, choice.lane, &choice.first, choice.stored));
+        bool taken;
+        TRY(lease_take(core, executor, choice.lane, &choice.first, &taken));
+        want -= taken;
+        *given += taken;
+    }
+    return ERR_OK;
+}
+
+static uint32_t room_of(const executor_t *executor, bool beyond_slots)
+{
+    if (executor == NULL || executor->conn == 0 || executor->name->flags & REG_DRAINED) return 0;
+    uint32_t most =
+        beyond_slots || executor->credit < executor->slots ? executor->credit : executor->slots;
+    return most > executor->held ? most - executor->held : 0;
+}
+
+/* Rounds over the executors, a quantum each, so that work spreads: first free slots, then credit
+ * beyond them (the next task is already there when a slot becomes free). */
+static err_t spread(core_t *core, bool beyond_slots)
+{
+    size_t wanting = 0;
+    for (size_t i = 0; i < core->executors_n; i++)
+        wanting += room_of(core->executors[i], beyond_slots) > 0;
+    if (wanting == 0) return ERR_OK;
+    uint64_t waiting = core->counts[S(WAITING)];
+    uint64_t quantum = waiting / wanting / 4 + 1;
+    if (quantum > QUANTUM_MAX) quantum = QUANTUM_MAX;
+    for (bool moved = true; moved;) {
+        moved = false;
+        size_t start = core->executor_turn;
+        for (size_t k = 0; k < core->executors_n; k++) {
+            size_t at = (start + k) % core->executors_n;
+            uint32_t room = room_of(core->executors[at], beyond_slots);
+            if (room == 0) continue;
+            uint32_t given = 0;
+            TRY(give(core, core->executors[at], room < quantum ? room : (uint32_t)quantum, &given));
+            if (given > 0) {
+                moved = true;
+                core->executor_turn = at + 1;
+            }
+        }
+    }
+    return ERR_OK;
+}
+
+static err_t store_rest(core_t *core)
+{
+    for (size_t i = 0; i < core->fresh_lanes_n; i++) {
+        lane_t *lane = core->fresh_lanes[i];
+        for (size_t k = lane->fresh_taken; k < lane->fresh_n; k++) {
+            const fresh_t *fresh = &lane->fresh[k];
+            if (fresh->n == 0) continue;
+            rec_key_t key = key_ready(lane->no, fresh->due_us, fresh->n);
+            TRY(store_put(core->store, TABLE_ready, key_slice(&key), slice(NULL, 0), 0));
+            if (lane->head_known &&
+                (lane->head_n == 0 || fresh->due_us < lane->head_due_us ||
+                 (fresh->due_us == lane->head_due_us && fresh->n < lane->head_n))) {
+                lane->head_n = fresh->n;
+                lane->head_due_us = fresh->due_us;
+            }
+        }
+        lane->fresh_n = lane->fresh_taken = 0;
+        lane->fresh_sorted = true;
+        lane->on_fresh_list = false;
+    }
+    core->fresh_lanes_n = 0;
+    for (size_t i = 0; i < core->lanes_n; i++) {
+        lane_t *lane = core->lanes[i];
+        if (lane == NULL || !lane->dirty) continue;
+        lane->dirty = false;
+        lane_row_t row = { lane->queue,
+                           lane->type,
+                           lane->band,
+                           lane->target_kind,
+                           slice(lane->target, lane->target_len),
+                           lane->waiting };
+        core->scratch.len = 0;
+        lane_row_encode(&row, &core->scratch);
+        rec_key_t key = key_u32(lane->no);
+        TRY(put_scratch(core, TABLE_lane, &key, 0));
+    }
+    return ERR_OK;
+}
+
+err_t lanes_dispatch(core_t *core)
+{
+    if (!core->end_only && core->counts[S(WAITING)] > 0) {
+        TRY(spread(core, false));
+        TRY(spread(core, true));
+    }
+    return store_rest(core);
+}

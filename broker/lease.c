@@ -1,0 +1,661 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * lease.c - the right to run one attempt: given, ended by a report, lost, given back.
+ *
+ * Each lease has a token that rises with every lease of the task (generation << 48 | counter). A
+ * report counts when it carries the newest token and the task has not ended otherwise; so however
+ * often an executor reports, and whoever else ran the task meanwhile, one outcome is recorded. */
+#include "broker/inside.h"
+
+#include <stdlib.h>
+
+enum { LOST_MAX = 3 /* executors of distinct names that a task may cost before quarantine */ };
+
+run_t *run_of(core_t *core, uint64_t n)
+{
+    return map_get(&core->runs, n);
+}
+
+static uint64_t id_hash(const uint8_t id[16])
+{
+    uint64_t hash = be_u64(id) * 31 + be_u64(id + 8);
+    return hash ? hash : 1;
+}
+
+run_t *run_by_id(core_t *core, slice_t id)
+{
+    run_t *run = map_get(&core->runs_by_id, id_hash(id.at));
+    return run && memcmp(run->id, id.at, 16) == 0 ? run : NULL;
+}
+
+static void run_keep(core_t *core, run_t *run)
+{
+    map_put(&core->runs, run->n, run);
+    map_put(&core->runs_by_id, id_hash(run->id), run);
+    core->cancelling += (run->row.flags & RUN_CANCELLING) != 0;
+}
+
+/* Takes the lease out of memory and store. The caller frees `run` when done with it. */
+static err_t run_remove(core_t *core, run_t *run)
+{
+    executor_t *executor = run->executor;
+    if (executor) {
+        if (run->prev)
+            run->prev->next = run->next;
+        else
+            executor->runs = run->next;
+        if (run->next) run->next->prev = run->prev;
+        executor->held--;
+        executor->told_held_dirty = true;
+    }
+    map_take(&core->runs, run->n);
+    if (map_get(&core->runs_by_id, id_hash(run->id)) == run)
+        map_take(&core->runs_by_id, id_hash(run->id));
+    core->cancelling -= (run->row.flags & RUN_CANCELLING) != 0;
+    if (run->row.flags & RUN_LOST) {
+        rec_key_t timer = key_timer(CLOCK_ELAPSED, run->row.leased_us, TIMER_LOST, run->n);
+        err_t err = store_del(core->store, TABLE_timer, key_slice(&timer));
+        if (err != ERR_OK && err != ERR_NOT_FOUND)
+            return err; /* absent: that timer is what ends it */
+    }
+    rec_key_t key = key_n(run->n);
+    return del_row(core, TABLE_run, &key);
+}
+
+static err_t run_save(core_t *core, const run_t *run)
+{
+    core->scratch.len = 0;
+    run_row_encode(&run->row, &core->scratch);
+    rec_key_t key = key_n(run->n);
+    return put_scratch(core, TABLE_run, &key, 0);
+}
+
+void runs_free(core_t *core)
+{
+    size_t at = 0;
+    for (run_t *run; (run = map_next(&core->runs, &at)) != NULL;)
+        free(run);
+    map_free(&core->runs);
+    map_free(&core->runs_by_id);
+    core->cancelling = 0;
+}
+
+err_t runs_load(core_t *core)
+{
+    rec_key_t from = key_n(0);
+    for (;;) {
+        slice_t key, value;
+        err_t err = store_seek(core->store, TABLE_run, key_slice(&from), false, &key, &value);
+        if (err == ERR_NOT_FOUND) return ERR_OK;
+        TRY(err);
+        run_t *run = mem_new(sizeof *run);
+        run->n = be_u64(key.at);
+        spec_row_t spec;
+        bool good = key.len == 8 && run_row_decode(&run->row, value);
+        rec_key_t spec_key = key_n(run->n);
+        err = good ? store_get(core->store, TABLE_spec, key_slice(&spec_key), &value) : ERR_CORRUPT;
+        named_t *name = name_at(core, NAME_EXECUTOR, run->row.executor);
+        if (err != ERR_OK || !spec_row_decode(&spec, value) || name == NULL) {
+            free(run);
+            return err == ERR_OK || err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
+        }
+        memcpy(run->id, spec.id, 16);
+        run->queue = spec.queue;
+        run->type = spec.type;
+        run->spec_flags = spec.flags;
+        run->priority = spec.priority;
+        run->attempts_max = spec.attempts_max;
+        run->instant_us = spec.instant_wall_us;
+        run_keep(core, run);
+        executor_attach(executor_for(core, name), run);
+        from = key_n(run->n + 1);
+    }
+}
+
+/* ---- given
+ * --------------------------------------------------------------------------------------- */
+
+static void add_to_assign(core_t *core, run_t *run, slice_t body)
+{
+    executor_t *executor = run->executor;
+    Pawl__V1__Lease *lease = batch_alloc(core, sizeof *lease);
+    pawl__v1__lease__init(lease);
+    lease->id.data = run->id; /* lives as long as the run: the push is packed in this batch */
+    lease->id.len = 16;
+    lease->token = run->row.token;
+    lease->attempt = run->row.attempt;
+    lease->attempts_max = run->attempts_max;
+    lease->planned_us = run->instant_us ? run->instant_us : run->row.leased_wall_us;
+    plan_t *plan;
+    if (run->row.schedule && plan_get(core, run->row.schedule, &plan) == ERR_OK)
+        lease->schedule = batch_printf(core, "%.*s", (int)plan->row.name.len, plan->row.name.at);
+    uint8_t *copy = batch_alloc(core, body.len);
+    memcpy(copy, body.at, body.len);
+    lease->task.data = copy;
+    lease->task.len = body.len;
+    if (executor->pending_n == executor->pending_room) {
+        executor->pending_room = executor->pending_room ? executor->pending_room * 2 : 64;
+        executor->pending =
+            mem_grow(executor->pending, executor->pending_room * sizeof *executor->pending);
+    }
+    executor->pending[executor->pending_n++] = lease;
+    run->assign_no = executor->assign_no + 1;
+}
+
+err_t lease_again(core_t *core, run_t *run)
+{
+    task_t task;
+    TRY(task_of_run(core, run, &task));
+    slice_t body;
+    TRY(task_body(core, &task, &body));
+    add_to_assign(core, run, body);
+    return ERR_OK;
+}
+
+static uint64_t next_token(const core_t *core, uint64_t last)
+{
+    uint64_t first = (uint64_t)core->fixed.generation << 48;
+    return (last > first ? last : first) + 1;
+}
+
+/* A first lease: expiry no longer counts; true in *expired when it struck already. */
+static err_t check_expiry(core_t *core, task_t *task, bool *expired)
+{
+    *expired = false;
+    if (!(task->spec.flags & SPEC_EXPIRES) || task->state.token != 0) return ERR_OK;
+    int64_t now = task->spec.expire_clock == CLOCK_WALL ? core->wall_us : core->now_us;
+    if (task->spec.expire_us <= now) {
+        *expired = true;
+        return ERR_OK;
+    }
+    return timer_clear(core, task->spec.expire_clock, task->spec.expire_us, TIMER_EXPIRE, task->n);
+}
+
+err_t lease_take(core_t *core, executor_t *executor, lane_t *lane, const fresh_t *fresh,
+                 bool *taken)
+{
+    task_t task;
+    *taken = false;
+    TRY(task_load(core, fresh->n, &task));
+    if (task.status != S(WAITING)) return ERR_CORRUPT;
+    bool expired;
+    TRY(check_expiry(core, &task, &expired));
+    if (expired) {
+        lane_add(core, lane, fresh->due_us, fresh->n, slice(NULL, 0)); /* task_end takes it out */
+        return task_end(core, &task, S(EXPIRED), REASON_EXPIRED);
+    }
+    slice_t body = slice(fresh->body, fresh->body_len);
+    if (fresh->body == NULL) TRY(task_body(core, &task, &body));
+    run_t *run = mem_new(sizeof *run);
+    run->n = task.n;
+    memcpy(run->id, task.spec.id, 16);
+    run->queue = task.spec.queue;
+    run->type = task.spec.type;
+    run->spec_flags = task.spec.flags;
+    run->priority = task.spec.priority;
+    run->attempts_max = task.spec.attempts_max;
+    run->instant_us = task.spec.instant_wall_us;
+    run->row = (run_row_t){ .executor = executor->name->no,
+                            .incarnation = executor->incarnation8,
+                            .token = next_token(core, task.state.token),
+                            .attempt = (uint16_t)(task.state.attempts + 1),
+                            .flags = task.has_state ? RUN_HAS_STATE : 0,
+                            .lost = task.state.lost,
+                            .leased_us = core->now_us,
+                            .leased_wall_us = core->wall_us,
+                            .lane = lane->no,
+                            .schedule = task.spec.schedule };
+    run_keep(core, run);
+    executor_attach(executor, run);
+    TRY(run_save(core, run));
+    bool first = task.state.token == 0;
+    task_move(core, &task, S(RUNNING));
+    task.run = run;
+    if (task.spec.flags & SPEC_SCHEDULED) TRY(schedule_task_leased(core, &task, first));
+    hist_add(core->queue_hist,
+             core->now_us - (fresh->due_us - priority_offset_us(task.spec.priority)));
+    add_to_assign(core, run, body);
+    executor->told_held_dirty = true;
+    core->started++;
+    core->ops++;
+    *taken = true;
+    return journal_task(core, EVENT_RUNNING, &task, executor->name->no);
+}
+
+/* ---- ended
+ * ------------------------------------------------------------------------------------------ */
+
+/* What is kept of a peer's text: at most `most` bytes, cut at a character's border. */
+static slice_t clip(slice_t text, size_t most)
+{
+    if (text.len <= most) return text;
+    size_t len = most;
+    while (len > 0 && (text.at[len] & 0xC0) == 0x80)
+        len--;
+    return slice(text.at, len);
+}
+
+/* The attempt as it ended goes into the task's state. */
+static err_t record(core_t *core, task_t *task, const run_t *run, const Pawl__V1__Result *result)
+{
+    state_row_t *state = &task->state;
+    state->token = run->row.token;
+    state->attempts = run->row.attempt;
+    state->lost = run->row.lost;
+    state->executor = run->row.executor;
+    state->flags = STATE_REPORTED;
+    state->start_wall_us = result->started_us ? result->started_us : run->row.leased_wall_us;
+    state->end_wall_us = result->ended_us ? result->ended_us : core->wall_us;
+    state->outcome = (uint8_t)result->outcome;
+    state->signal = (uint8_t)result->signal;
+    if (result->exit_set_case == PAWL__V1__RESULT__EXIT_SET_EXIT_CODE) {
+        state->flags |= STATE_EXIT;
+        state->exit_code = (int16_t)result->exit_code;
+    }
+    state->message = clip(slice_text(result->message), LIMIT_MESSAGE_KEPT);
+    state->output_type = clip(slice_text(result->output_type), LIMIT_NAME);
+    state->output_len = (uint32_t)result->output.len;
+    state->output = slice(result->output.data, result->output.len);
+    if (result->output.len > LIMIT_OUTPUT_INLINE) {
+        state->flags |= STATE_OUTPUT_PARTS;
+        state->output = slice(NULL, 0);
+        TRY(put_parts(core, task->n, PART_OUTPUT, run->row.token,
+                      slice(result->output.data, result->output.len)));
+    }
+    if (result->usage) {
+        state->cpu_us = result->usage->cpu_us;
+        state->memory_bytes = result->usage->memory_bytes;
+    }
+    state->progress_text = slice(NULL, 0);
+    state->progress_done = state->progress_total = 0;
+    return ERR_OK;
+}
+
+/* An attempt that does not end its task leaves a row of its own. */
+static err_t keep_try(core_t *core, const task_t *task, const run_t *run, uint8_t outcome)
+{
+    const state_row_t *state = &task->state;
+    try_row_t row = { .attempt = run->row.attempt,
+                      .executor = run->row.executor,
+                      .start_wall_us = state->start_wall_us,
+                      .end_wall_us = state->end_wall_us,
+                      .outcome = outcome,
+                      .signal = state->signal,
+                      .flags = state->flags & STATE_EXIT,
+                      .exit_code = state->exit_code,
+                      .cpu_us = state->cpu_us,
+                      .memory_bytes = state->memory_bytes,
+                      .message = state->message };
+    core->scratch.len = 0;
+    try_row_encode(&row, &core->scratch);
+    rec_key_t key = key_try(task->n, run->row.token);
+    return put_scratch(core, TABLE_try, &key, 0);
+}
+
+/* Exponential, with a jitter that is a hash of task and attempt: replay gives the same. */
+static int64_t back_off_us(const run_t *run, unsigned failures, const Pawl__V1__Retry *retry)
+{
+    int64_t wait = DEFAULT_BACKOFF_US, cap = DEFAULT_BACKOFF_CAP_US;
+    uint32_t factor = DEFAULT_BACKOFF_FACTOR_MILLI;
+    if (retry && retry->backoff_set_case == PAWL__V1__RETRY__BACKOFF_SET_BACKOFF_US)
+        wait = retry->backoff_us;
+    if (retry && retry->factor_milli) factor = retry->factor_milli;
+    if (retry && retry->cap_us) cap = retry->cap_us;
+    for (unsigned i = 1; i < failures && wait < cap; i++)
+        wait = wait / 1000 * factor + wait % 1000 * factor / 1000;
+    if (wait > cap) wait = cap;
+    uint8_t seed[18];
+    be_put_u16(be_put_bytes(seed, run->id, 16), (uint16_t)failures);
+    int64_t spread = wait / 1000 * DEFAULT_BACKOFF_JITTER_MILLI;
+    return spread > 0 ? wait + (int64_t)(hash64(seed, sizeof seed) % (uint64_t)spread) : wait;
+}
+
+/* A counted attempt failed: again later, or failed for good. */
+static err_t failed(core_t *core, task_t *task, run_t *run, Pawl__V1__Outcome outcome)
+{
+    bool timed_out = outcome == PAWL__V1__OUTCOME__OUTCOME_TIMEOUT;
+    if (outcome == PAWL__V1__OUTCOME__OUTCOME_FAIL_PERMANENT)
+        return task_end(core, task, S(FAILED), REASON_PERMANENT);
+    if (run->row.attempt >= run->attempts_max)
+        return task_end(core, task, S(FAILED), timed_out ? REASON_TIMEOUT : REASON_EXHAUSTED);
+    TRY(keep_try(core, task, run, (uint8_t)outcome));
+    const Pawl__V1__Task *body;
+    TRY(task_unpack(core, task, &body));
+    task->state.reason = REASON_RETRY;
+    int64_t wait = back_off_us(run, run->row.attempt, body->retry);
+    return task_place_timer(core, task, CLOCK_ELAPSED, core->now_us + wait);
+}
+
+/* Uncounted: the same attempt number comes again, now or after delay_us. */
+static err_t again(core_t *core, task_t *task, run_t *run, int64_t delay_us, uint8_t reason,
+                   uint8_t outcome)
+{
+    TRY(keep_try(core, task, run, outcome));
+    task->state.attempts = (uint16_t)(run->row.attempt - 1);
+    task->state.reason = reason;
+    return delay_us > 0 ? task_place_timer(core, task, CLOCK_ELAPSED, core->now_us + delay_us)
+                        : task_place_ready(core, task);
+}
+
+static err_t apply_result(core_t *core, run_t *run, const Pawl__V1__Result *result)
+{
+    task_t task;
+    TRY(task_of_run(core, run, &task));
+    TRY(record(core, &task, run, result));
+    bool cancelling = (run->row.flags & RUN_CANCELLING) != 0;
+    hist_add(core->run_hist, core->now_us - run->row.leased_us);
+    TRY(run_remove(core, run));
+    task.run = NULL;
+    err_t err;
+    if (result->outcome == PAWL__V1__OUTCOME__OUTCOME_DONE)
+        err = task_end(core, &task, S(FINISHED), REASON_NONE);
+    else if (cancelling)
+        err = task_end(core, &task, S(CANCELLED), REASON_BY_HAND);
+    else if (result->outcome == PAWL__V1__OUTCOME__OUTCOME_RETRY_AFTER)
+        err = again(core, &task, run, result->retry_after_us, REASON_RETRY_AFTER,
+                    (uint8_t)result->outcome);
+    else if (result->outcome == PAWL__V1__OUTCOME__OUTCOME_RETURN ||
+             result->outcome == PAWL__V1__OUTCOME__OUTCOME_CANCELLED)
+        err = again(core, &task, run, 0, REASON_RETURNED, (uint8_t)result->outcome);
+    else
+        err = failed(core, &task, run, result->outcome);
+    free(run);
+    return err;
+}
+
+/* Kept for audit beside the attempts: what a fenced executor reported. */
+static err_t keep_orphan(core_t *core, uint64_t n, const Pawl__V1__Result *result)
+{
+    rec_key_t key = key_try(n, result->token);
+    slice_t old;
+    try_row_t row = { 0 };
+    err_t err = store_get(core->store, TABLE_try, key_slice(&key), &old);
+    if (err != ERR_OK && err != ERR_NOT_FOUND) return err;
+    if (err == ERR_OK && !try_row_decode(&row, old)) return ERR_CORRUPT;
+    if (row.outcome == ENDED_STALE) return ERR_OK; /* a resend */
+    row.outcome = ENDED_STALE;
+    row.end_wall_us = result->ended_us ? result->ended_us : core->wall_us;
+    row.signal = (uint8_t)result->signal;
+    if (result->exit_set_case == PAWL__V1__RESULT__EXIT_SET_EXIT_CODE) {
+        row.flags = STATE_EXIT;
+        row.exit_code = (int16_t)result->exit_code;
+    }
+    row.message = clip(slice_text(result->message), LIMIT_MESSAGE_KEPT);
+    core->scratch.len = 0;
+    try_row_encode(&row, &core->scratch);
+    return put_scratch(core, TABLE_try, &key, 0);
+}
+
+/* The lease was lost and nobody has the task since: the work is not thrown away. */
+static err_t recover(core_t *core, task_t *task, const Pawl__V1__Result *result)
+{
+    TRY(task_unplace(core, task));
+    run_t *run = mem_new(sizeof *run); /* the lost lease, as the row that it was */
+    run->n = task->n;
+    memcpy(run->id, task->spec.id, 16);
+    run->attempts_max = task->spec.attempts_max;
+    run->row = (run_row_t){ .executor = task->state.executor,
+                            .token = task->state.token,
+                            .attempt = (uint16_t)(task->state.attempts + 1),
+                            .lost = task->state.lost,
+                            .leased_wall_us = task->state.start_wall_us };
+    rec_key_t lost = key_try(task->n, result->token);
+    err_t err = store_del(core->store, TABLE_try, key_slice(&lost));
+    if (err == ERR_OK || err == ERR_NOT_FOUND) err = record(core, task, run, result);
+    task_move(core, task, S(RUNNING)); /* it is, for the moment of this transaction */
+    if (err != ERR_OK)
+        ;
+    else if (result->outcome == PAWL__V1__OUTCOME__OUTCOME_DONE)
+        err = task_end(core, task, S(FINISHED), REASON_NONE);
+    else if (result->outcome == PAWL__V1__OUTCOME__OUTCOME_FAIL ||
+             result->outcome == PAWL__V1__OUTCOME__OUTCOME_FAIL_PERMANENT ||
+             result->outcome == PAWL__V1__OUTCOME__OUTCOME_TIMEOUT)
+        err = failed(core, task, run, result->outcome);
+    else
+        err = again(core, task, run, 0, REASON_RETURNED, (uint8_t)result->outcome);
+    free(run);
+    return err;
+}
+
+/* A result for a lease that is not running. */
+static err_t late_result(core_t *core, const Pawl__V1__Result *result,
+                         Pawl__V1__ReportVerdict *verdict)
+{
+    uint64_t n;
+    uint8_t kind;
+    *verdict = PAWL__V1__REPORT_VERDICT__REPORT_UNKNOWN;
+    err_t err = task_find(core, result->id.data, &n, &kind);
+    if (err == ERR_NOT_FOUND || (err == ERR_OK && kind != ID_TASK)) return ERR_OK;
+    TRY(err);
+    task_t task;
+    TRY(task_load(core, n, &task));
+    uint64_t newest = task.run ? task.run->row.token : task.state.token;
+    if (newest == 0 || result->token > newest)
+        return ERR_OK; /* never leased, or a token nobody gave out */
+    if (result->token < newest) {
+        *verdict = PAWL__V1__REPORT_VERDICT__REPORT_STALE;
+        return keep_orphan(core, n, result);
+    }
+    if (task.state.flags & STATE_REPORTED) {
+        *verdict = PAWL__V1__REPORT_VERDICT__REPORT_DONE;
+        return ERR_OK; /* a resend of what is recorded */
+    }
+    if ((task.status == S(WAITING) || task.status == S(DELAYED)) &&
+        (task.state.flags & STATE_LOST)) {
+        *verdict = PAWL__V1__REPORT_VERDICT__REPORT_RECOVERED;
+        return recover(core, &task, result);
+    }
+    *verdict = PAWL__V1__REPORT_VERDICT__REPORT_LATE;
+    return keep_orphan(core, n, result);
+}
+
+static err_t report_result(core_t *core, const Pawl__V1__Result *result,
+                           Pawl__V1__ReportVerdict *verdict)
+{
+    run_t *run = run_by_id(core, slice(result->id.data, result->id.len));
+    if (run && run->row.token == result->token) {
+        *verdict = PAWL__V1__REPORT_VERDICT__REPORT_DONE;
+        return apply_result(core, run, result);
+    }
+    return late_result(core, result, verdict);
+}
+
+/* Progress is written through: a newer one replaces it, the end removes it. */
+static err_t report_progress(core_t *core, const Pawl__V1__Progress *progress)
+{
+    run_t *run = run_by_id(core, slice(progress->id.data, progress->id.len));
+    if (run == NULL || run->row.token != progress->token)
+        return ERR_OK; /* fenced: its result will be told so */
+    task_t task;
+    TRY(task_of_run(core, run, &task));
+    if (!task.has_state) {
+        task.state.attempts = (uint16_t)(run->row.attempt - 1);
+        run->row.flags |= RUN_HAS_STATE;
+        TRY(run_save(core, run));
+    }
+    task.state.status = S(RUNNING);
+    task.state.progress_done = progress->done;
+    task.state.progress_total = progress->total;
+    task.state.progress_text = clip(slice_text(progress->text), LIMIT_NAME);
+    return task_save(core, &task);
+}
+
+err_t lease_report(core_t *core, const command_t *command, Pawl__V1__Reply *reply)
+{
+    const Pawl__V1__Report *report = command->request->report;
+    executor_t *executor = executor_of(core, command->conn);
+    if (executor == NULL) {
+        refuse(core, reply, ERR_NO_SESSION, "",
+               "this session is not an executor's: send Hello first");
+        return ERR_OK;
+    }
+    Pawl__V1__Reported *answer = batch_alloc(core, sizeof *answer);
+    pawl__v1__reported__init(answer);
+    answer->verdicts = batch_alloc(core, (report->n_results + 1) * sizeof *answer->verdicts);
+    answer->claims = batch_alloc(core, (report->n_running + 1) * sizeof *answer->claims);
+    for (size_t i = 0; i < report->n_progress; i++)
+        TRY(report_progress(core, report->progress[i]));
+    for (size_t i = 0; i < report->n_results; i++) {
+        TRY(report_result(core, report->results[i], &answer->verdicts[i]));
+        core->ops++;
+    }
+    answer->n_verdicts = report->n_results;
+    if (report->n_running || report->running_complete) {
+        executor_claims(core, executor, report->running, report->n_running, answer->claims);
+        answer->n_claims = report->n_running;
+        if (report->running_complete) TRY(executor_settle(core, executor));
+    }
+    if (report->credit_set_case == PAWL__V1__REPORT__CREDIT_SET_CREDIT)
+        executor->credit = report->credit;
+    reply->body_case = PAWL__V1__REPLY__BODY_REPORTED;
+    reply->reported = answer;
+    return ERR_OK;
+}
+
+/* ---- lost and given back
+ * -------------------------------------------------------------------------------- */
+
+/* How many executors of distinct names this task has cost, the current one included. */
+static err_t count_lost(core_t *core, const run_t *run, unsigned *count)
+{
+    uint32_t seen[LOST_MAX + 1] = { run->row.executor };
+    *count = 1;
+    rec_key_t from = key_try(run->n, 0);
+    while (*count <= LOST_MAX) {
+        slice_t key, value;
+        err_t err = store_seek(core->store, TABLE_try, key_slice(&from), false, &key, &value);
+        if (err == ERR_NOT_FOUND || (err == ERR_OK && be_u64(key.at) != run->n)) return ERR_OK;
+        TRY(err);
+        try_row_t row;
+        if (!try_row_decode(&row, value)) return ERR_CORRUPT;
+        bool known = row.outcome != ENDED_LOST;
+        for (unsigned i = 0; i < *count; i++)
+            known = known || seen[i] == row.executor;
+        if (!known) seen[(*count)++] = row.executor;
+        from = key_try(run->n, be_u64(key.at + 8) + 1);
+    }
+    return ERR_OK;
+}
+
+/* The lost attempt as it goes on record; the run is over. */
+static err_t end_lost(core_t *core, run_t *run, task_t *task)
+{
+    TRY(task_of_run(core, run, task));
+    state_row_t *state = &task->state;
+    state->token = run->row.token;
+    state->attempts = (uint16_t)(run->row.attempt - 1);
+    state->lost = (uint8_t)(run->row.lost < UINT8_MAX ? run->row.lost + 1 : UINT8_MAX);
+    state->executor = run->row.executor;
+    state->flags = STATE_LOST;
+    state->start_wall_us = run->row.leased_wall_us;
+    state->end_wall_us = core->wall_us;
+    state->message = slice_text("the executor was lost");
+    state->output = state->output_type = state->progress_text = slice(NULL, 0);
+    state->output_len = 0;
+    task->has_state = true;
+    TRY(journal_task(core, EVENT_LOST, task, run->row.executor));
+    TRY(run_remove(core, run));
+    task->run = NULL;
+    return ERR_OK;
+}
+
+err_t lease_lose(core_t *core, run_t *run)
+{
+    task_t task;
+    if (run->row.flags & RUN_LOST) return ERR_OK; /* its last lease is counting already */
+    bool cancelling = (run->row.flags & RUN_CANCELLING) != 0;
+    if (!cancelling) {
+        TRY(task_of_run(core, run, &task));
+        const Pawl__V1__Task *body;
+        TRY(task_unpack(core, &task, &body));
+        if (body->on_lost == PAWL__V1__ON_LOST__ON_LOST_FAIL) {
+            /* At most once: nobody else gets it, but its result counts for one more lease. */
+            run->row.flags |= RUN_LOST;
+            run->row.leased_us = core->now_us + core->config.lease_us;
+            TRY(timer_set(core, CLOCK_ELAPSED, run->row.leased_us, TIMER_LOST, run->n));
+            return run_save(core, run);
+        }
+    }
+    unsigned names;
+    TRY(count_lost(core, run, &names));
+    TRY(end_lost(core, run, &task));
+    err_t err;
+    if (cancelling)
+        err = task_end(core, &task, S(CANCELLED), REASON_BY_HAND);
+    else if (names >= LOST_MAX)
+        err = task_end(core, &task, S(FAILED), REASON_QUARANTINE);
+    else {
+        /* The first loss is the machine's fault: at once. A task that goes on costing executors
+         * waits. */
+        int64_t wait = task.state.lost > 1 ? back_off_us(run, task.state.lost - 1u, NULL) : 0;
+        err = keep_try(core, &task, run, ENDED_LOST);
+        task.state.reason = REASON_LOST;
+        if (err == ERR_OK)
+            err = wait > 0 ? task_place_timer(core, &task, CLOCK_ELAPSED, core->now_us + wait)
+                           : task_place_ready(core, &task);
+    }
+    free(run);
+    return err;
+}
+
+err_t lease_lose_for_good(core_t *core, uint64_t n)
+{
+    run_t *run = run_of(core, n);
+    if (run == NULL || !(run->row.flags & RUN_LOST)) return ERR_CORRUPT;
+    task_t task;
+    TRY(end_lost(core, run, &task));
+    err_t err = task_end(core, &task, S(FAILED), REASON_LOST);
+    free(run);
+    return err;
+}
+
+err_t lease_return(core_t *core, run_t *run, int64_t delay_us, uint8_t reason, const char *message)
+{
+    task_t task;
+    TRY(task_of_run(core, run, &task));
+    task.state.token = run->row.token;
+    task.state.lost = run->row.lost;
+    task.state.executor = run->row.executor;
+    task.state.flags = STATE_REPORTED;
+    task.state.start_wall_us = run->row.leased_wall_us;
+    task.state.end_wall_us = core->wall_us;
+    task.state.message = slice_text(message);
+    bool cancelling = (run->row.flags & RUN_CANCELLING) != 0;
+    TRY(run_remove(core, run));
+    task.run = NULL;
+    err_t err = cancelling
+                    ? task_end(core, &task, S(CANCELLED), REASON_BY_HAND)
+                    : again(core, &task, run, delay_us, reason, PAWL__V1__OUTCOME__OUTCOME_RETURN);
+    free(run);
+    return err;
+}
+
+err_t lease_cancel(core_t *core, run_t *run)
+{
+    if (run->row.flags & RUN_CANCELLING) return ERR_OK;
+    run->row.flags |= RUN_CANCELLING;
+    core->cancelling++;
+    TRY(run_save(core, run));
+    task_t task;
+    TRY(task_of_run(core, run, &task));
+    run->told_us = core->now_us;
+    executor_directive(core, run->executor, PAWL__V1__DIRECTIVE_KIND__DIRECTIVE_CANCEL, run);
+    return journal_task(core, EVENT_CANCELLING, &task, run->row.executor);
+}
+
+err_t lease_kill(core_t *core, run_t *run)
+{
+    task_t task;
+    executor_directive(core, run->executor, PAWL__V1__DIRECTIVE_KIND__DIRECTIVE_STOP, run);
+    TRY(task_of_run(core, run, &task));
+    task.state.token = run->row.token;
+    task.state.attempts = run->row.attempt;
+    task.state.lost = run->row.lost;
+    task.state.executor = run->row.executor;
+    task.state.flags = 0;
+    task.state.start_wall_us = run->row.leased_wall_us;
+    task.state.end_wall_us = core->wall_us;
+    TRY(run_remove(core, run));
+    free(run);
+    task.run = NULL;
+    return task_end(core, &task, S(CANCELLED), REASON_OVERLAP);
+}

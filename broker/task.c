@@ -1,0 +1,628 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * task.c - a task from its acceptance to its end, whatever runs it.
+ *
+ * A task is in exactly one place: a lane's ready rows (waiting), a gate's park rows (waiting,
+ * parked), the timers (delayed), the run table (running), or nowhere (held, ended). Its spec row
+ * never changes; its state row appears with the first thing that happens to it beyond plain
+ * waiting and running. */
+#include "broker/inside.h"
+
+#include <stdlib.h>
+
+#include "client/base/ulid.h"
+
+/* Bounded waiting: a task of low priority overtakes newer ones of a higher one after at most the
+ * difference of their offsets, with no rescan. */
+int64_t priority_offset_us(unsigned priority)
+{
+    static const int32_t seconds[] = { -3600, -2880, -2160, -1440, -720, 0, 900, 1800, 2700, 3600 };
+    return seconds[priority < ARRAY_LEN(seconds) ? priority : 5] * PAWL_SEC_US;
+}
+
+/* ---- load and save ----------------------------------------------------------------------------
+ */
+
+/* Copies what the decoded row points to into the task's own tail. */
+static bool own_tail(task_t *task)
+{
+    slice_t *const slices[] = { &task->state.park, &task->state.message, &task->state.output,
+                                &task->state.output_type, &task->state.progress_text };
+    size_t used = 0;
+    for (size_t i = 0; i < ARRAY_LEN(slices); i++) {
+        if (slices[i]->len > TASK_TAIL - used) return false;
+        if (slices[i]->len) memcpy(task->tail + used, slices[i]->at, slices[i]->len);
+        slices[i]->at = task->tail + used;
+        used += slices[i]->len;
+    }
+    return true;
+}
+
+static err_t load_state(core_t *core, task_t *task)
+{
+    rec_key_t key = key_n(task->n);
+    slice_t value;
+    err_t err = store_get(core->store, TABLE_state, key_slice(&key), &value);
+    if (err == ERR_NOT_FOUND) return ERR_OK;
+    TRY(err);
+    if (!state_row_decode(&task->state, value) || !own_tail(task)) return ERR_CORRUPT;
+    task->has_state = true;
+    return ERR_OK;
+}
+
+static void clear(task_t *task, uint64_t n)
+{
+    memset(task, 0, offsetof(task_t, tail));
+    task->n = n;
+}
+
+err_t task_load(core_t *core, uint64_t n, task_t *task)
+{
+    clear(task, n);
+    rec_key_t key = key_n(n);
+    slice_t value;
+    TRY(store_get(core->store, TABLE_spec, key_slice(&key), &value));
+    if (!spec_row_decode(&task->spec, value)) return ERR_CORRUPT;
+    task->spec.body = slice(NULL, 0);
+    TRY(load_state(core, task));
+    task->run = run_of(core, n);
+    task->status = task->run                         ? S(RUNNING)
+                   : task->has_state                 ? (status_t)task->state.status
+                   : task->spec.flags & SPEC_HELD    ? S(HELD)
+                   : task->spec.flags & SPEC_DELAYED ? S(DELAYED)
+                                                     : S(WAITING);
+    return ERR_OK;
+}
+
+err_t task_of_run(core_t *core, run_t *run, task_t *task)
+{
+    clear(task, run->n);
+    memcpy(task->spec.id, run->id, 16);
+    task->spec.flags = run->spec_flags;
+    task->spec.priority = run->priority;
+    task->spec.attempts_max = run->attempts_max;
+    task->spec.lane = run->row.lane;
+    task->spec.queue = run->queue;
+    task->spec.type = run->type;
+    task->spec.schedule = run->row.schedule;
+    task->spec.instant_wall_us = run->instant_us;
+    task->run = run;
+    task->status = S(RUNNING);
+    return run->row.flags & RUN_HAS_STATE ? load_state(core, task) : ERR_OK;
+}
+
+err_t task_save(core_t *core, const task_t *task)
+{
+    core->scratch.len = 0;
+    state_row_encode(&task->state, &core->scratch);
+    rec_key_t key = key_n(task->n);
+    return put_scratch(core, TABLE_state, &key, 0);
+}
+
+err_t put_parts(core_t *core, uint64_t n, uint8_t kind, uint64_t token, slice_t bytes)
+{
+    for (uint16_t part = 0; bytes.len > 0; part++) {
+        size_t len = bytes.len < LIMIT_PART ? bytes.len : LIMIT_PART;
+        rec_key_t key = key_part(n, kind, token, part);
+        TRY(store_put(core->store, TABLE_part, key_slice(&key), slice(bytes.at, len), 0));
+        bytes = slice(bytes.at + len, bytes.len - len);
+    }
+    return ERR_OK;
+}
+
+err_t del_parts(core_t *core, uint64_t n, uint8_t kind, uint64_t token)
+{
+    for (uint16_t part = 0;; part++) {
+        rec_key_t key = key_part(n, kind, token, part);
+        err_t err = store_del(core->store, TABLE_part, key_slice(&key));
+        if (err == ERR_NOT_FOUND) return ERR_OK;
+        TRY(err);
+    }
+}
+
+err_t task_body(core_t *core, const task_t *task, slice_t *body)
+{
+    rec_key_t key = key_n(task->n);
+    slice_t value;
+    spec_row_t spec;
+    TRY(store_get(core->store, TABLE_spec, key_slice(&key), &value));
+    if (!spec_row_decode(&spec, value)) return ERR_CORRUPT;
+    core->body.len = 0;
+    if (!(spec.flags & SPEC_PARTS)) buf_add(&core->body, spec.body.at, spec.body.len);
+    for (uint16_t part = 0; core->body.len < spec.body_len; part++) {
+        rec_key_t part_key = key_part(task->n, PART_SPEC, 0, part);
+        TRY(store_get(core->store, TABLE_part, key_slice(&part_key), &value));
+        if (value.len == 0) return ERR_CORRUPT;
+        buf_add(&core->body, value.at, value.len);
+    }
+    *body = slice(core->body.at, core->body.len);
+    return ERR_OK;
+}
+
+err_t task_unpack(core_t *core, const task_t *task, const Pawl__V1__Task **body)
+{
+    slice_t bytes;
+    TRY(task_body(core, task, &bytes));
+    wire_fault_t fault;
+    uint8_t *copy = batch_alloc(core, bytes.len);
+    memcpy(copy, bytes.at, bytes.len); /* the message points into it */
+    return wire_task_decode(core->arena, copy, bytes.len, body, &fault) == ERR_OK ? ERR_OK
+                                                                                  : ERR_CORRUPT;
+}
+
+/* ---- counters -----------------------------------------------------------------------------------
+ */
+
+static err_t count_move(core_t *core, const task_t *task, status_t from, status_t to)
+{
+    named_t *of[] = { name_at(core, NAME_QUEUE, task->spec.queue),
+                      name_at(core, NAME_TYPE, task->spec.type) };
+    for (size_t i = 0; i < ARRAY_LEN(of); i++) {
+        of[i]->counts[from]--;
+        of[i]->counts[to]++;
+        of[i]->counts[0] = 0;
+        of[i]->counts_dirty = true;
+    }
+    core->counts[from]--;
+    core->counts[to]++;
+    core->counts[0] = 0;
+    block_t *block;
+    TRY(block_of(core, task->n, &block));
+    if (from != 0) block->row.counts[from]--;
+    block->row.counts[to]++; /* [0]: purged */
+    return ERR_OK;
+}
+
+/* Block rows are read when first met, so this may fail like any read: kept for the end of the
+ * batch. */
+void task_move(core_t *core, task_t *task, status_t to)
+{
+    if (task->status == to) return;
+    err_t err = count_move(core, task, task->status, to);
+    if (err != ERR_OK && core->failed == ERR_OK) core->failed = err;
+    task->status = to;
+    task->state.status = (uint8_t)to;
+}
+
+uint32_t task_attempts_max(core_t *core, uint32_t type, const Pawl__V1__Task *body)
+{
+    if (body->retry && body->retry->max_attempts) return body->retry->max_attempts;
+    /* commands: once, as cron does; programs built on the SDK: three tries */
+    return name_at(core, NAME_TYPE, type)->flags & REG_BUILTIN ? 1 : 3;
+}
+
+/* ---- acceptance
+ * ----------------------------------------------------------------------------------- */
+
+/* Writes a new task: the body, where it waits, counters, event. */
+static err_t create(core_t *core, task_t *task, const Pawl__V1__Task *body, slice_t bytes)
+{
+    spec_row_t *spec = &task->spec;
+    lane_t *lane = NULL;
+    TRY(lane_for(core, spec->queue, spec->type, body->target,
+                 spec->flags & SPEC_LATE ? BAND_LATE : BAND_LIVE, &lane));
+    spec->lane = lane->no;
+    spec->attempts_max = task_attempts_max(core, spec->type, body);
+    spec->created_wall_us = core->wall_us;
+    spec->due_us = core->now_us + priority_offset_us(spec->priority);
+    spec->body_len = (uint32_t)bytes.len;
+    spec->body = bytes;
+    if (bytes.len > LIMIT_SPEC_INLINE) {
+        spec->flags |= SPEC_PARTS;
+        spec->body = slice(NULL, 0);
+        TRY(put_parts(core, task->n, PART_SPEC, 0, bytes));
+    }
+    core->scratch.len = 0;
+    spec_row_encode(spec, &core->scratch);
+    rec_key_t key = key_n(task->n);
+    TRY(put_scratch(core, TABLE_spec, &key, 0));
+    if (spec->flags & SPEC_EXPIRES)
+        TRY(timer_set(core, spec->expire_clock, spec->expire_us, TIMER_EXPIRE, task->n));
+    status_t to = S(WAITING);
+    if (spec->flags & SPEC_HELD) {
+        to = S(HELD);
+    } else if (spec->flags & SPEC_DELAYED) {
+        to = S(DELAYED);
+        TRY(timer_set(core, spec->timer_clock, spec->timer_at, TIMER_DUE, task->n));
+    } else if (!(spec->flags & SPEC_PARKED)) {
+        lane_add(core, lane, spec->due_us, task->n, bytes);
+    }
+    task_move(core, task, to);
+    block_t *block;
+    TRY(block_of(core, task->n, &block));
+    if (block->row.created_min_us == 0) block->row.created_min_us = core->wall_us;
+    block->row.created_max_us = core->wall_us;
+    core->submitted++;
+    TRY(journal_task(core, EVENT_CREATED, task, 0));
+    if (to != S(WAITING))
+        TRY(journal_task(core, to == S(HELD) ? EVENT_HELD : EVENT_DELAYED, task, 0));
+    return ERR_OK;
+}
+
+static void place_of(core_t *core, const Pawl__V1__Task *body, spec_row_t *spec)
+{
+    if (body->delay_us > 0) {
+        spec->timer_clock = CLOCK_ELAPSED;
+        spec->timer_at = core->now_us + body->delay_us;
+    } else if (body->at_us > core->wall_us) {
+        spec->timer_clock = CLOCK_WALL;
+        spec->timer_at = body->at_us;
+    }
+    if (body->hold)
+        spec->flags |= SPEC_HELD;
+    else if (spec->timer_clock)
+        spec->flags |= SPEC_DELAYED;
+    if (body->expire_us > 0) {
+        spec->flags |= SPEC_EXPIRES;
+        spec->expire_clock = CLOCK_ELAPSED;
+        spec->expire_us = core->now_us + body->expire_us;
+    }
+}
+
+static unsigned priority_of(const Pawl__V1__Task *body)
+{
+    return body->priority_set_case == PAWL__V1__TASK__PRIORITY_SET_PRIORITY ? body->priority : 5;
+}
+
+err_t task_find(core_t *core, const uint8_t id[16], uint64_t *n, uint8_t *kind)
+{
+    rec_key_t key = key_id(id);
+    slice_t value;
+    TRY(store_get(core->store, TABLE_ids, key_slice(&key), &value));
+    id_row_t row;
+    if (!id_row_decode(&row, value)) return ERR_CORRUPT;
+    *n = row.n;
+    *kind = row.kind;
+    return ERR_OK;
+}
+
+static err_t put_id(core_t *core, const uint8_t id[16], uint8_t kind, uint64_t n, unsigned flags)
+{
+    id_row_t row = { .kind = kind, .n = n };
+    core->scratch.len = 0;
+    id_row_encode(&row, &core->scratch);
+    rec_key_t key = key_id(id);
+    return put_scratch(core, TABLE_ids, &key, flags);
+}
+
+/* What one item of a Submit comes to. */
+typedef struct verdict_of_item {
+    Pawl__V1__Error *error; /* refused */
+    uint8_t id[16];         /* answered with another task */
+    bool other;
+} item_t;
+
+static err_t answer_other(core_t *core, uint64_t n, item_t *item)
+{
+    task_t task;
+    err_t err = task_load(core, n, &task);
+    if (err == ERR_NOT_FOUND) return ERR_OK; /* purged since: it was on record */
+    TRY(err);
+    item->other = true;
+    memcpy(item->id, task.spec.id, 16);
+    return ERR_OK;
+}
+
+/* The id is on record: a resend gets the first answer, another body is refused. */
+static err_t resubmitted(core_t *core, uint32_t principal, slice_t bytes, const uint8_t id[16],
+                         item_t *item)
+{
+    uint64_t n;
+    uint8_t kind;
+    TRY(task_find(core, id, &n, &kind));
+    if (kind == ID_TOMBSTONE) return ERR_OK;
+    if (kind == ID_ALIAS) return answer_other(core, n, item);
+    task_t task;
+    TRY(task_load(core, n, &task));
+    slice_t first;
+    TRY(task_body(core, &task, &first));
+    if (task.spec.principal != principal || !slice_equal(first, bytes))
+        item->error = make_error(core, ERR_ID_REUSED, "id",
+                                 "this id is on record with another body: draw a new id");
+    return ERR_OK;
+}
+
+/* A live task with the same type and key answers for this one; its id stays an alias. *held. */
+static err_t held_by_key(core_t *core, named_t *type, const Pawl__V1__Task *body, item_t *item,
+                         bool *held)
+{
+    *held = false;
+    if (body->key[0] == '\0') return ERR_OK;
+    rec_key_t key = key_uniq(0, type->no, slice_text(body->key));
+    slice_t value;
+    err_t err = store_get(core->store, TABLE_uniq, key_slice(&key), &value);
+    if (err == ERR_NOT_FOUND) return ERR_OK;
+    TRY(err);
+    uint64_t n;
+    if (!uniq_row_decode(&n, value)) return ERR_CORRUPT;
+    *held = true;
+    TRY(put_id(core, body->id.data, ID_ALIAS, n, 0));
+    return answer_other(core, n, item);
+}
+
+static err_t take_key(core_t *core, uint32_t type, const char *text, uint64_t n)
+{
+    rec_key_t key = key_uniq(0, type, slice_text(text));
+    core->scratch.len = 0;
+    uniq_row_encode(n, &core->scratch);
+    return put_scratch(core, TABLE_uniq, &key, 0);
+}
+
+static Pawl__V1__Error *judge_id_time(core_t *core, const Pawl__V1__Task *body)
+{
+    int64_t drawn = ulid_time_us(body->id.data);
+    if (drawn >= core->wall_us - LIMIT_ID_PAST_US && drawn <= core->wall_us + LIMIT_ID_AHEAD_US)
+        return NULL;
+    return make_error(core, ERR_BAD_ID, "id",
+                      "the id was drawn at %lld s, the broker's clock says %lld s: at most 90 days "
+                      "back and a day ahead are taken; check the clocks",
+                      (long long)(drawn / PAWL_SEC_US), (long long)(core->wall_us / PAWL_SEC_US));
+}
+
+static err_t submit_one(core_t *core, uint32_t principal, const Pawl__V1__Task *body, slice_t bytes,
+                        item_t *item)
+{
+    if ((item->error = judge_id_time(core, body)) != NULL) return ERR_OK;
+    uint64_t known;
+    uint8_t kind;
+    named_t *type = name_find(core, NAME_TYPE, body->type);
+    if (type == NULL) {
+        err_t found = task_find(core, body->id.data, &known, &kind);
+        if (found == ERR_OK) return resubmitted(core, principal, bytes, body->id.data, item);
+        if (found != ERR_NOT_FOUND) return found;
+        item->error = make_error(core, ERR_UNKNOWN_TYPE, "type",
+                                 "no executor has announced the type \"%s\": start one that takes "
+                                 "it, or use pawl/shell",
+                                 body->type);
+        return ERR_OK;
+    }
+    if (body->key[0]) {
+        err_t found = task_find(core, body->id.data, &known, &kind);
+        if (found == ERR_OK) return resubmitted(core, principal, bytes, body->id.data, item);
+        if (found != ERR_NOT_FOUND) return found;
+        bool held;
+        TRY(held_by_key(core, type, body, item, &held));
+        if (held) return ERR_OK;
+    }
+    err_t err = put_id(core, body->id.data, ID_TASK, core->meta.next_n, STORE_NEW);
+    if (err == ERR_EXISTS) return resubmitted(core, principal, bytes, body->id.data, item);
+    TRY(err);
+    named_t *queue;
+    TRY(name_make(core, NAME_QUEUE, body->queue[0] ? body->queue : "default", &queue));
+    task_t task;
+    clear(&task, core->meta.next_n++);
+    memcpy(task.spec.id, body->id.data, 16);
+    task.spec.principal = principal;
+    task.spec.type = type->no;
+    task.spec.queue = queue->no;
+    task.spec.priority = (uint8_t)priority_of(body);
+    place_of(core, body, &task.spec);
+    if (body->key[0]) {
+        task.spec.flags |= SPEC_KEYED;
+        TRY(take_key(core, type->no, body->key, task.n));
+    }
+    return create(core, &task, body, bytes);
+}
+
+err_t task_submit(core_t *core, const command_t *command, Pawl__V1__Reply *reply)
+{
+    const Pawl__V1__Submit *submit = command->request->submit;
+    if (core->refuse_adds) {
+        refuse(
+            core, reply, ERR_STORE_FULL, "",
+            "the store is too full for new tasks (level %s): wait for old ones to be removed, or "
+            "enlarge broker.store.map",
+            core->level);
+        reply->error->retry_after_us = 5 * PAWL_SEC_US;
+        return ERR_OK;
+    }
+    named_t *principal;
+    TRY(name_make(core, NAME_PRINCIPAL, command->principal, &principal));
+    Pawl__V1__Submitted *answer = batch_alloc(core, sizeof *answer);
+    pawl__v1__submitted__init(answer);
+    size_t room = 0;
+    for (size_t i = 0; i < submit->n_tasks; i++) {
+        slice_t bytes = slice(submit->tasks[i].data, submit->tasks[i].len);
+        const Pawl__V1__Task *body = NULL;
+        wire_fault_t own;
+        const wire_fault_t *fault = &own;
+        if (command->tasks) {
+            body = command->tasks[i].task;
+            fault = command->tasks[i].fault;
+        } else if (wire_task_check(core->arena, bytes.at, bytes.len, WIRE_TASK_SUBMITTED, &body,
+                                   &own) != ERR_OK) {
+            body = NULL;
+        }
+        item_t item = { 0 };
+        if (body == NULL)
+            item.error = make_error(core, fault->err, fault->field, "%s", fault->text);
+        else
+            TRY(submit_one(core, principal->no, body, bytes, &item));
+        core->ops++;
+        answer->accepted += item.error == NULL;
+        if (item.error == NULL && !item.other) continue;
+        if (answer->n_items == room) { /* grown by doubling inside the batch's arena */
+            room = room ? room * 2 : 8;
+            Pawl__V1__ItemResult **more = batch_alloc(core, room * sizeof *more);
+            if (answer->n_items) memcpy(more, answer->items, answer->n_items * sizeof *more);
+            answer->items = more;
+        }
+        Pawl__V1__ItemResult *row = batch_alloc(core, sizeof *row);
+        pawl__v1__item_result__init(row);
+        row->index = (uint32_t)i;
+        row->error = item.error;
+        if (item.other) {
+            row->id.data = batch_alloc(core, 16);
+            memcpy(row->id.data, item.id, 16);
+            row->id.len = 16;
+        }
+        answer->items[answer->n_items++] = row;
+    }
+    reply->body_case = PAWL__V1__REPLY__BODY_SUBMITTED;
+    reply->submitted = answer;
+    return ERR_OK;
+}
+
+err_t task_fire(core_t *core, const firing_t *firing, const Pawl__V1__Task *template,
+                uint32_t principal, uint64_t *n)
+{
+    named_t *type, *queue;
+    TRY(name_make(core, NAME_TYPE, template->type, &type));
+    TRY(name_make(core, NAME_QUEUE, template->queue[0] ? template->queue : "default", &queue));
+    task_t task;
+    clear(&task, core->meta.next_n);
+    err_t err = put_id(core, firing->id, ID_TASK, task.n, STORE_NEW);
+    if (err == ERR_EXISTS) return ERR_CORRUPT; /* derived ids are unique by construction */
+    TRY(err);
+    core->meta.next_n++;
+    memcpy(task.spec.id, firing->id, 16);
+    task.spec.principal = principal;
+    task.spec.type = type->no;
+    task.spec.queue = queue->no;
+    task.spec.priority = (uint8_t)priority_of(template);
+    task.spec.flags = SPEC_SCHEDULED;
+    task.spec.flags |= firing->late ? SPEC_LATE : 0;
+    task.spec.flags |= firing->manual ? SPEC_MANUAL : 0;
+    task.spec.flags |= firing->parked ? SPEC_PARKED : 0;
+    task.spec.schedule = firing->schedule;
+    task.spec.instant_wall_us = firing->instant_us;
+    if (firing->start_by_us) {
+        task.spec.flags |= SPEC_EXPIRES;
+        task.spec.expire_clock = CLOCK_WALL;
+        task.spec.expire_us = firing->start_by_us;
+    }
+    /* The template's bytes become the task's body; what the batch lends lasts until it ends. */
+    size_t len = pawl__v1__task__get_packed_size(template);
+    uint8_t *bytes = batch_alloc(core, len);
+    pawl__v1__task__pack(template, bytes);
+    *n = task.n;
+    return create(core, &task, template, slice(bytes, len));
+}
+
+/* ---- places
+ * ----------------------------------------------------------------------------------------- */
+
+static err_t unpark(core_t *core, task_t *task, int64_t due_us)
+{
+    plan_t *plan;
+    TRY(plan_get(core, task->spec.schedule, &plan));
+    rec_key_t key = key_park(plan->gate_id, due_us, task->n);
+    TRY(del_row(core, TABLE_park, &key));
+    plan->gate.waiting--;
+    plan->gate_dirty = true;
+    return ERR_OK;
+}
+
+err_t task_unplace(core_t *core, task_t *task)
+{
+    bool moved = task->has_state; /* the state row knows better than the spec */
+    if (task->status == S(WAITING)) {
+        int64_t due = moved ? task->state.due_us : task->spec.due_us;
+        bool parked = moved ? task->state.park.len > 0 : (task->spec.flags & SPEC_PARKED) != 0;
+        task->state.park = slice(NULL, 0);
+        task->state.due_us = 0;
+        if (parked) return unpark(core, task, due);
+        return lane_remove(core, lane_at(core, task->spec.lane), due, task->n);
+    }
+    if (task->status == S(DELAYED)) {
+        uint8_t clock = moved ? task->state.timer_clock : task->spec.timer_clock;
+        int64_t at = moved ? task->state.timer_at : task->spec.timer_at;
+        task->state.timer_clock = 0;
+        task->state.timer_at = 0;
+        return timer_clear(core, clock, at, TIMER_DUE, task->n);
+    }
+    return ERR_OK;
+}
+
+err_t task_place_ready(core_t *core, task_t *task)
+{
+    bool park = false;
+    task->state.timer_clock = 0;
+    task->state.timer_at = 0;
+    task->state.due_us = core->now_us + priority_offset_us(task->spec.priority);
+    task->state.park = slice(NULL, 0);
+    if (task->spec.flags & SPEC_SCHEDULED) TRY(schedule_task_again(core, task, &park));
+    task_move(core, task, S(WAITING));
+    if (!park)
+        lane_add(core, lane_at(core, task->spec.lane), task->state.due_us, task->n, slice(NULL, 0));
+    task->has_state = true;
+    TRY(task_save(core, task));
+    return journal_task(core, EVENT_WAITING, task, 0);
+}
+
+err_t task_place_timer(core_t *core, task_t *task, uint8_t clock, int64_t at)
+{
+    task->state.timer_clock = clock;
+    task->state.timer_at = at;
+    task->state.due_us = 0;
+    task_move(core, task, S(DELAYED));
+    TRY(timer_set(core, clock, at, TIMER_DUE, task->n));
+    task->has_state = true;
+    TRY(task_save(core, task));
+    return journal_task(core, EVENT_DELAYED, task, 0);
+}
+
+/* ---- the end
+ * ------------------------------------------------------------------------------------------ */
+
+static uint8_t event_of(status_t status)
+{
+    switch ((int)status) {
+    case S(FINISHED):
+        return EVENT_FINISHED;
+    case S(FAILED):
+        return EVENT_FAILED;
+    case S(CANCELLED):
+        return EVENT_CANCELLED;
+    case S(SUPERSEDED):
+        return EVENT_SUPERSEDED;
+    default:
+        return EVENT_EXPIRED;
+    }
+}
+
+/* The key is free again, unless another task took it meanwhile (run again by hand is refused then).
+ */
+static err_t free_key(core_t *core, task_t *task)
+{
+    const Pawl__V1__Task *body;
+    TRY(task_unpack(core, task, &body));
+    rec_key_t key = key_uniq(0, task->spec.type, slice_text(body->key));
+    return del_row(core, TABLE_uniq, &key);
+}
+
+err_t task_end(core_t *core, task_t *task, status_t status, uint8_t reason)
+{
+    bool had_lease = task->state.token != 0 || task->run != NULL;
+    bool was_parked =
+        task->status == S(WAITING) &&
+        (task->has_state ? task->state.park.len > 0 : (task->spec.flags & SPEC_PARKED) != 0);
+    if (task->status != S(RUNNING)) {
+        TRY(task_unplace(core, task));
+        if ((task->spec.flags & SPEC_EXPIRES) && !had_lease) {
+            rec_key_t key =
+                key_timer(task->spec.expire_clock, task->spec.expire_us, TIMER_EXPIRE, task->n);
+            err_t err = store_del(core->store, TABLE_timer, key_slice(&key));
+            if (err != ERR_OK && err != ERR_NOT_FOUND)
+                return err; /* absent: that timer is what ends it */
+        }
+    }
+    if (task->spec.flags & SPEC_KEYED) TRY(free_key(core, task));
+    status_t from = task->status;
+    task_move(core, task, status);
+    task->state.reason = reason;
+    if (task->state.end_wall_us == 0 || from != S(RUNNING)) task->state.end_wall_us = core->wall_us;
+    task->state.due_us = 0;
+    block_t *block;
+    TRY(block_of(core, task->n, &block));
+    if (block->row.end_min_us == 0 || core->wall_us < block->row.end_min_us)
+        block->row.end_min_us = core->wall_us;
+    if (core->wall_us > block->row.end_max_us) block->row.end_max_us = core->wall_us;
+    TRY(task_save(core, task));
+    core->ended++;
+    TRY(journal_task(core, event_of(status), task, task->state.executor));
+    if (task->spec.flags & SPEC_SCHEDULED)
+        TRY(schedule_task_ended(core, task, had_lease, was_parked));
+    output_t *out = out_add(core, OUT_ENDED, 0);
+    memcpy(out->id, task->spec.id, 16);
+    return ERR_OK;
+}
