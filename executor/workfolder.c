@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "executor/workfolder.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { CLEAR_ROUNDS = 100, CLEAR_ROUND_MS = 10, TREE_DEPTH = 32 };
+
+err_t workfolder_make(const char *path, uid_t owner, gid_t group)
+{
+    if (mkdir(path, 0700) != 0) {
+        if (errno != EEXIST) return ERR_OS;
+        workfolder_remove(path); /* the same token again: left by a life that was cut off */
+        if (mkdir(path, 0700) != 0) return ERR_OS;
+    }
+    if (owner != (uid_t)-1 && chown(path, owner, group) != 0) return ERR_OS;
+    return ERR_OK;
+}
+
+err_t workfolder_write(const char *path, const char *name, const void *bytes, size_t len,
+                       mode_t mode, uid_t owner, gid_t group)
+{
+    char file[WORKFOLDER_PATH + 64];
+    snprintf(file, sizeof file, "%s/%s", path, name);
+    int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+    if (fd < 0) return ERR_OS;
+    bool fine = true;
+    for (size_t done = 0; fine && done < len;) {
+        ssize_t put = write(fd, (const char *)bytes + done, len - done);
+        fine = put > 0 || (put < 0 && errno == EINTR);
+        done += put > 0 ? (size_t)put : 0;
+    }
+    if (fine && owner != (uid_t)-1) fine = fchown(fd, owner, group) == 0;
+    int error = errno;
+    close(fd);
+    errno = error;
+    return fine ? ERR_OK : ERR_OS;
+}
+
+err_t workfolder_read(const char *path, const char *name, size_t limit, buf_t *to)
+{
+    char file[WORKFOLDER_PATH + 64];
+    snprintf(file, sizeof file, "%s/%s", path, name);
+    /* the command may have put anything there: a link to a secret, a pipe that never ends */
+    int fd = open(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0) return errno == ENOENT ? ERR_NOT_FOUND : ERR_OS;
+    struct stat info;
+    err_t err =
+        fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) || info.st_nlink > 1 ? ERR_OS : ERR_OK;
+    if (err) errno = EINVAL;
+    while (!err) {
+        buf_need(to, 1 << 16);
+        ssize_t got = read(fd, to->at + to->len, to->room - to->len);
+        if (got == 0) break;
+        if (got < 0 && errno != EINTR) err = ERR_OS;
+        to->len += got > 0 ? (size_t)got : 0;
+        if (to->len > limit) err = ERR_TOO_LARGE;
+    }
+    close(fd);
+    if (err) to->len = 0;
+    return err;
+}
+
+static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *where)
+{
+    (void)info;
+    (void)where;
+    if (kind == FTW_DNR && chmod(path, 0700) == 0) return 0;
+    if (kind == FTW_D || kind == FTW_DP || kind == FTW_DNR)
+        rmdir(path);
+    else
+        unlink(path);
+    return 0;
+}
+
+static bool remove_plain(const char *path)
+{
+    static const char *const usual[] = { "input.json", "output.json", "script", "stdin" };
+    char file[WORKFOLDER_PATH + 64];
+    for (size_t i = 0; i < ARRAY_LEN(usual); i++) {
+        snprintf(file, sizeof file, "%s/%s", path, usual[i]);
+        unlink(file);
+    }
+    return rmdir(path) == 0 || errno == ENOENT;
+}
+
+void workfolder_remove(const char *path)
+{
+    if (!remove_plain(path)) nftw(path, remove_one, TREE_DEPTH, FTW_PHYS | FTW_DEPTH | FTW_MOUNT);
+}
+
+/* Does the environment of this process name a folder of ours as the place of its output? */
+static bool belongs(const char *pid, const char *wanted, size_t wanted_len)
+{
+    static char text[1 << 17];
+    char path[300];
+    snprintf(path, sizeof path, "/proc/%s/environ", pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    size_t len = 0;
+    for (ssize_t got; len < sizeof text && (got = read(fd, text + len, sizeof text - len)) > 0;)
+        len += (size_t)got;
+    close(fd);
+    return (len >= wanted_len && memcmp(text, wanted, wanted_len) == 0) ||
+           memmem(text, len, wanted, wanted_len) != NULL;
+}
+
+static unsigned kill_leftovers(const char *work)
+{
+    char wanted[WORKFOLDER_PATH + 64];
+    int wanted_len = snprintf(wanted, sizeof wanted, "PAWL_OUTPUT=%s/", work);
+    unsigned killed = 0;
+    DIR *proc = opendir("/proc");
+    for (struct dirent *entry; proc && (entry = readdir(proc));) {
+        pid_t pid = (pid_t)atoi(entry->d_name);
+        if (!isdigit((unsigned char)entry->d_name[0]) || pid == getpid() || pid == getppid() ||
+            !belongs(entry->d_name, wanted, (size_t)wanted_len))
+            continue;
+        /* a descriptor of the process first, then the second look: the number may be another's now
+         */
+        int process = (int)syscall(SYS_pidfd_open, pid, 0);
+        if (process < 0) continue;
+        if (belongs(entry->d_name, wanted, (size_t)wanted_len) &&
+            syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0) == 0)
+            killed++;
+        close(process);
+    }
+    if (proc) closedir(proc);
+    return killed;
+}
+
+unsigned workfolder_clear(const char *work, unsigned *survivors)
+{
+    unsigned killed = kill_leftovers(work);
+    *survivors = killed;
+    for (int round = 0; *survivors && round < CLEAR_ROUNDS; round++) {
+        struct timespec pause = { 0, CLEAR_ROUND_MS * 1000000 };
+        nanosleep(&pause, NULL);
+        *survivors = kill_leftovers(work);
+    }
+    DIR *folders = opendir(work);
+    for (struct dirent *entry; folders && (entry = readdir(folders));) {
+        if (entry->d_name[0] == '.') continue;
+        char path[WORKFOLDER_PATH + 300];
+        snprintf(path, sizeof path, "%s/%s", work, entry->d_name);
+        workfolder_remove(path);
+    }
+    if (folders) closedir(folders);
+    return killed;
+}
