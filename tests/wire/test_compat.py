@@ -20,9 +20,9 @@ def test_the_schema_is_compatible_with_every_release():
         assert list(check_compat.compare(old, new)) == []
 
 
-def set_field(name, number, **parts):
+def set_field(message, number, /, **parts):
     def change(found, _):
-        field = next(f for f in found[f"pawl.v1.{name}"].field if f.number == number)
+        field = next(f for f in found[f"pawl.v1.{message}"].field if f.number == number)
         for key, value in parts.items():
             setattr(field, key, value)
     return change
