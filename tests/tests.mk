@@ -28,3 +28,4 @@ unit: $(foreach m,$(test_modules),unit-$(m))
 
 include tests/fuzz/fuzz.mk
 include tests/crash/crash.mk
+include tests/bench/store.mk

@@ -35,6 +35,7 @@ enum {
     MAIN_TABLE = 1, /* LMDB's own: names of tables */
     META_PAGES = 2,
 };
+#define SUSPECT            "suspect"
 #define USAGE_EVERY_US     INT64_C(1000000)
 #define RESERVE_DEFAULT    (UINT64_C(64) << 20)
 #define DELETE_RESERVE_MIN (UINT64_C(1) << 20)
@@ -78,6 +79,7 @@ struct kv {
     uint64_t ahead_bytes;     /* disk space to keep behind the last page */
     uint64_t promised_bytes;  /* the file system has promised space up to here */
     int64_t promise_again_us; /* after a refusal: not before this */
+    bool suspect;             /* the process before met an unknown outcome */
     bool dead;                /* a commit's outcome is unknown */
 
     MDB_txn *txn; /* the write transaction, or NULL */
@@ -223,6 +225,9 @@ static err_t take_lock(kv_t *self, int64_t wait_us, int64_t *holder)
         }
         nanosleep(&(struct timespec){ .tv_nsec = LOCK_POLL_US * 1000 }, NULL);
     }
+    char before[40] = "";
+    if (pread(self->lock_fd, before, sizeof before - 1, 0) > 0)
+        self->suspect = strstr(before, SUSPECT) != NULL;
     char text[24];
     int len = snprintf(text, sizeof text, "%ld\n", (long)getpid());
     if (ftruncate(self->lock_fd, 0) != 0 || pwrite(self->lock_fd, text, (size_t)len, 0) != len) {
@@ -230,6 +235,33 @@ static err_t take_lock(kv_t *self, int64_t wait_us, int64_t *holder)
                   strerror(errno));
     }
     return ERR_OK;
+}
+
+/* What the last process wrote may be in memory only: killed inside a commit, or after a sync that
+ * failed, when the kernel calls the pages clean although the disk never got them. What is read from
+ * here on will be acknowledged, so it must come from the disk. */
+static int settle_file(kv_t *self)
+{
+    int fd = openat(self->folder_fd, "data.mdb", O_RDWR | O_CLOEXEC);
+    if (fd < 0) return errno == ENOENT ? 0 : errno;
+    int rc = fdatasync(fd) == 0 ? 0 : errno;
+    if (rc == 0 && self->suspect) {
+        rc = posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+        log_event(LOG_WARN, "STORE_READ_AGAIN",
+                  "path=%s why=\"the last commit's outcome was unknown\"", self->path);
+    }
+    close(fd);
+    return rc;
+}
+
+/* Leaves word for the next process. A power cut takes this note, and with it the need for it. */
+static void note_suspect(kv_t *self)
+{
+    char text[40];
+    int len = snprintf(text, sizeof text, "%ld\n" SUSPECT "\n", (long)getpid());
+    if (pwrite(self->lock_fd, text, (size_t)len, 0) != len)
+        log_event(LOG_ERROR, "STORE_NOTE_FAILED", "path=%s why=\"%s\"", self->path,
+                  strerror(errno));
 }
 
 /* ---- opening --------------------------------------------------------------------------------- */
@@ -305,9 +337,9 @@ static void promise_space(kv_t *self)
 
 static err_t open_env(kv_t *self)
 {
-    int rc = 0;
+    int rc = settle_file(self);
     bool created = false;
-    if (faccessat(self->folder_fd, "data.mdb", F_OK, 0) != 0) {
+    if (rc == 0 && faccessat(self->folder_fd, "data.mdb", F_OK, 0) != 0) {
         created = true;
         rc = errno == ENOENT ? create(self) : errno;
     }
@@ -633,6 +665,7 @@ err_t kv_commit(kv_t *self)
     log_failure(self, "STORE_COMMIT_FAILED", rc);
     if (commit_wrote_nothing(rc)) return error_of(rc);
     self->dead = true;
+    note_suspect(self);
     return ERR_STORE_IO;
 }
 

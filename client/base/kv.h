@@ -13,7 +13,8 @@
  * open at a time. Views and usage may be used from any thread, each view by one thread at a time.
  * No handle may be used in a forked child.
  *
- * Folder: data.mdb, lock.mdb (LMDB), lock.pawl (ours: flock'd while open, holds the pid in ASCII),
+ * Folder: data.mdb, lock.mdb (LMDB), lock.pawl (ours: flock'd while open, holds the pid in
+ * ASCII and, after a commit with an unknown outcome, the line "suspect"),
  * new.mdb (an environment being created; renamed when it is complete and synced). */
 #ifndef BASE_KV_H
 #define BASE_KV_H
