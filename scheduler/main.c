@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * pawl-scheduler - says which schedule is due. Holds no state: any number may run side by side. */
+#include <argp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "client/base/clock.h"
+#include "client/base/conf.h"
+#include "client/base/log.h"
+#include "scheduler/proposals.h"
+
+const char *argp_program_version = "pawl-scheduler " PAWL_VERSION;
+
+static const conf_key_t keys[] = {
+    { "broker", CONF_TEXT, "", 0, 0, "endpoint of the broker, like ipc:///run/pawl/broker.sock" },
+    { "name", CONF_TEXT, "", 0, 0, "how peers list this scheduler (default: host name and pid)" },
+};
+
+enum { KEY_CHECK = 1000, KEY_CONFIG };
+static const struct argp_option options[] = {
+    { "broker", 'b', "ENDPOINT", 0, "Endpoint of the broker (ipc://PATH)", 0 },
+    { "name", 'n', "NAME", 0, "Name in the list of peers", 0 },
+    { "config", KEY_CONFIG, "FILE", 0, "YAML configuration", 0 },
+    { "check-config", KEY_CHECK, 0, 0, "Check the configuration, print it and exit", 0 },
+    { 0 },
+};
+
+struct flags {
+    conf_t *conf;
+    const char *config, *broker, *name;
+    bool check;
+};
+
+static error_t on_flag(int key, char *arg, struct argp_state *state)
+{
+    struct flags *flags = state->input;
+    switch (key) {
+    case 'b':
+        flags->broker = arg;
+        return 0;
+    case 'n':
+        flags->name = arg;
+        return 0;
+    case KEY_CONFIG:
+        flags->config = arg;
+        return 0;
+    case KEY_CHECK:
+        flags->check = true;
+        return 0;
+    case ARGP_KEY_ARG:
+        argp_error(state, "unexpected argument \"%s\"", arg);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp parser = {
+    options,
+    on_flag,
+    NULL,
+    "Says which schedule is due; the broker decides. Holds no state: run as many as you like.\v"
+    "Example: pawl-scheduler --broker ipc:///run/pawl/broker.sock",
+    NULL,
+    NULL,
+    NULL
+};
+
+static bool load(struct flags *flags)
+{
+    char why[512];
+    err_t err = flags->config ? conf_load(flags->conf, flags->config, why, sizeof why) : ERR_OK;
+    if (err == ERR_OK)
+        err = conf_environment(flags->conf, "PAWL_SCHEDULER__", environ, why, sizeof why);
+    if (err == ERR_OK && flags->broker)
+        err = conf_set(flags->conf, "broker", flags->broker, "--broker", why, sizeof why);
+    if (err == ERR_OK && flags->name)
+        err = conf_set(flags->conf, "name", flags->name, "--name", why, sizeof why);
+    if (err != ERR_OK) fprintf(stderr, "pawl-scheduler: %s\n", why);
+    return err == ERR_OK;
+}
+
+static pawl_client_t *make_client(const conf_t *conf)
+{
+    char why[256] = "", name[128], host[64] = "host";
+    pawl_conf_t *options_of = pawl_conf_new();
+    gethostname(host, sizeof host - 1);
+    snprintf(name, sizeof name, "scheduler-%s-%d", host, (int)getpid());
+    const char *own = conf_text(conf, "name"), *broker = conf_text(conf, "broker");
+    bool good =
+        pawl_conf_set(options_of, "role", "scheduler", why, sizeof why) == PAWL_OK &&
+        pawl_conf_set(options_of, "name", own[0] ? own : name, why, sizeof why) == PAWL_OK &&
+        (!broker[0] || pawl_conf_set(options_of, "broker", broker, why, sizeof why) == PAWL_OK);
+    pawl_client_t *client = good ? pawl_client_new(options_of, why, sizeof why) : NULL;
+    pawl_conf_destroy(&options_of);
+    if (client == NULL) fprintf(stderr, "pawl-scheduler: %s\n", why);
+    return client;
+}
+
+/* Until TERM or INT. */
+static void run(pawl_client_t *client, proposals_t *proposals, int signals)
+{
+    bool told = false;
+    for (;;) {
+        int64_t now = clock_wall_us();
+        int64_t next = proposals_run(proposals, now);
+        int64_t wait_ms = next > now ? (next - now + 999) / 1000 : 0;
+        struct pollfd fds[] = { { .fd = signals, .events = POLLIN },
+                                { .fd = pawl_client_fd(client), .events = POLLIN } };
+        if (poll(fds, 2, (int)wait_ms) > 0 && fds[0].revents) return;
+        pawl_client_poll(client, 0);
+        if (!told && pawl_client_state(client) == PAWL_CONNECTED) {
+            told = true;
+            printf("ready pawl-scheduler broker %s\n", pawl_client_endpoint(client));
+            fflush(stdout);
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct flags flags = { .conf = conf_new(keys, ARRAY_LEN(keys)) };
+    argp_parse(&parser, argc, argv, 0, NULL, &flags);
+    if (!load(&flags)) return 2;
+    if (flags.check) {
+        conf_print(flags.conf, stdout);
+        conf_destroy(&flags.conf);
+        return 0;
+    }
+    log_open("scheduler", LOG_INFO);
+    sigset_t ours;
+    sigfillset(&ours);
+    sigprocmask(SIG_BLOCK, &ours, NULL); /* before any thread: none of them takes a signal */
+    sigset_t ends;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    int signals = signalfd(-1, &ends, SFD_CLOEXEC);
+    pawl_client_t *client = make_client(flags.conf);
+    if (client == NULL) return 2;
+    proposals_t *proposals = proposals_new(client);
+    pawl_err err = proposals_start(proposals);
+    if (err == PAWL_OK)
+        run(client, proposals, signals);
+    else
+        fprintf(stderr, "pawl-scheduler: %s\n", pawl_client_error(client));
+    pawl_client_close(client, 1000000);
+    pawl_client_destroy(&client);
+    proposals_destroy(&proposals);
+    close(signals);
+    conf_destroy(&flags.conf);
+    return err == PAWL_OK ? 0 : 1;
+}

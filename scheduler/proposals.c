@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "scheduler/proposals.h"
+
+#include <stdlib.h>
+
+#include "client/base/clock.h"
+#include "client/base/log.h"
+
+enum { PROPOSALS_MAX = 1000 };         /* in one request */
+#define LOOK_AGAIN_US INT64_C(1000000) /* longest sleep: the wall clock may jump */
+#define HELD_AGAIN_US                                                                              \
+    INT64_C(30000000) /* held without a time: a push tells; this is the backstop */
+#define FAILED_AGAIN_US INT64_C(1000000)
+#define OFFSET_STEP_US  INT64_C(2000)
+
+struct proposals {
+    pawl_client_t *client;
+    timeline_t *line;
+    int64_t offset_us; /* broker's clock - ours */
+};
+
+/* One request under way, so that its answers find their schedules. */
+typedef struct sent {
+    proposals_t *owner;
+    size_t n;
+    pawl_proposal_t items[];
+} sent_t;
+
+proposals_t *proposals_new(pawl_client_t *client)
+{
+    proposals_t *self = mem_new(sizeof *self);
+    self->client = client;
+    self->line = timeline_new();
+    return self;
+}
+
+void proposals_destroy(proposals_t **self_p)
+{
+    if (*self_p == NULL) return;
+    timeline_destroy(&(*self_p)->line);
+    free(*self_p);
+    *self_p = NULL;
+}
+
+timeline_t *proposals_timeline(proposals_t *self)
+{
+    return self->line;
+}
+
+void proposals_on_schedule(proposals_t *self, const pawl_record_t *schedule)
+{
+    if (schedule == NULL) { /* a new session: everything is told again */
+        timeline_clear(self->line);
+        return;
+    }
+    size_t len;
+    const void *uid = pawl_record_bytes(schedule, "uid", &len);
+    if (len != 16) return;
+    if (pawl_record_int(schedule, "removed")) {
+        timeline_remove(self->line, uid);
+        return;
+    }
+    entry_t *entry = timeline_entry(self->line, uid);
+    entry->revision = (uint64_t)pawl_record_int(schedule, "revision");
+    entry->cursor_us = pawl_record_int(schedule, "cursor_us");
+    entry->jitter_us = pawl_record_int(schedule, "jitter_us");
+    int64_t next = pawl_record_int(schedule, "next_us");
+    bool paused = strcmp(pawl_record_text(schedule, "state"), "paused") == 0;
+    if (!entry->proposed)
+        timeline_set_due(self->line, entry, next && !paused ? next : TIMELINE_NEVER);
+    else if (paused)
+        entry->due_us = TIMELINE_NEVER;
+}
+
+void proposals_take(proposals_t *self, const uint8_t uid[16], uint64_t revision, int64_t cursor_us,
+                    int64_t next_us, int64_t retry_us, const char *verdict)
+{
+    entry_t *entry = timeline_find(self->line, uid);
+    if (entry == NULL) return;
+    entry->proposed = false;
+    if (strcmp(verdict, "gone") == 0) {
+        timeline_remove(self->line, uid);
+        return;
+    }
+    if (cursor_us >= entry->cursor_us || revision != entry->revision) {
+        entry->cursor_us = cursor_us;
+        entry->revision = revision;
+    }
+    int64_t due = next_us ? next_us : TIMELINE_NEVER;
+    if (retry_us > due || (retry_us && due == TIMELINE_NEVER))
+        due = retry_us;
+    else if (strcmp(verdict, "held") == 0)
+        due = clock_wall_us() + self->offset_us + HELD_AGAIN_US;
+    timeline_set_due(self->line, entry, due);
+}
+
+static void on_follow(const pawl_record_t *schedule, void *arg)
+{
+    proposals_on_schedule(arg, schedule);
+}
+
+pawl_err proposals_start(proposals_t *self)
+{
+    return pawl_schedule_follow(self->client, on_follow, self);
+}
+
+static void failed(proposals_t *self, const sent_t *sent, pawl_err err)
+{
+    log_event(LOG_WARN, "PROPOSAL_FAILED", "n=%zu error=%s", sent->n, pawl_err_name(err));
+    for (size_t i = 0; i < sent->n; i++) {
+        entry_t *entry = timeline_find(self->line, sent->items[i].uid);
+        if (entry == NULL) continue;
+        entry->proposed = false;
+        timeline_set_due(self->line, entry, clock_wall_us() + self->offset_us + FAILED_AGAIN_US);
+    }
+}
+
+static void on_answer(const pawl_record_t *answer, pawl_err err, void *arg)
+{
+    sent_t *sent = arg;
+    proposals_t *self = sent->owner;
+    if (answer == NULL) {
+        failed(self, sent, err);
+        free(sent);
+        return;
+    }
+    /* The answer is as old as its way here: only a clear difference moves our idea of their clock.
+     */
+    int64_t offset = pawl_record_int(answer, "wall_us") - clock_wall_us();
+    if (llabs(offset - self->offset_us) > OFFSET_STEP_US) self->offset_us = offset;
+    size_t n = pawl_record_count(answer, "items");
+    for (size_t i = 0; i < n && i < sent->n; i++) {
+        const pawl_record_t *item = pawl_record_sub_at(answer, "items", i);
+        proposals_take(self, sent->items[i].uid, (uint64_t)pawl_record_int(item, "revision"),
+                       pawl_record_int(item, "cursor_us"), pawl_record_int(item, "next_us"),
+                       pawl_record_int(item, "retry_us"), pawl_record_text(item, "verdict"));
+    }
+    free(sent);
+}
+
+/* The last second that is due for certain: core takes no instant ahead of its clock. */
+static int64_t upto_us(const entry_t *entry, int64_t broker_us)
+{
+    return (broker_us - entry->jitter_us) / 1000000 * 1000000;
+}
+
+int64_t proposals_run(proposals_t *self, int64_t now_us)
+{
+    int64_t broker_us = now_us + self->offset_us;
+    for (;;) {
+        sent_t *sent = NULL;
+        for (entry_t *entry; (entry = timeline_first(self->line)) && entry->due_us <= broker_us;) {
+            if (sent == NULL) {
+                sent = mem_new(sizeof *sent + PROPOSALS_MAX * sizeof *sent->items);
+                sent->owner = self;
+            }
+            pawl_proposal_t *item = &sent->items[sent->n++];
+            memcpy(item->uid, entry->uid, 16);
+            item->revision = entry->revision;
+            item->expect_cursor_us = entry->cursor_us;
+            item->new_cursor_us = upto_us(entry, broker_us);
+            entry->proposed = true;
+            timeline_set_due(self->line, entry, TIMELINE_NEVER);
+            if (sent->n == PROPOSALS_MAX) break;
+        }
+        if (sent == NULL) break;
+        pawl_err err = pawl_propose(self->client, sent->items, sent->n, on_answer, sent);
+        if (err != PAWL_OK) {
+            failed(self, sent, err);
+            free(sent);
+            break;
+        }
+    }
+    entry_t *first = timeline_first(self->line);
+    int64_t next =
+        first && first->due_us != TIMELINE_NEVER ? first->due_us - self->offset_us : INT64_MAX;
+    return next < now_us + LOOK_AGAIN_US ? next : now_us + LOOK_AGAIN_US;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * scheduler/proposals.h - follows the broker's schedules and says when one is due.
+ *
+ * Keeps nothing that matters: the broker has the cursor and decides every instant. A scheduler that
+ * dies loses nothing, a second one beside it only earns a CONFLICT a firing. Time is the broker's:
+ * each answer carries its clock, and the difference to ours is applied. One thread. */
+#ifndef SCHEDULER_PROPOSALS_H
+#define SCHEDULER_PROPOSALS_H
+
+#include "client/pawl.h"
+#include "scheduler/timeline.h"
+
+typedef struct proposals proposals_t;
+proposals_t *proposals_new(pawl_client_t *client); /* borrowed; must outlive it */
+void proposals_destroy(proposals_t **self_p);
+/* Starts to follow. 0 or a negative pawl_err. */
+pawl_err proposals_start(proposals_t *self);
+/* Proposes what is due at now_us (own wall clock). Returns when to call again, own wall clock. */
+int64_t proposals_run(proposals_t *self, int64_t now_us);
+
+/* The two halves of it that need no socket; for tests. */
+void proposals_on_schedule(proposals_t *self, const pawl_record_t *schedule);
+void proposals_take(proposals_t *self, const uint8_t uid[16], uint64_t revision, int64_t cursor_us,
+                    int64_t next_us, int64_t retry_us, const char *verdict);
+timeline_t *proposals_timeline(proposals_t *self);
+
+#endif

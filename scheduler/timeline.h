@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * scheduler/timeline.h - whose turn is next: all schedules by uid, and a heap by due instant.
+ *
+ * Pure: no clock, no socket; one thread. Instants are microseconds of wall time. An entry takes 64
+ * bytes, so a million schedules fit into memory without a thought. */
+#ifndef SCHEDULER_TIMELINE_H
+#define SCHEDULER_TIMELINE_H
+
+#include "client/base/base.h"
+
+#define TIMELINE_NEVER INT64_MAX
+
+typedef struct timeline timeline_t;
+typedef struct entry {
+    uint8_t uid[16];
+    uint64_t revision;
+    int64_t cursor_us; /* every instant up to it is decided */
+    int64_t jitter_us; /* an instant is due this long after it */
+    int64_t due_us;    /* when to propose; TIMELINE_NEVER: nothing to do until something changes */
+    uint32_t heap_at;  /* the timeline's business */
+    bool proposed;     /* a proposal is under way: not due whatever due_us says */
+} entry_t;
+
+timeline_t *timeline_new(void);
+void timeline_destroy(timeline_t **self_p);
+void timeline_clear(timeline_t *self);
+size_t timeline_size(const timeline_t *self);
+
+/* The entry of a uid, made when missing (due never). Borrowed until timeline_remove or _clear. */
+entry_t *timeline_entry(timeline_t *self, const uint8_t uid[16]);
+entry_t *timeline_find(const timeline_t *self, const uint8_t uid[16]); /* NULL: none */
+void timeline_remove(timeline_t *self, const uint8_t uid[16]);
+/* Moves it to its new place. */
+void timeline_set_due(timeline_t *self, entry_t *entry, int64_t due_us);
+/* The entry that is due first; NULL: there are none. */
+entry_t *timeline_first(const timeline_t *self);
+
+#endif
