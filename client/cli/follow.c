@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/cli/follow.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "client/cli/output.h"
+
+enum {
+    SHORTEST_LOOK_US = 20 * 1000, /* between two looks at a task that waits */
+    LONGEST_LOOK_US = 400 * 1000,
+    LOG_WAIT_US = 500 * 1000,
+    STREAM_NOTES = 3,
+};
+
+/* Where we are in the log of one attempt. */
+typedef struct log_view {
+    cli_t *cli;
+    const uint8_t *id;
+    unsigned attempt;
+    uint64_t offset;
+    const char *prefix;
+    bool inside_line, ended;
+} log_view_t;
+
+typedef struct following {
+    cli_t *cli;
+    const follow_options_t *options;
+    char id_text[PAWL_ID_TEXT];
+    char status[16];
+    char reason[128];
+    unsigned attempt, attempts_max;
+    char executor[64];
+    bool over;
+    outcome_t *outcome;
+    log_view_t view;
+} following_t;
+
+static bool away(pawl_err err)
+{
+    return err == PAWL_E_TIMEOUT || err == PAWL_E_UNREACHABLE;
+}
+
+static void pause_us(int64_t us)
+{
+    struct timespec span = { us / 1000000, us % 1000000 * 1000 };
+    nanosleep(&span, NULL);
+}
+
+// ---- the log -------------------------------------------------------------------------------------
+
+static void print_bytes(log_view_t *self, const char *bytes, size_t len)
+{
+    if (!*self->prefix) {
+        fwrite(bytes, 1, len, stdout);
+        self->inside_line = len && bytes[len - 1] != '\n';
+        return;
+    }
+    for (size_t i = 0; i < len; i++) {
+        if (!self->inside_line)
+            fputs(self->prefix, stdout);
+        putchar(bytes[i]);
+        self->inside_line = bytes[i] != '\n';
+    }
+}
+
+static void end_line(log_view_t *self)
+{
+    if (self->inside_line && *self->prefix)
+        putchar('\n');
+    self->inside_line = false;
+}
+
+static void print_piece(log_view_t *self, const pawl_record_t *piece)
+{
+    size_t len = 0;
+    const char *data = pawl_record_bytes(piece, "data", &len);
+    int64_t stream = pawl_record_int(piece, "stream");
+    if (output_is_json()) {
+        static const char *const names[] = { "stdout", "stdout", "stderr", "notes" };
+        json_t *text = json_stringn(data ? data : "", len);
+        json_t *row = json_pack("{s:s, s:s, s:I, s:o}", "time",
+                                instant_text(pawl_record_int(piece, "time_us")), "stream",
+                                names[stream >= 0 && stream <= STREAM_NOTES ? stream : 0], "offset",
+                                (json_int_t)pawl_record_int(piece, "offset"), "text",
+                                text ? text : json_null());
+        json_dumpf(row, stdout, JSON_COMPACT);
+        putchar('\n');
+        json_decref(row);
+    } else if (stream == STREAM_NOTES) {
+        end_line(self);
+        fflush(stdout);
+        fprintf(stderr, "%.*s%s", (int)len, data ? data : "",
+                len && data[len - 1] == '\n' ? "" : "\n");
+    } else {
+        print_bytes(self, data ? data : "", len);
+    }
+}
+
+/* One look. *got says whether anything came. NOT_FOUND: the attempt has no log. */
+static pawl_err log_pump(log_view_t *self, int64_t wait_us, bool *got)
+{
+    pawl_record_t *log = NULL;
+    *got = false;
+    pawl_err err = pawl_log_read(self->cli->client, self->id, self->attempt, self->offset, wait_us,
+                                 &log, self->cli->timeout_us + wait_us);
+    if (err)
+        return err;
+    uint64_t hole_from = (uint64_t)pawl_record_int(log, "hole_from");
+    uint64_t hole_to = (uint64_t)pawl_record_int(log, "hole_to");
+    bool hole_told = hole_to <= hole_from || self->offset >= hole_to;
+    for (size_t i = 0; i < pawl_record_count(log, "pieces"); i++) {
+        const pawl_record_t *piece = pawl_record_sub_at(log, "pieces", i);
+        if (!hole_told && (uint64_t)pawl_record_int(piece, "offset") >= hole_to) {
+            end_line(self);
+            printf("%s[%" PRIu64 " bytes were cut here]\n", self->prefix, hole_to - hole_from);
+            hole_told = true;
+        }
+        print_piece(self, piece);
+        *got = true;
+    }
+    uint64_t next = (uint64_t)pawl_record_int(log, "next");
+    *got = *got || next > self->offset;
+    self->offset = next;
+    self->ended = pawl_record_int(log, "ended") != 0;
+    fflush(stdout);
+    pawl_record_destroy(&log);
+    return PAWL_OK;
+}
+
+int log_print(cli_t *cli, const uint8_t id[PAWL_ID_BYTES], unsigned attempt, const char *prefix)
+{
+    log_view_t view = { .cli = cli, .id = id, .attempt = attempt, .prefix = prefix };
+    pawl_err err;
+    bool got;
+    do
+        err = log_pump(&view, 0, &got);
+    while (!err && got && !view.ended);
+    end_line(&view);
+    return err ? fail_client(cli->client, err, "cannot read the log") : 0;
+}
+
+// ---- the task ------------------------------------------------------------------------------------
+
+static void copy_text(char *to, size_t room, const pawl_record_t *record, const char *field)
+{
+    snprintf(to, room, "%s", pawl_record_text(record, field));
+}
+
+static void tell(const following_t *self, const pawl_record_t *task)
+{
+    const char *reason = pawl_record_text(task, "reason"), *message = "";
+    buf_t words = { 0 };
+    buf_printf(&words, "%s", "");
+    if (strcmp(self->status, "running") == 0)
+        buf_printf(&words, "attempt %u of %u on %s", self->attempt, self->attempts_max,
+                   self->executor);
+    else
+        buf_printf(&words, "%s", reason);
+    if (self->over) {
+        message = pawl_record_text(task, "message");
+        int64_t started = pawl_record_int(task, "started_us");
+        if (*message && strcmp(message, reason) != 0)
+            buf_printf(&words, "%s%s", words.len ? "; " : "", message);
+        if (self->outcome->has_exit && !strstr((char *)words.at, "exit"))
+            buf_printf(&words, "%sexit %d", words.len ? "; " : "", self->outcome->exit_code);
+        if (started)
+            buf_printf(&words, "%safter %.1f s", words.len ? " " : "",
+                       (double)(pawl_record_int(task, "ended_us") - started) / 1e6);
+        if (strcmp(self->status, "finished") != 0)
+            buf_printf(&words, "    see: pawl logs %.10s", self->id_text);
+    }
+    fprintf(stderr, "%s %-9s %s\n", self->id_text, self->status, (char *)words.at);
+    buf_free(&words);
+}
+
+static void look(following_t *self, const pawl_record_t *task)
+{
+    char status[sizeof self->status], reason[sizeof self->reason];
+    copy_text(status, sizeof status, task, "status");
+    copy_text(reason, sizeof reason, task, "reason");
+    unsigned attempt = (unsigned)pawl_record_int(task, "attempt");
+    bool news = strcmp(status, self->status) != 0 || attempt != self->attempt ||
+                strcmp(reason, self->reason) != 0;
+    memcpy(self->status, status, sizeof status);
+    memcpy(self->reason, reason, sizeof reason);
+    self->attempt = attempt;
+    self->attempts_max = (unsigned)pawl_record_int(task, "attempts_max");
+    copy_text(self->executor, sizeof self->executor, task, "executor");
+    self->over = pawl_record_int(task, "ended_us") != 0;
+    if (self->over) {
+        outcome_t *outcome = self->outcome;
+        memcpy(outcome->status, status, sizeof status);
+        outcome->has_exit = pawl_record_has(task, "exit_code");
+        outcome->exit_code = (int)pawl_record_int(task, "exit_code");
+        outcome->signal = (int)pawl_record_int(task, "signal");
+    }
+    /* what the attempt still has to say comes before the line about its end */
+    if (news && self->options->status_lines && !self->over)
+        tell(self, task);
+}
+
+/* Reads on in the log of the attempt at hand; what earlier attempts left unread comes first. */
+static pawl_err follow_log(following_t *self, bool running)
+{
+    log_view_t *view = &self->view;
+    pawl_err err = PAWL_OK;
+    bool got = false;
+    if (!view->attempt)
+        view->attempt = self->options->attempt ? self->options->attempt : self->attempt;
+    while (!err && view->attempt < self->attempt) {
+        err = log_pump(view, 0, &got);
+        if (err == PAWL_E_NOT_FOUND || (!err && (!got || view->ended))) {
+            end_line(view);
+            *view = (log_view_t){ .cli = view->cli, .id = view->id, .prefix = view->prefix,
+                                  .attempt = view->attempt + 1 };
+            err = PAWL_OK;
+        }
+    }
+    do
+        err = log_pump(view, running ? LOG_WAIT_US : 0, &got);
+    while (!err && got && !running && !view->ended);
+    return err == PAWL_E_NOT_FOUND ? PAWL_OK : err;
+}
+
+int task_follow(cli_t *cli, const uint8_t id[PAWL_ID_BYTES], const follow_options_t *options,
+                outcome_t *outcome)
+{
+    following_t self = { .cli = cli, .options = options, .outcome = outcome };
+    self.view = (log_view_t){ .cli = cli, .id = id, .prefix = options->prefix };
+    int64_t pause = SHORTEST_LOOK_US, waited = 0;
+    pawl_id_print(id, self.id_text);
+    *outcome = (outcome_t){ 0 };
+    for (;;) {
+        pawl_record_t *task = NULL;
+        pawl_err err = pawl_task_get(cli->client, id, &task, cli->timeout_us);
+        if (!err)
+            look(&self, task);
+        bool running = !err && strcmp(self.status, "running") == 0;
+        if (!err && options->log && self.attempt && (running || self.over))
+            err = follow_log(&self, running);
+        if (!err && self.over) {
+            end_line(&self.view);
+            fflush(stdout);
+            if (options->status_lines)
+                tell(&self, task);
+            pawl_record_destroy(&task);
+            return 0;
+        }
+        pawl_record_destroy(&task);
+        if (err && (!away(err) || cli_away_us(cli) > cli->timeout_us))
+            return fail_client(cli->client, err, "cannot follow the task");
+        if (running && options->log && !self.view.ended) {
+            pause = SHORTEST_LOOK_US;
+            continue; /* the read of the log has waited */
+        }
+        if (!options->log && running)
+            err = pawl_task_wait(cli->client, id, 1, false, LONGEST_LOOK_US);
+        else
+            pause_us(pause);
+        waited += pause;
+        pause = pause * 2 < LONGEST_LOOK_US ? pause * 2 : LONGEST_LOOK_US;
+        if (cli->timeout_given && waited > cli->timeout_us)
+            return fail(EXIT_UNREACHABLE, "stopped waiting for the task",
+                        say("%s has not ended within %s (--timeout); it goes on", self.id_text,
+                            duration_text(cli->timeout_us)),
+                        say("pawl task wait %s, or pawl why %s", self.id_text, self.id_text));
+    }
+}
+
+int outcome_code(const outcome_t *outcome, bool own_exit_code)
+{
+    enum { SIGNALLED = 128, LARGEST = 125 };
+    bool finished = strcmp(outcome->status, "finished") == 0;
+    if (own_exit_code && outcome->signal)
+        return SIGNALLED + outcome->signal;
+    if (own_exit_code && outcome->has_exit && (finished || outcome->exit_code))
+        return outcome->exit_code <= LARGEST ? outcome->exit_code : LARGEST;
+    return finished ? EXIT_OK : EXIT_TASK_FAILED;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * client/cli/handlers.h - one function a row of the command table. Each returns the exit code. */
+#ifndef CLI_HANDLERS_H
+#define CLI_HANDLERS_H
+
+#include "client/cli/cli.h"
+
+#define HANDLERS(HANDLER)                                                                          \
+    HANDLER(up)                                                                                    \
+    HANDLER(run)                                                                                   \
+    HANDLER(task_submit)                                                                           \
+    HANDLER(task_list)                                                                             \
+    HANDLER(task_show)                                                                             \
+    HANDLER(task_wait)                                                                             \
+    HANDLER(task_change)                                                                           \
+    HANDLER(task_output)                                                                           \
+    HANDLER(logs)                                                                                  \
+    HANDLER(schedule_add)                                                                          \
+    HANDLER(schedule_set)                                                                          \
+    HANDLER(schedule_list)                                                                         \
+    HANDLER(schedule_show)                                                                         \
+    HANDLER(schedule_change)                                                                       \
+    HANDLER(schedule_preview)                                                                      \
+    HANDLER(schedule_history)                                                                      \
+    HANDLER(when)                                                                                  \
+    HANDLER(executor_list)                                                                         \
+    HANDLER(executor_show)                                                                         \
+    HANDLER(executor_change)                                                                       \
+    HANDLER(queue_list)                                                                            \
+    HANDLER(queue_change)                                                                          \
+    HANDLER(peer_list)                                                                             \
+    HANDLER(import_crontab)                                                                        \
+    HANDLER(stats)                                                                                 \
+    HANDLER(top)                                                                                   \
+    HANDLER(events)                                                                                \
+    HANDLER(why)                                                                                   \
+    HANDLER(broker_status)                                                                         \
+    HANDLER(broker_check)                                                                          \
+    HANDLER(version)                                                                               \
+    HANDLER(help)
+
+#define HANDLER(name) int cmd_##name(cli_t *cli);
+HANDLERS(HANDLER)
+#undef HANDLER
+
+/* "cancel" of `pawl task cancel`. */
+const char *verb_of(const cli_t *cli);
+
+#endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/cli/ids.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+void ids_add(ids_t *self, const uint8_t id[PAWL_ID_BYTES])
+{
+    if (self->count == self->room) {
+        self->room = self->room ? 2 * self->room : 64;
+        self->at = mem_grow(self->at, self->room * PAWL_ID_BYTES);
+    }
+    memcpy(self->at + self->count++ * PAWL_ID_BYTES, id, PAWL_ID_BYTES);
+}
+
+void ids_free(ids_t *self)
+{
+    free(self->at);
+    *self = (ids_t){ 0 };
+}
+
+int id_read(cli_t *cli, const char *text, const char *what, uint8_t id[PAWL_ID_BYTES])
+{
+    if (pawl_id_parse(text, id))
+        return 0;
+    pawl_record_t *task = NULL;
+    int code = cli_connect(cli);
+    if (code)
+        return code;
+    pawl_err err = pawl_task_find(cli->client, text, &task, cli->timeout_us);
+    if (err)
+        return fail_client(cli->client, err, what);
+    size_t len = 0;
+    const void *bytes = pawl_record_bytes(task, "id", &len);
+    CHECK(len == PAWL_ID_BYTES);
+    memcpy(id, bytes, PAWL_ID_BYTES);
+    pawl_record_destroy(&task);
+    return 0;
+}
+
+static int add_text(cli_t *cli, const char *text, const char *what, ids_t *to)
+{
+    uint8_t id[PAWL_ID_BYTES];
+    int code = id_read(cli, text, what, id);
+    if (!code)
+        ids_add(to, id);
+    return code;
+}
+
+static int add_stdin(cli_t *cli, const char *what, ids_t *to)
+{
+    char *line = NULL;
+    size_t room = 0;
+    int code = 0;
+    while (!code && getline(&line, &room, stdin) >= 0) {
+        line[strcspn(line, " \t\r\n")] = '\0';
+        if (*line)
+            code = add_text(cli, text_keep(mem_text(line)), what, to);
+    }
+    free(line);
+    return code;
+}
+
+pawl_filter_t *filter_read(cli_t *cli, int *code)
+{
+    static const char *const same[] = { "status",   "type", "queue", "schedule",
+                                        "executor", "key",  "text",  "label" };
+    static const char *const instants[][2] = { { "since", "since_us" }, { "until", "until_us" } };
+    pawl_filter_t *filter = pawl_filter_new();
+    const given_t *given;
+    *code = 0;
+    for (size_t i = 0; !*code && i < ARRAY_LEN(same); i++)
+        for (size_t n = 0; !*code && (given = args_given(&cli->args, same[i], n)); n++) {
+            char *words = text_keep(mem_text(given->value)), *word;
+            while (!*code && (word = strcmp(same[i], "status") == 0 ? strsep(&words, ",") : words)) {
+                if (pawl_filter_add(filter, same[i], word))
+                    *code = fail(EXIT_USAGE, say("bad value of --%s", same[i]),
+                                 say("\"%s\" is not one", word),
+                                 "pawl help task list; statuses: held delayed blocked waiting "
+                                 "running external finished failed cancelled superseded expired");
+                if (word == words)
+                    break;
+            }
+        }
+    for (size_t i = 0; !*code && i < ARRAY_LEN(instants); i++) {
+        const char *text = args_text(&cli->args, instants[i][0]);
+        int64_t us;
+        if (!text)
+            continue;
+        *code = cli_instant(cli, instants[i][0], text, true, &us);
+        if (!*code)
+            pawl_filter_add(filter, instants[i][1], say("%" PRId64, us));
+    }
+    if (*code)
+        pawl_filter_destroy(&filter);
+    return filter;
+}
+
+static int add_matching(cli_t *cli, const char *what, ids_t *to)
+{
+    int code;
+    pawl_filter_t *filter = filter_read(cli, &code);
+    if (!filter)
+        return code;
+    pawl_list_t *list = NULL;
+    const pawl_record_t *task;
+    pawl_err err = pawl_task_list(cli->client, filter, &list, cli->timeout_us);
+    while (!err && (task = pawl_list_next(list, &err))) {
+        size_t len;
+        ids_add(to, pawl_record_bytes(task, "id", &len));
+    }
+    pawl_list_destroy(&list);
+    pawl_filter_destroy(&filter);
+    return err ? fail_client(cli->client, err, what) : 0;
+}
+
+int ids_read(cli_t *cli, const char *what, ids_t *to)
+{
+    const args_t *args = &cli->args;
+    bool all = args_has(args, "all-matching");
+    if (all == (args->word_count > 0))
+        return fail(EXIT_USAGE, what,
+                    all ? "--all-matching and ids exclude each other" : "no task was named",
+                    say("%s, ids from standard input: -, or filters with --all-matching",
+                        args->command->example));
+    if (all)
+        return add_matching(cli, what, to);
+    int code = 0;
+    for (size_t i = 0; !code && i < args->word_count; i++)
+        code = strcmp(args->words[i], "-") == 0 ? add_stdin(cli, what, to)
+                                                : add_text(cli, args->words[i], what, to);
+    return code;
+}

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * client/cli/plan.c - pawl schedule add and set. */
+#include "client/cli/plan.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "schemas/pawl.pb-c.h"
+
+#include "client/base/clock.h"
+#include "client/cli/handlers.h"
+#include "client/cli/moments.h"
+#include "client/cli/output.h"
+#include "client/cli/taskspec.h"
+#include "client/time/rule.h"
+
+// ---- the rule ------------------------------------------------------------------------------------
+
+const char *plan_every(const char *text)
+{
+    int64_t us;
+    size_t digits = strspn(text, "0123456789");
+    if (!duration_read(text, &us) || us <= 0 || us % 1000000)
+        return NULL;
+    if (text[digits] && strchr("smhd", text[digits]) && !text[digits + 1])
+        return text;
+    int64_t seconds = us / 1000000; /* never days: those are of the calendar */
+    if (seconds % 3600 == 0)
+        return say("%" PRId64 "h", seconds / 3600);
+    return seconds % 60 == 0 ? say("%" PRId64 "m", seconds / 60) : say("%" PRId64 "s", seconds);
+}
+
+const char *plan_dates(const char *text)
+{
+    buf_t list = { 0 };
+    buf_printf(&list, "%s", "");
+    while (*text) {
+        if (*text == '#') {
+            text += strcspn(text, "\n");
+        } else if (*text == ',' || isspace((unsigned char)*text)) {
+            text++;
+        } else {
+            size_t len = strcspn(text, ",# \t\r\n");
+            buf_printf(&list, "%s%.*s", list.len ? "," : "", (int)len, text);
+            text += len;
+        }
+    }
+    return text_keep((char *)list.at);
+}
+
+static int dates_rule(const char *given, const char **rule)
+{
+    const char *text = given;
+    if (given[0] == '@') {
+        FILE *file = strcmp(given, "@-") == 0 ? stdin : fopen(given + 1, "re");
+        if (!file)
+            return fail(EXIT_FAILED, say("cannot read the dates %s", given + 1), strerror(errno),
+                        "--dates @FILE with one date a line, or --dates 2026-12-24,2026-12-31");
+        buf_t all = { 0 };
+        size_t got;
+        do {
+            buf_need(&all, 4097);
+            got = fread(all.at + all.len, 1, 4096, file);
+            all.len += got;
+        } while (got);
+        buf_add(&all, "", 1);
+        if (file != stdin)
+            fclose(file);
+        text = text_keep((char *)all.at);
+    }
+    *rule = say("@dates %s", plan_dates(text));
+    return 0;
+}
+
+static int at_rule(cli_t *cli, const char *zone, const char **rule)
+{
+    size_t n = args_count(&cli->args, "at");
+    buf_t list = { 0 };
+    for (size_t i = 0; i < n; i++) {
+        int64_t us;
+        int code = cli_instant(cli, "at", args_given(&cli->args, "at", i)->value, false, &us);
+        if (code) {
+            buf_free(&list);
+            return code;
+        }
+        buf_printf(&list, "%s%s", i ? "," : "", instant_text_in(zone, us - us % 1000000));
+    }
+    *rule = say("%s %s", n == 1 ? "@at" : "@dates", (char *)list.at);
+    buf_free(&list);
+    return 0;
+}
+
+static int every_rule(cli_t *cli, const char *given, const char **rule)
+{
+    const char *every = plan_every(given), *start = args_text(&cli->args, "start");
+    int64_t us = clock_wall_us();
+    if (!every)
+        return fail(EXIT_USAGE, "bad value of --every",
+                    say("\"%s\" is not whole seconds above 0 with a unit", given),
+                    "--every 5m (units: s m h d)");
+    int code = start ? cli_instant(cli, "start", start, false, &us) : 0;
+    *rule = say("@every %s from %s", every, instant_text_in("UTC", us - us % 1000000));
+    return code;
+}
+
+int plan_rule(cli_t *cli, const char *zone, bool needed, const char **rule)
+{
+    static const char *const ways[] = { "cron", "every", "at", "dates" };
+    const args_t *args = &cli->args;
+    const char *way = NULL;
+    *rule = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
+        if (!args_has(args, ways[i]))
+            continue;
+        if (way)
+            return fail(EXIT_USAGE, "the schedule has two rules",
+                        say("--%s and --%s exclude each other", way, ways[i]),
+                        args->command->example);
+        way = ways[i];
+    }
+    if (!way && needed)
+        return fail(EXIT_USAGE, "the schedule has no rule",
+                    "one of --cron, --every, --at, --dates is needed", args->command->example);
+    if (!way)
+        return 0;
+    const char *given = args_text(args, way);
+    switch (way[0]) {
+    case 'c':
+        *rule = given;
+        return 0;
+    case 'e':
+        return every_rule(cli, given, rule);
+    case 'a':
+        return at_rule(cli, zone, rule);
+    default:
+        return dates_rule(given, rule);
+    }
+}
+
+// ---- the schedule --------------------------------------------------------------------------------
+
+static int refuse(pawl_err err, const char *flag, const char *value)
+{
+    return fail((exit_t)pawl_err_exit_code(err), say("bad value of --%s", flag),
+                say("\"%s\" is not taken: %s", value, pawl_err_text(err)), "pawl help schedule add");
+}
+
+static int set_policies(cli_t *cli, pawl_schedule_t *schedule)
+{
+    static const char *const texts[][2] = {
+        { "mode", "mode" }, { "overlap", "overlap" }, { "except", "exclusions" },
+        { "title", "title" }, { "on-resume", "on_resume" },
+    };
+    static const char *const numbers[][2] = {
+        { "window", "window_us" },     { "ahead", "ahead" },
+        { "grace", "grace_us" },       { "jitter", "jitter_us" },
+        { "start-by", "start_by_us" }, { "max-running", "max_running" },
+        { "rate", "rate" },
+    };
+    static const char *const bounds[][2] = { { "start", "from_us" }, { "end", "to_us" } };
+    const args_t *args = &cli->args;
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        const char *text = args_text(args, texts[i][0]);
+        pawl_err err = text ? pawl_schedule_set_text(schedule, texts[i][1], text) : PAWL_OK;
+        if (err)
+            return refuse(err, texts[i][0], text);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        const given_t *given = args_given(args, numbers[i][0], 0);
+        pawl_err err = given ? pawl_schedule_set_int(schedule, numbers[i][1], given->number)
+                             : PAWL_OK;
+        if (err)
+            return refuse(err, numbers[i][0], given->value);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(bounds); i++) {
+        const char *text = args_text(args, bounds[i][0]);
+        int64_t us;
+        if (!text)
+            continue;
+        int code = cli_instant(cli, bounds[i][0], text, false, &us);
+        if (code)
+            return code;
+        pawl_err err = pawl_schedule_set_int(schedule, bounds[i][1], us);
+        if (err)
+            return refuse(err, bounds[i][0], text);
+    }
+    return 0;
+}
+
+/* Sets the template from `object`, the task's JSON. */
+static int set_template(pawl_schedule_t *schedule, const json_t *object, const char *zone,
+                        const char *example)
+{
+    spec_error_t error;
+    pawl_task_t *task = task_from_json(object, zone, &error);
+    if (!task)
+        return fail(EXIT_USAGE, "the schedule's task cannot be taken",
+                    *error.field ? say("%s: %s", error.field, error.why) : error.why, example);
+    pawl_err err = pawl_schedule_set_task(schedule, task);
+    pawl_task_destroy(&task);
+    return err ? fail_client(NULL, err, "the schedule's task cannot be taken") : 0;
+}
+
+/* The flags of the task; `at` and `start` are the schedule's own. NULL: a printed error. */
+static json_t *template_from_args(const args_t *args)
+{
+    json_t *object = task_json_from_args(args);
+    if (object) {
+        json_object_del(object, "at");
+        json_object_del(object, "title");
+    }
+    return object;
+}
+
+static const char *if_late(const char *mode)
+{
+    if (mode && strcmp(mode, "strict") == 0)
+        return "every missed one is made, oldest first (strict)";
+    if (mode && strcmp(mode, "latest") == 0)
+        return "one run stands for all that were missed (latest)";
+    return "missed ones are skipped and on record (normal)";
+}
+
+static void print_plan(const moments_t *moments, const char *mode)
+{
+    enum { SHOWN = 3 };
+    int64_t now = clock_wall_us() / 1000000, at = now;
+    printf("rule     %s    %s    zone %s\n", moments_rule(moments), moments_words(moments, "en"),
+           moments_zone(moments));
+    for (int i = 0; i < SHOWN && (at = moments_next(moments, at)) != RULE_NONE; i++)
+        printf("%-8s %s   %s\n", i ? "" : "next", moments_show(moments, at),
+               moments_from_now(at, now));
+    printf("if late  %s\n", if_late(mode));
+    json_t *warnings = moments_warnings(moments, now), *warning;
+    size_t i;
+    json_array_foreach(warnings, i, warning) printf("warning  %s\n", json_string_value(warning));
+    json_decref(warnings);
+}
+
+static int put(cli_t *cli, const pawl_schedule_t *schedule, const char *name, int64_t revision,
+               const char *cursor, const moments_t *moments)
+{
+    const char *word = revision == 0 ? "created" : "changed";
+    const char *mode = args_text(&cli->args, "mode");
+    bool people = !output_is_json() && strcmp(output_format(), "id") != 0;
+    pawl_record_t *made = NULL;
+    if (people && moments && !cli->quiet)
+        print_plan(moments, mode);
+    if (cli->dry_run) {
+        cli_note(cli, "%s would be %s (nothing changed)", name, word);
+        return 0;
+    }
+    int code = cli_connect(cli);
+    if (code)
+        return code;
+    pawl_err err = pawl_schedule_put(cli->client, schedule, revision, cursor, &made,
+                                     cli->timeout_us);
+    if (err)
+        return fail_client(cli->client, err, say("schedule %s was not %s", name, word));
+    if (args_has(&cli->args, "pause"))
+        err = pawl_schedule_change(cli->client, "pause", name, "created paused", NULL, NULL,
+                                   cli->timeout_us);
+    if (err)
+        code = fail_client(cli->client, err, say("schedule %s was %s, but not paused", name, word));
+    else if (people)
+        printf("%s  %s  revision %" PRId64 "%s\n", word, name, pawl_record_int(made, "revision"),
+               args_has(&cli->args, "pause") ? "  paused" : "");
+    else
+        code = output_object(record_json(made, schedule_columns));
+    pawl_record_destroy(&made);
+    return code;
+}
+
+int cmd_schedule_add(cli_t *cli)
+{
+    const args_t *args = &cli->args;
+    const char *zone = args_text(args, "zone"), *name = args->words[0], *rule;
+    moments_t *moments = NULL;
+    if (!zone)
+        zone = local_zone();
+    int code = plan_rule(cli, zone, true, &rule);
+    if (!code)
+        code = moments_open(&moments, rule, zone, args_text(args, "except"));
+    json_t *object = code ? NULL : template_from_args(args);
+    if (!code && !object)
+        code = EXIT_USAGE;
+    pawl_schedule_t *schedule = pawl_schedule_new(name);
+    if (!code && !schedule)
+        code = fail(EXIT_USAGE, "bad name of a schedule", say("\"%s\" cannot be one", name),
+                    args->command->example);
+    if (!code)
+        code = set_template(schedule, object, zone, args->command->example);
+    if (!code)
+        code = set_policies(cli, schedule);
+    pawl_err err = code ? PAWL_OK
+                        : pawl_schedule_set_text(schedule, "rule", moments_rule(moments));
+    if (!code && !err)
+        err = pawl_schedule_set_text(schedule, "zone", zone);
+    if (err)
+        code = fail_client(NULL, err, "the schedule cannot be taken");
+    if (!code)
+        code = put(cli, schedule, name, 0, NULL, moments);
+    json_decref(object);
+    pawl_schedule_destroy(&schedule);
+    moments_close(&moments);
+    return code;
+}
+
+/* The template on record with the flags put over it. */
+static int change_template(cli_t *cli, pawl_schedule_t *schedule, const pawl_record_t *record,
+                           const char *zone)
+{
+    json_t *changes = template_from_args(&cli->args), *object = NULL;
+    size_t len = 0;
+    int code = changes ? 0 : EXIT_USAGE;
+    if (changes && json_object_size(changes)) {
+        const void *bytes = pawl_record_bytes(record, "schedule", &len);
+        Pawl__V1__Schedule *old = len ? pawl__v1__schedule__unpack(NULL, len, bytes) : NULL;
+        object = old ? task_json_from_message(old->task.data, old->task.len) : NULL;
+        if (old)
+            pawl__v1__schedule__free_unpacked(old, NULL);
+        if (!object)
+            object = json_object();
+        task_json_merge(object, changes);
+        code = set_template(schedule, object, zone, cli->args.command->example);
+    }
+    json_decref(object);
+    json_decref(changes);
+    return code;
+}
+
+int cmd_schedule_set(cli_t *cli)
+{
+    const args_t *args = &cli->args;
+    const char *name = args->words[0], *zone = args_text(args, "zone"), *rule = NULL;
+    const char *what = say("cannot change schedule %s", name);
+    pawl_schedule_t *schedule = NULL;
+    pawl_record_t *record = NULL;
+    moments_t *moments = NULL;
+    uint64_t revision = 0;
+    int code = cli_connect(cli);
+    if (code)
+        return code;
+    pawl_err err = pawl_schedule_load(cli->client, name, &schedule, &revision, cli->timeout_us);
+    if (!err)
+        err = pawl_schedule_get(cli->client, name, &record, cli->timeout_us);
+    if (err)
+        code = fail_client(cli->client, err, what);
+    const char *old_zone = record ? say("%s", pawl_record_text(record, "zone")) : "UTC";
+    bool new_zone = zone && strcmp(zone, old_zone) != 0;
+    zone = zone ? zone : old_zone;
+    if (!code)
+        code = plan_rule(cli, zone, false, &rule);
+    if (!code && (rule || new_zone)) {
+        code = moments_open(&moments, rule ? rule : pawl_record_text(record, "rule"), zone,
+                            args_text(args, "except"));
+        if (!code)
+            err = pawl_schedule_set_text(schedule, "rule", moments_rule(moments));
+        if (!code && !err)
+            err = pawl_schedule_set_text(schedule, "zone", zone);
+        if (err)
+            code = fail_client(NULL, err, what);
+    }
+    if (!code)
+        code = set_policies(cli, schedule);
+    if (!code)
+        code = change_template(cli, schedule, record, zone);
+    if (!code) {
+        const char *cursor = args_text(args, "cursor");
+        code = put(cli, schedule, name, (int64_t)revision,
+                   cursor ? cursor : moments ? "now" : "keep", moments);
+    }
+    pawl_schedule_destroy(&schedule);
+    pawl_record_destroy(&record);
+    moments_close(&moments);
+    return code;
+}

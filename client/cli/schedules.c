@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * client/cli/schedules.c - pawl schedule list, show, pause, resume, now, rm, preview, history,
+ * missed. */
+#include <stdio.h>
+
+#include "schemas/pawl.pb-c.h"
+
+#include "client/base/clock.h"
+#include "client/cli/handlers.h"
+#include "client/cli/moments.h"
+#include "client/cli/output.h"
+#include "client/cli/taskspec.h"
+#include "client/time/rule.h"
+
+int cmd_schedule_list(cli_t *cli)
+{
+    pawl_list_t *list = NULL;
+    const pawl_record_t *schedule;
+    const char *text = args_text(&cli->args, "text");
+    int code = cli_connect(cli);
+    if (code)
+        return code;
+    pawl_err err = pawl_schedule_list(cli->client, text ? text : "", &list, cli->timeout_us);
+    if (err)
+        return fail_client(cli->client, err, "cannot list schedules");
+    output_t *output = output_new(schedule_columns, (uint64_t)args_number(&cli->args, "limit", 0));
+    while ((schedule = pawl_list_next(list, &err)) && output_record(output, schedule)) {
+    }
+    pawl_list_destroy(&list);
+    code = output_end(&output);
+    return err && !code ? fail_client(cli->client, err, "cannot list all schedules") : code;
+}
+
+/* The schedule of the first word. NULL: *code is that of a printed error. */
+static pawl_record_t *schedule_named(cli_t *cli, const char *what, int *code)
+{
+    pawl_record_t *schedule = NULL;
+    *code = cli_connect(cli);
+    if (*code)
+        return NULL;
+    pawl_err err = pawl_schedule_get(cli->client, cli->args.words[0], &schedule, cli->timeout_us);
+    if (err)
+        *code = fail_client(cli->client, err, what);
+    return schedule;
+}
+
+static void add_policies(json_t *object, const Pawl__V1__Schedule *schedule)
+{
+    if (schedule->grace_set_case)
+        json_object_set_new(object, "grace", json_string(duration_text(schedule->grace_us)));
+    json_object_set_new(object, "window", json_string(duration_text(schedule->window_us)));
+    json_object_set_new(object, "ahead", json_integer(schedule->ahead));
+    json_object_set_new(object, "jitter", json_string(duration_text(schedule->jitter_us)));
+    json_object_set_new(object, "start", schedule->from_us
+                                             ? json_string(instant_text(schedule->from_us))
+                                             : json_null());
+    json_object_set_new(object, "end", schedule->to_us ? json_string(instant_text(schedule->to_us))
+                                                       : json_null());
+    json_t *task = task_json_from_message(schedule->task.data, schedule->task.len);
+    json_object_set_new(object, "task", task ? task : json_null());
+}
+
+int cmd_schedule_show(cli_t *cli)
+{
+    int code;
+    size_t len = 0;
+    pawl_record_t *record = schedule_named(cli, "cannot show the schedule", &code);
+    if (!record)
+        return code;
+    json_t *object = record_json(record, schedule_columns);
+    const void *bytes = pawl_record_bytes(record, "schedule", &len);
+    Pawl__V1__Schedule *schedule = len ? pawl__v1__schedule__unpack(NULL, len, bytes) : NULL;
+    if (schedule) {
+        add_policies(object, schedule);
+        pawl__v1__schedule__free_unpacked(schedule, NULL);
+    }
+    pawl_record_destroy(&record);
+    return output_object(object);
+}
+
+int cmd_schedule_change(cli_t *cli)
+{
+    const char *verb = verb_of(cli), *name = cli->args.words[0], *what;
+    const char *reason = args_text(&cli->args, "reason"), *option = NULL;
+    bool now = strcmp(verb, "now") == 0, removes = strcmp(verb, "rm") == 0;
+    uint8_t id[PAWL_ID_BYTES] = { 0 };
+    what = say("cannot %s schedule %s", removes ? "remove" : now ? "run" : verb, name);
+    if (now)
+        option = args_text(&cli->args, "overlap");
+    else if (args_has(&cli->args, "skip-missed"))
+        option = "skip";
+    else if (args_has(&cli->args, "make-missed"))
+        option = "catchup";
+    else
+        option = args_text(&cli->args, "missed");
+    int code = cli_connect(cli);
+    if (code)
+        return code;
+    if (cli->dry_run) {
+        pawl_record_t *record = schedule_named(cli, what, &code);
+        pawl_record_destroy(&record);
+        if (!code)
+            cli_note(cli, "would %s %s (nothing changed)", verb, name);
+        return code;
+    }
+    pawl_err err = pawl_schedule_change(cli->client, removes ? "remove" : verb, name,
+                                        reason ? reason : "", option, id, cli->timeout_us);
+    if (err)
+        return fail_client(cli->client, err, what);
+    if (now) {
+        char text[PAWL_ID_TEXT];
+        pawl_id_print(id, text);
+        if (output_is_json())
+            return output_object(json_pack("{s:s}", "id", text));
+        puts(text);
+    } else {
+        cli_note(cli, "%s  %s",
+                 removes                      ? "removed"
+                 : strcmp(verb, "pause") == 0 ? "paused"
+                                              : "resumed",
+                 name);
+    }
+    return 0;
+}
+
+int cmd_schedule_preview(cli_t *cli)
+{
+    static const column_t columns[] = {
+        { "instant", "", AS_GIVEN, IN_TABLE },
+        { "utc", "", AS_GIVEN, IN_TABLE },
+        { "from_now", "", AS_GIVEN, IN_TABLE },
+        { 0 },
+    };
+    int code;
+    pawl_record_t *record = schedule_named(cli, "cannot preview the schedule", &code);
+    if (!record)
+        return code;
+    moments_t *moments = NULL;
+    code = moments_open(&moments, pawl_record_text(record, "rule"), pawl_record_text(record, "zone"),
+                        pawl_record_text(record, "exclusions"));
+    pawl_record_destroy(&record);
+    if (code)
+        return code;
+    int64_t now = clock_wall_us() / 1000000, n = args_number(&cli->args, "count", 10), at = now;
+    output_t *output = output_new(columns, (uint64_t)n);
+    while (n-- > 0 && (at = moments_next(moments, at)) != RULE_NONE)
+        output_row(output, json_pack("{s:s, s:s, s:s}", "instant",
+                                     instant_text_in(moments_zone(moments), at * 1000000), "utc",
+                                     instant_text_in("UTC", at * 1000000), "from_now",
+                                     moments_from_now(at, now)));
+    moments_close(&moments);
+    return output_end(&output);
+}
+
+int cmd_schedule_history(cli_t *cli)
+{
+    bool missed = strcmp(verb_of(cli), "missed") == 0;
+    const char *from = args_text(&cli->args, "from"), *to = args_text(&cli->args, "to");
+    int64_t from_us = 0, to_us = 0;
+    pawl_list_t *list = NULL;
+    const pawl_record_t *row;
+    int code = from ? cli_instant(cli, "from", from, true, &from_us) : 0;
+    if (!code && to)
+        code = cli_instant(cli, "to", to, true, &to_us);
+    if (!code)
+        code = cli_connect(cli);
+    if (code)
+        return code;
+    pawl_err err = pawl_schedule_history(cli->client, cli->args.words[0], from_us, to_us, missed,
+                                         &list, cli->timeout_us);
+    if (err)
+        return fail_client(cli->client, err, "cannot show the history");
+    output_t *output = output_new(history_columns, (uint64_t)args_number(&cli->args, "limit", 0));
+    while ((row = pawl_list_next(list, &err)) && output_record(output, row)) {
+    }
+    pawl_list_destroy(&list);
+    code = output_end(&output);
+    return err && !code ? fail_client(cli->client, err, "cannot show all of the history") : code;
+}
