@@ -29,3 +29,5 @@ unit: $(foreach m,$(test_modules),unit-$(m))
 include tests/fuzz/fuzz.mk
 include tests/crash/crash.mk
 include tests/bench/store.mk
+include tests/time/time.mk
+include tests/wire/wire.mk

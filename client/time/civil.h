@@ -24,8 +24,7 @@ static inline bool year_is_leap(int32_t year)
 
 static inline int32_t month_length(int32_t year, int32_t month)
 {
-    if (month == 2)
-        return year_is_leap(year) ? 29 : 28;
+    if (month == 2) return year_is_leap(year) ? 29 : 28;
     return 30 + ((month + (month >> 3)) & 1);
 }
 

@@ -9,23 +9,23 @@
 
 #include "client/base/base.h"
 
-#define LOCAL_NONE INT64_MAX   /* no later match */
+#define LOCAL_NONE   INT64_MAX /* no later match */
 #define LOCAL_BEFORE INT64_MIN /* no earlier match */
 
 typedef struct cron {
-    uint64_t second, minute; /* bits 0-59 */
-    uint32_t hour;           /* bits 0-23 */
-    uint32_t day;            /* bits 1-31 */
-    uint32_t nearest;        /* bits 1-31: nW */
-    uint16_t month;          /* bits 1-12 */
-    uint8_t weekday;         /* bits 0-6 */
-    uint8_t weekday_last;    /* bits 0-6: dL */
-    uint8_t weekday_nth[5];  /* bits 0-6: d#1 to d#5 */
-    bool last_day;           /* L */
-    bool last_workday;       /* LW */
-    bool day_star, weekday_star; /* the text of the field begins with a star */
-    bool special_days;           /* any of nW L LW dL d#n */
-    bool every_day;              /* all dates match */
+    uint64_t second, minute;           /* bits 0-59 */
+    uint32_t hour;                     /* bits 0-23 */
+    uint32_t day;                      /* bits 1-31 */
+    uint32_t nearest;                  /* bits 1-31: nW */
+    uint16_t month;                    /* bits 1-12 */
+    uint8_t weekday;                   /* bits 0-6 */
+    uint8_t weekday_last;              /* bits 0-6: dL */
+    uint8_t weekday_nth[5];            /* bits 0-6: d#1 to d#5 */
+    bool last_day;                     /* L */
+    bool last_workday;                 /* LW */
+    bool day_star, weekday_star;       /* the text of the field begins with a star */
+    bool special_days;                 /* any of nW L LW dL d#n */
+    bool every_day;                    /* all dates match */
     int32_t first_second, last_second; /* of a day that matches */
 } cron_t;
 

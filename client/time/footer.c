@@ -5,8 +5,7 @@
 
 static bool accept(reader_t *in, char byte)
 {
-    if (in->at == in->end || *in->at != (uint8_t)byte)
-        return false;
+    if (in->at == in->end || *in->at != (uint8_t)byte) return false;
     in->at++;
     return true;
 }
@@ -30,20 +29,15 @@ static bool number(reader_t *in, int32_t high, int32_t *value)
 static bool clock_time(reader_t *in, int32_t hours_high, int32_t *seconds)
 {
     bool negative = accept(in, '-');
-    if (!negative)
-        accept(in, '+');
+    if (!negative) accept(in, '+');
     int32_t hours, minutes = 0, rest = 0;
-    if (!number(in, hours_high, &hours))
-        return false;
+    if (!number(in, hours_high, &hours)) return false;
     if (accept(in, ':')) {
-        if (!number(in, 59, &minutes))
-            return false;
-        if (accept(in, ':') && !number(in, 59, &rest))
-            return false;
+        if (!number(in, 59, &minutes)) return false;
+        if (accept(in, ':') && !number(in, 59, &rest)) return false;
     }
     *seconds = hours * 3600 + minutes * 60 + rest;
-    if (negative)
-        *seconds = -*seconds;
+    if (negative) *seconds = -*seconds;
     return true;
 }
 
@@ -55,8 +49,7 @@ static bool designation(reader_t *in)
     for (; in->at < in->end; in->at++, len++) {
         uint8_t c = *in->at;
         bool letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-        if (!letter && !(quoted && ((c >= '0' && c <= '9') || c == '+' || c == '-')))
-            break;
+        if (!letter && !(quoted && ((c >= '0' && c <= '9') || c == '+' || c == '-'))) break;
     }
     return len >= 3 && (!quoted || accept(in, '>'));
 }
@@ -71,8 +64,7 @@ static bool change_date(reader_t *in, footer_date_t *date)
             return false;
     } else if (accept(in, 'J')) {
         date->kind = 'J';
-        if (!number(in, 365, &date->a) || date->a < 1)
-            return false;
+        if (!number(in, 365, &date->a) || date->a < 1) return false;
     } else if (!number(in, 365, &date->a)) {
         return false;
     }
@@ -82,21 +74,16 @@ static bool change_date(reader_t *in, footer_date_t *date)
 bool footer_parse(slice_t text, footer_t *footer)
 {
     *footer = (footer_t){ .present = text.len > 0 };
-    if (text.len == 0)
-        return true;
+    if (text.len == 0) return true;
     reader_t in = reader(text);
-    if (!designation(&in) || !clock_time(&in, 24, &footer->standard))
-        return false;
+    if (!designation(&in) || !clock_time(&in, 24, &footer->standard)) return false;
     footer->standard = -footer->standard; /* POSIX counts west of Greenwich */
-    if (in.at == in.end)
-        return true;
+    if (in.at == in.end) return true;
     footer->daylight = true;
     footer->summer = footer->standard + 3600;
-    if (!designation(&in))
-        return false;
+    if (!designation(&in)) return false;
     if (in.at < in.end && *in.at != ',') {
-        if (!clock_time(&in, 24, &footer->summer))
-            return false;
+        if (!clock_time(&in, 24, &footer->summer)) return false;
         footer->summer = -footer->summer;
     }
     return accept(&in, ',') && change_date(&in, &footer->start) && accept(&in, ',') &&
@@ -110,13 +97,11 @@ static int64_t change(const footer_date_t *date, int32_t year, int32_t offset)
         int32_t first = days_from_civil(year, date->a, 1);
         int32_t shift = (date->c - weekday_of(first) + 7) % 7;
         day = shift + 7 * (date->b - 1);
-        if (day >= month_length(year, date->a))
-            day -= 7;
+        if (day >= month_length(year, date->a)) day -= 7;
         day += first;
     } else {
         day = days_from_civil(year, 1, 1) + date->a;
-        if (date->kind == 'J' && !(year_is_leap(year) && date->a >= 60))
-            day--;
+        if (date->kind == 'J' && !(year_is_leap(year) && date->a >= 60)) day--;
     }
     return local_at(day, 0) + date->time - offset;
 }

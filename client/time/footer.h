@@ -8,14 +8,14 @@
 #include "client/base/base.h"
 
 typedef struct footer_date {
-    char kind;    /* 'M' month week weekday, 'J' day 1-365 without 29 February, 'N' day 0-365 */
+    char kind; /* 'M' month week weekday, 'J' day 1-365 without 29 February, 'N' day 0-365 */
     int32_t a, b, c;
     int32_t time; /* local seconds after midnight, may be negative or above a day */
 } footer_date_t;
 
 typedef struct footer {
-    bool present;        /* an empty footer says nothing */
-    bool daylight;       /* has two changes a year */
+    bool present;             /* an empty footer says nothing */
+    bool daylight;            /* has two changes a year */
     int32_t standard, summer; /* offsets */
     footer_date_t start, end; /* of summer; start in standard time, end in summer time */
 } footer_t;

@@ -27,8 +27,8 @@ enum rule_kind {
 };
 
 typedef struct rule_error {
-    const char *code;   /* static: macro fields syntax name range step nth never too_long */
-    size_t column;      /* 1-based byte of the first wrong byte, or where the missing should begin */
+    const char *code; /* static: macro fields syntax name range step nth never too_long */
+    size_t column;    /* 1-based byte of the first wrong byte, or where the missing should begin */
     bool in_exclusions; /* the column counts in the exclusion list, not in the rule */
     char text[160];     /* what was found and what was expected, one line of printable ASCII */
 } rule_error_t;

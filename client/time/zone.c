@@ -24,9 +24,9 @@
 #define LAST_END INT64_C(253371110400) /* some days after the last instant anybody asks for */
 
 enum {
-    TRANSITIONS_MAX = 4000,   /* cutting compares neighbours: bounds the work for a hostile file */
-    NEAR = 55 * 3600,         /* clocks of spans further apart than this never meet */
-    OFFSET_LOW = -89999,      /* RFC 9636 3.2 */
+    TRANSITIONS_MAX = 4000, /* cutting compares neighbours: bounds the work for a hostile file */
+    NEAR = 55 * 3600,       /* clocks of spans further apart than this never meet */
+    OFFSET_LOW = -89999,    /* RFC 9636 3.2 */
     OFFSET_HIGH = 93599,
     INTERVALS_MAX = 32,
 };
@@ -49,31 +49,27 @@ typedef struct spans {
     size_t count, room;
 } spans_t;
 
-/* ---- names and files --------------------------------------------------------------------------- */
+/* ---- names and files ---------------------------------------------------------------------------
+ */
 
 bool zone_name_valid(slice_t name)
 {
     static const char *const refused[] = { "localtime", "posixrules" };
     static const char *const folders[] = { "right/", "posix/" };
-    if (name.len == 0 || name.len > ZONE_NAME_MAX)
-        return false;
+    if (name.len == 0 || name.len > ZONE_NAME_MAX) return false;
     uint8_t before = '/';
     for (size_t i = 0; i < name.len; i++) {
         uint8_t c = name.at[i];
         bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
                      c == '_' || c == '+' || c == '-';
-        if (!plain && !(c == '/' && before != '/'))
-            return false;
+        if (!plain && !(c == '/' && before != '/')) return false;
         before = c;
     }
-    if (before == '/')
-        return false;
+    if (before == '/') return false;
     for (size_t i = 0; i < ARRAY_LEN(refused); i++)
-        if (slice_equal(name, slice_text(refused[i])))
-            return false;
+        if (slice_equal(name, slice_text(refused[i]))) return false;
     for (size_t i = 0; i < ARRAY_LEN(folders); i++)
-        if (name.len >= 6 && memcmp(name.at, folders[i], 6) == 0)
-            return false;
+        if (name.len >= 6 && memcmp(name.at, folders[i], 6) == 0) return false;
     return true;
 }
 
@@ -87,27 +83,22 @@ static bool read_all(int fd, buf_t *bytes)
     for (;;) {
         buf_need(bytes, 4096);
         ssize_t got = read(fd, bytes->at + bytes->len, 4096);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return got == 0;
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) return got == 0;
         bytes->len += (size_t)got;
-        if (bytes->len > end)
-            return false;
+        if (bytes->len > end) return false;
     }
 }
 
 err_t zone_read_file(const char *name, const char *dir, buf_t *bytes)
 {
     CHECK(name && bytes);
-    if (!zone_name_valid(slice_text(name)))
-        return ERR_BAD_ZONE;
+    if (!zone_name_valid(slice_text(name))) return ERR_BAD_ZONE;
     buf_t path = { 0 };
     buf_printf(&path, "%s/%s", dir ? dir : ZONE_DIRECTORY, name);
     int fd = open((const char *)path.at, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     buf_free(&path);
-    if (fd < 0)
-        return ERR_BAD_ZONE;
+    if (fd < 0) return ERR_BAD_ZONE;
     size_t before = bytes->len;
     bool good = read_all(fd, bytes);
     close(fd);
@@ -117,7 +108,8 @@ err_t zone_read_file(const char *name, const char *dir, buf_t *bytes)
     return ERR_BAD_ZONE;
 }
 
-/* ---- spans ------------------------------------------------------------------------------------- */
+/* ---- spans -------------------------------------------------------------------------------------
+ */
 
 /* From `at` on the offset is `offset`: ends the last span, or changes it if it would be empty. */
 static void spans_change(spans_t *spans, int64_t at, int32_t offset)
@@ -131,10 +123,8 @@ static void spans_change(spans_t *spans, int64_t at, int32_t offset)
         }
         return;
     }
-    if (last && last->offset == offset)
-        return;
-    if (last)
-        last->to = at;
+    if (last && last->offset == offset) return;
+    if (last) last->to = at;
     if (spans->count == spans->room) {
         spans->room = spans->room ? spans->room * 2 : 64;
         spans->at = mem_grow(spans->at, spans->room * sizeof *spans->at);
@@ -150,8 +140,7 @@ typedef struct tzif_header {
 static bool header_read(reader_t *in, tzif_header_t *header)
 {
     const uint8_t *magic = reader_take(in, 4);
-    if (!magic || memcmp(magic, "TZif", 4) != 0)
-        return false;
+    if (!magic || memcmp(magic, "TZif", 4) != 0) return false;
     header->version = reader_u8(in);
     reader_take(in, 15);
     header->isutcnt = reader_u32(in);
@@ -174,8 +163,7 @@ static bool skip_old_block(reader_t *in, const tzif_header_t *header)
 
 static bool footer_read(reader_t *in, footer_t *footer)
 {
-    if (reader_u8(in) != '\n' || in->bad)
-        return false;
+    if (reader_u8(in) != '\n' || in->bad) return false;
     const uint8_t *end = memchr(in->at, '\n', (size_t)(in->end - in->at));
     return end && footer_parse(slice(in->at, (size_t)(end - in->at)), footer);
 }
@@ -186,19 +174,16 @@ static bool transitions_read(reader_t *in, const tzif_header_t *header, spans_t 
     const uint8_t *indexes = reader_take(in, header->timecnt);
     const uint8_t *types = reader_take(in, (size_t)header->typecnt * 6);
     reader_take(in, (size_t)header->charcnt + header->isstdcnt + header->isutcnt);
-    if (in->bad)
-        return false;
+    if (in->bad) return false;
     for (uint32_t i = 0; i < header->typecnt; i++) {
         int32_t offset = (int32_t)be_u32(types + 6 * i);
-        if (offset < OFFSET_LOW || offset > OFFSET_HIGH)
-            return false;
+        if (offset < OFFSET_LOW || offset > OFFSET_HIGH) return false;
     }
     spans_change(spans, DAWN, (int32_t)be_u32(types));
     int64_t before = INT64_MIN;
     for (uint32_t i = 0; i < header->timecnt; i++) {
         int64_t at = (int64_t)be_u64(times + 8 * i);
-        if ((i && at <= before) || indexes[i] >= header->typecnt)
-            return false;
+        if ((i && at <= before) || indexes[i] >= header->typecnt) return false;
         before = at;
         if (at < LAST_END)
             spans_change(spans, at > DAWN ? at : DAWN, (int32_t)be_u32(types + 6 * indexes[i]));
@@ -215,8 +200,7 @@ typedef struct change {
  * a bit, to be repeated. */
 static bool footer_spans(const footer_t *footer, spans_t *spans)
 {
-    if (!footer->present || !footer->daylight)
-        return false;
+    if (!footer->present || !footer->daylight) return false;
     int64_t last = spans->at[spans->count - 1].from;
     int32_t year = last == DAWN ? 1900 : civil_from_days(day_of(last)).year;
     size_t count = 0;
@@ -251,15 +235,15 @@ static bool spans_read(slice_t tzif, spans_t *spans, bool *repeats)
     if (!header_read(&in, &header) || header.leapcnt != 0 || header.typecnt == 0 ||
         header.typecnt > 256 || header.timecnt > TRANSITIONS_MAX)
         return false;
-    if (!transitions_read(&in, &header, spans) || !footer_read(&in, &footer))
-        return false;
+    if (!transitions_read(&in, &header, spans) || !footer_read(&in, &footer)) return false;
     if (spans->count == 1 && footer.present && !footer.daylight)
         spans->at[0].offset = footer.standard;
     *repeats = footer_spans(&footer, spans);
     return true;
 }
 
-/* ---- pieces ------------------------------------------------------------------------------------ */
+/* ---- pieces ------------------------------------------------------------------------------------
+ */
 
 /* Sorted, disjoint intervals of local readings. */
 typedef struct intervals {
@@ -277,10 +261,8 @@ static bool subtract(intervals_t *self, int64_t from, int64_t to)
         int64_t a = self->at[i].from, b = self->at[i].to;
         int64_t parts[2][2] = { { a, b < from ? b : from }, { a > to ? a : to, b } };
         for (int p = 0; p < 2; p++) {
-            if (parts[p][0] >= parts[p][1])
-                continue;
-            if (left.count == INTERVALS_MAX)
-                return false;
+            if (parts[p][0] >= parts[p][1]) continue;
+            if (left.count == INTERVALS_MAX) return false;
             left.at[left.count].from = parts[p][0];
             left.at[left.count++].to = parts[p][1];
         }
@@ -303,8 +285,7 @@ static int64_t local_to(const span_t *span)
 static bool subtract_earlier(const spans_t *spans, size_t i, intervals_t *left)
 {
     for (size_t j = i; j-- > 0 && spans->at[j].to > spans->at[i].from - NEAR;)
-        if (!subtract(left, local_from(&spans->at[j]), local_to(&spans->at[j])))
-            return false;
+        if (!subtract(left, local_from(&spans->at[j]), local_to(&spans->at[j]))) return false;
     return true;
 }
 
@@ -312,8 +293,7 @@ static bool subtract_earlier(const spans_t *spans, size_t i, intervals_t *left)
 static bool subtract_others(const spans_t *spans, size_t i, intervals_t *left)
 {
     for (size_t j = i; j < spans->count && spans->at[j].from < spans->at[i].from + NEAR; j++)
-        if (!subtract(left, local_from(&spans->at[j]), local_to(&spans->at[j])))
-            return false;
+        if (!subtract(left, local_from(&spans->at[j]), local_to(&spans->at[j]))) return false;
     for (size_t j = i - 1; j > 0 && spans->at[j].from > spans->at[i].from - NEAR; j--)
         if (local_from(&spans->at[j]) > local_to(&spans->at[j - 1]) &&
             !subtract(left, local_to(&spans->at[j - 1]), local_from(&spans->at[j])))
@@ -334,17 +314,15 @@ static bool cut_skipped(zone_t *self, size_t *room, const spans_t *spans, size_t
 {
     const span_t *span = &spans->at[i];
     intervals_t left = { .count = 0 };
-    if (i == 0 || local_from(span) <= local_to(span - 1))
-        return true;
+    if (i == 0 || local_from(span) <= local_to(span - 1)) return true;
     left.count = 1;
     left.at[0].from = local_to(span - 1);
     left.at[0].to = local_from(span);
-    if (!subtract_earlier(spans, i, &left) || !subtract_others(spans, i, &left))
-        return false;
+    if (!subtract_earlier(spans, i, &left) || !subtract_others(spans, i, &left)) return false;
     for (size_t n = 0; n < left.count; n++)
-        piece_add(self, room,
-                  (piece_t){ span->from, left.at[n].from, left.at[n].to, span->offset,
-                             PIECE_SKIPPED });
+        piece_add(
+            self, room,
+            (piece_t){ span->from, left.at[n].from, left.at[n].to, span->offset, PIECE_SKIPPED });
     return true;
 }
 
@@ -354,16 +332,14 @@ static bool cut_shown(zone_t *self, size_t *room, const spans_t *spans, size_t i
     intervals_t left = { .count = 1 };
     left.at[0].from = local_from(span);
     left.at[0].to = local_to(span);
-    if (!subtract_earlier(spans, i, &left))
-        return false;
+    if (!subtract_earlier(spans, i, &left)) return false;
     int64_t done = local_from(span);
     for (size_t n = 0; n <= left.count; n++) {
         int64_t from = n < left.count ? left.at[n].from : local_to(span);
         if (from > done)
             piece_add(self, room,
                       (piece_t){ done - span->offset, done, from, span->offset, PIECE_AGAIN });
-        if (n == left.count)
-            break;
+        if (n == left.count) break;
         done = left.at[n].to;
         piece_add(self, room,
                   (piece_t){ from - span->offset, from, done, span->offset, PIECE_FIRST });
@@ -390,8 +366,7 @@ err_t zone_parse(zone_t **out, const char *name, slice_t tzif)
 {
     CHECK(out && name);
     *out = NULL;
-    if (!zone_name_valid(slice_text(name)) || tzif.len > ZONE_FILE_MAX)
-        return ERR_BAD_ZONE;
+    if (!zone_name_valid(slice_text(name)) || tzif.len > ZONE_FILE_MAX) return ERR_BAD_ZONE;
     zone_t *self = mem_new(sizeof *self);
     memcpy(self->name, name, strlen(name) + 1);
     self->hash = hash64(tzif.at, tzif.len);
@@ -422,16 +397,14 @@ err_t zone_open(zone_t **out, const char *name, const char *dir)
     *out = NULL;
     buf_t bytes = { 0 };
     err_t err = zone_read_file(name, dir, &bytes);
-    if (!err)
-        err = zone_parse(out, name, slice(bytes.at, bytes.len));
+    if (!err) err = zone_parse(out, name, slice(bytes.at, bytes.len));
     buf_free(&bytes);
     return err;
 }
 
 void zone_destroy(zone_t **self_p)
 {
-    if (!*self_p)
-        return;
+    if (!*self_p) return;
     free((*self_p)->pieces);
     free(*self_p);
     *self_p = NULL;
@@ -447,7 +420,8 @@ uint64_t zone_hash(const zone_t *self)
     return self->hash;
 }
 
-/* ---- questions --------------------------------------------------------------------------------- */
+/* ---- questions ---------------------------------------------------------------------------------
+ */
 
 size_t pieces_find(const zone_t *self, int64_t t)
 {
@@ -478,8 +452,7 @@ bool pieces_get(const zone_t *self, size_t number, piece_t *piece)
         *piece = self->pieces[number];
         return true;
     }
-    if (!self->cycle)
-        return false;
+    if (!self->cycle) return false;
     size_t first = self->count - self->cycle;
     size_t times = (number - first) / self->cycle;
     int64_t shift = (int64_t)times * CYCLE;
@@ -504,8 +477,7 @@ bool zone_next_change(const zone_t *self, int64_t t, int64_t *at, int32_t *befor
     CHECK(pieces_get(self, number, &piece));
     int32_t offset = piece.offset;
     while (pieces_get(self, ++number, &piece)) {
-        if (piece.offset == offset)
-            continue;
+        if (piece.offset == offset) continue;
         *at = piece.at;
         *before = offset;
         *after = piece.offset;
@@ -519,10 +491,8 @@ int64_t zone_instant(const zone_t *self, int64_t local, bool *skipped)
     piece_t piece;
     size_t number = pieces_find(self, local - NEAR);
     for (; pieces_get(self, number, &piece); number++) {
-        if (piece.kind == PIECE_AGAIN || local < piece.from || local >= piece.to)
-            continue;
-        if (skipped)
-            *skipped = piece.kind == PIECE_SKIPPED;
+        if (piece.kind == PIECE_AGAIN || local < piece.from || local >= piece.to) continue;
+        if (skipped) *skipped = piece.kind == PIECE_SKIPPED;
         return piece.kind == PIECE_SKIPPED ? piece.at : local - piece.offset;
     }
     CHECK(!"each local time lies in a piece");
