@@ -330,7 +330,8 @@ def from_broker():
         created_us=NOON, exit_code=1, attempts=[pb.AttemptInfo(attempt=1, token=TOKEN, outcome="failed")])],
         cursor=9, seq=12))
     reply("reply-changed-repeated", repeated_reply=True, changed=pb.Changed(done=1))
-    reply("reply-log", log=pb.LogData(pieces=[pb.LogPiece(stream=1, offset=0, data=b"hi\n")], next=3, total=3, ended=True))
+    reply("reply-log", log=pb.LogData(
+        pieces=[pb.LogPiece(stream=1, offset=0, data=b"hi\n")], next=3, total=3, ended=True))
     reply("reply-events-gap", events=pb.EventItems(next_seq=900, oldest_seq=500))
     reply("reply-stats", stats=pb.Stats(json="{}"))
     reply("reply-status", status=pb.Status(software="pawl 0.1.0", rejected_frames=3, store_level="ok"))

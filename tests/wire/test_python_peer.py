@@ -1,0 +1,403 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A peer that is made from the specification alone, against the real broker: the main job, and what
+a broker does with peers that do not keep the rules.
+
+PAWL_BIN names the folder with pawl-broker (default: build/bin); or PAWL_BROKER an endpoint of a broker
+that runs already.
+"""
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+import pytest
+import zmq
+
+import messages
+from pawl_wire import Peer, Refused, Silence, Wire, new_id, pb
+
+E = messages.errors()
+BIN = pathlib.Path(os.environ.get("PAWL_BIN", messages.ROOT / "build" / "bin"))
+
+
+@pytest.fixture(scope="module")
+def endpoint():
+    if "PAWL_BROKER" in os.environ:
+        yield os.environ["PAWL_BROKER"]
+        return
+    if not (BIN / "pawl-broker").exists():
+        pytest.skip(f"{BIN}/pawl-broker is not built")
+    state = pathlib.Path(tempfile.mkdtemp(prefix="pawl-wire-"))
+    with open(state / "broker.log", "wb") as log:
+        broker = subprocess.Popen([BIN / "pawl-broker", "--state", state], stdout=log, stderr=log)
+    try:
+        yield f"ipc://{state}/broker.sock"
+        assert broker.poll() is None, (state / "broker.log").read_text()  # it never crashed
+    finally:
+        if broker.poll() is None:
+            broker.send_signal(signal.SIGTERM)
+        try:
+            code = broker.wait(15)
+        except subprocess.TimeoutExpired:
+            broker.kill()
+            code = broker.wait()
+        text = (state / "broker.log").read_text()
+        shutil.rmtree(state)
+        assert code == 0, text
+        zmq.Context.instance().destroy(linger=0)
+
+
+@pytest.fixture
+def client(endpoint):
+    peer = Peer(endpoint, f"client-{os.urandom(3).hex()}").open()
+    yield peer
+    peer.close()
+
+
+@pytest.fixture
+def executor(endpoint):
+    """Serves a type of its own, so that tests do not take one another's tasks."""
+    kind = f"test/t{os.urandom(4).hex()}"
+    peer = Peer(endpoint, f"executor-{os.urandom(3).hex()}", pb.ROLE_EXECUTOR, kinds=["worker"],
+                types=[kind], slots=4, credit=4).open()
+    peer.type = kind
+    yield peer
+    try:
+        peer.ask("bye")
+    except (Refused, Silence):
+        pass
+    peer.close()
+
+
+def make_task(kind, **parts):
+    return pb.Task(**({"id": new_id(), "type": kind} | parts))
+
+
+def submit(client, *tasks):
+    return client.ask("submit", pb.Submit(tasks=[t.SerializeToString() for t in tasks])).submitted
+
+
+def get(client, task_id):
+    return client.ask("task_get", pb.TaskGet(ids=[task_id])).tasks.items[0]
+
+
+def until(check, seconds=10):
+    """Waits for what the broker does in its own time."""
+    end = time.monotonic() + seconds
+    while True:
+        found = check()
+        if found or time.monotonic() > end:
+            return found
+        zmq.Poller().poll(10)
+
+
+def rejected(client):
+    return client.ask("status_get").status.rejected_frames
+
+
+# ---- the main job --------------------------------------------------------------------------------
+
+
+def test_welcome_tells_limits_and_times(client):
+    welcome = client.welcome
+    assert len(welcome.session) == 16 and len(welcome.store_id) == 16
+    assert welcome.minor == 1 and welcome.principal == f"uid:{os.getuid()}"
+    assert welcome.limits.message_bytes == 8 << 20 and welcome.limits.items == 10000
+    assert (welcome.ping_us, welcome.suspect_us, welcome.lease_us) == (5000000, 15000000, 30000000)
+    assert abs(welcome.wall_us - time.time() * 1e6) < 60e6
+
+
+def test_a_task_is_submitted_assigned_reported_and_read_back(client, executor):
+    task = make_task(executor.type, input=b'{"to":"a@b"}', title="proof", labels=[pb.Label(key="team", value="ops")])
+    assert submit(client, task).accepted == 1
+    lease = executor.leases()[0]
+    assert lease.id == task.id and lease.token > 0 and lease.attempt == 1
+    assert lease.task == task.SerializeToString()  # as it came
+    claim = {"id": lease.id, "token": lease.token}
+    executor.ask("report", pb.Report(
+        progress=[pb.Progress(**claim, done=1, total=2, text="half")],
+        logs=[pb.LogChunk(**claim, stream=1, offset=0, data=b"hello\n", time_us=int(time.time() * 1e6))],
+        running=[pb.Claim(**claim)]))
+    running = get(client, task.id)
+    assert running.status == pb.STATUS_RUNNING and running.executor == executor.hello.name
+    assert running.progress == "half" and (running.progress_done, running.progress_total) == (1, 2)
+    report = executor.ask("report", pb.Report(
+        logs=[pb.LogChunk(**claim, stream=2, offset=6, data=b"done\n")],
+        results=[pb.Result(**claim, outcome=pb.OUTCOME_DONE, output=b'{"sent":true}',
+                           output_type="application/json", message="sent")], credit=4)).reported
+    assert list(report.verdicts) == [pb.REPORT_DONE]
+    done = client.ask("task_wait", pb.TaskWait(ids=[task.id], wait_us=10000000)).waited
+    assert done.done
+    record = get(client, task.id)
+    assert record.status == pb.STATUS_FINISHED and record.output == b'{"sent":true}'
+    assert record.title == "proof" and record.attempt == 1 and record.token == lease.token
+    log = client.ask("log_read", pb.LogRead(id=task.id, limit=1 << 16)).log
+    assert b"".join(p.data for p in log.pieces) == b"hello\ndone\n" and log.ended and log.total == 11
+    listed = client.ask("task_list", pb.TaskList(filter=pb.TaskFilter(type=executor.type))).tasks
+    assert [t.id for t in listed.items] == [task.id]
+
+
+def test_many_tasks_pass_within_the_credit(client, executor):
+    tasks = [make_task(executor.type) for _ in range(50)]
+    assert submit(client, *tasks).accepted == 50
+    seen = []
+    while len(seen) < 50:
+        leases = executor.leases()
+        assert len(leases) <= 4
+        seen += [lease.id for lease in leases]
+        reported = executor.ask("report", pb.Report(results=[
+            pb.Result(id=l.id, token=l.token, outcome=pb.OUTCOME_DONE) for l in leases])).reported
+        assert set(reported.verdicts) == {pb.REPORT_DONE}
+    assert sorted(seen) == sorted(t.id for t in tasks)
+
+
+def test_one_bad_item_does_not_spoil_the_others(client, executor):
+    good, bad = make_task(executor.type), make_task(executor.type, priority=10)
+    answer = client.ask("submit", pb.Submit(
+        tasks=[bad.SerializeToString(), b"\xff\xff", good.SerializeToString()])).submitted
+    assert answer.accepted == 1
+    assert [(i.index, i.error.code, i.error.field) for i in answer.items] == [
+        (0, E["BAD_VALUE"], "priority"), (1, E["BAD_REQUEST"], "")]
+    assert executor.leases()[0].id == good.id
+
+
+# ---- sent again ----------------------------------------------------------------------------------
+
+
+def test_a_submit_sent_again_changes_nothing(client, executor):
+    task = make_task(executor.type)
+    assert submit(client, task).accepted == 1
+    again = submit(client, task)
+    assert again.accepted == 1 and not again.items
+    lease = executor.leases()[0]
+    with pytest.raises(Silence):
+        executor.leases(0.3)
+    other = pb.Task()
+    other.CopyFrom(task)
+    other.title = "another body"
+    refused = submit(client, other)
+    assert refused.accepted == 0 and refused.items[0].error.code == E["ID_REUSED"]
+    executor.ask("report", pb.Report(results=[pb.Result(id=lease.id, token=lease.token, outcome=pb.OUTCOME_DONE)]))
+    assert submit(client, task).accepted == 1  # also after its end
+    with pytest.raises(Silence):
+        executor.leases(0.3)
+
+
+def test_a_result_sent_again_is_recorded_once_and_an_old_token_is_stale(client, executor):
+    task = make_task(executor.type, retry=pb.Retry(max_attempts=2, backoff_us=1))
+    submit(client, task)
+    first = executor.leases()[0]
+    fail = pb.Report(results=[pb.Result(id=first.id, token=first.token, outcome=pb.OUTCOME_FAIL, message="no")])
+    assert list(executor.ask("report", fail).reported.verdicts) == [pb.REPORT_DONE]
+    second = executor.leases()[0]
+    assert second.id == task.id and second.token > first.token and second.attempt == 2
+    done = pb.Report(results=[pb.Result(id=first.id, token=first.token, outcome=pb.OUTCOME_DONE)])
+    verdict = executor.ask("report", done).reported.verdicts[0]
+    assert verdict in (pb.REPORT_STALE, pb.REPORT_DONE) and get(client, task.id).status == pb.STATUS_RUNNING
+    done.results[0].token = second.token
+    for _ in range(2):
+        assert list(executor.ask("report", done).reported.verdicts) == [pb.REPORT_DONE]
+    record = get(client, task.id)
+    assert record.status == pb.STATUS_FINISHED and record.attempt == 2
+
+
+def test_the_reply_of_a_change_is_remembered_over_sessions(endpoint, client):
+    name, request_id = f"q{os.urandom(3).hex()}", os.urandom(16)
+    change = pb.QueueChange(name=name, pause=True, reason="test")
+    first = client.change("queue_change", change, request_id)
+    assert not client.repeated
+    assert client.change("queue_change", change, request_id) == first and client.repeated
+    again = Peer(endpoint, client.hello.name, incarnation=client.incarnation).open()
+    assert again.change("queue_change", change, request_id) == first and again.repeated
+    client.change("queue_change", pb.QueueChange(name=name))
+    again.close()
+
+
+def test_a_seq_that_does_not_rise_is_dropped(client, executor):
+    task = make_task(executor.type)
+    frame = client.pack("submit", pb.Submit(tasks=[task.SerializeToString()]))
+    client.send(frame)
+    client.answer(client.seq)
+    client.send(frame)
+    assert client.quiet()
+    client.ask("ping")
+    executor.leases()
+
+
+def test_a_new_session_on_a_new_connection_takes_up_the_leases(endpoint, client, executor):
+    task = make_task(executor.type)
+    submit(client, task)
+    lease = executor.leases()[0]
+    again = Peer(endpoint, executor.hello.name, pb.ROLE_EXECUTOR, incarnation=executor.incarnation,
+                 kinds=["worker"], types=[executor.type], slots=4, credit=4,
+                 claims=[pb.Claim(id=lease.id, token=lease.token), pb.Claim(id=new_id(), token=9)]).open()
+    assert list(again.welcome.verdicts) == [pb.CLAIM_KEEP, pb.CLAIM_UNKNOWN]
+    report = pb.Report(results=[pb.Result(id=lease.id, token=lease.token, outcome=pb.OUTCOME_DONE)])
+    assert list(again.ask("report", report).reported.verdicts) == [pb.REPORT_DONE]
+    again.ask("bye")
+    again.close()
+
+
+def test_cancel_reaches_the_executor(client, executor):
+    task = make_task(executor.type)
+    submit(client, task)
+    lease = executor.leases()[0]
+    changed = client.change("task_change", pb.TaskChange(verb=pb.TASK_CANCEL, ids=[task.id, new_id()], reason="test"))
+    assert changed.done == 1 and changed.items[0].error.code == E["NOT_FOUND"]
+
+    def told():
+        executor.ask("ping")
+        pushed = [d for p in executor.pushes for d in p.directives.directives]
+        return [d for d in pushed + executor.directives if d.kind == pb.DIRECTIVE_CANCEL and d.id == lease.id]
+    assert until(told)
+    executor.ask("report", pb.Report(results=[pb.Result(id=lease.id, token=lease.token, outcome=pb.OUTCOME_CANCELLED)]))
+    assert get(client, task.id).status == pb.STATUS_CANCELLED
+
+
+# ---- peers that do not keep the rules --------------------------------------------------------------
+
+
+def corrupt_frames():
+    ping = pb.Request(magic=messages.MAGIC["Request"], seq=1, session=bytes(16), ping=pb.Ping()).SerializeToString()
+    return [b"", b"\x00", b"GET / HTTP/1.1\r\n\r\n", b"\x0dXXXX" + ping[5:], ping[:4], os.urandom(5000),
+            b"\x0dPWL1", b"\x0dPWL1" + b"\xff" * 100, b"\x0dPWL1" + os.urandom(500), ping[5:] + ping[:5]]
+
+
+def test_garbage_is_counted_and_never_answered_with_more_than_an_error(endpoint, client):
+    before = rejected(client)
+    wire = Wire(endpoint)
+    for frame in corrupt_frames():
+        wire.send(frame)
+    wire.send(b"", client.pack("ping"))  # an empty delimiter, as a REQ socket would send
+    wanted = before + len(corrupt_frames()) + 1
+    assert until(lambda: rejected(client) >= wanted)
+    assert rejected(client) == wanted
+    while not wire.quiet(0.1):
+        reply = pb.Reply.FromString(wire.receive())
+        assert reply.HasField("error")
+    wire.close()
+
+
+def test_a_request_cut_anywhere_is_refused(endpoint, client):
+    before = rejected(client)
+    whole = client.pack("task_change", pb.TaskChange(verb=pb.TASK_CANCEL, ids=[new_id()]), os.urandom(16))
+    for cut in range(len(whole)):
+        client.send(whole[:cut])
+    client.seq += 1
+    assert until(lambda: rejected(client) >= before + len(whole))
+    client.ask("ping")
+
+
+def test_every_vector_that_is_refused_is_refused_by_the_broker(endpoint, client):
+    import json
+    folder = messages.ROOT / "schemas" / "vectors"
+    for vector in json.loads((folder / "vectors.json").read_text()):
+        if vector["type"] != "Request" or "error" not in vector:
+            continue
+        raw = bytes.fromhex((folder / vector["hex"]).read_text())
+        wire = Wire(endpoint)
+        wire.send(raw)
+        try:
+            reply = pb.Reply.FromString(wire.receive(0.05 if vector["error"]["name"] == "BAD_MAGIC" else 5))
+        except Silence:
+            assert not vector["error"]["field"] or vector["error"]["field"] in ("magic", "seq"), vector["name"]
+        else:
+            assert (reply.error.code, reply.error.field) == (
+                vector["error"]["number"], vector["error"]["field"]), vector["name"]
+            assert reply.error.text
+        wire.close()
+    client.ask("ping")
+
+
+def test_an_oversized_frame_is_refused_or_ends_the_connection(endpoint, client):
+    wire = Wire(endpoint)
+    head = pb.Request(magic=messages.MAGIC["Request"], seq=1, session=bytes(16)).SerializeToString()
+    wire.send(head + b"\x3a" + b"\xff\xff\xff\x04" + bytes((8 << 20) + 100 - len(head)))
+    try:
+        reply = pb.Reply.FromString(wire.receive(2))
+        assert reply.error.code == E["TOO_LARGE"]
+    except Silence:
+        pass
+    wire.send(bytes(9 << 20))
+    assert wire.quiet(0.5)
+    wire.close()
+    client.ask("ping")
+
+
+def test_without_a_session_nothing_is_done(endpoint, client):
+    stranger = Peer(endpoint, "stranger")
+    for session in (b"", bytes(16), client.session):
+        stranger.session = session
+        with pytest.raises(Refused) as refused:
+            stranger.ask("task_list")
+        assert refused.value.code == E["NO_SESSION"]
+    stranger.close()
+
+
+def test_another_version_is_refused(endpoint):
+    peer = Peer(endpoint, "old")
+    peer.hello.minor = 0
+    with pytest.raises(Refused) as refused:
+        peer.open()
+    assert (refused.value.code, refused.value.field) == (E["VERSION"], "hello.minor")
+    peer.hello.minor = 1
+    frame = peer.pack("hello", peer.hello)
+    peer.send(frame[:4] + b"2" + frame[5:])
+    reply = peer.take()
+    assert (reply.seq, reply.error.code) == (peer.seq, E["VERSION"])
+    peer.open()
+    peer.close()
+
+
+def test_an_unknown_request_is_unimplemented_and_unknown_fields_are_ignored(client):
+    frame = client.pack("ping")
+    client.send(frame[:-2] + b"\xba\x3e\x00")
+    with pytest.raises(Refused) as refused:
+        client.answer(client.seq)
+    assert refused.value.code == E["UNIMPLEMENTED"]
+    client.send(client.pack("ping") + b"\xba\x3e\x03abc")
+    client.answer(client.seq)
+
+
+def test_an_unknown_type_is_refused(client):
+    answer = submit(client, make_task("nobody/knows"))
+    assert answer.accepted == 0 and answer.items[0].error.code == E["UNKNOWN_TYPE"]
+
+
+def test_an_id_far_from_the_clock_is_refused(client, executor):
+    answer = submit(client, make_task(executor.type, id=bytes(6) + os.urandom(10)))
+    assert answer.items[0].error.code == E["BAD_ID"]
+
+
+def test_a_live_executors_name_cannot_be_taken(endpoint, executor):
+    thief = Peer(endpoint, executor.hello.name, pb.ROLE_EXECUTOR, types=[executor.type], slots=1, credit=1)
+    with pytest.raises(Refused) as refused:
+        thief.open()
+    assert refused.value.code == E["NAME_TAKEN"]
+    thief.close()
+
+
+def test_a_peer_is_listed_while_it_speaks(client):
+    peers = client.ask("peer_list").peers.items
+    mine = [p for p in peers if p.name == client.hello.name]
+    assert mine and mine[0].alive and mine[0].pid == os.getpid()
+
+
+def test_the_stats_socket_speaks_json_every_second(endpoint):
+    import json
+    if not endpoint.endswith("broker.sock"):
+        pytest.skip("where the stats socket is, is known for a state folder only")
+    socket = zmq.Context.instance().socket(zmq.SUB)
+    socket.linger = 0
+    socket.connect(endpoint.replace("broker.sock", "stats.sock"))
+    socket.subscribe(b"stats.json")
+    assert socket.poll(4000)
+    topic, body = socket.recv_multipart()
+    stats = json.loads(body)
+    assert topic == b"stats.json"
+    assert {"time", "tasks", "queues", "rates", "latency", "executors", "slots", "commit", "store",
+            "events_seq"} <= stats.keys()
+    socket.close()

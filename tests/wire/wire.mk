@@ -1,0 +1,11 @@
+# The wire: vectors in Python, compatibility with what is released, a peer made from the
+# specification alone against the real broker; and what the checked decode costs.
+wire: $(BUILD)/bin/pawl-broker
+	PAWL_BUILD=$(BUILD) PAWL_BIN=$(BUILD)/bin $(PYTHON) -m pytest -q -p no:cacheprovider tests/wire
+	$(PYTHON) tests/wire/check_compat.py
+$(BUILD)/bin/bench_wire: $(BUILD)/tests/bench/bench_wire.o $(call lib,schemas)
+	@mkdir -p $(@D)
+	$(CC) $(ldflags) -o $@ $^ $(call libs_of,libprotobuf-c)
+bench-wire: $(BUILD)/bin/bench_wire
+	$<
+.PHONY: wire bench-wire
