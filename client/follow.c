@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What a scheduler stands on: all schedules, then their changes; and proposals.
+ *
+ * A follow belongs to a session. In each new one it begins with a call that says "forget", then
+ * asks for page after page; pushes that come between the pages are told as they come, so a record
+ * may be told twice, the later one is the truth. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "client/arena.h"
+#include "client/client.h"
+#include "client/record.h"
+#include "schemas/limits.h"
+
+struct follow {
+    pawl_follow_fn *fn;
+    void *arg;
+    bool told; /* fn was called before: a new session says "forget" first */
+};
+
+/* Rows to tell: an answer or a push, or (message NULL) the order to forget. */
+typedef struct telling {
+    due_t due;
+    struct follow *follow;
+    Pawl__V1__ScheduleInfo **rows;
+    size_t n;
+    void *message; /* whose arena holds the rows */
+} telling_t;
+
+static void drop_telling(due_t *due)
+{
+    telling_t *self = (telling_t *)due;
+    arena_free_of(self->message);
+    free(self);
+}
+
+static int run_telling(due_t *due)
+{
+    telling_t *self = (telling_t *)due;
+    int ran = 0;
+    if (!self->message) {
+        self->follow->fn(NULL, self->follow->arg);
+        ran = 1;
+    }
+    for (size_t i = 0; i < self->n; i++, ran++)
+        self->follow->fn(record_of_const(self->rows[i]), self->follow->arg);
+    drop_telling(due);
+    return ran;
+}
+
+/* Takes `message`. */
+static void tell(pawl_client_t *client, const Pawl__V1__ScheduleItems *items, void *message)
+{
+    telling_t *telling = calloc(1, sizeof *telling);
+    if (!telling) {
+        arena_free_of(message);
+        return;
+    }
+    *telling = (telling_t){ { NULL, client->follow, run_telling, drop_telling },
+                            client->follow,
+                            items ? items->items : NULL,
+                            items ? items->n_items : 0,
+                            message };
+    due_add(client, &telling->due);
+}
+
+static void ask_page(pawl_client_t *client, const char *after);
+
+static void on_page(call_t *call)
+{
+    pawl_client_t *client = call->client;
+    Pawl__V1__Reply *reply = call->reply;
+    if (call->err || reply->error || reply->body_case != PAWL__V1__REPLY__BODY_SCHEDULES)
+        return; /* the session's end: the next one begins anew; a refusal: nothing to follow */
+    if (*reply->schedules->next) ask_page(client, reply->schedules->next);
+    call->reply = NULL;
+    tell(client, reply->schedules, reply);
+}
+
+static void ask_page(pawl_client_t *client, const char *after)
+{
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__ScheduleFollow body = PAWL__V1__SCHEDULE_FOLLOW__INIT;
+    body.after = (char *)(uintptr_t)after;
+    body.limit = LIMIT_LIST;
+    request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_FOLLOW;
+    request.schedule_follow = &body;
+    call_t *call = call_new(client, &request, ASK_ONCE);
+    if (!call) return;
+    call->on_done = on_page;
+    if (call_queue(call, false, 0)) call->on_done = NULL;
+    call_release(call);
+}
+
+void follow_begin(pawl_client_t *client)
+{
+    if (client->follow->told) tell(client, NULL, NULL);
+    client->follow->told = true;
+    ask_page(client, "");
+}
+
+void follow_push(pawl_client_t *client, const Pawl__V1__ScheduleItems *items, void *message)
+{
+    tell(client, items, message);
+}
+
+void follow_free(pawl_client_t *client)
+{
+    free(client->follow);
+    client->follow = NULL;
+}
+
+pawl_err pawl_schedule_follow(pawl_client_t *self, pawl_follow_fn *fn, void *arg)
+{
+    pawl_err err = client_check(self);
+    if (err) return err;
+    struct follow *follow = fn ? calloc(1, sizeof *follow) : NULL;
+    if (!follow) return fail_with(self, fn ? PAWL_E_NO_MEMORY : PAWL_E_BAD_REQUEST, NULL);
+    *follow = (struct follow){ fn, arg, false };
+    pthread_mutex_lock(&self->lock);
+    if (self->closing)
+        err = PAWL_E_CLOSED;
+    else if (self->follow)
+        err = PAWL_E_EXISTS;
+    else
+        self->follow = follow;
+    if (!err && self->state == PAWL_CONNECTED) follow_begin(self);
+    pthread_mutex_unlock(&self->lock);
+    if (err) {
+        free(follow);
+        fail_with(self, err, err == PAWL_E_EXISTS ? "this handle follows already" : NULL);
+    }
+    return err;
+}
+
+/* ---- proposals
+ * ------------------------------------------------------------------------------------ */
+
+typedef struct proposal {
+    due_t due;
+    pawl_client_t *client;
+    pawl_propose_fn *fn;
+    void *arg;
+    pawl_err err;
+    char text[200]; /* of err */
+    Pawl__V1__Reply *reply;
+} proposal_t;
+
+static void drop_proposal(due_t *due)
+{
+    proposal_t *self = (proposal_t *)due;
+    arena_free_of(self->reply);
+    free(self);
+}
+
+static int run_proposal(due_t *due)
+{
+    proposal_t *self = (proposal_t *)due;
+    if (self->err) {
+        fail_with(self->client, self->err, self->text);
+        self->fn(NULL, self->err, self->arg);
+    } else {
+        self->fn(record_of_const(self->reply->proposed), PAWL_OK, self->arg);
+    }
+    drop_proposal(due);
+    return 1;
+}
+
+static void on_proposed(call_t *call)
+{
+    proposal_t *self = call->arg;
+    self->err = call_verdict(call, PAWL__V1__REPLY__BODY_PROPOSED);
+    if (self->err) snprintf(self->text, sizeof self->text, "%s", pawl_client_error(call->client));
+    self->reply = call->reply;
+    call->reply = NULL;
+    due_add(call->client, &self->due);
+}
+
+static call_t *proposal_call(pawl_client_t *client, const pawl_proposal_t *items, size_t n)
+{
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__Propose body = PAWL__V1__PROPOSE__INIT;
+    Pawl__V1__Proposal *rows = calloc(n, sizeof *rows);
+    Pawl__V1__Proposal **list = calloc(n, sizeof *list);
+    call_t *call = NULL;
+    if (rows && list) {
+        for (size_t i = 0; i < n; i++) {
+            pawl__v1__proposal__init(&rows[i]);
+            rows[i].uid = (ProtobufCBinaryData){ 16, (uint8_t *)(uintptr_t)items[i].uid };
+            rows[i].revision = items[i].revision;
+            rows[i].expect_cursor_us = items[i].expect_cursor_us;
+            rows[i].new_cursor_us = items[i].new_cursor_us;
+            list[i] = &rows[i];
+        }
+        body.n_items = n;
+        body.items = list;
+        request.body_case = PAWL__V1__REQUEST__BODY_PROPOSE;
+        request.propose = &body;
+        call = call_new(client, &request, 0);
+    }
+    free(rows);
+    free(list);
+    if (call) call->items = n;
+    return call;
+}
+
+pawl_err pawl_propose(pawl_client_t *self, const pawl_proposal_t *items, size_t n,
+                      pawl_propose_fn *fn, void *arg)
+{
+    pawl_err err = client_check(self);
+    if (err) return err;
+    if (!n || !items || !fn) return fail_with(self, PAWL_E_BAD_REQUEST, "nothing is proposed");
+    proposal_t *proposal = calloc(1, sizeof *proposal);
+    call_t *call = proposal ? proposal_call(self, items, n) : NULL;
+    if (!call) {
+        free(proposal);
+        return fail_with(self, PAWL_E_NO_MEMORY, NULL);
+    }
+    *proposal = (proposal_t){
+        .due = { NULL, proposal, run_proposal, drop_proposal }, .client = self, .fn = fn, .arg = arg
+    };
+    call->on_done = on_proposed;
+    call->arg = proposal;
+    pthread_mutex_lock(&self->lock);
+    err = call_queue(call, false, 0);
+    call_release(call);
+    pthread_mutex_unlock(&self->lock);
+    if (err) {
+        free(proposal);
+        return fail_with(self, err, NULL);
+    }
+    return PAWL_OK;
+}

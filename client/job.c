@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * One attempt in a program's hands: what it reads, what it says, how it ends. A pawl_job_t is the
+ * lease itself; ending it takes it out of the program's hands and makes it the carrier of its
+ * result. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "client/arena.h"
+#include "client/base/clock.h"
+#include "client/record.h"
+#include "client/worker.h"
+#include "schemas/limits.h"
+
+static pthread_mutex_t *lock_of(const pawl_job_t *self)
+{
+    return &self->worker->client->work_lock;
+}
+
+/* ---- what it is ------------------------------------------------------------------------------ */
+
+const uint8_t *pawl_job_id(const pawl_job_t *self)
+{
+    return self->id;
+}
+
+uint64_t pawl_job_token(const pawl_job_t *self)
+{
+    return self->token;
+}
+
+unsigned pawl_job_attempt(const pawl_job_t *self)
+{
+    return self->attempt;
+}
+
+unsigned pawl_job_attempts_max(const pawl_job_t *self)
+{
+    return self->attempts_max;
+}
+
+int64_t pawl_job_planned_us(const pawl_job_t *self)
+{
+    return self->planned_us;
+}
+
+const char *pawl_job_schedule(const pawl_job_t *self)
+{
+    return self->schedule ? self->schedule : "";
+}
+
+const char *pawl_job_type(const pawl_job_t *self)
+{
+    return self->task->type;
+}
+
+const void *pawl_job_input(const pawl_job_t *self, size_t *len)
+{
+    if (len) *len = self->task->input.len;
+    return self->task->input.data ? (const void *)self->task->input.data : "";
+}
+
+const pawl_record_t *pawl_job_task(const pawl_job_t *self)
+{
+    return record_of_const(self->task);
+}
+
+pawl_job_state pawl_job_state_of(const pawl_job_t *self)
+{
+    return (pawl_job_state)atomic_load(&self->state);
+}
+
+int pawl_job_fd(const pawl_job_t *self)
+{
+    pawl_job_t *job = (pawl_job_t *)(uintptr_t)self;
+    pthread_mutex_lock(lock_of(self));
+    if (job->fd < 0) {
+        job->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (job->fd >= 0 && atomic_load(&job->state) != PAWL_RUN) raise_fd(job->fd);
+    }
+    int fd = job->fd;
+    pthread_mutex_unlock(lock_of(self));
+    return fd;
+}
+
+void job_set_state(struct pawl_job *self, pawl_job_state state)
+{
+    if (atomic_load(&self->state) >= (int)state) return; /* fenced is for ever */
+    atomic_store(&self->state, (int)state);
+    if (self->fd >= 0) raise_fd(self->fd);
+    worker_signal(self->worker);
+}
+
+/* ---- what it says -----------------------------------------------------------------------------
+ */
+
+/* The broker refuses texts with control bytes or bad UTF-8 as a whole: make them harmless here. */
+void text_cut_utf8(char *text, size_t most)
+{
+    uint8_t *at = (uint8_t *)text, *start = at;
+    while (*at) {
+        size_t len = *at < 0x80                  ? 1
+                     : *at >= 0xc2 && *at < 0xe0 ? 2
+                     : *at >= 0xe0 && *at < 0xf0 ? 3
+                     : *at >= 0xf0 && *at < 0xf5 ? 4
+                                                 : 0;
+        bool good = len > 0 && (len > 1 || (*at >= 0x20 && *at != 0x7f));
+        for (size_t i = 1; good && i < len; i++)
+            good = (at[i] & 0xc0) == 0x80;
+        if (good && len == 2 && *at == 0xc2) good = at[1] >= 0xa0; /* C1 controls */
+        if (good && len == 3)
+            good = (*at != 0xe0 || at[1] >= 0xa0) && (*at != 0xed || at[1] < 0xa0);
+        if (good && len == 4)
+            good = (*at != 0xf0 || at[1] >= 0x90) && (*at != 0xf4 || at[1] < 0x90);
+        if (!good) {
+            *at = *at == '\t' || *at == '\n' || *at == '\r' ? ' ' : '?';
+            len = 1;
+        }
+        if ((size_t)(at - start) + len > most) {
+            *at = '\0';
+            return;
+        }
+        at += len;
+    }
+}
+
+static char *harmless(const char *text, size_t most)
+{
+    char *copy = strndup(text ? text : "", most + 4);
+    if (copy) text_cut_utf8(copy, most);
+    return copy;
+}
+
+pawl_err pawl_job_progress(pawl_job_t *self, int64_t done, int64_t total, const char *text)
+{
+    char *copy = harmless(text, LIMIT_TEXT);
+    if (!copy) return PAWL_E_NO_MEMORY;
+    pthread_mutex_lock(lock_of(self));
+    free(self->progress_text);
+    self->progress_text = copy;
+    self->progress_done = done;
+    self->progress_total = total;
+    self->has_progress = true;
+    if (!self->log_since_us) self->log_since_us = clock_steady_us();
+    client_wake(self->worker->client);
+    pthread_mutex_unlock(lock_of(self));
+    return PAWL_OK;
+}
+
+static log_chunk_t *chunk_new(pawl_job_t *self, int stream)
+{
+    log_chunk_t *chunk = calloc(1, sizeof *chunk);
+    if (!chunk) return NULL;
+    chunk->stream = (uint32_t)stream;
+    chunk->offset = self->log_offset;
+    chunk->time_us = clock_wall_us();
+    if (self->logs)
+        self->logs_last->next = chunk;
+    else
+        self->logs = chunk;
+    self->logs_last = chunk;
+    return chunk;
+}
+
+/* The chunk that takes the next bytes: the last one while it fits seamlessly. */
+static log_chunk_t *chunk_for(pawl_job_t *self, int stream)
+{
+    log_chunk_t *last = self->logs ? self->logs_last : NULL;
+    if (last && last->stream == (uint32_t)stream && last->data.len < LIMIT_LOG_CHUNK &&
+        last->offset + last->data.len == self->log_offset)
+        return last;
+    return chunk_new(self, stream);
+}
+
+pawl_err pawl_job_log(pawl_job_t *self, int stream, const void *bytes, size_t len)
+{
+    pawl_err err = PAWL_OK;
+    if (stream < 1 || stream > 3)
+        return fail_with(self->worker->client, PAWL_E_BAD_REQUEST, "a stream is 1, 2 or 3");
+    pthread_mutex_lock(lock_of(self));
+    if (self->log_bytes && self->log_bytes + len > WORKER_LOG_WAITING) err = PAWL_E_BACKPRESSURE;
+    const uint8_t *from = bytes;
+    bool first = !self->logs;
+    while (!err && len > 0) {
+        log_chunk_t *chunk = chunk_for(self, stream);
+        size_t room = chunk ? LIMIT_LOG_CHUNK - chunk->data.len : 0;
+        size_t part = len < room ? len : room;
+        if (!chunk || !bytes_add(&chunk->data, from, part)) {
+            err = PAWL_E_NO_MEMORY;
+            break;
+        }
+        self->log_offset += part;
+        self->log_bytes += part;
+        from += part;
+        len -= part;
+    }
+    if (!self->log_since_us && self->logs) self->log_since_us = clock_steady_us();
+    if (first) client_wake(self->worker->client);
+    pthread_mutex_unlock(lock_of(self));
+    return err ? fail_with(self->worker->client, err, NULL) : PAWL_OK;
+}
+
+void pawl_job_log_skip(pawl_job_t *self, uint64_t len)
+{
+    pthread_mutex_lock(lock_of(self));
+    self->log_offset += len;
+    pthread_mutex_unlock(lock_of(self));
+}
+
+pawl_err pawl_job_output(pawl_job_t *self, const void *bytes, size_t len, const char *content_type)
+{
+    const pawl_client_t *client = self->worker->client;
+    if (len > LIMIT_OUTPUT)
+        return fail_with_field(client, -(pawl_err)ERR_TOO_LARGE,
+                               "an output has at most 1 MiB: store it elsewhere and return where",
+                               "output", 0);
+    char *type = harmless(content_type, LIMIT_NAME);
+    bytes_t copy = { 0 };
+    if (!type || !bytes_add(&copy, bytes, len)) {
+        free(type);
+        return fail_with(client, PAWL_E_NO_MEMORY, NULL);
+    }
+    pthread_mutex_lock(lock_of(self));
+    bytes_free(&self->output);
+    free(self->output_type);
+    self->output = copy;
+    self->output_type = type;
+    pthread_mutex_unlock(lock_of(self));
+    return PAWL_OK;
+}
+
+void pawl_job_exit(pawl_job_t *self, int exit_code, int signal)
+{
+    pthread_mutex_lock(lock_of(self));
+    self->has_exit = true;
+    self->exit_code = exit_code;
+    self->signal = signal > 0 ? (unsigned)signal : 0;
+    pthread_mutex_unlock(lock_of(self));
+}
+
+void pawl_job_usage(pawl_job_t *self, int64_t cpu_us, int64_t memory_bytes)
+{
+    pthread_mutex_lock(lock_of(self));
+    self->cpu_us = cpu_us;
+    self->memory_bytes = memory_bytes;
+    pthread_mutex_unlock(lock_of(self));
+}
+
+void pawl_job_started(pawl_job_t *self, int64_t started_us)
+{
+    pthread_mutex_lock(lock_of(self));
+    self->started_us = started_us;
+    pthread_mutex_unlock(lock_of(self));
+}
+
+/* ---- how it ends -------------------------------------------------------------------------------
+ */
+
+bool job_make_result(struct pawl_job *self, Pawl__V1__Outcome outcome, const char *message,
+                     int64_t retry_after_us)
+{
+    Pawl__V1__Result result = PAWL__V1__RESULT__INIT;
+    Pawl__V1__Usage usage = PAWL__V1__USAGE__INIT;
+    char *text = harmless(message, LIMIT_MESSAGE_KEPT);
+    bytes_t packed = { 0 };
+    result.id = (ProtobufCBinaryData){ 16, self->id };
+    result.token = self->token;
+    result.outcome = outcome;
+    if (self->has_exit) {
+        result.exit_code = self->exit_code;
+        result.exit_set_case = PAWL__V1__RESULT__EXIT_SET_EXIT_CODE;
+        result.signal = self->signal;
+    }
+    result.output = (ProtobufCBinaryData){ self->output.len, self->output.at };
+    if (self->output_type) result.output_type = self->output_type;
+    if (text) result.message = text;
+    result.started_us = self->started_us;
+    result.ended_us = clock_wall_us();
+    result.retry_after_us = retry_after_us;
+    if (self->cpu_us || self->memory_bytes) {
+        usage.cpu_us = self->cpu_us;
+        usage.memory_bytes = self->memory_bytes;
+        result.usage = &usage;
+    }
+    bool ok = text && bytes_add_message(&packed, &result.base);
+    free(text);
+    if (!ok) {
+        bytes_free(&packed);
+        return false;
+    }
+    bytes_free(&self->result);
+    self->result = packed;
+    return true;
+}
+
+/* Waits until the I/O thread has asked the outbox. Caller holds the lock. */
+static pawl_err await_outbox(pawl_job_t *self)
+{
+    pawl_worker_t *worker = self->worker;
+    self->kept = 0;
+    job_move(self, LEASE_STORING);
+    client_wake(worker->client);
+    while (!self->kept && !worker->closed)
+        pthread_cond_wait(&worker->changed, &worker->client->work_lock);
+    if (self->kept == 1) return PAWL_OK;
+    bool closed = !self->kept;
+    job_move(self, LEASE_RUNNING);
+    return closed ? PAWL_E_CLOSED : PAWL_E_OS;
+}
+
+static pawl_err end(pawl_job_t **self_p, Pawl__V1__Outcome outcome, const char *message,
+                    int64_t retry_after_us)
+{
+    pawl_job_t *self = *self_p;
+    pawl_worker_t *worker = self->worker;
+    pawl_client_t *client = worker->client;
+    pawl_err err = client_check(client);
+    if (err) return err;
+    pthread_mutex_lock(&client->work_lock);
+    if (!job_make_result(self, outcome, message, retry_after_us)) err = PAWL_E_NO_MEMORY;
+    if (!err && worker->outbox.store) err = await_outbox(self);
+    if (!err) {
+        *self_p = NULL;
+        if (self->ended) *self->ended = true;
+        self->ended = NULL;
+        arena_free_of(self->task);
+        self->task = NULL;
+        bytes_free(&self->output);
+        if (self->fd >= 0) close(self->fd);
+        self->fd = -1;
+        job_move(self, LEASE_WAITING);
+        worker_signal(worker); /* a slot is free */
+        client_wake(client);
+    }
+    pthread_mutex_unlock(&client->work_lock);
+    return err ? fail_with(client, err,
+                           err == PAWL_E_OS ? "the outbox could not keep the result" : NULL)
+               : PAWL_OK;
+}
+
+pawl_err pawl_job_finish(pawl_job_t **self_p, const char *message)
+{
+    return end(self_p, PAWL__V1__OUTCOME__OUTCOME_DONE, message, 0);
+}
+
+pawl_err pawl_job_fail(pawl_job_t **self_p, const char *message, bool permanent)
+{
+    return end(self_p,
+               permanent ? PAWL__V1__OUTCOME__OUTCOME_FAIL_PERMANENT
+                         : PAWL__V1__OUTCOME__OUTCOME_FAIL,
+               message, 0);
+}
+
+pawl_err pawl_job_timed_out(pawl_job_t **self_p, const char *message)
+{
+    return end(self_p, PAWL__V1__OUTCOME__OUTCOME_TIMEOUT, message, 0);
+}
+
+pawl_err pawl_job_cancelled(pawl_job_t **self_p, const char *message)
+{
+    return end(self_p, PAWL__V1__OUTCOME__OUTCOME_CANCELLED, message, 0);
+}
+
+pawl_err pawl_job_give_back(pawl_job_t **self_p, const char *message)
+{
+    return end(self_p, PAWL__V1__OUTCOME__OUTCOME_RETURN, message, 0);
+}
+
+pawl_err pawl_job_retry_after(pawl_job_t **self_p, int64_t delay_us, const char *message)
+{
+    return end(self_p, PAWL__V1__OUTCOME__OUTCOME_RETRY_AFTER, message,
+               delay_us > 0 ? delay_us : 0);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * client/list.h - lists that fetch page after page: what each kind of list has to say. */
+#ifndef CLIENT_LIST_H
+#define CLIENT_LIST_H
+
+#include "client/client.h"
+
+/* Where a list stands and what it asks for. Texts are the list's own copies. */
+typedef struct list_place {
+    Pawl__V1__TaskFilter *filter; /* tasks: on the heap */
+    bool newest_first;
+    uint64_t cursor;                  /* tasks, events: 0 = start */
+    char *text;                       /* schedules: filter; history, executors: name */
+    char *after;                      /* schedules: last name seen */
+    int64_t from_us, to_us, after_us; /* history */
+    bool missed_only;
+} list_place_t;
+
+typedef struct list_kind {
+    Pawl__V1__Reply__BodyCase wanted;
+    /* Asks for the page at `place`; 0 or an error. */
+    pawl_err (*fetch)(pawl_client_t *client, const list_place_t *place, int64_t timeout_us,
+                      Pawl__V1__Reply **reply);
+    /* The rows of an answer; sets place to what follows. False: that was the last page. */
+    bool (*turn)(list_place_t *place, const Pawl__V1__Reply *reply, void ***rows, size_t *n);
+} list_kind_t;
+
+/* Fetches the first page. Takes what `place` holds, also on failure. */
+pawl_err list_open(pawl_client_t *client, const list_kind_t *kind, list_place_t *place,
+                   pawl_list_t **list, int64_t timeout_us);
+
+#endif

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Queues, executors, peers, the broker itself. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/arena.h"
+#include "client/client.h"
+#include "client/list.h"
+#include "client/record.h"
+
+/* A list that comes in one piece: its fetch and its turn. */
+#define WHOLE_LIST(name, CASE, request_field, body_expression, REPLY, reply_field)                 \
+    static pawl_err fetch_##name(pawl_client_t *client, const list_place_t *place,                 \
+                                 int64_t timeout_us, Pawl__V1__Reply **reply)                      \
+    {                                                                                              \
+        Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;                                       \
+        body_expression;                                                                           \
+        (void)place;                                                                               \
+        request.body_case = PAWL__V1__REQUEST__BODY_##CASE;                                        \
+        request.request_field = &body;                                                             \
+        return ask(client, &request, PAWL__V1__REPLY__BODY_##REPLY, 0, timeout_us, reply);         \
+    }                                                                                              \
+    static bool turn_##name(list_place_t *place, const Pawl__V1__Reply *reply, void ***rows,       \
+                            size_t *n)                                                             \
+    {                                                                                              \
+        (void)place;                                                                               \
+        *rows = (void **)reply->reply_field->items;                                                \
+        *n = reply->reply_field->n_items;                                                          \
+        return false;                                                                              \
+    }                                                                                              \
+    static const list_kind_t name##_list = { PAWL__V1__REPLY__BODY_##REPLY, fetch_##name,          \
+                                             turn_##name };
+
+WHOLE_LIST(queue, QUEUE_LIST, queue_list, Pawl__V1__QueueList body = PAWL__V1__QUEUE_LIST__INIT,
+           QUEUES, queues)
+WHOLE_LIST(peer, PEER_LIST, peer_list, Pawl__V1__PeerList body = PAWL__V1__PEER_LIST__INIT, PEERS,
+           peers)
+WHOLE_LIST(executor, EXECUTOR_LIST, executor_list,
+           Pawl__V1__ExecutorList body = PAWL__V1__EXECUTOR_LIST__INIT;
+           if (place->text) body.name = place->text, EXECUTORS, executors)
+
+pawl_err pawl_queue_list(pawl_client_t *self, pawl_list_t **list, int64_t timeout_us)
+{
+    list_place_t place = { 0 };
+    return list_open(self, &queue_list, &place, list, timeout_us);
+}
+
+pawl_err pawl_peer_list(pawl_client_t *self, pawl_list_t **list, int64_t timeout_us)
+{
+    list_place_t place = { 0 };
+    return list_open(self, &peer_list, &place, list, timeout_us);
+}
+
+pawl_err pawl_executor_list(pawl_client_t *self, const char *name, pawl_list_t **list,
+                            int64_t timeout_us)
+{
+    list_place_t place = { .text = name && *name ? strdup(name) : NULL };
+    *list = NULL;
+    if (name && *name && !place.text) return fail_with(self, PAWL_E_NO_MEMORY, NULL);
+    return list_open(self, &executor_list, &place, list, timeout_us);
+}
+
+/* A change of one thing: its refusal is the call's. */
+static pawl_err change(pawl_client_t *self, const Pawl__V1__Request *request, int64_t timeout_us)
+{
+    Pawl__V1__Reply *reply;
+    pawl_err err =
+        ask(self, request, PAWL__V1__REPLY__BODY_CHANGED, ASK_REMEMBERED, timeout_us, &reply);
+    if (err) return err;
+    if (reply->changed->n_items && reply->changed->items[0]->error)
+        err = fail_from_wire(self, reply->changed->items[0]->error);
+    arena_free_of(reply);
+    return err;
+}
+
+pawl_err pawl_queue_change(pawl_client_t *self, const char *name, bool pause, const char *reason,
+                           int64_t timeout_us)
+{
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__QueueChange body = PAWL__V1__QUEUE_CHANGE__INIT;
+    body.name = (char *)(uintptr_t)name;
+    body.pause = pause;
+    if (reason) body.reason = (char *)(uintptr_t)reason;
+    request.body_case = PAWL__V1__REQUEST__BODY_QUEUE_CHANGE;
+    request.queue_change = &body;
+    return change(self, &request, timeout_us);
+}
+
+pawl_err pawl_executor_change(pawl_client_t *self, const char *name, bool drain, const char *reason,
+                              int64_t timeout_us)
+{
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__ExecutorChange body = PAWL__V1__EXECUTOR_CHANGE__INIT;
+    body.name = (char *)(uintptr_t)name;
+    body.drain = drain;
+    if (reason) body.reason = (char *)(uintptr_t)reason;
+    request.body_case = PAWL__V1__REQUEST__BODY_EXECUTOR_CHANGE;
+    request.executor_change = &body;
+    return change(self, &request, timeout_us);
+}
+
+pawl_err pawl_stats_json(pawl_client_t *self, char **json, int64_t timeout_us)
+{
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__StatsGet body = PAWL__V1__STATS_GET__INIT;
+    Pawl__V1__Reply *reply;
+    *json = NULL;
+    request.body_case = PAWL__V1__REQUEST__BODY_STATS_GET;
+    request.stats_get = &body;
+    pawl_err err = ask(self, &request, PAWL__V1__REPLY__BODY_STATS, 0, timeout_us, &reply);
+    if (err) return err;
+    *json = strdup(reply->stats->json);
+    arena_free_of(reply);
+    return *json ? PAWL_OK : fail_with(self, PAWL_E_NO_MEMORY, NULL);
+}
+
+pawl_err pawl_broker_status(pawl_client_t *self, pawl_record_t **status, int64_t timeout_us)
+{
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__StatusGet body = PAWL__V1__STATUS_GET__INIT;
+    Pawl__V1__Reply *reply;
+    *status = NULL;
+    request.body_case = PAWL__V1__REQUEST__BODY_STATUS_GET;
+    request.status_get = &body;
+    pawl_err err = ask(self, &request, PAWL__V1__REPLY__BODY_STATUS, 0, timeout_us, &reply);
+    if (!err) *status = record_of(reply->status);
+    return err;
+}

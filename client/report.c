@@ -1,0 +1,603 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What a worker tells the broker and hears from it. All on the I/O thread, under work_lock.
+ *
+ * One Report is in flight at a time; what happens meanwhile goes with the next one. A result goes
+ * only when all of its job's log has gone, in the same report or before. What was in a report that
+ * had no answer when the session ended waits again, and Hello claims it: the result's lease is kept
+ * until it comes. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/arena.h"
+#include "client/base/clock.h"
+#include "client/worker.h"
+#include "schemas/limits.h"
+
+enum { LOG_FLUSH_US = 200 * 1000, AGAIN_US = 1000 * 1000, REPORT_ROOM = 4096 };
+
+/* ---- claims: the whole running list ------------------------------------------------------------
+ */
+
+static void forget_claims(pawl_worker_t *self)
+{
+    free(self->claims);
+    free(self->claim_ids);
+    self->claims = NULL;
+    self->claim_ids = NULL;
+    self->claim_count = 0;
+}
+
+/* Fills claims with at most `most` leases. False: out of memory. */
+static bool make_claims(pawl_worker_t *self, size_t most)
+{
+    const job_list_t *lists[] = { &self->running, &self->storing, &self->waiting, &self->sent,
+                                  &self->ready };
+    size_t n = worker_held(self) < most ? worker_held(self) : most;
+    forget_claims(self);
+    self->claims = calloc(n + 1, sizeof *self->claims);
+    self->claim_ids = calloc(n + 1, 16);
+    if (!self->claims || !self->claim_ids) {
+        forget_claims(self);
+        return false;
+    }
+    for (size_t k = 0; k < 5; k++) {
+        for (const struct pawl_job *job = lists[k]->first; job && self->claim_count < n;
+             job = job->next) {
+            Pawl__V1__Claim *claim = &self->claims[self->claim_count];
+            memcpy(self->claim_ids[self->claim_count], job->id, 16);
+            pawl__v1__claim__init(claim);
+            claim->id = (ProtobufCBinaryData){ 16, self->claim_ids[self->claim_count] };
+            claim->token = job->token;
+            claim->result_waits = job->stage >= LEASE_WAITING;
+            self->claim_count++;
+        }
+    }
+    return true;
+}
+
+static Pawl__V1__Claim **claim_list(const pawl_worker_t *self)
+{
+    Pawl__V1__Claim **list = calloc(self->claim_count + 1, sizeof *list);
+    for (size_t i = 0; list && i < self->claim_count; i++)
+        list[i] = &self->claims[i];
+    return list;
+}
+
+/* STOP: fenced, the result (if any) will be STALE. UNKNOWN: no such task; the result is orphaned.
+ */
+static void apply_verdict(pawl_worker_t *self, const Pawl__V1__Claim *claim,
+                          Pawl__V1__ClaimVerdict verdict)
+{
+    struct pawl_job *job = worker_find(self, claim->id.data, claim->token);
+    if (!job || (verdict != PAWL__V1__CLAIM_VERDICT__CLAIM_STOP &&
+                 verdict != PAWL__V1__CLAIM_VERDICT__CLAIM_UNKNOWN))
+        return;
+    if (job->stage == LEASE_READY)
+        job_settle(job, "stale"); /* nobody began it: nothing to stop or tell */
+    else if (job->stage <= LEASE_STORING)
+        job_set_state(job, PAWL_FENCED);
+    else if (verdict == PAWL__V1__CLAIM_VERDICT__CLAIM_UNKNOWN && job->stage == LEASE_WAITING)
+        job_settle(job, "unknown");
+}
+
+void worker_on_verdicts(pawl_worker_t *self, const Pawl__V1__ClaimVerdict *verdicts, size_t n)
+{
+    for (size_t i = 0; i < n && i < self->claim_count; i++)
+        apply_verdict(self, &self->claims[i], verdicts[i]);
+    forget_claims(self);
+    self->report_wanted = true;
+    pthread_cond_broadcast(&self->changed);
+}
+
+/* ---- Hello -------------------------------------------------------------------------------------
+ */
+
+bool worker_fill_hello(pawl_worker_t *self, Pawl__V1__Hello *hello)
+{
+    if (!make_claims(self, self->client->limit_items)) return false;
+    size_t label_count = self->label_keys.n;
+    hello->n_claims = self->claim_count;
+    hello->claims = claim_list(self);
+    hello->claims_follow = worker_held(self) > self->claim_count;
+    self->send_running = hello->claims_follow;
+    hello->kinds = self->kinds.at;
+    hello->n_kinds = self->kinds.n;
+    hello->queues = self->queues.at;
+    hello->n_queues = self->queues.n;
+    hello->slots = self->slots;
+    hello->credit = worker_credit(self);
+    hello->types = calloc(self->type_count + 1, sizeof *hello->types);
+    /* one block: the pointers, then the labels they point to */
+    hello->labels = malloc((label_count + 1) * (sizeof(void *) + sizeof(Pawl__V1__Label)));
+    if (!hello->claims || !hello->types || !hello->labels) return false;
+    for (size_t i = 0; i < self->type_count; i++)
+        hello->types[i] = self->types[i].name;
+    hello->n_types = self->type_count;
+    Pawl__V1__Label *labels = (Pawl__V1__Label *)(void *)(hello->labels + label_count + 1);
+    for (size_t i = 0; i < label_count; i++) {
+        pawl__v1__label__init(&labels[i]);
+        labels[i].key = self->label_keys.at[i];
+        labels[i].value = self->label_values.at[i];
+        hello->labels[i] = &labels[i];
+    }
+    hello->n_labels = label_count;
+    return true;
+}
+
+/* ---- what the broker says
+ * ------------------------------------------------------------------------ */
+
+static bool is_settled(const pawl_worker_t *self, const uint8_t id[16], uint64_t token)
+{
+    for (size_t i = 0; i < WORKER_SETTLED; i++)
+        if (self->settled[i].token == token && memcmp(self->settled[i].id, id, 16) == 0)
+            return true;
+    return false;
+}
+
+/* An attempt of the same task with a newer token is here: the older ones are fenced. */
+static void fence_older(pawl_worker_t *self, const uint8_t id[16], uint64_t token)
+{
+    job_list_t *lists[] = { &self->running, &self->ready };
+    for (int k = 0; k < 2; k++) {
+        for (struct pawl_job *job = lists[k]->first, *next; job; job = next) {
+            next = job->next;
+            if (job->token >= token || memcmp(job->id, id, 16) != 0) continue;
+            if (job->stage == LEASE_READY)
+                job_settle(job, "stale");
+            else
+                job_set_state(job, PAWL_FENCED);
+        }
+    }
+}
+
+static void take_lease(pawl_worker_t *self, const Pawl__V1__Lease *lease)
+{
+    if (lease->id.len != 16 || worker_find(self, lease->id.data, lease->token) ||
+        is_settled(self, lease->id.data, lease->token))
+        return; /* a repeat */
+    struct pawl_job *job = calloc(1, sizeof *job);
+    Pawl__V1__Task *task =
+        arena_unpack(&pawl__v1__task__descriptor, lease->task.data, lease->task.len);
+    char *schedule = *lease->schedule ? strdup(lease->schedule) : NULL;
+    if (!job || (*lease->schedule && !schedule)) {
+        free(job);
+        free(schedule);
+        arena_free_of(task);
+        self->send_running = true; /* the broker learns that it is not run here */
+        return;
+    }
+    memcpy(job->id, lease->id.data, 16);
+    job->token = lease->token;
+    job->worker = self;
+    job->stage = LEASE_READY;
+    job->attempt = lease->attempt;
+    job->attempts_max = lease->attempts_max;
+    job->planned_us = lease->planned_us;
+    job->schedule = schedule;
+    job->task = task;
+    job->fd = -1;
+    atomic_init(&job->state, PAWL_RUN);
+    fence_older(self, job->id, job->token);
+    worker_insert(self, job);
+    if (!task)
+        job_end_unrun(job, PAWL__V1__OUTCOME__OUTCOME_FAIL, "the task cannot be read here");
+    else if (worker_drains(self))
+        job_end_unrun(job, PAWL__V1__OUTCOME__OUTCOME_RETURN, "the executor drains");
+}
+
+void worker_on_assign(pawl_worker_t *self, const Pawl__V1__Assign *assign)
+{
+    if (assign->number > self->assign_seen + 1)
+        self->send_running = true; /* one is missing: let the broker compare */
+    if (assign->number > self->assign_seen) self->assign_seen = assign->number;
+    for (size_t i = 0; i < assign->n_leases; i++)
+        take_lease(self, assign->leases[i]);
+    if (self->ready.n) worker_signal(self);
+}
+
+static void give_back_ready(pawl_worker_t *self)
+{
+    for (struct pawl_job *job = self->ready.first, *next; job; job = next) {
+        next = job->next;
+        job_end_unrun(job, PAWL__V1__OUTCOME__OUTCOME_RETURN, "the executor drains");
+    }
+}
+
+void worker_on_directive(pawl_worker_t *self, const Pawl__V1__Directive *directive)
+{
+    struct pawl_job *job =
+        directive->id.len == 16 ? worker_find(self, directive->id.data, directive->token) : NULL;
+    switch (directive->kind) {
+    case PAWL__V1__DIRECTIVE_KIND__DIRECTIVE_CANCEL:
+        if (job && job->stage == LEASE_READY)
+            job_end_unrun(job, PAWL__V1__OUTCOME__OUTCOME_CANCELLED, "cancelled before it began");
+        else if (job && job->stage == LEASE_RUNNING)
+            job_set_state(job, PAWL_CANCEL);
+        break;
+    case PAWL__V1__DIRECTIVE_KIND__DIRECTIVE_STOP:
+        if (job && job->stage == LEASE_READY)
+            job_settle(job, "stale");
+        else if (job && job->stage == LEASE_RUNNING)
+            job_set_state(job, PAWL_FENCED);
+        break;
+    case PAWL__V1__DIRECTIVE_KIND__DIRECTIVE_DRAIN:
+        self->drain_remote = self->report_wanted = true;
+        give_back_ready(self);
+        worker_signal(self);
+        break;
+    case PAWL__V1__DIRECTIVE_KIND__DIRECTIVE_RESUME:
+        self->drain_remote = false;
+        self->report_wanted = true;
+        worker_signal(self);
+        break;
+    case PAWL__V1__DIRECTIVE_KIND__DIRECTIVE_SEND_RUNNING:
+        self->send_running = true;
+        break;
+    default:
+        break;
+    }
+}
+
+/* ---- the outbox
+ * ------------------------------------------------------------------------------------ */
+
+void worker_store(pawl_worker_t *self)
+{
+    if (!self->outbox.store) return;
+    for (;;) {
+        struct pawl_job *job = self->storing.first;
+        while (job && job->kept)
+            job = job->next;
+        if (!job) return;
+        /* The job stays where it is while its verb waits for `kept`; only this thread sets it. */
+        pthread_mutex_unlock(&self->client->work_lock);
+        int rc = self->outbox.store(self->outbox.arg, job->id, job->token, job->result.at,
+                                    job->result.len);
+        pthread_mutex_lock(&self->client->work_lock);
+        job->kept = rc == 0 ? 1 : -1;
+        pthread_cond_broadcast(&self->changed);
+    }
+}
+
+/* ---- reports
+ * ----------------------------------------------------------------------------------------- */
+
+/* Pointers into the worker's own things: packed, then forgotten. */
+typedef struct draft {
+    Pawl__V1__Report report;
+    Pawl__V1__LogChunk *logs;
+    Pawl__V1__Progress *progress;
+    size_t log_room, progress_room, result_count;
+    size_t bytes, bytes_max, items, items_max;
+} draft_t;
+
+static void draft_chunk(draft_t *self, struct pawl_job *job)
+{
+    log_chunk_t *chunk = job->logs;
+    Pawl__V1__LogChunk *row = &self->logs[self->report.n_logs];
+    pawl__v1__log_chunk__init(row);
+    row->id = (ProtobufCBinaryData){ 16, job->id };
+    row->token = job->token;
+    row->stream = chunk->stream;
+    row->offset = chunk->offset;
+    row->data = (ProtobufCBinaryData){ chunk->data.len, chunk->data.at };
+    row->time_us = chunk->time_us;
+    self->report.logs[self->report.n_logs++] = row;
+    self->bytes += chunk->data.len + 80;
+    self->items++;
+    job->logs = chunk->next;
+    chunk->next = NULL;
+    if (job->logs_sent)
+        job->logs_sent_last->next = chunk;
+    else
+        job->logs_sent = chunk;
+    job->logs_sent_last = chunk;
+}
+
+static bool has_room(const draft_t *self, size_t bytes)
+{
+    return self->items < self->items_max &&
+           (self->items == 0 || self->bytes + bytes <= self->bytes_max);
+}
+
+static void draft_progress(draft_t *self, struct pawl_job *job)
+{
+    if (!job->has_progress || self->report.n_progress >= self->progress_room ||
+        !has_room(self, LIMIT_TEXT + 64))
+        return;
+    Pawl__V1__Progress *row = &self->progress[self->report.n_progress];
+    pawl__v1__progress__init(row);
+    row->id = (ProtobufCBinaryData){ 16, job->id };
+    row->token = job->token;
+    row->done = job->progress_done;
+    row->total = job->progress_total;
+    if (job->progress_text) row->text = job->progress_text;
+    self->report.progress[self->report.n_progress++] = row;
+    self->bytes += 64 + (job->progress_text ? strlen(job->progress_text) : 0);
+    self->items++;
+    job->has_progress = false;
+}
+
+/* All that a job has said, as far as there is room. True: nothing is left. */
+static bool draft_words(draft_t *self, struct pawl_job *job)
+{
+    draft_progress(self, job);
+    while (job->logs && self->report.n_logs < self->log_room &&
+           has_room(self, job->logs->data.len + 80))
+        draft_chunk(self, job);
+    if (!job->logs && !job->has_progress) job->log_since_us = 0;
+    return !job->logs;
+}
+
+static size_t words_of(const job_list_t *list, size_t *progress)
+{
+    size_t chunks = 0;
+    for (const struct pawl_job *job = list->first; job; job = job->next) {
+        for (const log_chunk_t *chunk = job->logs; chunk; chunk = chunk->next)
+            chunks++;
+        *progress += job->has_progress;
+    }
+    return chunks;
+}
+
+static void draft_free(draft_t *self)
+{
+    free(self->logs);
+    free(self->progress);
+    free(self->report.logs);
+    free(self->report.progress);
+    free(self->report.running);
+}
+
+static bool draft_open(draft_t *self, pawl_worker_t *worker)
+{
+    const pawl_client_t *client = worker->client;
+    *self = (draft_t){ .items_max = worker->one_by_one ? 1 : client->limit_items,
+                       .bytes_max = client->limit_message - REPORT_ROOM };
+    pawl__v1__report__init(&self->report);
+    self->log_room = words_of(&worker->waiting, &self->progress_room) +
+                     words_of(&worker->running, &self->progress_room) +
+                     words_of(&worker->storing, &self->progress_room);
+    self->logs = calloc(self->log_room + 1, sizeof *self->logs);
+    self->report.logs = calloc(self->log_room + 1, sizeof *self->report.logs);
+    self->progress = calloc(self->progress_room + 1, sizeof *self->progress);
+    self->report.progress = calloc(self->progress_room + 1, sizeof *self->report.progress);
+    if (!self->logs || !self->report.logs || !self->progress || !self->report.progress)
+        return false;
+    if (worker->send_running) {
+        if (!make_claims(worker, client->limit_items)) return false;
+        self->report.running = claim_list(worker);
+        if (!self->report.running) return false;
+        self->report.n_running = worker->claim_count;
+        self->report.running_complete = worker->claim_count == worker_held(worker);
+        self->bytes += worker->claim_count * 40;
+    }
+    self->report.credit = worker_credit(worker);
+    self->report.credit_set_case = PAWL__V1__REPORT__CREDIT_SET_CREDIT;
+    return true;
+}
+
+enum { RESULT_TAG = 0x0a, REPORT_TAG = 0x72 /* Request.report */ };
+
+/* The body: field tag and length of Report, the packed results one by one, then the rest. */
+static bool write_body(const draft_t *draft, const pawl_worker_t *worker, bytes_t *body)
+{
+    const uint8_t report_tag = REPORT_TAG, result_tag = RESULT_TAG;
+    bytes_t rest = { 0 };
+    size_t len = 0;
+    bool ok = bytes_add_message(&rest, &draft->report.base);
+    for (const struct pawl_job *job = worker->sent.first; job; job = job->next)
+        len += 1 + varint_size(job->result.len) + job->result.len;
+    ok = ok && bytes_need(body, len + rest.len + 16) && bytes_add(body, &report_tag, 1) &&
+         bytes_add_varint(body, len + rest.len);
+    for (const struct pawl_job *job = worker->sent.first; ok && job; job = job->next)
+        ok = bytes_add(body, &result_tag, 1) && bytes_add_varint(body, job->result.len) &&
+             bytes_add(body, job->result.at, job->result.len);
+    ok = ok && bytes_add(body, rest.at, rest.len);
+    bytes_free(&rest);
+    return ok;
+}
+
+/* When something has to go: now for results and the like, in a while for logs. */
+static int64_t report_due(const pawl_worker_t *self, int64_t now)
+{
+    int64_t due = INT64_MAX;
+    if (self->waiting.n || self->report_wanted || self->send_running) due = now;
+    const job_list_t *lists[] = { &self->running, &self->storing };
+    for (int k = 0; k < 2; k++)
+        for (const struct pawl_job *job = lists[k]->first; job && due > now; job = job->next)
+            if (job->log_since_us && job->log_since_us + LOG_FLUSH_US < due)
+                due = job->log_since_us + LOG_FLUSH_US;
+    return due > self->not_before_us ? due : self->not_before_us;
+}
+
+bool worker_next_report(pawl_worker_t *self, int64_t now_us, bytes_t *body, int64_t *due_us)
+{
+    if (self->report_seq) return false; /* its answer will wake us */
+    int64_t due = report_due(self, now_us);
+    if (due > now_us) {
+        *due_us = due < *due_us ? due : *due_us;
+        return false;
+    }
+    draft_t draft;
+    bool ok = draft_open(&draft, self);
+    if (ok) {
+        for (struct pawl_job *job = self->waiting.first, *next; job; job = next) {
+            next = job->next;
+            if (!draft_words(&draft, job)) break;
+            if (!has_room(&draft, job->result.len + 16)) break;
+            draft.bytes += job->result.len + 16;
+            draft.items++;
+            job_move(job, LEASE_SENT);
+        }
+        for (struct pawl_job *job = self->running.first; job; job = job->next)
+            draft_words(&draft, job);
+        for (struct pawl_job *job = self->storing.first; job; job = job->next)
+            draft_words(&draft, job);
+        self->report_items = draft.items;
+        ok = write_body(&draft, self, body);
+    }
+    draft_free(&draft);
+    if (!ok) {
+        worker_report_unsent(self);
+        self->not_before_us = now_us + AGAIN_US;
+    } else {
+        self->report_wanted = self->send_running = false;
+    }
+    return ok;
+}
+
+void worker_report_sent(pawl_worker_t *self, uint64_t seq)
+{
+    self->report_seq = seq;
+}
+
+/* Chunks in flight of one list go back in front of what waits, or are done with. */
+static void chunks_back(const job_list_t *list)
+{
+    for (struct pawl_job *job = list->first; job; job = job->next) {
+        if (!job->logs_sent) continue;
+        job->logs_sent_last->next = job->logs;
+        if (!job->logs) job->logs_last = job->logs_sent_last;
+        job->logs = job->logs_sent;
+        job->logs_sent = job->logs_sent_last = NULL;
+        job->log_since_us = 1; /* long due */
+    }
+}
+
+static void chunks_done(const job_list_t *list)
+{
+    for (struct pawl_job *job = list->first; job; job = job->next) {
+        while (job->logs_sent) {
+            log_chunk_t *chunk = job->logs_sent;
+            job->logs_sent = chunk->next;
+            job->log_bytes -= chunk->data.len;
+            bytes_free(&chunk->data);
+            free(chunk);
+        }
+        job->logs_sent_last = NULL;
+    }
+}
+
+static void for_every_list(pawl_worker_t *self, void (*visit)(const job_list_t *list))
+{
+    visit(&self->running);
+    visit(&self->storing);
+    visit(&self->waiting);
+    visit(&self->sent);
+}
+
+void worker_report_unsent(pawl_worker_t *self)
+{
+    self->report_seq = 0;
+    if (self->claim_count) self->send_running = true;
+    forget_claims(self);
+    self->report_wanted = true;
+    for_every_list(self, chunks_back);
+    while (self->sent.last) { /* to the front of `waiting`, in their order */
+        struct pawl_job *job = self->sent.last;
+        job_move(job, LEASE_WAITING);
+        if (job->prev) {
+            job_list_t *list = &self->waiting;
+            list->last = job->prev;
+            list->last->next = NULL;
+            job->prev = NULL;
+            job->next = list->first;
+            list->first->prev = job;
+            list->first = job;
+        }
+    }
+}
+
+void worker_on_lost(pawl_worker_t *self)
+{
+    worker_report_unsent(self);
+    self->send_running = false; /* Hello claims everything */
+    self->not_before_us = 0;
+}
+
+static const char *verdict_word(Pawl__V1__ReportVerdict verdict)
+{
+    switch (verdict) {
+    case PAWL__V1__REPORT_VERDICT__REPORT_DONE:
+        return "done";
+    case PAWL__V1__REPORT_VERDICT__REPORT_RECOVERED:
+        return "recovered";
+    case PAWL__V1__REPORT_VERDICT__REPORT_STALE:
+        return "stale";
+    case PAWL__V1__REPORT_VERDICT__REPORT_LATE:
+        return "late";
+    case PAWL__V1__REPORT_VERDICT__REPORT_UNKNOWN:
+        return "unknown";
+    default:
+        return NULL;
+    }
+}
+
+/* The broker refused a report as a whole, and would again. Of one with many items the next reports
+ * carry one each; a single result is sent once more without what may be wrong in it. */
+static void on_refused(pawl_worker_t *self, const Pawl__V1__Error *error, int64_t now_us)
+{
+    struct pawl_job *job = self->sent.first;
+    if (self->report_items != 1) {
+        worker_report_unsent(self);
+        self->one_by_one = self->report_items;
+        self->not_before_us = now_us + (self->report_items ? LOG_FLUSH_US : AGAIN_US);
+        return;
+    }
+    for_every_list(self, chunks_done); /* a refused piece of log is given up */
+    if (job && job->stripped) {
+        job_settle(job, "unknown");
+    } else if (job) {
+        bytes_free(&job->output);
+        job->stripped = true;
+        job_make_result(job, PAWL__V1__OUTCOME__OUTCOME_FAIL, error->text, 0);
+        job_move(job, LEASE_WAITING);
+    }
+}
+
+void worker_on_reported(pawl_worker_t *self, const Pawl__V1__Reply *reply, int64_t now_us)
+{
+    self->report_seq = 0;
+    self->one_by_one -= self->one_by_one > 0;
+    bool answered = reply && !reply->error && reply->body_case == PAWL__V1__REPLY__BODY_REPORTED;
+    if (!answered && reply && reply->error &&
+        !pawl_err_retryable(-(pawl_err)(reply->error->code % 10000))) {
+        on_refused(self, reply->error, now_us);
+        pthread_cond_broadcast(&self->changed);
+        return;
+    }
+    if (!answered) { /* BUSY and the like: the same again, later */
+        int64_t wait = reply && reply->error && reply->error->retry_after_us > 0
+                           ? reply->error->retry_after_us
+                           : LOG_FLUSH_US;
+        worker_report_unsent(self);
+        self->not_before_us = now_us + (wait < 10 * PAWL_SEC_US ? wait : 10 * PAWL_SEC_US);
+        return;
+    }
+    const Pawl__V1__Reported *reported = reply->reported;
+    for_every_list(self, chunks_done);
+    size_t i = 0;
+    for (struct pawl_job *job = self->sent.first, *next; job; job = next, i++) {
+        next = job->next;
+        const char *word = i < reported->n_verdicts ? verdict_word(reported->verdicts[i]) : NULL;
+        if (word) {
+            job_settle(job, word);
+        } else { /* no verdict: ask again, but not in a circle */
+            job_move(job, LEASE_WAITING);
+            self->not_before_us = now_us + LOG_FLUSH_US;
+        }
+    }
+    for (i = 0; i < reported->n_claims && i < self->claim_count; i++)
+        apply_verdict(self, &self->claims[i], reported->claims[i]);
+    forget_claims(self);
+    pthread_cond_broadcast(&self->changed);
+}
+
+void worker_on_closed(pawl_worker_t *self)
+{
+    self->closed = true;
+    worker_report_unsent(self);
+    worker_signal(self);
+}

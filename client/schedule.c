@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/arena.h"
+#include "client/base/base.h"
+#include "client/client.h"
+#include "client/list.h"
+#include "client/record.h"
+#include "client/task.h"
+#include "schemas/limits.h"
+
+struct pawl_schedule {
+    Pawl__V1__Schedule *message; /* on the heap */
+};
+
+/* ---- writing one ----------------------------------------------------------------------------- */
+
+static pawl_schedule_t *wrap(Pawl__V1__Schedule *message)
+{
+    pawl_schedule_t *self = message ? calloc(1, sizeof *self) : NULL;
+    if (self)
+        self->message = message;
+    else if (message)
+        pawl__v1__schedule__free_unpacked(message, NULL);
+    return self;
+}
+
+pawl_schedule_t *pawl_schedule_new(const char *name)
+{
+    Pawl__V1__Schedule *message = malloc(sizeof *message);
+    if (message) pawl__v1__schedule__init(message);
+    pawl_schedule_t *self = wrap(message);
+    if (self && !set_text(&self->message->name, name ? name : "")) pawl_schedule_destroy(&self);
+    return self;
+}
+
+void pawl_schedule_destroy(pawl_schedule_t **self_p)
+{
+    if (!self_p || !*self_p) return;
+    pawl__v1__schedule__free_unpacked((*self_p)->message, NULL);
+    free(*self_p);
+    *self_p = NULL;
+}
+
+static pawl_err set_word(const ProtobufCEnumDescriptor *type, const char *word, int *field)
+{
+    return enum_number(type, word, field) ? PAWL_OK : PAWL_E_BAD_REQUEST;
+}
+
+pawl_err pawl_schedule_set_text(pawl_schedule_t *self, const char *field, const char *value)
+{
+    Pawl__V1__Schedule *message = self->message;
+    const struct {
+        const char *name;
+        char **field;
+    } texts[] = { { "rule", &message->rule },
+                  { "zone", &message->zone },
+                  { "exclusions", &message->exclusions },
+                  { "title", &message->title } };
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        if (!strcmp(texts[i].name, field))
+            return set_text(texts[i].field, value) ? PAWL_OK : PAWL_E_NO_MEMORY;
+    int number = 0;
+    pawl_err err = PAWL_E_BAD_REQUEST;
+    if (!strcmp(field, "mode")) {
+        err = set_word(&pawl__v1__mode__descriptor, value, &number);
+        if (!err) message->mode = (Pawl__V1__Mode)number;
+    } else if (!strcmp(field, "overlap")) {
+        err = set_word(&pawl__v1__overlap__descriptor, value, &number);
+        if (!err) message->overlap = (Pawl__V1__Overlap)number;
+    } else if (!strcmp(field, "on_resume")) {
+        err = set_word(&pawl__v1__on_resume__descriptor, value, &number);
+        if (!err) message->on_resume = (Pawl__V1__OnResume)number;
+    }
+    return err;
+}
+
+pawl_err pawl_schedule_set_int(pawl_schedule_t *self, const char *field, int64_t value)
+{
+    Pawl__V1__Schedule *message = self->message;
+    const struct {
+        const char *name;
+        int64_t *wide;
+        uint32_t *narrow;
+    } numbers[] = { { "window_us", &message->window_us, NULL },
+                    { "jitter_us", &message->jitter_us, NULL },
+                    { "from_us", &message->from_us, NULL },
+                    { "to_us", &message->to_us, NULL },
+                    { "ahead", NULL, &message->ahead },
+                    { "rate", NULL, &message->rate },
+                    { "max_running", NULL, &message->max_running } };
+    if (value < 0) return PAWL_E_BAD_REQUEST;
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        if (strcmp(numbers[i].name, field) != 0) continue;
+        if (numbers[i].wide)
+            *numbers[i].wide = value;
+        else if (value <= UINT32_MAX)
+            *numbers[i].narrow = (uint32_t)value;
+        else
+            return PAWL_E_BAD_REQUEST;
+        return PAWL_OK;
+    }
+    if (!strcmp(field, "grace_us")) {
+        message->grace_us = value;
+        message->grace_set_case = PAWL__V1__SCHEDULE__GRACE_SET_GRACE_US;
+    } else if (!strcmp(field, "start_by_us")) {
+        message->start_by_us = value;
+        message->start_by_set_case = PAWL__V1__SCHEDULE__START_BY_SET_START_BY_US;
+    } else if (!strcmp(field, "supersede") && value <= 1) {
+        message->supersede = (protobuf_c_boolean)value;
+        message->supersede_set_case = PAWL__V1__SCHEDULE__SUPERSEDE_SET_SUPERSEDE;
+    } else {
+        return PAWL_E_BAD_REQUEST;
+    }
+    return PAWL_OK;
+}
+
+pawl_err pawl_schedule_set_task(pawl_schedule_t *self, const pawl_task_t *task)
+{
+    Pawl__V1__Task template = *task->message; /* a shallow copy without the id */
+    template.id = (ProtobufCBinaryData){ 0, NULL };
+    bytes_t packed = { 0 };
+    bool ok = bytes_add_message(&packed, &template.base) &&
+              set_bytes(&self->message->task, packed.at, packed.len);
+    bytes_free(&packed);
+    return ok ? PAWL_OK : PAWL_E_NO_MEMORY;
+}
+
+/* ---- on record ------------------------------------------------------------------------------- */
+
+pawl_err pawl_schedule_put(pawl_client_t *self, const pawl_schedule_t *schedule,
+                           int64_t if_revision, const char *cursor, pawl_record_t **made,
+                           int64_t timeout_us)
+{
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__SchedulePut body = PAWL__V1__SCHEDULE_PUT__INIT;
+    Pawl__V1__Reply *reply;
+    int number = PAWL__V1__CURSOR_ACTION__CURSOR_KEEP;
+    if (made) *made = NULL;
+    if (cursor && (!enum_number(&pawl__v1__cursor_action__descriptor, cursor, &number) ||
+                   number == PAWL__V1__CURSOR_ACTION__CURSOR_AT))
+        return fail_with_field(self, PAWL_E_BAD_REQUEST, "the cursor is kept (keep) or moved (now)",
+                               "cursor", 0);
+    body.schedule = schedule->message;
+    body.cursor = (Pawl__V1__CursorAction)number;
+    if (if_revision >= 0) {
+        body.if_revision = (uint64_t)if_revision;
+        body.revision_set_case = PAWL__V1__SCHEDULE_PUT__REVISION_SET_IF_REVISION;
+    }
+    request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_PUT;
+    request.schedule_put = &body;
+    pawl_err err =
+        ask(self, &request, PAWL__V1__REPLY__BODY_CHANGED, ASK_REMEMBERED, timeout_us, &reply);
+    if (err) return err;
+    if (reply->changed->n_items && reply->changed->items[0]->error)
+        err = fail_from_wire(self, reply->changed->items[0]->error);
+    if (!err && made && reply->changed->schedule)
+        *made = record_of(reply->changed->schedule);
+    else
+        arena_free_of(reply);
+    return err;
+}
+
+pawl_err pawl_schedule_get(pawl_client_t *self, const char *name, pawl_record_t **schedule,
+                           int64_t timeout_us)
+{
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__ScheduleGet body = PAWL__V1__SCHEDULE_GET__INIT;
+    Pawl__V1__Reply *reply;
+    *schedule = NULL;
+    body.name = (char *)(uintptr_t)name;
+    request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_GET;
+    request.schedule_get = &body;
+    pawl_err err = ask(self, &request, PAWL__V1__REPLY__BODY_SCHEDULES, 0, timeout_us, &reply);
+    if (err) return err;
+    if (reply->schedules->n_items == 0) {
+        arena_free_of(reply);
+        return fail_with(self, PAWL_E_NOT_FOUND, "no schedule has this name");
+    }
+    *schedule = record_of(reply->schedules->items[0]);
+    return PAWL_OK;
+}
+
+pawl_err pawl_schedule_load(pawl_client_t *self, const char *name, pawl_schedule_t **schedule,
+                            uint64_t *revision, int64_t timeout_us)
+{
+    pawl_record_t *record;
+    *schedule = NULL;
+    pawl_err err = pawl_schedule_get(self, name, &record, timeout_us);
+    if (err) return err;
+    size_t len;
+    const void *bytes = pawl_record_bytes(record, "schedule", &len);
+    if (revision) *revision = (uint64_t)pawl_record_int(record, "revision");
+    *schedule = wrap(pawl__v1__schedule__unpack(NULL, len, bytes));
+    pawl_record_destroy(&record);
+    return *schedule ? PAWL_OK : fail_with(self, PAWL_E_NO_MEMORY, NULL);
+}
+
+pawl_err pawl_schedule_change(pawl_client_t *self, const char *verb, const char *name,
+                              const char *reason, const char *option, uint8_t id_out[PAWL_ID_BYTES],
+                              int64_t timeout_us)
+{
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__ScheduleChange body = PAWL__V1__SCHEDULE_CHANGE__INIT;
+    Pawl__V1__Reply *reply;
+    int number;
+    if (!enum_number(&pawl__v1__schedule_verb__descriptor, verb, &number))
+        return fail_with_field(self, PAWL_E_BAD_REQUEST,
+                               "a schedule is changed by pause, resume, now or remove", "verb", 0);
+    body.verb = (Pawl__V1__ScheduleVerb)number;
+    bool resume = body.verb == PAWL__V1__SCHEDULE_VERB__SCHEDULE_RESUME;
+    bool now = body.verb == PAWL__V1__SCHEDULE_VERB__SCHEDULE_NOW;
+    if (option && *option) {
+        const ProtobufCEnumDescriptor *type =
+            resume ? &pawl__v1__on_resume__descriptor : &pawl__v1__overlap__descriptor;
+        if ((!resume && !now) || !enum_number(type, option, &number))
+            return fail_with_field(
+                self, PAWL_E_BAD_REQUEST,
+                "resume takes catchup, skip or latest; now takes an overlap word", "option", 0);
+        if (resume)
+            body.on_resume = (Pawl__V1__OnResume)number;
+        else
+            body.overlap = (Pawl__V1__Overlap)number;
+    }
+    body.name = (char *)(uintptr_t)name;
+    if (reason) body.reason = (char *)(uintptr_t)reason;
+    request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_CHANGE;
+    request.schedule_change = &body;
+    pawl_err err =
+        ask(self, &request, PAWL__V1__REPLY__BODY_CHANGED, ASK_REMEMBERED, timeout_us, &reply);
+    if (err) return err;
+    const Pawl__V1__Changed *changed = reply->changed;
+    if (changed->n_items && changed->items[0]->error)
+        err = fail_from_wire(self, changed->items[0]->error);
+    if (!err && id_out) {
+        memset(id_out, 0, PAWL_ID_BYTES);
+        if (changed->id.len == PAWL_ID_BYTES) memcpy(id_out, changed->id.data, PAWL_ID_BYTES);
+    }
+    arena_free_of(reply);
+    return err;
+}
+
+/* ---- lists -------------------------------------------------------------------------------------
+ */
+
+static pawl_err fetch_schedules(pawl_client_t *client, const list_place_t *place,
+                                int64_t timeout_us, Pawl__V1__Reply **reply)
+{
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__ScheduleList body = PAWL__V1__SCHEDULE_LIST__INIT;
+    if (place->after) body.after = place->after;
+    if (place->text) body.text = place->text;
+    body.limit = LIMIT_LIST;
+    request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_LIST;
+    request.schedule_list = &body;
+    return ask(client, &request, PAWL__V1__REPLY__BODY_SCHEDULES, 0, timeout_us, reply);
+}
+
+static bool turn_schedules(list_place_t *place, const Pawl__V1__Reply *reply, void ***rows,
+                           size_t *n)
+{
+    *rows = (void **)reply->schedules->items;
+    *n = reply->schedules->n_items;
+    const char *next = reply->schedules->next;
+    if (!*next || (place->after && strcmp(place->after, next) >= 0)) return false;
+    free(place->after);
+    place->after = strdup(next);
+    return place->after != NULL;
+}
+
+static const list_kind_t schedule_list = { PAWL__V1__REPLY__BODY_SCHEDULES, fetch_schedules,
+                                           turn_schedules };
+
+pawl_err pawl_schedule_list(pawl_client_t *self, const char *text, pawl_list_t **list,
+                            int64_t timeout_us)
+{
+    list_place_t place = { .text = text ? strdup(text) : NULL };
+    *list = NULL;
+    if (text && !place.text) return fail_with(self, PAWL_E_NO_MEMORY, NULL);
+    return list_open(self, &schedule_list, &place, list, timeout_us);
+}
+
+static pawl_err fetch_history(pawl_client_t *client, const list_place_t *place, int64_t timeout_us,
+                              Pawl__V1__Reply **reply)
+{
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__ScheduleHistory body = PAWL__V1__SCHEDULE_HISTORY__INIT;
+    body.name = place->text;
+    body.from_us = place->from_us;
+    body.to_us = place->to_us;
+    body.after_us = place->after_us;
+    body.missed_only = place->missed_only;
+    body.limit = LIMIT_LIST;
+    request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_HISTORY;
+    request.schedule_history = &body;
+    return ask(client, &request, PAWL__V1__REPLY__BODY_HISTORY, 0, timeout_us, reply);
+}
+
+static bool turn_history(list_place_t *place, const Pawl__V1__Reply *reply, void ***rows, size_t *n)
+{
+    *rows = (void **)reply->history->items;
+    *n = reply->history->n_items;
+    bool more = reply->history->next_us > place->after_us;
+    place->after_us = reply->history->next_us;
+    return more;
+}
+
+static const list_kind_t history_list = { PAWL__V1__REPLY__BODY_HISTORY, fetch_history,
+                                          turn_history };
+
+pawl_err pawl_schedule_history(pawl_client_t *self, const char *name, int64_t from_us,
+                               int64_t to_us, bool missed_only, pawl_list_t **list,
+                               int64_t timeout_us)
+{
+    list_place_t place = { .text = strdup(name ? name : ""), .from_us = from_us, .to_us = to_us };
+    place.missed_only = missed_only;
+    *list = NULL;
+    if (!place.text) return fail_with(self, PAWL_E_NO_MEMORY, NULL);
+    return list_open(self, &history_list, &place, list, timeout_us);
+}

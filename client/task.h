@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * client/task.h - a task being written: the message itself, all of it on the heap. */
+#ifndef CLIENT_TASK_H
+#define CLIENT_TASK_H
+
+#include "client/bytes.h"
+#include "client/pawl.h"
+#include "schemas/pawl.pb-c.h"
+
+struct pawl_task {
+    Pawl__V1__Task *message; /* freed with free_unpacked and the default allocator */
+};
+
+/* Helpers for messages on the heap. They copy; false: out of memory, nothing changed. */
+bool set_text(char **field, const char *value);
+bool set_bytes(ProtobufCBinaryData *field, const void *bytes, size_t len);
+bool add_label(size_t *n, Pawl__V1__Label ***labels, const char *key, const char *value);
+
+#endif

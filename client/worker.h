@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * client/worker.h - leases of a worker, from Assign to the answer to its result.
+ *
+ * Everything here is guarded by client->work_lock. worker_* below are called by the I/O thread with
+ * that lock held. */
+#ifndef CLIENT_WORKER_H
+#define CLIENT_WORKER_H
+
+#include "client/client.h"
+
+enum { WORKER_BUCKETS = 1024, WORKER_SETTLED = 1024, WORKER_LOG_WAITING = 4 << 20 };
+
+/* READY: assigned, not taken. RUNNING: a program has it as a job. STORING: ended, the outbox has
+ * to keep the result. WAITING: the result is to be sent. SENT: it is in the report in flight. */
+typedef enum { LEASE_READY, LEASE_RUNNING, LEASE_STORING, LEASE_WAITING, LEASE_SENT } lease_stage;
+
+typedef struct log_chunk {
+    struct log_chunk *next;
+    uint32_t stream;
+    uint64_t offset;
+    int64_t time_us;
+    bytes_t data;
+} log_chunk_t;
+
+struct pawl_job {
+    struct pawl_job *bucket_next;
+    struct pawl_job *prev, *next; /* list of its stage */
+    pawl_worker_t *worker;
+    uint8_t id[16];
+    uint64_t token;
+    lease_stage stage;
+    unsigned attempt, attempts_max;
+    int64_t planned_us, started_us;
+    char *schedule;
+    const Pawl__V1__Task *task; /* in an arena of its own; NULL of a restored result */
+    atomic_int state;           /* pawl_job_state */
+    int fd;                     /* eventfd; -1 until asked for */
+    bool *ended;                /* told when a verb ends it; NULL: nobody asks */
+    /* what it has to say */
+    log_chunk_t *logs, *logs_last;           /* not sent yet */
+    log_chunk_t *logs_sent, *logs_sent_last; /* in the report in flight */
+    size_t log_bytes;                        /* of both */
+    uint64_t log_offset;
+    int64_t log_since_us; /* when the oldest of `logs` came; 0: none */
+    bool has_progress;
+    int64_t progress_done, progress_total;
+    char *progress_text;
+    /* what the result will hold */
+    bytes_t output;
+    char *output_type;
+    bool has_exit;
+    int exit_code;
+    unsigned signal;
+    int64_t cpu_us, memory_bytes;
+    /* the result, packed, once it has ended */
+    bytes_t result;
+    int kept;      /* 0 not asked yet, 1 the outbox has it, -1 refused by the outbox */
+    bool stripped; /* the broker refused it whole; a shorter one is on its way */
+};
+
+typedef struct job_list {
+    struct pawl_job *first, *last;
+    size_t n;
+} job_list_t;
+
+typedef struct worker_type {
+    char *name;
+    pawl_work_fn *fn; /* NULL: pull */
+    void *arg;
+} worker_type_t;
+
+typedef struct names {
+    char **at;
+    size_t n;
+} names_t;
+
+struct pawl_worker {
+    pawl_client_t *client;
+    worker_type_t *types;
+    size_t type_count;
+    names_t kinds, queues, label_keys, label_values;
+    unsigned slots, prefetch;
+    bool prefetch_set;
+    pawl_outbox_t outbox;
+    bool started, closed; /* closed: the handle is gone, nothing will be answered */
+    bool drain_local, drain_remote;
+    pthread_cond_t changed; /* jobs, results, drain */
+    int fd;
+    pthread_t *threads;
+    unsigned thread_count;
+    bool ending;
+
+    struct pawl_job *buckets[WORKER_BUCKETS];
+    job_list_t ready, running, storing, waiting, sent;
+    struct settled {
+        uint8_t id[16];
+        uint64_t token;
+    } settled[WORKER_SETTLED]; /* the last ones that were answered, a ring */
+    size_t settled_at;
+
+    uint64_t assign_seen;
+    bool send_running;       /* the whole list with the next report */
+    bool report_wanted;      /* even an empty one: the credit changed */
+    uint64_t report_seq;     /* of the report in flight; 0: none */
+    Pawl__V1__Claim *claims; /* the list in Hello or in the report in flight, for the verdicts */
+    uint8_t (*claim_ids)[16];
+    size_t claim_count;
+    int64_t not_before_us; /* no report before it */
+    size_t report_items;   /* in the report in flight */
+    size_t one_by_one;     /* a report was refused: so many of one item each, to find the culprit */
+};
+
+/* ---- the link's side (report.c) ---------------------------------------------------------------
+ */
+
+bool worker_fill_hello(pawl_worker_t *self, Pawl__V1__Hello *hello); /* false: out of memory */
+void worker_on_verdicts(pawl_worker_t *self, const Pawl__V1__ClaimVerdict *verdicts, size_t n);
+void worker_on_lost(pawl_worker_t *self); /* the session ended: what was in flight waits again */
+void worker_on_assign(pawl_worker_t *self, const Pawl__V1__Assign *assign);
+void worker_on_directive(pawl_worker_t *self, const Pawl__V1__Directive *directive);
+/* Asks the outbox about what has ended. Releases and takes work_lock again. */
+void worker_store(pawl_worker_t *self);
+/* The body of the next report, if it is time for one. *due_us: when to ask again. */
+bool worker_next_report(pawl_worker_t *self, int64_t now_us, bytes_t *body, int64_t *due_us);
+void worker_report_sent(pawl_worker_t *self, uint64_t seq);
+void worker_report_unsent(pawl_worker_t *self); /* it did not leave: as after worker_on_lost */
+/* reply NULL: it could not be read. */
+void worker_on_reported(pawl_worker_t *self, const Pawl__V1__Reply *reply, int64_t now_us);
+void worker_on_closed(pawl_worker_t *self);
+
+/* ---- between worker.c, job.c and report.c
+ * -------------------------------------------------------- */
+
+struct pawl_job *worker_find(pawl_worker_t *self, const uint8_t id[16], uint64_t token);
+void worker_insert(pawl_worker_t *self, struct pawl_job *job); /* READY list and table */
+void job_move(struct pawl_job *self, lease_stage stage);
+void job_free(struct pawl_job *self); /* leaves list and table */
+void job_settle(struct pawl_job *self,
+                const char *verdict); /* answered: the outbox may forget it */
+void job_set_state(struct pawl_job *self, pawl_job_state state);
+/* Packs the result. False: out of memory. */
+bool job_make_result(struct pawl_job *self, Pawl__V1__Outcome outcome, const char *message,
+                     int64_t retry_after_us);
+/* A READY lease goes back or ends without having run. */
+void job_end_unrun(struct pawl_job *self, Pawl__V1__Outcome outcome, const char *message);
+bool worker_drains(const pawl_worker_t *self);
+size_t worker_held(const pawl_worker_t *self);
+uint32_t worker_credit(const pawl_worker_t *self);
+void worker_signal(pawl_worker_t *self); /* something to look at: fd and waiters */
+void text_cut_utf8(char *text,
+                   size_t most); /* valid UTF-8 without control bytes, at most so long */
+
+#endif
