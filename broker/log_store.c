@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * log_store.c - layout of the logs environment. Numbers big-endian, crc = CRC32C over (table u8,
+ * key, value without crc), version 1 first.
+ *
+ *   piece  id 16, token u64, offset u64 -> ver u8, stream u8, time i64, data (at most PIECE), crc
+ *   size   id 16, token u64             -> ver u8, total u64, hole_from u64, hole_to u64,
+ *                                          begun i64, last i64, crc
+ *   age    begun i64, id 16, token u64  -> empty: where sweeping finds the oldest
+ *
+ * total is the highest offset behind any byte that came. [hole_from, hole_to) was cut, or never
+ * came. A piece row is at most one overflow page, so the free list never needs runs of pages. */
+#include "broker/logs.h"
+
+#include <stdlib.h>
+
+#include "schemas/limits.h"
+
+enum { TABLE_PIECE = 1, TABLE_SIZE = 2, TABLE_AGE = 3 };
+enum {
+    VERSION = 1,
+    PIECE = 4040,
+    PIECE_HEAD = 1 + 1 + 8,
+    LOG_KEY = 16 + 8,
+    PIECE_KEY = LOG_KEY + 8,
+    AGE_KEY = 8 + LOG_KEY,
+    SIZE_ROW = 1 + 5 * 8,
+    CRC = 4,
+    READ_DEFAULT = 256 << 10,
+    READ_MAX = 1 << 20,
+};
+_Static_assert(PIECE_HEAD + PIECE + CRC <= LIMIT_PART, "a piece fits one overflow page");
+
+static const char *const tables[] = {
+    [TABLE_PIECE] = "piece",
+    [TABLE_SIZE] = "size",
+    [TABLE_AGE] = "age",
+};
+
+struct log_store {
+    kv_t *kv;
+    logs_config_t config;
+};
+
+typedef struct size_row {
+    uint64_t total, hole_from, hole_to;
+    int64_t begun_us, last_us;
+} size_row_t;
+
+/* ---- rows ------------------------------------------------------------------------------------ */
+
+static void log_key(uint8_t key[LOG_KEY], const uint8_t id[16], uint64_t token)
+{
+    be_put_u64(be_put_bytes(key, id, 16), token);
+}
+
+static void piece_key(uint8_t key[PIECE_KEY], const uint8_t log[LOG_KEY], uint64_t offset)
+{
+    be_put_u64(be_put_bytes(key, log, LOG_KEY), offset);
+}
+
+static void age_key(uint8_t key[AGE_KEY], int64_t begun_us, const uint8_t log[LOG_KEY])
+{
+    be_put_bytes(be_put_i64(key, begun_us), log, LOG_KEY);
+}
+
+static uint32_t crc_of(uint8_t table, slice_t key, const uint8_t *value, size_t len)
+{
+    uint32_t crc = crc32c(0, &table, 1);
+    crc = crc32c(crc, key.at, key.len);
+    return crc32c(crc, value, len);
+}
+
+/* Checks and strips version and checksum. */
+static err_t open_row(uint8_t table, slice_t key, slice_t *row)
+{
+    if (row->len < 1 + CRC) return ERR_CORRUPT;
+    size_t len = row->len - CRC;
+    if (be_u32(row->at + len) != crc_of(table, key, row->at, len)) return ERR_CORRUPT;
+    if (row->at[0] != VERSION) return ERR_STORE_VERSION;
+    *row = slice(row->at + 1, len - 1);
+    return ERR_OK;
+}
+
+static err_t size_parse(const uint8_t log[LOG_KEY], slice_t row, size_row_t *size)
+{
+    err_t err = open_row(TABLE_SIZE, slice(log, LOG_KEY), &row);
+    if (err != ERR_OK) return err;
+    reader_t in = reader(row);
+    size->total = reader_u64(&in);
+    size->hole_from = reader_u64(&in);
+    size->hole_to = reader_u64(&in);
+    size->begun_us = reader_i64(&in);
+    size->last_us = reader_i64(&in);
+    return in.bad ? ERR_CORRUPT : ERR_OK;
+}
+
+static err_t size_put(kv_t *kv, const uint8_t log[LOG_KEY], const size_row_t *size)
+{
+    uint8_t *room;
+    err_t err = kv_put(kv, TABLE_SIZE, slice(log, LOG_KEY), SIZE_ROW + CRC, 0, &room);
+    if (err != ERR_OK) return err;
+    uint8_t *to = be_put_u8(room, VERSION);
+    to = be_put_u64(to, size->total);
+    to = be_put_u64(to, size->hole_from);
+    to = be_put_u64(to, size->hole_to);
+    to = be_put_i64(to, size->begun_us);
+    to = be_put_i64(to, size->last_us);
+    be_put_u32(to, crc_of(TABLE_SIZE, slice(log, LOG_KEY), room, SIZE_ROW));
+    return ERR_OK;
+}
+
+static err_t piece_put(kv_t *kv, const uint8_t log[LOG_KEY], const Pawl__V1__LogChunk *chunk,
+                       size_t from, size_t len)
+{
+    uint8_t key[PIECE_KEY], *room;
+    piece_key(key, log, chunk->offset + from);
+    size_t row = PIECE_HEAD + len;
+    err_t err = kv_put(kv, TABLE_PIECE, slice(key, sizeof key), row + CRC, 0, &room);
+    if (err != ERR_OK) return err;
+    uint8_t *to = be_put_u8(room, VERSION);
+    to = be_put_u8(to, (uint8_t)chunk->stream);
+    to = be_put_i64(to, chunk->time_us);
+    to = be_put_bytes(to, chunk->data.data + from, len);
+    be_put_u32(to, crc_of(TABLE_PIECE, slice(key, sizeof key), room, row));
+    return ERR_OK;
+}
+
+/* The piece row's own facts, without a look at its checksum: for what deletes. */
+static bool piece_of(slice_t key, slice_t row, const uint8_t log[LOG_KEY], uint64_t *offset,
+                     uint64_t *end)
+{
+    if (key.len != PIECE_KEY || memcmp(key.at, log, LOG_KEY) != 0 || row.len < PIECE_HEAD + CRC)
+        return false;
+    *offset = be_u64(key.at + LOG_KEY);
+    *end = *offset + row.len - PIECE_HEAD - CRC;
+    return true;
+}
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+err_t log_store_open(log_store_t **out, const logs_config_t *config)
+{
+    log_store_t *self = mem_new(sizeof *self);
+    self->config = *config;
+    if (self->config.most_bytes == 0) self->config.most_bytes = config->map_bytes / 10 * 9;
+    kv_config_t kv = { .path = config->path,
+                       .tables = tables,
+                       .table_count = ARRAY_LEN(tables),
+                       .map_bytes = config->map_bytes,
+                       .wait_us = config->wait_us };
+    err_t err = kv_open(&self->kv, &kv, NULL);
+    if (err != ERR_OK) {
+        free(self);
+        return err;
+    }
+    *out = self;
+    return ERR_OK;
+}
+
+void log_store_close(log_store_t **self_p)
+{
+    if (*self_p == NULL) return;
+    kv_close(&(*self_p)->kv);
+    free(*self_p);
+    *self_p = NULL;
+}
+
+err_t log_store_begin(log_store_t *self)
+{
+    return kv_begin(self->kv);
+}
+
+err_t log_store_commit(log_store_t *self)
+{
+    return kv_commit(self->kv);
+}
+
+void log_store_abort(log_store_t *self)
+{
+    kv_abort(self->kv);
+}
+
+static err_t size_load(log_store_t *self, const uint8_t log[LOG_KEY], int64_t wall_us,
+                       size_row_t *size)
+{
+    slice_t row;
+    err_t err = kv_get(self->kv, TABLE_SIZE, slice(log, LOG_KEY), &row);
+    if (err == ERR_OK) return size_parse(log, row, size);
+    if (err != ERR_NOT_FOUND) return err;
+    *size = (size_row_t){ .begun_us = wall_us };
+    uint8_t key[AGE_KEY], *room;
+    age_key(key, wall_us, log);
+    return kv_put(self->kv, TABLE_AGE, slice(key, sizeof key), 0, 0, &room);
+}
+
+/* Where bytes are missing, in one span: the place of the first gap; a second one widens it. */
+static void note_gap(size_row_t *size, const Pawl__V1__LogChunk *chunk)
+{
+    uint64_t end = chunk->offset + chunk->data.len;
+    if (chunk->offset > size->total) {
+        if (size->hole_from == size->hole_to) size->hole_from = size->total;
+        size->hole_to = chunk->offset;
+    } else if (chunk->offset == size->hole_from && end <= size->hole_to && end < size->total) {
+        size->hole_from = end; /* came late after all */
+    }
+}
+
+/* Deletes what lies between the head and the newest LIMIT_LOG_ATTEMPT - LIMIT_LOG_HEAD bytes. */
+static err_t cut_middle(log_store_t *self, const uint8_t log[LOG_KEY], size_row_t *size)
+{
+    if (size->total <= LIMIT_LOG_ATTEMPT) return ERR_OK;
+    uint64_t tail_from = size->total - (LIMIT_LOG_ATTEMPT - LIMIT_LOG_HEAD);
+    uint64_t at = LIMIT_LOG_HEAD;
+    while (true) {
+        uint8_t from[PIECE_KEY];
+        slice_t key, row;
+        uint64_t offset, end;
+        piece_key(from, log, at);
+        err_t err = kv_seek(self->kv, TABLE_PIECE, slice(from, sizeof from), false, &key, &row);
+        if (err == ERR_NOT_FOUND) return ERR_OK;
+        if (err != ERR_OK) return err;
+        if (!piece_of(key, row, log, &offset, &end) || end > tail_from) return ERR_OK;
+        if (size->hole_from == size->hole_to || offset < size->hole_from) size->hole_from = offset;
+        if (end > size->hole_to) size->hole_to = end;
+        piece_key(from, log, offset);
+        err = kv_del(self->kv, TABLE_PIECE, slice(from, sizeof from));
+        if (err != ERR_OK) return err;
+        at = end;
+    }
+}
+
+err_t log_store_add(log_store_t *self, const Pawl__V1__LogChunk *chunk, int64_t wall_us)
+{
+    if (chunk->data.len == 0 || chunk->offset > UINT64_MAX / 2)
+        return ERR_OK; /* nothing, or an offset that no log has */
+    uint8_t log[LOG_KEY];
+    log_key(log, chunk->id.data, chunk->token);
+    size_row_t size = { 0 };
+    err_t err = size_load(self, log, wall_us, &size);
+    uint64_t end = chunk->offset + chunk->data.len;
+    bool cut = size.total > LIMIT_LOG_ATTEMPT && chunk->offset >= LIMIT_LOG_HEAD &&
+               end + (LIMIT_LOG_ATTEMPT - LIMIT_LOG_HEAD) <= size.total;
+    if (err == ERR_OK && cut) return ERR_OK; /* a late copy of what was cut */
+    for (size_t from = 0; err == ERR_OK && from < chunk->data.len; from += PIECE) {
+        size_t left = chunk->data.len - from;
+        err = piece_put(self->kv, log, chunk, from, left < PIECE ? left : PIECE);
+    }
+    if (err != ERR_OK) return err;
+    note_gap(&size, chunk);
+    if (end > size.total) size.total = end;
+    size.last_us = wall_us;
+    err = cut_middle(self, log, &size);
+    return err == ERR_OK ? size_put(self->kv, log, &size) : err;
+}
+
+/* ---- sweeping -------------------------------------------------------------------------------- */
+
+/* Deletes rows of one log, its size and age rows last, so that a slice can end in between. */
+static err_t sweep_log(log_store_t *self, const uint8_t age[AGE_KEY], unsigned *keys)
+{
+    const uint8_t *log = age + 8;
+    while (*keys > 0) {
+        uint8_t from[PIECE_KEY];
+        slice_t key, row;
+        uint64_t offset, end;
+        piece_key(from, log, 0);
+        err_t err = kv_seek(self->kv, TABLE_PIECE, slice(from, sizeof from), false, &key, &row);
+        bool found = err == ERR_OK && piece_of(key, row, log, &offset, &end);
+        if (err != ERR_OK && err != ERR_NOT_FOUND) return err;
+        if (!found) {
+            err = kv_del(self->kv, TABLE_SIZE, slice(log, LOG_KEY));
+            if (err == ERR_OK || err == ERR_NOT_FOUND)
+                err = kv_del(self->kv, TABLE_AGE, slice(age, AGE_KEY));
+            --*keys;
+            return err;
+        }
+        piece_key(from, log, offset);
+        err = kv_del(self->kv, TABLE_PIECE, slice(from, sizeof from));
+        if (err != ERR_OK) return err;
+        --*keys;
+    }
+    return ERR_OK;
+}
+
+static bool too_big(log_store_t *self)
+{
+    kv_usage_t usage;
+    kv_usage(self->kv, &usage);
+    uint64_t most = self->config.most_bytes;
+    if (usage.map_bytes / 10 * 9 < most) most = usage.map_bytes / 10 * 9;
+    return usage.used_bytes > most;
+}
+
+/* A log that is still written moves to the young end. */
+static err_t keep_young(log_store_t *self, const uint8_t age[AGE_KEY], int64_t cutoff_us,
+                        bool *kept)
+{
+    slice_t row;
+    size_row_t size = { 0 };
+    *kept = false;
+    err_t err = kv_get(self->kv, TABLE_SIZE, slice(age + 8, LOG_KEY), &row);
+    if (err == ERR_NOT_FOUND) return ERR_OK;
+    if (err == ERR_OK) err = size_parse(age + 8, row, &size);
+    if (err == ERR_CORRUPT) return ERR_OK; /* goes, with what it counted */
+    if (err != ERR_OK || size.last_us <= cutoff_us) return err;
+    uint8_t log[LOG_KEY], key[AGE_KEY], *room;
+    memcpy(log, age + 8, LOG_KEY);
+    *kept = true;
+    size.begun_us = size.last_us;
+    age_key(key, size.begun_us, log);
+    err = kv_del(self->kv, TABLE_AGE, slice(age, AGE_KEY));
+    if (err == ERR_OK) err = kv_put(self->kv, TABLE_AGE, slice(key, sizeof key), 0, 0, &room);
+    return err == ERR_OK ? size_put(self->kv, log, &size) : err;
+}
+
+err_t log_store_sweep(log_store_t *self, int64_t wall_us, bool by_size, unsigned keys, bool *more)
+{
+    int64_t cutoff_us = wall_us - self->config.keep_us;
+    unsigned left = keys;
+    *more = false;
+    if (by_size && !too_big(self)) return ERR_OK;
+    err_t err = kv_begin(self->kv);
+    while (err == ERR_OK && left > 0) {
+        slice_t key, row;
+        err = kv_seek(self->kv, TABLE_AGE, slice("\0", 1), false, &key, &row);
+        if (err == ERR_NOT_FOUND) {
+            err = ERR_OK;
+            break;
+        }
+        if (err != ERR_OK) break;
+        if (key.len != AGE_KEY) {
+            err = ERR_CORRUPT;
+            break;
+        }
+        uint8_t age[AGE_KEY];
+        memcpy(age, key.at, AGE_KEY);
+        if (!by_size) {
+            bool kept;
+            if (be_i64(age) > cutoff_us) break;
+            err = keep_young(self, age, cutoff_us, &kept);
+            left -= kept;
+            if (kept) continue;
+        }
+        if (err == ERR_OK) err = sweep_log(self, age, &left);
+    }
+    *more = left == 0;
+    if (err != ERR_OK || left == keys) {
+        kv_abort(self->kv);
+        return err;
+    }
+    return kv_commit(self->kv);
+}
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+static err_t read_pieces(kv_scan_t *scan, answer_t *answer, const uint8_t log[LOG_KEY],
+                         uint64_t offset, uint32_t limit, Pawl__V1__LogData *data)
+{
+    size_t room = limit / 512 + 16;
+    uint32_t given = 0;
+    data->pieces = answer_take(answer, room * sizeof *data->pieces);
+    while (given < limit && data->n_pieces < room) {
+        slice_t key, row;
+        uint64_t from, end;
+        err_t err = kv_scan_next(scan, &key, &row);
+        if (err == ERR_NOT_FOUND) return ERR_OK;
+        if (err != ERR_OK) return err;
+        if (!piece_of(key, row, log, &from, &end)) {
+            if (slice_compare(key, slice(log, LOG_KEY)) < 0)
+                continue; /* the seek for a piece that begins before `offset` met another log */
+            return ERR_OK;
+        }
+        if (end <= data->next) continue;
+        err = open_row(TABLE_PIECE, key, &row);
+        if (err != ERR_OK) return err;
+        size_t skip = from < data->next ? (size_t)(data->next - from) : 0;
+        size_t len = (size_t)(end - from) - skip;
+        if (len > limit - given) len = limit - given;
+        Pawl__V1__LogPiece *piece = answer_take(answer, sizeof *piece);
+        pawl__v1__log_piece__init(piece);
+        piece->stream = row.at[0];
+        piece->time_us = be_i64(row.at + 1);
+        piece->offset = from + skip;
+        piece->data = answer_bytes(answer, slice(row.at + 9 + skip, len));
+        data->pieces[data->n_pieces++] = piece;
+        data->next = piece->offset + len;
+        given += (uint32_t)len;
+    }
+    (void)offset;
+    return ERR_OK;
+}
+
+err_t log_store_read(log_store_t *self, answer_t *answer, const uint8_t id[16], uint64_t token,
+                     uint64_t offset, uint32_t limit, Pawl__V1__LogData *data)
+{
+    uint8_t log[LOG_KEY], from[PIECE_KEY];
+    kv_view_t *view = NULL;
+    kv_scan_t *scan = NULL;
+    slice_t row;
+    size_row_t size = { 0 };
+    log_key(log, id, token);
+    data->next = offset;
+    if (limit == 0) limit = READ_DEFAULT;
+    if (limit > READ_MAX) limit = READ_MAX;
+    err_t err = kv_view_open(self->kv, &view);
+    if (err != ERR_OK) return err;
+    err = kv_view_get(view, TABLE_SIZE, slice(log, LOG_KEY), &row);
+    if (err == ERR_OK)
+        err = size_parse(log, row, &size);
+    else if (err == ERR_NOT_FOUND)
+        err = ERR_OK;
+    data->total = size.total;
+    data->hole_from = size.hole_from;
+    data->hole_to = size.hole_to;
+    if (err == ERR_OK && offset < size.total) {
+        /* a piece that holds `offset` begins less than PIECE before it */
+        piece_key(from, log, offset < PIECE ? 0 : offset - PIECE + 1);
+        err = kv_scan_open(view, TABLE_PIECE, slice(from, sizeof from), false, &scan);
+        if (err == ERR_OK) err = read_pieces(scan, answer, log, offset, limit, data);
+        kv_scan_close(&scan);
+        if (err == ERR_OK && data->n_pieces == 0)
+            data->next = size.total; /* the rest of it is missing */
+    }
+    kv_view_close(&view);
+    return err;
+}
