@@ -90,38 +90,7 @@ bool wire_request_peek(const uint8_t *bytes, size_t len, uint64_t *seq, const ui
     return wire_kind(bytes, len) == WIRE_REQUEST && read_envelope(bytes, len, seq, session);
 }
 
-/* ---- single values ----------------------------------------------------------------------- */
-
-bool wire_utf8_valid(const char *text, size_t len)
-{
-    return wire_text_valid((const uint8_t *)text, len, TEXT_PROGRAM);
-}
-
-bool wire_name_valid(const char *text, size_t len)
-{
-    return len >= 1 && len <= LIMIT_NAME && wire_text_valid((const uint8_t *)text, len, TEXT_NAME);
-}
-
-static bool plain(char byte)
-{
-    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-           (byte >= '0' && byte <= '9') || byte == '_' || byte == '.' || byte == '-';
-}
-
-bool wire_type_valid(const char *text, size_t len)
-{
-    size_t slash = 0;
-    if (len > LIMIT_NAME) return false;
-    for (size_t i = 0; i < len; i++) {
-        if (text[i] == '/') {
-            if (slash || i == 0) return false;
-            slash = i;
-        } else if (!plain(text[i])) {
-            return false;
-        }
-    }
-    return slash && slash + 1 < len;
-}
+/* ---- task -------------------------------------------------------------------------------- */
 
 static err_t check_type(const char *type, const char *field, wire_fault_t *fault)
 {
@@ -130,16 +99,17 @@ static err_t check_type(const char *type, const char *field, wire_fault_t *fault
                  "%s: \"%.60s\" is not category/name made of A-Z a-z 0-9 _ . -", field, type);
 }
 
-/* ---- task -------------------------------------------------------------------------------- */
+static bool names_variable(const char *name)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";
+    return !(*name >= '0' && *name <= '9') && name[strspn(name, letters)] == '\0';
+}
 
 static err_t check_env(const Pawl__V1__Command *command, wire_fault_t *fault)
 {
     for (size_t i = 0; i < command->n_env; i++) {
         const char *name = command->env[i]->name;
-        bool good = !(name[0] >= '0' && name[0] <= '9');
-        for (const char *at = name; *at && good; at++)
-            good = plain(*at) && *at != '.' && *at != '-';
-        if (good) continue;
+        if (names_variable(name)) continue;
         FAULT(fault, ERR_BAD_NAME, "name",
               "\"%.60s\" cannot name a variable: letters, digits and _ only, no digit first", name);
         wire_fault_within(fault, "env", (int64_t)i);

@@ -1,200 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0
  * schemas/wire_unpack.c - one pass over protobuf bytes: decode and check.
  *
- * At first use the generated descriptors and the table of rules are joined into a plan: per message
- * an index by field number, per field its place in the struct and its rule. The reader then needs
- * one look-up a field. Repeated fields: encoders write their items one behind the other, so the
- * first item of such a run counts the run and takes the array in one piece.
+ * One look-up a field, in the plan of its message (wire_plan.h). Repeated fields: encoders write
+ * their items one behind the other, so the first item of such a run counts the run and takes the
+ * array in one piece.
  *
  * Standing promises, whatever the bytes:
  *   - reads only [bytes, bytes + len), writes only what the arena gave;
  *   - nests at most WIRE_DEPTH deep (unknown messages are stepped over, not entered);
  *   - time is linear in len, but for arrays given in pieces, which the arena's cap bounds. */
 #include <endian.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "schemas/limits.h"
-#include "schemas/wire_unpack.h"
-
-enum { WT_VARINT = 0, WT_FIXED64 = 1, WT_LENGTH = 2, WT_FIXED32 = 5 };
-
-/* ---- plan -------------------------------------------------------------------------------- */
-
-enum { PLANS_MOST = 96, FIELDS_MOST = 640, NUMBERS = 64, REPEATED_MOST = 8 };
-enum shape { SINGLE, ONE_OF, REPEATED };
-
-typedef struct message_plan message_plan_t;
-typedef struct field_plan {
-    const ProtobufCFieldDescriptor *field;
-    const message_plan_t *message; /* of a message field */
-    uint32_t offset, case_offset;  /* case_offset: of a oneof's case, of an array's count */
-    uint32_t items;
-    uint8_t type, wire_type;
-    uint8_t shape;
-    uint8_t rule; /* rule_kind_t */
-    uint8_t class;
-    uint8_t array; /* which of the message's repeated fields */
-    int64_t low, high;
-} field_plan_t;
-
-struct message_plan {
-    const ProtobufCMessageDescriptor *type;
-    uint8_t by_number[NUMBERS]; /* 0: unknown, else index + 1 into fields */
-    field_plan_t *fields;
-    uint64_t required; /* bit i: fields[i] must be there */
-};
-
-static struct {
-    message_plan_t plans[PLANS_MOST];
-    field_plan_t fields[FIELDS_MOST];
-    size_t plan_count, field_count;
-} book;
-static pthread_once_t book_once = PTHREAD_ONCE_INIT;
-
-static const message_plan_t *plan_of(const ProtobufCMessageDescriptor *type)
-{
-    for (size_t i = 0; i < book.plan_count; i++)
-        if (book.plans[i].type == type) return &book.plans[i];
-    return NULL;
-}
-
-static uint8_t wire_type_of(ProtobufCType type)
-{
-    switch (type) {
-    case PROTOBUF_C_TYPE_INT32:
-    case PROTOBUF_C_TYPE_INT64:
-    case PROTOBUF_C_TYPE_UINT32:
-    case PROTOBUF_C_TYPE_UINT64:
-    case PROTOBUF_C_TYPE_BOOL:
-    case PROTOBUF_C_TYPE_ENUM:
-        return WT_VARINT;
-    case PROTOBUF_C_TYPE_STRING:
-    case PROTOBUF_C_TYPE_BYTES:
-    case PROTOBUF_C_TYPE_MESSAGE:
-        return WT_LENGTH;
-    case PROTOBUF_C_TYPE_FIXED32:
-        return WT_FIXED32;
-    default:
-        abort(); /* the schema uses a type that the reader below does not read */
-    }
-}
-
-static void default_rule(field_plan_t *plan)
-{
-    const ProtobufCFieldDescriptor *field = plan->field;
-    plan->items = LIMIT_ITEMS;
-    plan->low = INT64_MIN;
-    plan->high = INT64_MAX;
-    switch (field->type) {
-    case PROTOBUF_C_TYPE_STRING:
-        plan->rule = RULE_TEXT;
-        plan->low = 0;
-        plan->high = LIMIT_TEXT;
-        break;
-    case PROTOBUF_C_TYPE_BYTES:
-        plan->rule = RULE_BYTES;
-        plan->low = 0;
-        break;
-    case PROTOBUF_C_TYPE_MESSAGE:
-        plan->rule = RULE_PART;
-        plan->low = 0;
-        break;
-    case PROTOBUF_C_TYPE_ENUM: { /* dense from 0: the highest number is the bound */
-        const ProtobufCEnumDescriptor *words = field->descriptor;
-        plan->rule = RULE_NUMBER;
-        plan->low = 0;
-        plan->high = (int64_t)words->n_values - 1;
-        if (words->n_value_ranges != 1 || words->values[0].value != 0) abort();
-        break;
-    }
-    case PROTOBUF_C_TYPE_UINT64:
-    case PROTOBUF_C_TYPE_UINT32:
-        plan->low = 0;
-        /* fallthrough */
-    default:
-        plan->rule = RULE_NUMBER;
-        break;
-    }
-}
-
-static bool apply_rule(field_plan_t *plan, const wire_rule_t *rule)
-{
-    const ProtobufCFieldDescriptor *field = plan->field;
-    plan->rule = (uint8_t)rule->kind;
-    plan->class = (uint8_t)rule->class;
-    plan->low = rule->low;
-    if (!(field->type == PROTOBUF_C_TYPE_ENUM && rule->high == INT64_MAX)) plan->high = rule->high;
-    if (rule->items) plan->items = rule->items;
-    return plan->shape == SINGLE && rule->low > 0;
-}
-
-static const wire_rule_t *rule_of(const char *message, const char *field)
-{
-    size_t len = strlen(message);
-    for (size_t i = 0; i < wire_rule_count; i++) {
-        const char *name = wire_rules[i].field;
-        if (strncmp(name, message, len) == 0 && name[len] == '.' &&
-            strcmp(name + len + 1, field) == 0)
-            return &wire_rules[i];
-    }
-    return NULL;
-}
-
-static size_t rules_used;
-
-static message_plan_t *make_plan(const ProtobufCMessageDescriptor *type)
-{
-    message_plan_t *known = (message_plan_t *)plan_of(type);
-    if (known) return known;
-    if (book.plan_count == PLANS_MOST || book.field_count + type->n_fields > FIELDS_MOST ||
-        type->n_fields > 64)
-        abort(); /* the schema has outgrown the constants above */
-    message_plan_t *self = &book.plans[book.plan_count++];
-    self->type = type;
-    self->fields = &book.fields[book.field_count];
-    book.field_count += type->n_fields;
-    uint8_t arrays = 0;
-    for (unsigned i = 0; i < type->n_fields; i++) {
-        const ProtobufCFieldDescriptor *field = &type->fields[i];
-        field_plan_t *plan = &self->fields[i];
-        if (field->id >= NUMBERS) abort();
-        self->by_number[field->id] = (uint8_t)(i + 1);
-        plan->field = field;
-        plan->type = (uint8_t)field->type;
-        plan->wire_type = wire_type_of(field->type);
-        plan->offset = field->offset;
-        plan->case_offset = field->quantifier_offset;
-        if (field->label == PROTOBUF_C_LABEL_REPEATED) {
-            plan->shape = REPEATED;
-            plan->array = arrays++;
-            if (arrays > REPEATED_MOST) abort();
-        } else if (field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) {
-            plan->shape = ONE_OF;
-        }
-        default_rule(plan);
-        const wire_rule_t *rule = rule_of(type->short_name, field->name);
-        if (rule) {
-            rules_used++;
-            if (apply_rule(plan, rule)) self->required |= UINT64_C(1) << i;
-        }
-        if (field->type == PROTOBUF_C_TYPE_MESSAGE) plan->message = make_plan(field->descriptor);
-    }
-    return self;
-}
-
-static void make_book(void)
-{
-    make_plan(&pawl__v1__task__descriptor); /* first: looked up once a task */
-    make_plan(&pawl__v1__request__descriptor);
-    make_plan(&pawl__v1__reply__descriptor);
-    make_plan(&pawl__v1__push__descriptor);
-    make_plan(&pawl__v1__schedule__descriptor);
-    if (rules_used != wire_rule_count) abort(); /* a rule names a field that does not exist */
-}
+#include "schemas/wire_plan.h"
 
 /* ---- faults ------------------------------------------------------------------------------ */
 
@@ -219,59 +40,6 @@ void wire_fault_within(wire_fault_t *fault, const char *name, int64_t index)
                          : snprintf(fault->field, sizeof fault->field, "%.60s%s", name, dot);
     size_t room = sizeof fault->field - (size_t)len; /* len < 90 */
     snprintf(fault->field + len, room, "%.*s", (int)room - 1, inner);
-}
-
-/* ---- texts ------------------------------------------------------------------------------- */
-
-/* One UTF-8 sequence of two or more bytes (RFC 3629) at `at`. Returns its length, 0: not valid. */
-static size_t utf8_sequence(const uint8_t *at, const uint8_t *end, uint32_t *point)
-{
-    uint8_t lead = at[0];
-    size_t len = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
-    if (lead < 0xC2 || lead > 0xF4 || (size_t)(end - at) < len) return 0;
-    uint32_t value = lead & (0x7Fu >> len);
-    for (size_t i = 1; i < len; i++) {
-        if ((at[i] & 0xC0) != 0x80) return 0;
-        value = value << 6 | (at[i] & 0x3F);
-    }
-    static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-    if (value < least[len] || value > 0x10FFFF || (value >= 0xD800 && value <= 0xDFFF)) return 0;
-    *point = value;
-    return len;
-}
-
-bool wire_text_valid(const uint8_t *text, size_t len, text_class_t class)
-{
-    const uint8_t *at = text, *end = text + len;
-    const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
-    while (at < end) {
-        /* eight plain ASCII bytes at once: no top bit, none below 0x20, none 0x7F */
-        while (end - at >= 8) {
-            uint64_t word;
-            memcpy(&word, at, 8);
-            if ((word | (word - ones * 0x20) | (word + ones)) & tops) break;
-            at += 8;
-        }
-        if (at == end) break;
-        uint8_t byte = *at;
-        if (byte >= 0x20 && byte < 0x7F) {
-            at++;
-            continue;
-        }
-        if (byte < 0x80) {
-            if (byte == 0) return false;
-            bool layout = byte == '\n' || byte == '\t';
-            if (class != TEXT_PROGRAM && !(class == TEXT_FREE && layout)) return false;
-            at++;
-            continue;
-        }
-        uint32_t point;
-        size_t step = utf8_sequence(at, end, &point);
-        if (!step || (point < 0xA0 && class != TEXT_PROGRAM)) /* C1 controls */
-            return false;
-        at += step;
-    }
-    return !(class == TEXT_NAME && len && (text[0] == ' ' || text[len - 1] == ' '));
 }
 
 /* ---- bytes ------------------------------------------------------------------------------- */
@@ -702,8 +470,7 @@ err_t wire_unpack(wire_arena_t *arena, const ProtobufCMessageDescriptor *type, c
                   size_t len, size_t budget, unsigned flags, ProtobufCMessage **out,
                   uint32_t *unknown, wire_fault_t *fault)
 {
-    pthread_once(&book_once, make_book);
-    const message_plan_t *plan = plan_of(type);
+    const message_plan_t *plan = wire_plan(type);
     if (!plan) abort(); /* not a message that crosses the wire */
     wire_mark_t mark = wire_arena_mark(arena);
     size_t end = arena->end;
