@@ -6,31 +6,15 @@
  * an edit and after an update of the zone files. Ids of tasks are derived, not stored. */
 #include <stdlib.h>
 
+#include "broker/query_schedule.h"
 #include "broker/query_task.h"
-#include "client/time/rule.h"
-#include "client/time/zone.h"
 
 enum { HISTORY_MAX = 10000, HISTORY_DEFAULT = 1000 };
-
-typedef struct schedule_rows {
-    uint32_t no;
-    sched_row_t row;
-    scur_row_t cursor;
-    slice_t definition;
-    const Pawl__V1__Schedule *spec;
-} schedule_rows_t;
-
-/* The rule of one revision. */
-typedef struct revision {
-    uint64_t number; /* 0: none is loaded */
-    rule_t *rule;
-    int64_t from_us, to_us; /* valid; 0 = no bound */
-} revision_t;
 
 /* ---- rows
  * ------------------------------------------------------------------------------------------ */
 
-static err_t load(answer_t *self, uint32_t no, schedule_rows_t *rows)
+err_t schedule_rows_get(answer_t *self, uint32_t no, schedule_rows_t *rows)
 {
     *rows = (schedule_rows_t){ .no = no };
     rec_key_t key = key_sched(no, SCHED_HEADER, 0);
@@ -80,14 +64,14 @@ static err_t zone_of(answer_t *self, uint64_t hash, const char *name, const zone
     return err;
 }
 
-static void revision_close(revision_t *self)
+void revision_close(revision_t *self)
 {
     rule_destroy(&self->rule);
     self->number = 0;
 }
 
-static err_t revision_load(answer_t *self, const schedule_rows_t *schedule, uint64_t number,
-                           revision_t *revision)
+err_t revision_load(answer_t *self, const schedule_rows_t *schedule, uint64_t number,
+                    revision_t *revision)
 {
     if (revision->number == number) return ERR_OK;
     revision_close(revision);
@@ -117,20 +101,20 @@ static int64_t seconds_of(int64_t us)
 }
 
 /* The first instant after `after_us`; 0: none. */
-static int64_t next_of(const revision_t *revision, int64_t after_us)
+int64_t revision_next(const revision_t *self, int64_t after_us)
 {
-    if (after_us < revision->from_us - 1) after_us = revision->from_us - 1;
-    int64_t next = rule_next(revision->rule, seconds_of(after_us));
-    if (next == RULE_NONE || (revision->to_us && next * PAWL_SEC_US > revision->to_us)) return 0;
+    if (after_us < self->from_us - 1) after_us = self->from_us - 1;
+    int64_t next = rule_next(self->rule, seconds_of(after_us));
+    if (next == RULE_NONE || (self->to_us && next * PAWL_SEC_US > self->to_us)) return 0;
     return next * PAWL_SEC_US;
 }
 
-static uint64_t count_of(const revision_t *revision, int64_t after_us, int64_t upto_us)
+uint64_t revision_count(const revision_t *self, int64_t after_us, int64_t upto_us)
 {
-    if (after_us < revision->from_us - 1) after_us = revision->from_us - 1;
-    if (revision->to_us && upto_us > revision->to_us) upto_us = revision->to_us;
+    if (after_us < self->from_us - 1) after_us = self->from_us - 1;
+    if (self->to_us && upto_us > self->to_us) upto_us = self->to_us;
     if (upto_us <= after_us || upto_us < 0) return 0;
-    return rule_count(revision->rule, seconds_of(after_us), seconds_of(upto_us));
+    return rule_count(self->rule, seconds_of(after_us), seconds_of(upto_us));
 }
 
 /* ---- get, list
@@ -159,7 +143,7 @@ static err_t fill(answer_t *self, const schedule_rows_t *rows, bool whole,
     if (spec->jitter_us > 0)
         jitter = (int64_t)(hash64(rows->row.uid, 16) % (uint64_t)spec->jitter_us);
     bool gone = rows->row.flags & SCHEDULE_GONE;
-    int64_t next = gone ? 0 : next_of(&revision, cursor->cursor_us);
+    int64_t next = gone ? 0 : revision_next(&revision, cursor->cursor_us);
     info->name = answer_text(self, rows->row.name);
     info->uid = answer_bytes(self, slice(rows->row.uid, 16));
     info->revision = rows->row.revision;
@@ -172,7 +156,7 @@ static err_t fill(answer_t *self, const schedule_rows_t *rows, bool whole,
     info->next_us = next ? next + jitter : 0;
     info->last_us = cursor->last_fired_us;
     info->cursor_us = cursor->cursor_us;
-    info->behind = gone ? 0 : count_of(&revision, cursor->cursor_us, self->wall_us);
+    info->behind = gone ? 0 : revision_count(&revision, cursor->cursor_us, self->wall_us);
     info->missed = cursor->missed;
     info->fired = cursor->fired;
     info->running = cursor->running;
@@ -215,7 +199,7 @@ err_t query_schedule_get(answer_t *self, const Pawl__V1__ScheduleGet *ask, Pawl_
         return ERR_OK;
     }
     if (err != ERR_OK) return err;
-    ANSWER_TRY(load(self, no, &rows));
+    ANSWER_TRY(schedule_rows_get(self, no, &rows));
     Pawl__V1__ScheduleItems *items = schedule_items(self, 1, reply);
     items->seq = meta.next_seq;
     ANSWER_TRY(fill(self, &rows, true, &items->items[0]));
@@ -234,7 +218,7 @@ static err_t consider(answer_t *self, uint32_t no, const char *text, Pawl__V1__S
                       char **name)
 {
     schedule_rows_t rows;
-    ANSWER_TRY(load(self, no, &rows));
+    ANSWER_TRY(schedule_rows_get(self, no, &rows));
     *name = answer_text(self, rows.row.name);
     if (rows.row.flags & SCHEDULE_GONE || !text_matches(&rows, *name, text)) return ERR_OK;
     ANSWER_TRY(fill(self, &rows, false, &items->items[items->n_items]));
@@ -322,7 +306,7 @@ static err_t spread(history_t *self, const extent_t *extent)
     int64_t instant = extent->from_us;
     if (extent->count > 1)
         ANSWER_TRY(revision_load(self->answer, &self->schedule, extent->revision, &self->revision));
-    if (instant < self->from_us) instant = next_of(&self->revision, self->from_us - 1);
+    if (instant < self->from_us) instant = revision_next(&self->revision, self->from_us - 1);
     while (instant != 0 && instant <= extent->to_us && instant <= self->to_us) {
         if (self->items->n_items == self->limit || self->answer->arena->total > ANSWER_PAGE_BYTES ||
             (self->items->n_items % 256 == 255 && answer_page_over(self->answer, self->begun_us))) {
@@ -331,7 +315,7 @@ static err_t spread(history_t *self, const extent_t *extent)
         }
         add_item(self, extent, instant);
         if (instant == extent->to_us) break;
-        instant = next_of(&self->revision, instant);
+        instant = revision_next(&self->revision, instant);
     }
     return ERR_OK;
 }
@@ -391,7 +375,7 @@ err_t query_schedule_history(answer_t *self, const Pawl__V1__ScheduleHistory *as
                           .begun_us = answer_now(self) };
     if (history.limit > HISTORY_MAX) history.limit = HISTORY_MAX;
     if (ask->after_us && ask->after_us >= history.from_us) history.from_us = ask->after_us + 1;
-    ANSWER_TRY(load(self, no, &history.schedule));
+    ANSWER_TRY(schedule_rows_get(self, no, &history.schedule));
     meta_static_t fixed;
     key = key_u8(META_STATIC);
     ANSWER_TRY(store_view_get(self->view, TABLE_meta, key_slice(&key), &value));
