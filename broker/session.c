@@ -341,7 +341,7 @@ static void squeeze(sessions_t *self, int64_t steady_us)
     size_t kept = 0;
     for (size_t i = 0; i < self->n; i++) {
         session_t *session = self->all[i];
-        bool old = session->ended_us &&
+        bool old = !session_live(session) &&
                    (surplus || steady_us - session->ended_us >= self->config.keep_ended_us);
         if (old && session->requests_in_flight == 0) {
             surplus -= surplus != 0;

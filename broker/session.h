@@ -40,7 +40,7 @@ typedef struct session {
     char address[64];              /* of the connection, as the transport tells; "" over ipc */
     int64_t last_us, last_wall_us; /* last request */
     int64_t since_wall_us;         /* Hello */
-    int64_t ended_us;              /* steady: LOST or GONE since; 0 = not ended */
+    int64_t ended_us;              /* steady: LOST or GONE since */
     uint64_t requests;             /* taken in this session */
     uint32_t requests_in_flight, items_in_flight;
     uint64_t bytes_in_flight;
