@@ -82,10 +82,10 @@ struct kv {
     bool suspect;             /* the process before met an unknown outcome */
     bool dead;                /* a commit's outcome is unknown */
 
-    MDB_txn *txn; /* the write transaction, or NULL */
-    err_t failed; /* the first error that dooms it */
-    bool may_add; /* it began below the limit */
-    bool added;   /* it has a put */
+    MDB_txn *txn;  /* the write transaction, or NULL */
+    err_t failed;  /* the first error that dooms it */
+    err_t refusal; /* why it may not add: it began at a limit */
+    bool added;    /* it has a put */
 
     pthread_mutex_t guard; /* of what follows */
     kv_view_t *views;
@@ -308,6 +308,14 @@ static int create(kv_t *self)
     return rc;
 }
 
+static void promised(kv_t *self, uint64_t bytes)
+{
+    pthread_mutex_lock(
+        &self->guard); /* kv_usage reads it on any thread; only the writer changes it */
+    self->promised_bytes = bytes;
+    pthread_mutex_unlock(&self->guard);
+}
+
 /* The file system keeps this much space for us behind the last page: a disk filled by others then
  * does not fail a commit half-way. Where that cannot be had, usage tells a lower limit. */
 static void promise_space(kv_t *self)
@@ -321,12 +329,12 @@ static void promise_space(kv_t *self)
     int fd = -1;
     mdb_env_get_fd(self->env, &fd);
     if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)target) == 0) {
-        self->promised_bytes = target;
+        promised(self, target);
         self->promise_again_us = 0;
         return;
     }
     if (errno == EOPNOTSUPP) {
-        self->promised_bytes = UINT64_MAX / 2; /* nothing to be had here, ever */
+        promised(self, UINT64_MAX / 2); /* nothing to be had here, ever */
         return;
     }
     if (!self->promise_again_us)
@@ -362,6 +370,10 @@ static err_t open_env(kv_t *self)
         MDB_stat stat;
         rc = mdb_env_stat(self->env, &stat);
         self->page_bytes = stat.ms_psize;
+        int fd = -1;
+        struct stat file;
+        if (mdb_env_get_fd(self->env, &fd) == 0 && fstat(fd, &file) == 0)
+            self->promised_bytes = (uint64_t)file.st_blocks * 512; /* what an earlier run got */
     }
     if (rc == 0) {
         promise_space(self);
@@ -519,10 +531,30 @@ static slice_t from_val(MDB_val bytes)
     return slice(bytes.mv_data, bytes.mv_size);
 }
 
+/* Of the transaction just begun: may it add? Free figures first, since this is asked each time. */
+static err_t limit_reached(kv_t *self)
+{
+    MDB_envinfo info;
+    mdb_env_info(self->env, &info);
+    uint64_t end = ((uint64_t)info.me_last_pgno + 1) * self->page_bytes;
+    if (end >= self->map_bytes && live_bytes(self, self->txn) >= self->map_bytes)
+        return ERR_STORE_FULL;
+    if (!self->promise_again_us) return ERR_OK;
+    /* the disk gave no more: what is left of the promise is for batches that free */
+    kv_usage_t usage;
+    pthread_mutex_lock(&self->guard);
+    self->usage_again_us = 0;
+    pthread_mutex_unlock(&self->guard);
+    kv_usage(self, &usage);
+    bool enough = usage.used_bytes + self->ahead_bytes / 2 < self->promised_bytes;
+    return enough ? ERR_OK : ERR_DISK_FULL;
+}
+
 err_t kv_begin(kv_t *self)
 {
     CHECK(!self->txn);
     if (self->dead) return ERR_STORE_IO;
+    if (self->promise_again_us) promise_space(self); /* others may have made room since */
     int rc = mdb_txn_begin(self->env, NULL, 0, &self->txn);
     if (rc != 0) {
         self->txn = NULL;
@@ -531,10 +563,7 @@ err_t kv_begin(kv_t *self)
     }
     self->failed = ERR_OK;
     self->added = false;
-    MDB_envinfo info;
-    mdb_env_info(self->env, &info);
-    uint64_t end = ((uint64_t)info.me_last_pgno + 1) * self->page_bytes;
-    self->may_add = end < self->map_bytes || live_bytes(self, self->txn) < self->map_bytes;
+    self->refusal = limit_reached(self);
     return ERR_OK;
 }
 
@@ -578,7 +607,7 @@ err_t kv_put(kv_t *self, unsigned table, slice_t key, size_t len, unsigned flags
 {
     CHECK(key.len > 0 && key.len <= KV_KEY_MAX);
     MDB_cursor *cursor = cursor_of(self, table);
-    if (!self->failed && !self->may_add) self->failed = ERR_STORE_FULL;
+    if (!self->failed) self->failed = self->refusal;
     if (self->failed) return self->failed;
     self->added = true;
     MDB_val k = val(key), v = { len, NULL };

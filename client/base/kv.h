@@ -62,8 +62,8 @@ MUST_CHECK err_t kv_begin(kv_t *self);
 /* ERR_NOT_FOUND: no such key. `value` is borrowed until the next put, del, commit or abort. */
 MUST_CHECK err_t kv_get(kv_t *self, unsigned table, slice_t key, slice_t *value);
 /* Makes room for a value of `len` bytes under `key`: the caller must write all of *room before the
- * next call. ERR_STORE_FULL: the transaction can only be aborted. At the limit puts are refused and
- * deletes still work: a reserve behind map_bytes is kept for them. */
+ * next call. ERR_STORE_FULL, ERR_DISK_FULL: the transaction can only be aborted. At the limit of
+ * the map or of the disk puts are refused and deletes still work: a reserve is kept for them. */
 MUST_CHECK err_t kv_put(kv_t *self, unsigned table, slice_t key, size_t len, unsigned flags,
                         uint8_t **room);
 MUST_CHECK err_t kv_del(kv_t *self, unsigned table, slice_t key); /* ERR_NOT_FOUND */
