@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "executor/kind_shell.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#define INPUT         "input.json"
+#define OUTPUT        "output.json"
+#define SCRIPT        "script"
+#define STDIN         "stdin"
+#define FALLBACK_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+void shell_print_time(int64_t time_us, char *text, size_t room)
+{
+    int64_t micros = time_us % 1000000;
+    time_t seconds = (time_t)(time_us / 1000000 - (micros < 0));
+    micros += micros < 0 ? 1000000 : 0;
+    struct tm parts;
+    gmtime_r(&seconds, &parts);
+    size_t len = strftime(text, room, "%Y-%m-%dT%H:%M:%S", &parts);
+    if (micros)
+        snprintf(text + len, room - len, ".%06dZ", (int)micros);
+    else
+        snprintf(text + len, room - len, "Z");
+}
+
+/* ---- the account -------------------------------------------------------------------------------
+ */
+
+struct account {
+    char name[64], home[256];
+    uid_t uid;
+    gid_t gid;
+    bool found;
+};
+
+/* Names are looked up once for our own account: it does not change while we run. */
+static const struct account *own_account(void)
+{
+    static struct account own;
+    if (!own.found) {
+        const struct passwd *entry = getpwuid(geteuid());
+        snprintf(own.name, sizeof own.name, "%s", entry ? entry->pw_name : "");
+        snprintf(own.home, sizeof own.home, "%s", entry ? entry->pw_dir : "/");
+        own.uid = (uid_t)-1; /* nothing to change, nothing to hand over */
+        own.gid = (gid_t)-1;
+        own.found = true;
+    }
+    return &own;
+}
+
+static bool find_account(const char *name, const executor_config_t *config, launch_t *launch,
+                         struct account *account, buf_t *message)
+{
+    *account = *own_account();
+    if (!*name || strcmp(name, account->name) == 0) return true;
+    if (!config_listed(&config->accounts, name)) {
+        buf_printf(message,
+                   "account \"%s\" may not be used here: it is not in executor.allow.accounts of "
+                   "executor \"%s\"",
+                   name, config->name);
+        return false;
+    }
+    errno = 0;
+    const struct passwd *entry = getpwnam(name);
+    if (!entry) {
+        buf_printf(message, "account \"%s\" does not exist on this machine", name);
+        return false;
+    }
+    snprintf(account->name, sizeof account->name, "%s", entry->pw_name);
+    snprintf(account->home, sizeof account->home, "%s", entry->pw_dir);
+    account->uid = launch->uid = entry->pw_uid;
+    account->gid = launch->gid = entry->pw_gid;
+    launch->switch_user = true;
+    int count = LAUNCH_GROUPS_MAX;
+    if (getgrouplist(name, entry->pw_gid, launch->groups, &count) < 0) {
+        buf_printf(message, "account \"%s\" is in more than %d groups", name, LAUNCH_GROUPS_MAX);
+        return false;
+    }
+    launch->group_count = (uint32_t)count;
+    return true;
+}
+
+/* ---- argv and environment
+ * ------------------------------------------------------------------------ */
+
+/* Texts are gathered one behind the other; pointers are made when all are there. */
+struct gathered {
+    buf_t *texts;
+    size_t count;
+};
+
+static void gather(struct gathered *self, const char *text)
+{
+    buf_add(self->texts, text, strlen(text) + 1);
+    self->count++;
+}
+
+static void gather_env(struct gathered *self, const char *name, const char *value)
+{
+    buf_add(self->texts, name, strlen(name));
+    buf_add(self->texts, "=", 1);
+    gather(self, value);
+}
+
+static bool declared(const shell_task_t *task, const char *name)
+{
+    for (size_t i = 0; i < task->env_count; i++)
+        if (strcmp(task->env[i].name, name) == 0) return true;
+    return false;
+}
+
+static void gather_default(struct gathered *self, const shell_task_t *task, const char *name,
+                           const char *value)
+{
+    if (value && !declared(task, name)) gather_env(self, name, value);
+}
+
+static bool name_allowed(const char *name, buf_t *message)
+{
+    const char *why = !*name                           ? "a name may not be empty"
+                      : strchr(name, '=')              ? "a name may not hold '='"
+                      : strncmp(name, "PAWL_", 5) == 0 ? "PAWL_* is set by the executor"
+                      : strncmp(name, "LD_", 3) == 0   ? "LD_* would load code into other programs"
+                                                       : NULL;
+    if (why) buf_printf(message, "variable \"%s\" may not be declared: %s", name, why);
+    return !why;
+}
+
+static bool gather_environment(struct gathered *self, const executor_config_t *config,
+                               const shell_task_t *task, const struct account *account,
+                               const char *folder, buf_t *message)
+{
+    for (size_t i = 0; i < task->env_count; i++)
+        if (!name_allowed(task->env[i].name, message)) return false;
+    const char *path = config_listed(&config->env_keep, "PATH") ? getenv("PATH") : NULL;
+    gather_default(self, task, "PATH", path && *path ? path : FALLBACK_PATH);
+    gather_default(self, task, "HOME", account->home);
+    gather_default(self, task, "USER", account->name);
+    const char *lang = config_listed(&config->env_keep, "LANG") ? getenv("LANG") : NULL;
+    gather_default(self, task, "LANG", lang && *lang ? lang : "C.UTF-8");
+    for (size_t i = 0; i < config->env_keep.count; i++) {
+        const char *name = config->env_keep.items[i];
+        if (strcmp(name, "PATH") != 0 && strcmp(name, "LANG") != 0)
+            gather_default(self, task, name, getenv(name));
+    }
+    char text[WORKFOLDER_PATH + 32];
+    gather_env(self, "PAWL_TASK_ID", task->id);
+    gather_env(self, "PAWL_TYPE", task->type);
+    snprintf(text, sizeof text, "%u", task->attempt);
+    gather_env(self, "PAWL_ATTEMPT", text);
+    snprintf(text, sizeof text, "%llu", (unsigned long long)task->token);
+    gather_env(self, "PAWL_TOKEN", text);
+    shell_print_time(task->planned_us, text, sizeof text);
+    gather_env(self, "PAWL_PLANNED", text);
+    gather_env(self, "PAWL_SCHEDULE", task->schedule);
+    snprintf(text, sizeof text, "%s/" INPUT, folder);
+    gather_env(self, "PAWL_INPUT", text);
+    snprintf(text, sizeof text, "%s/" OUTPUT, folder);
+    gather_env(self, "PAWL_OUTPUT", text);
+    for (size_t i = 0; i < task->env_count; i++)
+        gather_env(self, task->env[i].name, task->env[i].value);
+    return true;
+}
+
+static bool gather_argv(struct gathered *self, const executor_config_t *config,
+                        const shell_task_t *task, const char *folder, buf_t *message,
+                        int *exit_code)
+{
+    if (task->script.len || *task->interpreter) {
+        const char *path = config_mapped(&config->interpreters, task->interpreter);
+        if (!path) {
+            buf_printf(message, "interpreter \"%s\" is not offered here; executor \"%s\" has:",
+                       task->interpreter, config->name);
+            for (size_t i = 0; i < config->interpreters.count; i++)
+                buf_printf(message, " %.*s", (int)strcspn(config->interpreters.items[i], "="),
+                           config->interpreters.items[i]);
+            *exit_code = 127;
+            return false;
+        }
+        char script[WORKFOLDER_PATH + 16];
+        snprintf(script, sizeof script, "%s/" SCRIPT, folder);
+        gather(self, path);
+        gather(self, script);
+    } else if (*task->shell) {
+        gather(self, "/bin/sh");
+        gather(self, "-c");
+        gather(self, task->shell);
+        return true;
+    } else if (task->argc == 0 || !*task->argv[0]) {
+        buf_printf(message, "the task names no program: one of argv, shell, script is needed");
+        *exit_code = 127;
+        return false;
+    }
+    for (size_t i = 0; i < task->argc; i++)
+        gather(self, task->argv[i]);
+    return true;
+}
+
+/* ---- files
+ * ----------------------------------------------------------------------------------------- */
+
+static bool write_files(shell_plan_t *plan, const shell_task_t *task, const struct account *account,
+                        buf_t *message)
+{
+    err_t err = workfolder_make(plan->folder, account->uid, account->gid);
+    slice_t input = task->input.len ? task->input : slice_text("null\n");
+    if (!err)
+        err = workfolder_write(plan->folder, INPUT, input.at, input.len, 0600, account->uid,
+                               account->gid);
+    if (!err && task->script.len)
+        err = workfolder_write(plan->folder, SCRIPT, task->script.at, task->script.len, 0700,
+                               account->uid, account->gid);
+    if (!err && task->standard_input.len)
+        err = workfolder_write(plan->folder, STDIN, task->standard_input.at,
+                               task->standard_input.len, 0600, account->uid, account->gid);
+    char path[WORKFOLDER_PATH + 16] = "/dev/null";
+    if (task->standard_input.len || task->input.len)
+        snprintf(path, sizeof path, "%s/%s", plan->folder,
+                 task->standard_input.len ? STDIN : INPUT);
+    if (!err) plan->stdin_fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (err || plan->stdin_fd < 0) {
+        buf_printf(message, "folder %s could not be prepared: %s", plan->folder, strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+bool shell_plan_make(shell_plan_t *plan, const executor_config_t *config, const char *work,
+                     const shell_task_t *task, buf_t *message, int *exit_code)
+{
+    *plan = (shell_plan_t){ .stdin_fd = -1 };
+    *exit_code = 126;
+    launch_t *launch = &plan->launch;
+    launch->mask = config->mask;
+    launch->nice = config->nice;
+    memcpy(launch->limits, config->limits, sizeof launch->limits);
+    launch->limit_count = config->limit_count;
+
+    struct account account;
+    char folder[WORKFOLDER_PATH];
+    int folder_len = snprintf(folder, sizeof folder, "%s/%s-%llu", work, task->id,
+                              (unsigned long long)task->token);
+    CHECK(folder_len < WORKFOLDER_PATH); /* the length of `work` is checked at start */
+    struct gathered argv = { &plan->texts, 0 }, envp = { &plan->texts, 0 };
+    if (!find_account(task->account, config, launch, &account, message) ||
+        !gather_argv(&argv, config, task, folder, message, exit_code) ||
+        !gather_environment(&envp, config, task, &account, folder, message))
+        return false;
+    size_t cwd_at = plan->texts.len;
+    const char *home = access(account.home, F_OK) == 0 ? account.home : "/";
+    const char *cwd = *task->cwd ? task->cwd : home;
+    buf_add(&plan->texts, cwd, strlen(cwd) + 1);
+
+    plan->pointers = mem_new((argv.count + envp.count + 2) * sizeof *plan->pointers);
+    char *at = (char *)plan->texts.at;
+    for (size_t i = 0; i < argv.count + envp.count; i++) {
+        plan->pointers[i + (i >= argv.count)] = at;
+        at += strlen(at) + 1;
+    }
+    launch->argv = plan->pointers;
+    launch->envp = plan->pointers + argv.count + 1;
+    launch->cwd = (char *)plan->texts.at + cwd_at;
+    plan->program = launch->argv[0];
+    memcpy(plan->folder, folder, sizeof folder);
+    return write_files(plan, task, &account, message);
+}
+
+void shell_plan_release(shell_plan_t *plan)
+{
+    if (plan->stdin_fd >= 0) close(plan->stdin_fd);
+    plan->stdin_fd = -1;
+    buf_free(&plan->texts);
+    free(plan->pointers);
+    plan->pointers = NULL;
+    plan->launch = (launch_t){ 0 };
+}

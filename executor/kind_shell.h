@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * executor/kind_shell.h - the kinds shell and script: from a task to what is launched.
+ *
+ * pawl/shell runs `argv` as it is, or gives `shell` to /bin/sh -c. pawl/script writes the text into
+ * the attempt's folder and gives it to an interpreter of this executor's own list, with `argv` as
+ * its arguments. What the task asks for and this executor's file does not allow is refused here.
+ *
+ * The environment begins empty: the kept names of our own (PATH, LANG), HOME and USER of the
+ * account, PAWL_TASK_ID PAWL_TYPE PAWL_ATTEMPT PAWL_TOKEN PAWL_PLANNED (RFC 3339, UTC)
+ * PAWL_SCHEDULE PAWL_INPUT PAWL_OUTPUT, then what the task declares. A task may not declare names
+ * that are empty or hold '=', nor PAWL_* (they say who it is), nor LD_* (they would load code into
+ * whatever the executor's file allows; who needs them for one program writes `env
+ * LD_LIBRARY_PATH=... program`).
+ *
+ * Without `cwd` a command starts in the home of its account, as under cron, or in / without one. */
+#ifndef EXECUTOR_KIND_SHELL_H
+#define EXECUTOR_KIND_SHELL_H
+
+#include "executor/config.h"
+#include "executor/launch.h"
+#include "executor/workfolder.h"
+
+struct shell_env {
+    const char *name, *value;
+};
+
+/* One attempt as the broker gave it. Everything is borrowed; texts may be "". */
+typedef struct shell_task {
+    const char *id, *type, *schedule;
+    unsigned attempt;
+    uint64_t token;
+    int64_t planned_us;
+    const char *const *argv;
+    size_t argc;
+    const char *shell, *interpreter;
+    slice_t script, input, standard_input; /* len 0: none */
+    const struct shell_env *env;
+    size_t env_count;
+    const char *cwd, *account;
+} shell_task_t;
+
+/* What was made of it. */
+typedef struct shell_plan {
+    launch_t launch;
+    int stdin_fd;                 /* to be passed as descriptor 0 */
+    char folder[WORKFOLDER_PATH]; /* of the attempt; made, and removed by the caller */
+    const char *program;          /* for messages */
+    buf_t texts;                  /* what argv and envp point into */
+    char **pointers;
+} shell_plan_t;
+
+/* True: run `plan`. False: the attempt fails with `message` and `exit_code` (126, 127). Call
+ * shell_plan_release in both cases, and workfolder_remove(plan->folder) unless that is "". */
+bool shell_plan_make(shell_plan_t *plan, const executor_config_t *config, const char *work,
+                     const shell_task_t *task, buf_t *message, int *exit_code);
+void shell_plan_release(shell_plan_t *plan);
+
+/* "2026-12-01T01:00:00Z", with microseconds only where there are any. */
+void shell_print_time(int64_t time_us, char *text, size_t room);
+
+#endif

@@ -1,0 +1,483 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * pawl-executor: runs commands and scripts that the broker leases to it.
+ *
+ * The map: configuration; the helper (forked before any thread, socket or store exists); lock, work
+ * folder, cgroup, outbox; client and worker; one epoll loop over signals, work, helper, wardens and
+ * pipes. The first TERM or INT drains (takes nothing, lets what runs end, at most drain_timeout),
+ * the second stops hard. Results stand in the outbox before they leave and until they are answered.
+ */
+#include <argp.h>
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "client/base/clock.h"
+#include "client/base/log.h"
+#include "client/pawl.h"
+#include "executor/cgroup.h"
+#include "executor/config.h"
+#include "executor/helper.h"
+#include "executor/lock.h"
+#include "executor/outbox.h"
+#include "executor/slots.h"
+#include "executor/workfolder.h"
+
+enum {
+    EXIT_FAILED = 1,
+    EXIT_USAGE = 2,
+    EXIT_CONFLICT = 4,
+    EXIT_REFUSED = 5,
+
+    TIDY_US = 10000000,     /* the outbox is looked after this often */
+    DRAIN_LOOK_US = 50000,  /* while draining: is everything answered? */
+    HARD_STOP_US = 5000000, /* after a second signal or an over-long drain */
+    CONNECT_US = 500000,    /* one try while waiting for the broker */
+    SESSION_US = 30000000,  /* the worker's Hello */
+    CLOSE_US = 2000000,
+    HELPER_WAIT_MS = 5000,
+};
+enum what { WHAT_SIGNAL = 1, WHAT_WORKER, WHAT_HELPER };
+
+/* ---- flags --------------------------------------------------------------------------------------
+ */
+
+struct flags {
+    executor_config_t *config;
+    const char *file;
+    const char *value[6]; /* of the keys below; applied after file and environment */
+    char **labels;
+    size_t label_count;
+    bool check;
+};
+static const struct {
+    int letter;
+    const char *key;
+} flag_keys[] = { { 's', "state_dir" }, { 'b', "broker" }, { 'n', "name" }, { 'j', "slots" } };
+
+static const struct argp_option options[] = {
+    { "config", 'c', "FILE", 0, "configuration (YAML; section executor)", 0 },
+    { "state", 's', "DIR", 0, "folder for lock, outbox and work", 0 },
+    { "broker", 'b', "ENDPOINT", 0, "where the broker listens, e.g. ipc:///run/pawl/broker.sock",
+      0 },
+    { "name", 'n', "NAME", 0, "name of this executor (default: host name)", 0 },
+    { "slots", 'j', "N", 0, "commands run at once (default: number of CPUs)", 0 },
+    { "labels", 'l', "KEY=VALUE", 0, "labels, with commas or repeated", 0 },
+    { "check-config", 'C', NULL, 0, "read the configuration, say whether it is fine, end", 0 },
+    { 0 }
+};
+const char *argp_program_version = "pawl-executor " PAWL_VERSION;
+
+static error_t parse_flag(int letter, char *value, struct argp_state *state)
+{
+    struct flags *flags = state->input;
+    if (letter == 'c') {
+        flags->file = value;
+    } else if (letter == 'C') {
+        flags->check = true;
+    } else if (letter == 'l') {
+        flags->labels = mem_grow(flags->labels, (flags->label_count + 1) * sizeof(char *));
+        flags->labels[flags->label_count++] = value;
+    } else if (letter == ARGP_KEY_ARG) {
+        argp_error(state, "unexpected word \"%s\"", value);
+    } else {
+        for (size_t i = 0; i < ARRAY_LEN(flag_keys); i++)
+            if (flag_keys[i].letter == letter) {
+                flags->value[i] = value;
+                return 0;
+            }
+        return ARGP_ERR_UNKNOWN;
+    }
+    return 0;
+}
+
+static err_t read_config(struct flags *flags, buf_t *error)
+{
+    executor_config_t *config = flags->config;
+    err_t err = flags->file ? config_read_file(config, flags->file, error) : ERR_OK;
+    if (!err) err = config_read_environment(config, environ, error);
+    for (size_t i = 0; !err && i < ARRAY_LEN(flag_keys); i++)
+        if (flags->value[i])
+            err = config_set(config, flag_keys[i].key, flags->value[i], "command line", error);
+    for (size_t i = 0; !err && i < flags->label_count; i++)
+        err = config_add(config, "labels", flags->labels[i], "--labels", error);
+    return err ? err : config_complete(config, error);
+}
+
+/* ---- the executor
+ * ---------------------------------------------------------------------------------- */
+
+struct executor {
+    executor_config_t *config;
+    helper_t *helper;
+    int lock;
+    char work[PATH_MAX];
+    cgroup_t *cgroup;
+    char how[160]; /* how trees are killed, for people */
+    outbox_t *outbox;
+    pawl_client_t *client;
+    pawl_worker_t *worker;
+    slots_t *slots;
+    int epoll, signals;
+    int64_t tidy_us;  /* steady: next look at the outbox */
+    int64_t drain_us; /* steady: drain ends then by force; 0 = not draining */
+    bool hard;        /* stopping by force */
+    bool done;
+    int exit_code;
+};
+
+static int keep_result(void *arg, const uint8_t id[16], uint64_t token, const void *bytes,
+                       size_t len)
+{
+    struct executor *self = arg;
+    return outbox_store(self->outbox, id, token, bytes, len) == ERR_OK ? 0 : -1;
+}
+
+static void forget_result(void *arg, const uint8_t id[16], uint64_t token, const char *verdict)
+{
+    struct executor *self = arg;
+    outbox_settled(self->outbox, id, token, strcasecmp(verdict, "UNKNOWN") == 0);
+}
+
+static void restore_result(void *arg, const uint8_t id[16], uint64_t token, const void *bytes,
+                           size_t len)
+{
+    struct executor *self = arg;
+    pawl_err err = pawl_worker_restore(self->worker, id, token, bytes, len);
+    char text[PAWL_ID_TEXT];
+    pawl_id_print(id, text);
+    if (err)
+        log_event(LOG_ERROR, "RESULT_UNREADABLE", "task=%s why=\"%s\"", text, pawl_err_text(err));
+    else
+        log_event(LOG_INFO, "RESULT_RESTORED", "task=%s", text);
+}
+
+static bool make_folders(const char *path)
+{
+    char part[PATH_MAX];
+    snprintf(part, sizeof part, "%s", path);
+    for (char *slash = part + 1; (slash = strchr(slash, '/')); slash++) {
+        *slash = 0;
+        if (mkdir(part, 0755) != 0 && errno != EEXIST) return false;
+        *slash = '/';
+    }
+    return mkdir(part, 0711) == 0 || errno == EEXIST;
+}
+
+/* Lock, work folder, cgroup, outbox: all that is of this state folder. 0 or the exit code. */
+static int open_state(struct executor *self)
+{
+    const executor_config_t *config = self->config;
+    if (!make_folders(config->state) || !make_folders(config->workdir) ||
+        !realpath(config->workdir, self->work)) {
+        fprintf(stderr, "pawl-executor: cannot make %s or %s: %s\n", config->state, config->workdir,
+                strerror(errno));
+        return EXIT_FAILED;
+    }
+    if (strlen(self->work) + 64 > WORKFOLDER_PATH) {
+        fprintf(stderr, "pawl-executor: the path of the work folder is too long: %s\n", self->work);
+        return EXIT_USAGE;
+    }
+    pid_t holder;
+    self->lock = lock_take(config->state, &holder);
+    if (self->lock < 0) {
+        if (holder)
+            fprintf(stderr,
+                    "pawl-executor: another executor uses %s: process %d\n"
+                    "give this one a folder of its own: --state DIR\n",
+                    config->state, (int)holder);
+        else
+            fprintf(stderr, "pawl-executor: cannot lock %s: %s\n", config->state, strerror(errno));
+        return holder ? EXIT_CONFLICT : EXIT_FAILED;
+    }
+    char why[128] = "switched off";
+    if (config->cgroup != CGROUP_NEVER) self->cgroup = cgroup_open(config->state, why, sizeof why);
+    if (!self->cgroup && config->cgroup == CGROUP_ALWAYS) {
+        fprintf(stderr, "pawl-executor: process.cgroup is always, but: %s\n", why);
+        return EXIT_FAILED;
+    }
+    snprintf(self->how, sizeof self->how, self->cgroup ? "cgroup" : "sweep (%s)", why);
+    unsigned survivors, killed = workfolder_clear(self->work, &survivors);
+    if (killed)
+        log_event(LOG_WARN, "LEFTOVERS_KILLED", "processes=%u survivors=%u", killed, survivors);
+
+    int64_t outbox_holder = 0;
+    err_t err = outbox_open(&self->outbox, config->outbox, &outbox_holder);
+    if (err) {
+        fprintf(stderr, "pawl-executor: cannot open the outbox %s: %s\n", config->outbox,
+                pawl_err_text(-(int)err));
+        return EXIT_FAILED;
+    }
+    return 0;
+}
+
+static bool conf_set_all(pawl_conf_t *conf, const executor_config_t *config, char *why, size_t len)
+{
+    return pawl_conf_set(conf, "role", "executor", why, len) == PAWL_OK &&
+           pawl_conf_set(conf, "name", config->name, why, len) == PAWL_OK &&
+           (!*config->broker || pawl_conf_set(conf, "broker", config->broker, why, len) == PAWL_OK);
+}
+
+static pawl_err describe_worker(struct executor *self)
+{
+    const executor_config_t *config = self->config;
+    static const struct {
+        const char *kind, *type;
+    } known[] = { { "shell", "pawl/shell" }, { "script", "pawl/script" } };
+    pawl_err err = pawl_worker_slots(self->worker, (unsigned)config->slots);
+    for (size_t i = 0; !err && i < ARRAY_LEN(known); i++)
+        if (config_listed(&config->kinds, known[i].kind)) {
+            err = pawl_worker_kind(self->worker, known[i].kind);
+            if (!err) err = pawl_worker_type(self->worker, known[i].type, NULL, NULL);
+        }
+    for (size_t i = 0; !err && i < config->queues.count; i++)
+        err = pawl_worker_queue(self->worker, config->queues.items[i]);
+    for (size_t i = 0; !err && i < config->labels.count; i++) {
+        char key[256];
+        const char *item = config->labels.items[i];
+        snprintf(key, sizeof key, "%.*s", (int)strcspn(item, "="), item);
+        err = pawl_worker_label(self->worker, key, strchr(item, '=') + 1);
+    }
+    if (!err && !config_mapped(&config->labels, "process_control"))
+        err = pawl_worker_label(self->worker, "process_control", self->cgroup ? "cgroup" : "sweep");
+    return err;
+}
+
+/* 0 or the exit code. */
+static int make_worker(struct executor *self)
+{
+    char why[256] = "";
+    pawl_conf_t *conf = pawl_conf_new();
+    if (conf && conf_set_all(conf, self->config, why, sizeof why))
+        self->client = pawl_client_new(conf, why, sizeof why);
+    pawl_conf_destroy(&conf);
+    if (!self->client) {
+        fprintf(stderr, "pawl-executor: %s\n", *why ? why : "out of memory");
+        return EXIT_USAGE;
+    }
+    self->worker = pawl_worker_new(self->client);
+    pawl_err err = self->worker ? describe_worker(self) : PAWL_E_NO_MEMORY;
+    if (err) {
+        fprintf(stderr, "pawl-executor: %s\n", pawl_client_error(self->client));
+        return EXIT_USAGE;
+    }
+    pawl_worker_outbox(self->worker, &(pawl_outbox_t){ keep_result, forget_result, self });
+    err_t read = outbox_each(self->outbox, restore_result, self);
+    if (read) log_event(LOG_ERROR, "OUTBOX_UNREADABLE", "why=\"%s\"", pawl_err_text(-(int)read));
+    return 0;
+}
+
+/* ---- the loop
+ * -------------------------------------------------------------------------------------- */
+
+static void on_signal(struct executor *self)
+{
+    struct signalfd_siginfo info;
+    while (read(self->signals, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (self->drain_us == 0) {
+            self->drain_us = clock_steady_us() + self->config->drain_timeout_us;
+            log_event(LOG_INFO, "DRAIN", "running=%zu at_most=%llds", slots_busy(self->slots),
+                      (long long)(self->config->drain_timeout_us / 1000000));
+        } else {
+            self->hard = true;
+            self->drain_us = clock_steady_us() + HARD_STOP_US;
+            log_event(LOG_WARN, "STOP", "running=%zu", slots_busy(self->slots));
+            slots_stop(self->slots, true);
+        }
+    }
+}
+
+static void on_worker(struct executor *self)
+{
+    pawl_job_t *job = NULL;
+    while (slots_busy(self->slots) < (size_t)self->config->slots &&
+           pawl_worker_next(self->worker, &job, 0) == PAWL_OK) {
+        if (self->hard)
+            (void)!pawl_job_give_back(&job, "the executor stops");
+        else
+            slots_take(self->slots, job);
+    }
+}
+
+static void look_after_drain(struct executor *self, int64_t now)
+{
+    if (pawl_worker_drain(self->worker, 0) == PAWL_OK && slots_busy(self->slots) == 0) {
+        self->done = true;
+    } else if (now >= self->drain_us) {
+        if (self->hard) {
+            log_event(LOG_WARN, "STOP_INCOMPLETE", "running=%zu", slots_busy(self->slots));
+            self->done = true; /* results stand in the outbox, the helper ends what still runs */
+            self->exit_code = EXIT_FAILED;
+        } else {
+            /* TERM first; each attempt goes on to KILL by itself */
+            self->hard = true;
+            self->drain_us = now + self->config->kill_grace_us + HARD_STOP_US;
+            log_event(LOG_WARN, "DRAIN_OVER", "running=%zu", slots_busy(self->slots));
+            slots_stop(self->slots, false);
+        }
+    }
+}
+
+static int wait_ms(const struct executor *self)
+{
+    int64_t now = clock_steady_us(), next = slots_deadline(self->slots);
+    if (self->tidy_us < next) next = self->tidy_us;
+    if (self->drain_us && now + DRAIN_LOOK_US < next) next = now + DRAIN_LOOK_US;
+    int64_t ms = next <= now ? 0 : (next - now + 999) / 1000;
+    return ms > INT_MAX ? INT_MAX : (int)ms;
+}
+
+static void loop(struct executor *self)
+{
+    struct epoll_event events[64];
+    on_worker(self);
+    while (!self->done) {
+        int n = epoll_wait(self->epoll, events, ARRAY_LEN(events), wait_ms(self));
+        for (int i = 0; i < n; i++) {
+            uint64_t what = events[i].data.u64;
+            if (what > SLOTS_FIRST) {
+                slots_event(self->slots, what);
+            } else if (what == WHAT_SIGNAL) {
+                on_signal(self);
+            } else if (what == WHAT_HELPER) {
+                log_event(LOG_ERROR, "HELPER_LOST", "no command can be started any more");
+                self->exit_code = EXIT_FAILED;
+                self->done = true; /* wardens end their trees; who started us starts us again */
+            }
+        }
+        /* also after a slot became free: a job may have waited for it */
+        on_worker(self);
+        int64_t now = clock_steady_us();
+        slots_tick(self->slots, now);
+        if (self->drain_us) look_after_drain(self, now);
+        if (now >= self->tidy_us) {
+            err_t err = outbox_tidy(self->outbox, clock_wall_us());
+            if (err) log_event(LOG_ERROR, "OUTBOX_FAILED", "why=\"%s\"", pawl_err_text(-(int)err));
+            self->tidy_us = now + TIDY_US;
+        }
+    }
+}
+
+/* Waits for the broker as long as it takes, or until a signal. */
+static bool start_session(struct executor *self)
+{
+    bool told = false;
+    for (;;) {
+        struct epoll_event event;
+        if (epoll_wait(self->epoll, &event, 1, 0) > 0 && event.data.u64 == WHAT_SIGNAL)
+            return false;
+        pawl_err err = pawl_worker_start(self->worker, told ? SESSION_US / 60 : CONNECT_US);
+        if (err == PAWL_OK) return true;
+        if (!pawl_err_retryable(err)) {
+            fprintf(stderr, "pawl-executor: %s: %s\n", pawl_client_endpoint(self->client),
+                    pawl_client_error(self->client));
+            self->exit_code = EXIT_REFUSED;
+            return false;
+        }
+        if (!told)
+            log_event(LOG_WARN, "BROKER_AWAY", "endpoint=%s why=\"%s\"",
+                      pawl_client_endpoint(self->client), pawl_err_text(err));
+        told = true;
+    }
+}
+
+static void watch(struct executor *self, int fd, enum what what)
+{
+    struct epoll_event event = { .events = EPOLLIN, .data.u64 = what };
+    CHECK(epoll_ctl(self->epoll, EPOLL_CTL_ADD, fd, &event) == 0);
+}
+
+static void run(struct executor *self)
+{
+    self->epoll = epoll_create1(EPOLL_CLOEXEC);
+    sigset_t stop;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTERM);
+    sigaddset(&stop, SIGINT);
+    self->signals = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
+    CHECK(self->epoll >= 0 && self->signals >= 0);
+    watch(self, self->signals, WHAT_SIGNAL);
+    watch(self, helper_fd(self->helper), WHAT_HELPER);
+    self->exit_code = open_state(self);
+    if (!self->exit_code) self->exit_code = make_worker(self);
+    if (self->exit_code) return;
+    self->slots = slots_new(
+        &(struct slots_setup){ self->config, self->work, self->helper, self->cgroup, self->epoll });
+    if (!start_session(self)) return;
+    watch(self, pawl_worker_fd(self->worker), WHAT_WORKER);
+    printf("ready pawl-executor name=%s slots=%lld broker=%s process_control=\"%s\" pid=%d\n",
+           self->config->name, (long long)self->config->slots, pawl_client_endpoint(self->client),
+           self->how, (int)getpid());
+    fflush(stdout);
+    loop(self);
+}
+
+/* Bottom up: what still runs is ended first, so that nothing outlives what it reports to. */
+static void stop(struct executor *self)
+{
+    slots_destroy(&self->slots);
+    pawl_worker_destroy(&self->worker);
+    if (self->client) (void)!pawl_client_close(self->client, CLOSE_US);
+    pawl_client_destroy(&self->client);
+    outbox_close(&self->outbox);
+    if (!helper_stop(&self->helper, HELPER_WAIT_MS))
+        log_event(LOG_ERROR, "HELPER_STAYS", "some processes cannot be killed");
+    cgroup_close(&self->cgroup);
+    config_destroy(&self->config);
+    if (self->lock >= 0) close(self->lock);
+    close(self->signals);
+    close(self->epoll);
+}
+
+int main(int argc, char **argv)
+{
+    struct flags flags = { .config = config_new() };
+    const struct argp parser = { options,
+                                 parse_flag,
+                                 NULL,
+                                 "Runs commands and scripts that the broker leases to it.\v"
+                                 "TERM or INT drains; a second one stops at once.",
+                                 NULL,
+                                 NULL,
+                                 NULL };
+    argp_err_exit_status = EXIT_USAGE;
+    argp_parse(&parser, argc, argv, 0, NULL, &flags);
+    buf_t error = { 0 };
+    err_t err = read_config(&flags, &error);
+    free(flags.labels);
+    if (err) {
+        fprintf(stderr, "%s", (char *)error.at);
+        buf_free(&error);
+        config_destroy(&flags.config);
+        return EXIT_USAGE;
+    }
+    if (flags.check) {
+        printf("configuration is fine\n");
+        config_destroy(&flags.config);
+        return 0;
+    }
+    log_open("executor", flags.config->log_level);
+
+    struct executor self = { .config = flags.config, .lock = -1, .epoll = -1, .signals = -1 };
+    if (helper_start(&self.helper) != ERR_OK) {
+        fprintf(stderr, "pawl-executor: no process could be made: %s\n", strerror(errno));
+        config_destroy(&self.config);
+        return EXIT_FAILED;
+    }
+    /* before any thread exists, so that all of them leave these to the loop */
+    sigset_t blocked;
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGTERM);
+    sigaddset(&blocked, SIGINT);
+    sigaddset(&blocked, SIGPIPE);
+    sigprocmask(SIG_BLOCK, &blocked, NULL);
+    run(&self);
+    int exit_code = self.exit_code;
+    stop(&self);
+    return exit_code;
+}

@@ -1,0 +1,755 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "executor/slots.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "client/base/clock.h"
+#include "client/base/log.h"
+#include "executor/kind_shell.h"
+#include "executor/output.h"
+#include "executor/warden.h"
+#include "schemas/limits.h"
+
+enum {
+    DRAIN_US = 1000000,    /* pipes are read so long after the process ended */
+    SWEEP_US = 5000000,    /* the warden gives up after 2 s and says so; this is for a hung one */
+    FLUSH_US = 5000000,    /* the log may delay a result so long; what then waits is cut */
+    PAUSE_US = 20000,      /* the SDK's buffer is full: look again */
+    PATIENCE_US = 1000000, /* so long a full buffer may hold up a command; then bytes are cut */
+    REPORT_US = 1000000,   /* the outbox refused a result: try again */
+    READ_BYTES = 64 << 10,
+    EXIT_PERMANENT = 78, /* EX_CONFIG of sysexits.h: trying again is of no use */
+};
+
+enum state { IDLE, RUNNING, TERMINATING, KILLING, DRAINING, SWEEPING, FLUSHING, ENDING, STATES };
+enum event {
+    EV_STOP = 1, /* somebody wants it to end: TERM first */
+    EV_FENCE,    /* it must not run on: KILL */
+    EV_REFUSED,  /* never started */
+    EV_EXITED,   /* the main process ended */
+    EV_LEFT,     /* pipes are done, processes are left */
+    EV_GONE,     /* pipes are done or given up, no process is left */
+    EV_DEADLINE,
+    EV_FLUSHED, /* the log is on its way */
+    EV_LOST,    /* the warden died */
+    EVENTS
+};
+enum cause { CAUSE_NONE, CAUSE_TIMEOUT, CAUSE_CANCEL, CAUSE_FENCE, CAUSE_DRAIN, CAUSE_LOST };
+enum part { PART_WARDEN, PART_JOB, PART_OUT, PART_ERR, PARTS };
+
+struct slot {
+    slots_t *all;
+    uint32_t number, generation; /* raised with each job: old events of epoll are told by it */
+    enum state state;
+    int64_t deadline_us; /* steady; INT64_MAX: none */
+    int warden;          /* -1: none yet */
+    unsigned cgroup;     /* number of its cgroup */
+    bool warden_last;    /* it takes no more orders: replace it */
+
+    pawl_job_t *job;
+    char id[PAWL_ID_TEXT];
+    enum cause cause;
+    int pipes[2];      /* stdout, stderr; -1: closed */
+    bool paused;       /* pipes are not read: the SDK's buffer is full */
+    int64_t paused_us; /* since */
+    output_t *output;
+    char folder[WORKFOLDER_PATH];
+    char *program, *cwd, *account; /* for messages */
+    int64_t limit_us;
+    bool exited, alive; /* main process ended; processes are left */
+    int status;         /* of wait(2) */
+    uint32_t survivors;
+    int64_t cpu_us, rss_bytes;
+    buf_t message; /* why it could not be started */
+    int exit_code; /* with it */
+};
+
+struct slots {
+    struct slots_setup setup;
+    size_t count, busy;
+    unsigned cgroups; /* numbers given out */
+    uint8_t *bytes;   /* READ_BYTES */
+    struct slot slots[];
+};
+
+typedef void action_fn(struct slot *self);
+
+/* ---- small things
+ * --------------------------------------------------------------------------------- */
+
+static uint64_t what_of(const struct slot *self, enum part part)
+{
+    return (uint64_t)self->generation << 32 | (uint64_t)self->number << 10 | (SLOTS_FIRST + 1) |
+           (uint64_t)part;
+}
+
+static void watch(struct slot *self, int fd, enum part part)
+{
+    struct epoll_event event = { .events = EPOLLIN, .data.u64 = what_of(self, part) };
+    if (epoll_ctl(self->all->setup.epoll, EPOLL_CTL_ADD, fd, &event) != 0)
+        log_event(LOG_ERROR, "WATCH_FAILED", "task=%s why=\"%s\"", self->id, strerror(errno));
+}
+
+static void unwatch(struct slot *self, int fd)
+{
+    epoll_ctl(self->all->setup.epoll, EPOLL_CTL_DEL, fd, NULL);
+}
+
+static void set_deadline(struct slot *self, int64_t after_us)
+{
+    int64_t now = clock_steady_us();
+    self->deadline_us = after_us > INT64_MAX - now ? INT64_MAX : now + after_us;
+}
+
+static void close_pipe(struct slot *self, int which)
+{
+    if (self->pipes[which] >= 0) close(self->pipes[which]);
+    self->pipes[which] = -1;
+}
+
+static void drop_warden(struct slot *self)
+{
+    if (self->warden < 0) return;
+    close(self->warden);
+    self->warden = -1;
+    self->warden_last = false;
+    if (self->all->setup.cgroup) cgroup_drop(self->all->setup.cgroup, self->cgroup);
+}
+
+static bool need_warden(struct slot *self)
+{
+    if (self->warden_last) drop_warden(self);
+    if (self->warden >= 0) return true;
+    int cgroup_fd = -1;
+    if (self->all->setup.cgroup) {
+        self->cgroup = self->all->cgroups++;
+        cgroup_fd = cgroup_child(self->all->setup.cgroup, self->cgroup);
+    }
+    err_t err = helper_warden(self->all->setup.helper, cgroup_fd, &self->warden);
+    int error = errno;
+    if (cgroup_fd >= 0) close(cgroup_fd);
+    if (err) self->warden = -1;
+    errno = error;
+    return err == ERR_OK;
+}
+
+/* ---- output
+ * ----------------------------------------------------------------------------------------- */
+
+static int put_log(void *arg, int stream, const void *bytes, size_t len)
+{
+    struct slot *self = arg;
+    pawl_err err = pawl_job_log(self->job, stream, bytes, len);
+    return err == PAWL_E_BACKPRESSURE ? -1 : 0; /* any other refusal would be the same next time */
+}
+
+static void skip_log(void *arg, uint64_t len)
+{
+    struct slot *self = arg;
+    pawl_job_log_skip(self->job, len);
+}
+
+static void pause_reading(struct slot *self)
+{
+    self->paused = true;
+    self->paused_us = clock_steady_us();
+    for (int i = 0; i < 2; i++)
+        if (self->pipes[i] >= 0) unwatch(self, self->pipes[i]);
+}
+
+static void resume_reading(struct slot *self)
+{
+    self->paused = false;
+    for (int i = 0; i < 2; i++)
+        if (self->pipes[i] >= 0) watch(self, self->pipes[i], i == 0 ? PART_OUT : PART_ERR);
+}
+
+/* Reads what is there. The number of rounds is bounded so that one loud command does not starve the
+ * others. Closes the pipe at its end. */
+static void read_pipe(struct slot *self, int which, int rounds)
+{
+    while (rounds-- && self->pipes[which] >= 0) {
+        ssize_t got = read(self->pipes[which], self->all->bytes, READ_BYTES);
+        if (got > 0) {
+            output_add(self->output, which + 1, self->all->bytes, (size_t)got);
+            if (got < READ_BYTES / 16 && self->state == RUNNING)
+                return; /* likely empty: epoll tells */
+        } else if (got == 0) {
+            close_pipe(self, which);
+        } else if (errno == EAGAIN) {
+            return;
+        } else if (errno != EINTR) {
+            close_pipe(self, which);
+        }
+    }
+}
+
+/* ---- the machine
+ * -------------------------------------------------------------------------------------- */
+
+static void fire(struct slot *self, enum event event);
+
+static bool pipes_done(const struct slot *self)
+{
+    return self->pipes[0] < 0 && self->pipes[1] < 0;
+}
+
+static void order(struct slot *self, int failed)
+{
+    if (failed) fire(self, EV_LOST);
+}
+
+static void terminate(struct slot *self)
+{
+    if (self->cause == CAUSE_NONE) self->cause = CAUSE_TIMEOUT; /* nobody asked: the clock did */
+    set_deadline(self, self->all->setup.config->kill_grace_us);
+    order(self, warden_terminate(self->warden));
+}
+
+static void kill_now(struct slot *self)
+{
+    set_deadline(self, SWEEP_US);
+    order(self, warden_kill(self->warden));
+}
+
+static void drain(struct slot *self)
+{
+    set_deadline(self, DRAIN_US);
+    for (int i = 0; i < 2; i++)
+        read_pipe(self, i, 32);
+    if (pipes_done(self)) fire(self, self->alive ? EV_LEFT : EV_GONE);
+}
+
+static void close_output(struct slot *self)
+{
+    for (int i = 0; i < 2; i++) {
+        read_pipe(self, i, 64); /* what still stands in it, 4 MiB at most */
+        close_pipe(self, i);
+    }
+}
+
+static void flush(struct slot *self)
+{
+    close_output(self);
+    char note[160];
+    uint64_t total = output_total(self->output);
+    if (total > LIMIT_LOG_ATTEMPT) {
+        int len =
+            snprintf(note, sizeof note,
+                     "pawl: %" PRIu64 " bytes of output; kept are the first %d and the last %d\n",
+                     total, LIMIT_LOG_HEAD, LIMIT_LOG_ATTEMPT - LIMIT_LOG_HEAD);
+        output_add(self->output, 3, note, (size_t)len);
+    }
+    if (self->survivors) {
+        int len = snprintf(note, sizeof note, "pawl: %u processes could not be killed\n",
+                           self->survivors);
+        output_add(self->output, 3, note, (size_t)len);
+        log_event(LOG_ERROR, "UNKILLABLE", "task=%s processes=%u", self->id, self->survivors);
+    }
+    set_deadline(self, FLUSH_US);
+    if (output_flush(self->output, true))
+        fire(self, EV_FLUSHED);
+    else
+        self->paused = true;
+}
+
+static void lost(struct slot *self)
+{
+    log_event(LOG_ERROR, "WARDEN_LOST", "task=%s", self->id);
+    self->warden_last = true;
+    self->cause = self->cause == CAUSE_NONE ? CAUSE_LOST : self->cause;
+    flush(self);
+}
+
+/* Words for a time limit: "90s" rather than 90000000. */
+static void print_duration(int64_t us, char *text, size_t room)
+{
+    if (us % PAWL_SEC_US == 0)
+        snprintf(text, room, "%" PRId64 "s", us / PAWL_SEC_US);
+    else
+        snprintf(text, room, "%" PRId64 "ms", us / 1000);
+}
+
+/* The command's own words, or how it ended. */
+static void describe_end(const struct slot *self, char *text, size_t room)
+{
+    if (self->message.len) {
+        output_clean(text, room, self->message.at, self->message.len);
+    } else if (output_last_line(self->output, text, room)) {
+        return;
+    } else if (self->exited && WIFSIGNALED(self->status)) {
+        const char *name = sigabbrev_np(WTERMSIG(self->status));
+        snprintf(text, room, "signal %d (%s)", WTERMSIG(self->status), name ? name : "?");
+    } else {
+        snprintf(text, room, "exit %d", self->exited ? WEXITSTATUS(self->status) : self->exit_code);
+    }
+}
+
+/* Reads what the command left as output. False: it is not usable, `why` says so. */
+static bool take_output(struct slot *self, char *why, size_t room)
+{
+    buf_t bytes = { 0 };
+    err_t err = workfolder_read(self->folder, "output.json", LIMIT_OUTPUT, &bytes);
+    pawl_err refused = PAWL_OK;
+    if (!err && bytes.len)
+        refused = pawl_job_output(self->job, bytes.at, bytes.len, "application/json");
+    if (err == ERR_TOO_LARGE)
+        snprintf(why, room,
+                 "the output is larger than the limit of %d bytes: store it elsewhere and give a "
+                 "reference",
+                 LIMIT_OUTPUT);
+    else if (err && err != ERR_NOT_FOUND)
+        snprintf(why, room, "the output file could not be read: it must be a plain file");
+    else if (refused)
+        snprintf(why, room, "the output was refused: %s", pawl_err_text(refused));
+    buf_free(&bytes);
+    return (!err || err == ERR_NOT_FOUND) && !refused;
+}
+
+static pawl_err give_result(struct slot *self)
+{
+    char text[LIMIT_MESSAGE_KEPT + 1], limit[32];
+    bool zero = self->exited && WIFEXITED(self->status) && WEXITSTATUS(self->status) == 0;
+    switch (self->cause) {
+    case CAUSE_TIMEOUT:
+        print_duration(self->limit_us, limit, sizeof limit);
+        snprintf(text, sizeof text, "stopped at its time limit of %s%s", limit,
+                 self->survivors ? "; some processes could not be killed" : "");
+        return pawl_job_timed_out(&self->job, text);
+    case CAUSE_CANCEL:
+        return pawl_job_cancelled(&self->job, self->survivors
+                                                  ? "cancelled; some processes could not be killed"
+                                                  : "cancelled");
+    case CAUSE_DRAIN:
+        return pawl_job_give_back(&self->job, "the executor stops");
+    case CAUSE_LOST:
+        return pawl_job_fail(&self->job, "the process that watched the command died", false);
+    case CAUSE_FENCE:
+    case CAUSE_NONE:
+        break;
+    }
+    if (zero) {
+        if (!take_output(self, text, sizeof text)) return pawl_job_fail(&self->job, text, false);
+        return pawl_job_finish(&self->job, "");
+    }
+    describe_end(self, text, sizeof text);
+    bool permanent =
+        self->exited && WIFEXITED(self->status) && WEXITSTATUS(self->status) == EXIT_PERMANENT;
+    return pawl_job_fail(&self->job, text, permanent);
+}
+
+static void release(struct slot *self)
+{
+    output_destroy(&self->output);
+    if (*self->folder) workfolder_remove(self->folder);
+    free(self->program);
+    free(self->cwd);
+    free(self->account);
+    buf_free(&self->message);
+    self->program = self->cwd = self->account = NULL;
+    self->state = IDLE;
+    self->deadline_us = INT64_MAX;
+    self->generation++;
+    self->all->busy--;
+    if (self->warden_last) drop_warden(self);
+}
+
+static void report(struct slot *self)
+{
+    if (self->exited && WIFEXITED(self->status))
+        pawl_job_exit(self->job, WEXITSTATUS(self->status), 0);
+    else if (self->exited)
+        pawl_job_exit(self->job, 128 + WTERMSIG(self->status), WTERMSIG(self->status));
+    else
+        pawl_job_exit(self->job, self->exit_code, 0);
+    pawl_job_usage(self->job, self->cpu_us, self->rss_bytes);
+    unwatch(self, pawl_job_fd(self->job));
+    pawl_err err = give_result(self);
+    if (self->job) {
+        log_event(LOG_ERROR, "RESULT_NOT_KEPT", "task=%s why=\"%s\"", self->id, pawl_err_text(err));
+        set_deadline(self, REPORT_US);
+        return;
+    }
+    release(self);
+}
+
+// clang-format off
+static const struct step {
+    enum state next;
+    action_fn *act;
+} steps[STATES][EVENTS] = {
+    [RUNNING] = {
+        [EV_STOP]     = { TERMINATING, terminate },
+        [EV_DEADLINE] = { TERMINATING, terminate },
+        [EV_FENCE]    = { KILLING, kill_now },
+        [EV_EXITED]   = { DRAINING, drain },
+        [EV_REFUSED]  = { FLUSHING, flush },
+        [EV_LOST]     = { FLUSHING, lost },
+    },
+    [TERMINATING] = {
+        [EV_DEADLINE] = { KILLING, kill_now },
+        [EV_FENCE]    = { KILLING, kill_now },
+        [EV_EXITED]   = { DRAINING, drain },
+        [EV_REFUSED]  = { FLUSHING, flush },
+        [EV_LOST]     = { FLUSHING, lost },
+    },
+    [KILLING] = {
+        [EV_EXITED]   = { DRAINING, drain },
+        [EV_REFUSED]  = { FLUSHING, flush },
+        [EV_GONE]     = { FLUSHING, flush },
+        [EV_DEADLINE] = { FLUSHING, lost },
+        [EV_LOST]     = { FLUSHING, lost },
+    },
+    [DRAINING] = {
+        [EV_LEFT]     = { SWEEPING, kill_now },
+        [EV_GONE]     = { FLUSHING, flush },
+        [EV_LOST]     = { FLUSHING, flush },
+    },
+    [SWEEPING] = {
+        [EV_GONE]     = { FLUSHING, flush },
+        [EV_DEADLINE] = { FLUSHING, flush },
+        [EV_LOST]     = { FLUSHING, flush },
+    },
+    [FLUSHING] = {
+        [EV_FLUSHED]  = { ENDING, report },
+        [EV_DEADLINE] = { ENDING, report },
+    },
+    [ENDING] = {
+        [EV_DEADLINE] = { ENDING, report },
+    },
+};
+// clang-format on
+_Static_assert(IDLE == 0, "an unlisted cell must read as: nothing to do");
+
+static void fire(struct slot *self, enum event event)
+{
+    const struct step *step = &steps[self->state][event];
+    if (!step->act) return; /* late or repeated: the way it takes already leads to the end */
+    self->state = step->next;
+    self->deadline_us = INT64_MAX;
+    step->act(self);
+}
+
+/* ---- starting
+ * ---------------------------------------------------------------------------------------- */
+
+static const char **texts_of(const pawl_record_t *record, const char *field, size_t *count)
+{
+    *count = record ? pawl_record_count(record, field) : 0;
+    const char **texts = mem_new((*count + 1) * sizeof *texts);
+    for (size_t i = 0; i < *count; i++)
+        texts[i] = pawl_record_text_at(record, field, i);
+    return texts;
+}
+
+static slice_t bytes_of(const pawl_record_t *record, const char *field)
+{
+    size_t len = 0;
+    const void *at = record ? pawl_record_bytes(record, field, &len) : NULL;
+    return slice(at, at ? len : 0);
+}
+
+static const char *text_of(const pawl_record_t *record, const char *field)
+{
+    return record ? pawl_record_text(record, field) : "";
+}
+
+/* The plan of the attempt; false: refused, message and exit code are set. */
+static bool make_plan(struct slot *self, shell_plan_t *plan)
+{
+    const pawl_record_t *task = pawl_job_task(self->job);
+    const pawl_record_t *command = pawl_record_sub(task, "command");
+    shell_task_t what = { .id = self->id,
+                          .type = pawl_job_type(self->job),
+                          .schedule = pawl_job_schedule(self->job),
+                          .attempt = pawl_job_attempt(self->job),
+                          .token = pawl_job_token(self->job),
+                          .planned_us = pawl_job_planned_us(self->job),
+                          .shell = text_of(command, "shell"),
+                          .interpreter = text_of(command, "interpreter"),
+                          .script = bytes_of(command, "script_text"),
+                          .standard_input = bytes_of(command, "stdin"),
+                          .cwd = text_of(command, "cwd"),
+                          .account = text_of(command, "account") };
+    size_t input_len = 0;
+    const void *input = pawl_job_input(self->job, &input_len);
+    what.input = slice(input, input_len);
+    const char **argv = texts_of(command, "argv", &what.argc);
+    what.argv = argv;
+    what.env_count = command ? pawl_record_count(command, "env") : 0;
+    struct shell_env *env = mem_new((what.env_count + 1) * sizeof *env);
+    for (size_t i = 0; i < what.env_count; i++) {
+        const pawl_record_t *one = pawl_record_sub_at(command, "env", i);
+        env[i] =
+            (struct shell_env){ pawl_record_text(one, "name"), pawl_record_text(one, "value") };
+    }
+    what.env = env;
+    bool made = shell_plan_make(plan, self->all->setup.config, self->all->setup.work, &what,
+                                &self->message, &self->exit_code);
+    memcpy(self->folder, plan->folder, sizeof self->folder);
+    self->account = mem_text(what.account);
+    self->cwd = mem_text(plan->launch.cwd);
+    self->program = mem_text(plan->program);
+    free(argv);
+    free(env);
+    return made;
+}
+
+static bool launch(struct slot *self, const shell_plan_t *plan)
+{
+    int ends[2][2] = { { -1, -1 }, { -1, -1 } };
+    bool fine =
+        pipe2(ends[0], O_CLOEXEC | O_NONBLOCK) == 0 && pipe2(ends[1], O_CLOEXEC | O_NONBLOCK) == 0;
+    int failed = fine ? 0 : errno;
+    if (fine) {
+        /* only our ends are non-blocking: a command may expect to wait when a pipe is full */
+        for (int i = 0; i < 2; i++)
+            fcntl(ends[i][1], F_SETFL, 0);
+        failed = need_warden(self) ? 0 : errno;
+        if (!failed)
+            failed = warden_run(self->warden, &plan->launch,
+                                (int[3]){ plan->stdin_fd, ends[0][1], ends[1][1] });
+        if (failed == EPIPE) { /* the warden died while idle: another one, once */
+            drop_warden(self);
+            failed = need_warden(self)
+                         ? warden_run(self->warden, &plan->launch,
+                                      (int[3]){ plan->stdin_fd, ends[0][1], ends[1][1] })
+                         : errno;
+        }
+    }
+    for (int i = 0; i < 2; i++) {
+        if (ends[i][1] >= 0) close(ends[i][1]);
+        self->pipes[i] = ends[i][0];
+    }
+    if (failed) {
+        launch_explain(STEP_FORK, failed, self->program, NULL, NULL, &self->message);
+        self->exit_code = 126;
+    }
+    return !failed;
+}
+
+void slots_take(slots_t *self, pawl_job_t *job)
+{
+    struct slot *slot = self->slots;
+    while (slot < self->slots + self->count && slot->state != IDLE)
+        slot++;
+    CHECK(slot < self->slots + self->count);
+    int warden = slot->warden;
+    unsigned cgroup = slot->cgroup;
+    bool warden_last = slot->warden_last;
+    *slot = (struct slot){ .all = self,
+                           .number = slot->number,
+                           .generation = slot->generation,
+                           .state = RUNNING,
+                           .deadline_us = INT64_MAX,
+                           .warden = warden,
+                           .cgroup = cgroup,
+                           .warden_last = warden_last,
+                           .job = job,
+                           .pipes = { -1, -1 } };
+    self->busy++;
+    pawl_id_print(pawl_job_id(job), slot->id);
+    slot->output = output_new(&(struct output_sink){ put_log, skip_log, slot });
+    slot->limit_us = pawl_record_int(pawl_job_task(job), "time_limit_us");
+    if (slot->limit_us <= 0) slot->limit_us = self->setup.config->time_limit_us;
+    pawl_job_started(job, clock_wall_us());
+    watch(slot, pawl_job_fd(job), PART_JOB);
+
+    shell_plan_t plan;
+    bool started = make_plan(slot, &plan) && launch(slot, &plan);
+    shell_plan_release(&plan);
+    if (!started) {
+        fire(slot, EV_REFUSED);
+        return;
+    }
+    /* the warden may be an old one: its events carry the number of this job from now on */
+    unwatch(slot, slot->warden);
+    watch(slot, slot->warden, PART_WARDEN);
+    resume_reading(slot);
+    if (slot->limit_us > 0) set_deadline(slot, slot->limit_us);
+}
+
+/* ---- events
+ * --------------------------------------------------------------------------------------------- */
+
+static void on_notice(struct slot *self)
+{
+    struct notice notice;
+    int failed = warden_notice(self->warden, &notice);
+    if (failed == EAGAIN) return;
+    if (failed) {
+        fire(self, EV_LOST);
+        return;
+    }
+    self->warden_last |= notice.last != 0;
+    self->cpu_us = notice.cpu_us;
+    self->rss_bytes = notice.rss_bytes;
+    switch (notice.kind) {
+    case NOTICE_REFUSED:
+        self->exit_code = launch_explain((enum launch_step)notice.step, notice.error, self->program,
+                                         self->cwd, self->account, &self->message);
+        fire(self, EV_REFUSED);
+        break;
+    case NOTICE_EXITED:
+        self->exited = true;
+        self->status = notice.status;
+        self->alive = notice.alive != 0;
+        fire(self, EV_EXITED);
+        break;
+    case NOTICE_GONE:
+        self->alive = false;
+        self->survivors = notice.survivors;
+        if (self->state != DRAINING) fire(self, EV_GONE);
+        break;
+    default:
+        CHECK(!"a notice of this program");
+    }
+}
+
+static void on_directive(struct slot *self)
+{
+    unwatch(self, pawl_job_fd(self->job)); /* its state leaves RUN once */
+    pawl_job_state state = pawl_job_state_of(self->job);
+    bool ours = self->state == RUNNING || self->state == TERMINATING || self->state == KILLING;
+    if (state == PAWL_CANCEL && ours) {
+        if (self->cause == CAUSE_NONE) self->cause = CAUSE_CANCEL;
+        fire(self, EV_STOP);
+        watch(self, pawl_job_fd(self->job), PART_JOB); /* a cancelled one may still be fenced */
+    } else if (state == PAWL_FENCED && ours) {
+        self->cause = CAUSE_FENCE;
+        fire(self, EV_FENCE);
+    }
+}
+
+static void on_pipe(struct slot *self, int which)
+{
+    read_pipe(self, which, 4);
+    if (output_full(self->output) && !self->paused) pause_reading(self);
+    if (self->state == DRAINING && pipes_done(self)) fire(self, self->alive ? EV_LEFT : EV_GONE);
+}
+
+void slots_event(slots_t *self, uint64_t what)
+{
+    uint32_t number = (uint32_t)what >> 10;
+    CHECK(number < self->count);
+    struct slot *slot = &self->slots[number];
+    if (slot->state == IDLE || slot->generation != (uint32_t)(what >> 32)) {
+        /* the warden of an idle slot died: another one is made with the next job */
+        struct notice notice;
+        if (slot->state == IDLE && slot->warden >= 0 &&
+            warden_notice(slot->warden, &notice) == EPIPE)
+            drop_warden(slot);
+        return;
+    }
+    switch ((enum part)(what & 3)) {
+    case PART_WARDEN:
+        on_notice(slot);
+        break;
+    case PART_JOB:
+        on_directive(slot);
+        break;
+    case PART_OUT:
+        on_pipe(slot, 0);
+        break;
+    case PART_ERR:
+        on_pipe(slot, 1);
+        break;
+    case PARTS:
+        break;
+    }
+}
+
+int64_t slots_deadline(const slots_t *self)
+{
+    int64_t least = INT64_MAX;
+    for (size_t i = 0; self->busy && i < self->count; i++) {
+        const struct slot *slot = &self->slots[i];
+        if (slot->state == IDLE) continue;
+        if (slot->deadline_us < least) least = slot->deadline_us;
+        if (slot->paused) {
+            int64_t soon = clock_steady_us() + PAUSE_US;
+            least = soon < least ? soon : least;
+        }
+    }
+    return least;
+}
+
+static void retry_log(struct slot *self, int64_t now_us)
+{
+    if (self->state == FLUSHING) {
+        if (output_flush(self->output, true)) fire(self, EV_FLUSHED);
+        return;
+    }
+    output_flush(self->output, false);
+    if (!output_full(self->output) || now_us - self->paused_us > PATIENCE_US) resume_reading(self);
+}
+
+void slots_tick(slots_t *self, int64_t now_us)
+{
+    for (size_t i = 0; self->busy && i < self->count; i++) {
+        struct slot *slot = &self->slots[i];
+        if (slot->state != IDLE && slot->paused) retry_log(slot, now_us);
+        if (slot->state == IDLE || slot->deadline_us > now_us) continue;
+        if (slot->state == DRAINING)
+            fire(slot, slot->alive ? EV_LEFT : EV_GONE);
+        else
+            fire(slot, EV_DEADLINE);
+    }
+}
+
+void slots_stop(slots_t *self, bool hard)
+{
+    for (size_t i = 0; i < self->count; i++) {
+        struct slot *slot = &self->slots[i];
+        if (slot->state == IDLE) continue;
+        if (slot->cause == CAUSE_NONE && (slot->state == RUNNING || slot->state == KILLING))
+            slot->cause = CAUSE_DRAIN;
+        fire(slot, hard ? EV_FENCE : EV_STOP);
+    }
+}
+
+size_t slots_busy(const slots_t *self)
+{
+    return self->busy;
+}
+
+slots_t *slots_new(const struct slots_setup *setup)
+{
+    size_t count = (size_t)setup->config->slots;
+    slots_t *self = mem_new(sizeof *self + count * sizeof *self->slots);
+    self->setup = *setup;
+    self->count = count;
+    self->bytes = mem_new(READ_BYTES);
+    for (size_t i = 0; i < count; i++)
+        self->slots[i] = (struct slot){ .all = self,
+                                        .number = (uint32_t)i,
+                                        .deadline_us = INT64_MAX,
+                                        .warden = -1,
+                                        .pipes = { -1, -1 } };
+    return self;
+}
+
+void slots_destroy(slots_t **self_p)
+{
+    slots_t *self = *self_p;
+    if (!self) return;
+    for (size_t i = 0; i < self->count; i++) {
+        struct slot *slot = &self->slots[i];
+        drop_warden(slot); /* its warden kills the tree when the socket closes */
+        if (slot->state == IDLE) continue;
+        close_pipe(slot, 0);
+        close_pipe(slot, 1);
+        release(slot);
+    }
+    free(self->bytes);
+    free(self);
+    *self_p = NULL;
+}
