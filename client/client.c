@@ -195,9 +195,9 @@ pawl_client_t *pawl_client_new(const pawl_conf_t *conf, char *errbuf, size_t err
                  : role && !strcmp(role, "scheduler") ? PAWL__V1__ROLE__ROLE_SCHEDULER
                                                       : PAWL__V1__ROLE__ROLE_CLIENT;
     self->started = self->role != PAWL__V1__ROLE__ROLE_EXECUTOR;
-    self->max_pending = conf_number(conf, CONF_MAX_PENDING, LIMIT_REQUESTS_IN_FLIGHT);
-    self->connect_ivl_us = conf_number(conf, CONF_CONNECT_IVL, 100) * 1000;
-    self->connect_max_us = conf_number(conf, CONF_CONNECT_MAX, 10000) * 1000;
+    self->max_pending = conf_setting(conf, CONF_MAX_PENDING, LIMIT_REQUESTS_IN_FLIGHT);
+    self->connect_ivl_us = conf_setting(conf, CONF_CONNECT_IVL, 100) * 1000;
+    self->connect_max_us = conf_setting(conf, CONF_CONNECT_MAX, 10000) * 1000;
     if (self->connect_max_us < self->connect_ivl_us) self->connect_max_us = self->connect_ivl_us;
     self->limit_message = LIMIT_MESSAGE;
     self->limit_items = LIMIT_ITEMS;

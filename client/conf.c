@@ -99,7 +99,7 @@ const char *pawl_conf_get(const pawl_conf_t *self, const char *key)
     return self && at >= 0 ? self->value[at] : NULL;
 }
 
-long conf_number(const pawl_conf_t *self, enum conf_key key, long otherwise)
+long conf_setting(const pawl_conf_t *self, enum conf_key key, long otherwise)
 {
     return self && self->value[key] ? strtol(self->value[key], NULL, 10) : otherwise;
 }

@@ -20,7 +20,7 @@ struct pawl_conf {
 };
 
 /* The number of a key that was checked when it was set; `otherwise` when unset. */
-long conf_number(const pawl_conf_t *self, enum conf_key key, long otherwise);
+long conf_setting(const pawl_conf_t *self, enum conf_key key, long otherwise);
 /* The endpoint by the rules of pawl.h. False: no candidate fits in `endpoint`. */
 bool conf_endpoint(const pawl_conf_t *self, char *endpoint, size_t size);
 
