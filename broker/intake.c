@@ -200,12 +200,11 @@ static void end_or_core(front_t *self, job_t *job, const session_t *session,
                         const request_t *request, const char *principal, job_item_t item,
                         slice_t frame, wire_arena_t *arena)
 {
-    item.bye = request->body_case == PAWL__V1__REQUEST__BODY_BYE;
+    item.bye = item.answer = request->body_case == PAWL__V1__REQUEST__BODY_BYE;
     if (!item.bye || is_executor(session)) {
         to_core(self, job, request, principal, item, frame, arena);
         return;
     }
-    item.answer = true;
     command_t *command = job_add(job, item);
     command->kind = CMD_GONE;
     intake_record(self, job, command, slice(NULL, 0));
