@@ -30,8 +30,7 @@ static const flag_t *flag_find(const command_t *command, const char *name, size_
 {
     for (size_t i = 0; command && i < FLAG_GROUPS; i++) {
         const flag_t *flag = flag_in(command->flags[i], name, len, letter);
-        if (flag)
-            return flag;
+        if (flag) return flag;
     }
     return flag_in(global_flags, name, len, letter);
 }
@@ -47,11 +46,9 @@ static int unknown_flag(const args_t *args, const char *text)
     size_t n = 0, len = strcspn(text, "=");
     for (size_t i = 0; args->command && i < FLAG_GROUPS; i++)
         for (const flag_t *flag = args->command->flags[i]; flag && flag->name; flag++)
-            if (n < ARRAY_LEN(names))
-                names[n++] = flag->name;
+            if (n < ARRAY_LEN(names)) names[n++] = flag->name;
     for (const flag_t *flag = global_flags; flag->name; flag++)
-        if (n < ARRAY_LEN(names))
-            names[n++] = flag->name;
+        if (n < ARRAY_LEN(names)) names[n++] = flag->name;
     const char *plain = say("%.*s", (int)len, text);
     const char *near =
         plain[0] == '-' && plain[1] == '-' ? did_you_mean(plain + 2, names, n) : NULL;
@@ -67,8 +64,7 @@ static bool word_of(const char *words, const char *word)
     size_t len = strlen(word);
     for (const char *at = words; *at;) {
         size_t n = strcspn(at, "|");
-        if (n == len && memcmp(at, word, n) == 0)
-            return true;
+        if (n == len && memcmp(at, word, n) == 0) return true;
         at += n + (at[n] == '|');
     }
     return false;
@@ -113,14 +109,11 @@ static int add_flag(reading_t *self, const flag_t *flag, const char *value)
         if (value)
             return fail(EXIT_USAGE, say("--%s takes no value", flag->name),
                         say("\"%s\" was given", value), say("--%s", flag->name));
-        if (strcmp(flag->name, "help") == 0)
-            args->wants_help = true;
-        if (strcmp(flag->name, "version") == 0)
-            args->wants_version = true;
+        if (strcmp(flag->name, "help") == 0) args->wants_help = true;
+        if (strcmp(flag->name, "version") == 0) args->wants_version = true;
         return add_value(args, flag, NULL);
     }
-    if (!value && self->at + 1 < self->argc)
-        value = self->argv[++self->at];
+    if (!value && self->at + 1 < self->argc) value = self->argv[++self->at];
     if (!value)
         return fail(EXIT_USAGE, say("--%s needs a value", flag->name), "the command line ends here",
                     say("--%s %s", flag->name, flag->value));
@@ -131,8 +124,7 @@ static int read_long(reading_t *self, const char *text)
 {
     size_t len = strcspn(text + 2, "=");
     const flag_t *flag = flag_find(self->args->command, text + 2, len, 0);
-    if (!flag)
-        return unknown_flag(self->args, text);
+    if (!flag) return unknown_flag(self->args, text);
     return add_flag(self, flag, text[2 + len] == '=' ? text + 3 + len : NULL);
 }
 
@@ -141,12 +133,10 @@ static int read_letters(reading_t *self, const char *text)
 {
     for (const char *at = text + 1; *at; at++) {
         const flag_t *flag = flag_find(self->args->command, NULL, 0, *at);
-        if (!flag)
-            return unknown_flag(self->args, say("-%c", *at));
+        if (!flag) return unknown_flag(self->args, say("-%c", *at));
         bool takes_value = flag->kind != FLAG_SWITCH;
         int code = add_flag(self, flag, takes_value && at[1] ? at + 1 + (at[1] == '=') : NULL);
-        if (code || takes_value)
-            return code;
+        if (code || takes_value) return code;
     }
     return 0;
 }
@@ -183,8 +173,7 @@ static int read_word(reading_t *self, const char *word, bool *ends)
 static int check_words(const args_t *args)
 {
     const command_t *command = args->command;
-    if (args->wants_help || args->wants_version || !command || !command->run)
-        return 0;
+    if (args->wants_help || args->wants_version || !command || !command->run) return 0;
     if (args->word_count < command->words_least)
         return fail(EXIT_USAGE, say("pawl %s needs %s", command->name, command->words),
                     say("%zu of at least %zu given", args->word_count, command->words_least),
@@ -221,8 +210,7 @@ int args_read(args_t *self, int argc, char **argv)
         } else {
             code = read_word(&reading, text, &ends);
         }
-        if (code)
-            return code;
+        if (code) return code;
         if (ends) {
             self->rest = argv + reading.at;
             self->rest_count = (size_t)(argc - reading.at);
@@ -242,8 +230,7 @@ void args_free(args_t *self)
 const given_t *args_given(const args_t *self, const char *flag, size_t i)
 {
     for (size_t at = 0; at < self->given_count; at++)
-        if (strcmp(self->given[at].flag->name, flag) == 0 && i-- == 0)
-            return &self->given[at];
+        if (strcmp(self->given[at].flag->name, flag) == 0 && i-- == 0) return &self->given[at];
     return NULL;
 }
 

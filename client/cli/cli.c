@@ -26,7 +26,8 @@ struct notice {
     const pawl_client_t *client;
 };
 
-// ---- is the broker away? -------------------------------------------------------------------------
+// ---- is the broker away?
+// -------------------------------------------------------------------------
 
 static void notice_wait(struct notice *self, int64_t us)
 {
@@ -82,8 +83,7 @@ static void notice_start(cli_t *cli)
 static void notice_stop(cli_t *cli)
 {
     struct notice *self = cli->notice;
-    if (!self)
-        return;
+    if (!self) return;
     pthread_mutex_lock(&self->lock);
     self->stop = true;
     pthread_cond_signal(&self->changed);
@@ -97,47 +97,42 @@ static void notice_stop(cli_t *cli)
 
 int64_t cli_away_us(cli_t *self)
 {
-    if (!self->notice)
-        return 0;
+    if (!self->notice) return 0;
     pthread_mutex_lock(&self->notice->lock);
     int64_t since = self->notice->away_since_us;
     pthread_mutex_unlock(&self->notice->lock);
     return since ? clock_steady_us() - since : 0;
 }
 
-// ---- the session ---------------------------------------------------------------------------------
+// ---- the session
+// ---------------------------------------------------------------------------------
 
 /* A folder or a socket file may be given in place of an endpoint. */
 static const char *endpoint_of(const char *given)
 {
     struct stat info;
-    if (given[0] != '/')
-        return given;
-    if (stat(given, &info) == 0 && S_ISDIR(info.st_mode))
-        return say("ipc://%s/broker.sock", given);
+    if (given[0] != '/') return given;
+    if (stat(given, &info) == 0 && S_ISDIR(info.st_mode)) return say("ipc://%s/broker.sock", given);
     return say("ipc://%s", given);
 }
 
 int cli_connect(cli_t *self)
 {
-    if (self->client)
-        return 0;
+    if (self->client) return 0;
     char why[512] = "";
     const char *endpoint = args_text(&self->args, "broker");
     pawl_conf_t *conf = pawl_conf_new();
     CHECK(conf);
-    pawl_err err = endpoint ? pawl_conf_set(conf, "broker", endpoint_of(endpoint), why, sizeof why)
-                            : PAWL_OK;
-    if (!err)
-        self->client = pawl_client_new(conf, why, sizeof why);
+    pawl_err err =
+        endpoint ? pawl_conf_set(conf, "broker", endpoint_of(endpoint), why, sizeof why) : PAWL_OK;
+    if (!err) self->client = pawl_client_new(conf, why, sizeof why);
     pawl_conf_destroy(&conf);
     if (!self->client)
         return fail(EXIT_USAGE, "cannot use this broker", *why ? why : "the endpoint is not one",
                     "-b ipc:///run/pawl/broker.sock, or pawl up to start a broker");
     notice_start(self);
     err = pawl_client_connect(self->client, self->timeout_us);
-    if (!err)
-        return 0;
+    if (!err) return 0;
     if (err == PAWL_E_TIMEOUT || err == PAWL_E_UNREACHABLE)
         return fail(EXIT_UNREACHABLE, "the broker does not answer",
                     say("nothing serves %s; gave up after %s (--timeout)",
@@ -167,8 +162,7 @@ void cli_leave_on_interrupt(const char *words)
 
 void cli_note(const cli_t *self, const char *format, ...)
 {
-    if (self->quiet)
-        return;
+    if (self->quiet) return;
     va_list args;
     va_start(args, format);
     vfprintf(stderr, format, args);
@@ -180,8 +174,7 @@ int cli_instant(cli_t *self, const char *flag, const char *text, bool ago, int64
 {
     const char *zone = args_text(&self->args, "zone");
     int64_t span;
-    if (!zone)
-        zone = args_text(&self->args, "tz");
+    if (!zone) zone = args_text(&self->args, "tz");
     if (!zone || strcmp(zone, "local") == 0)
         zone = local_zone();
     else if (strcmp(zone, "utc") == 0)
@@ -193,20 +186,19 @@ int cli_instant(cli_t *self, const char *flag, const char *text, bool ago, int64
     if (!zone_exists(zone))
         return fail(EXIT_USAGE, say("unknown time zone %s", zone),
                     "it is not in this machine's zone database", "--zone Europe/Paris");
-    if (instant_read(text, zone, us))
-        return 0;
+    if (instant_read(text, zone, us)) return 0;
     return fail(EXIT_USAGE, say("bad value of --%s", flag), say("\"%s\" is not an instant", text),
                 say("--%s 2026-12-01T02:00:00+01:00, or local time of --zone without the offset%s",
                     flag, ago ? ", or 1h for an hour ago" : ""));
 }
 
-// ---- the program ---------------------------------------------------------------------------------
+// ---- the program
+// ---------------------------------------------------------------------------------
 
 static const char *setting(const args_t *args, const char *flag, const char *variable)
 {
     const char *value = args_text(args, flag);
-    if (value)
-        return value;
+    if (value) return value;
     value = getenv(variable);
     return value && *value ? value : NULL;
 }
@@ -228,8 +220,7 @@ static int run(cli_t *self)
                     say("pawl help %s, or: %s", args->command->name, args->command->example));
     int code = output_setup(setting(args, "output", "PAWL_OUTPUT"), args_text(args, "fields"),
                             !args_has(args, "no-header"), setting(args, "tz", "PAWL_TZ"));
-    if (code)
-        return code;
+    if (code) return code;
     self->timeout_given = args_has(args, "timeout");
     self->timeout_us = args_number(args, "timeout", DEFAULT_TIMEOUT_US);
     self->quiet = args_has(args, "quiet");
@@ -243,11 +234,9 @@ int cli_main(int argc, char **argv)
     cli_t cli = { 0 };
     signal(SIGPIPE, SIG_DFL); /* `pawl task list | head` ends quietly */
     int code = args_read(&cli.args, argc, argv);
-    if (!code)
-        code = run(&cli);
+    if (!code) code = run(&cli);
     notice_stop(&cli);
-    if (cli.client && code == 0)
-        pawl_client_close(cli.client, 200 * 1000);
+    if (cli.client && code == 0) pawl_client_close(cli.client, 200 * 1000);
     pawl_client_destroy(&cli.client);
     args_free(&cli.args);
     text_forget();

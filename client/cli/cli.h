@@ -17,8 +17,8 @@ enum { DEFAULT_TIMEOUT_US = 10 * 1000 * 1000, AWAY_NOTICE_US = 2 * 1000 * 1000 }
 
 struct cli {
     args_t args;
-    int64_t timeout_us;  /* --timeout: how long the CLI waits for the broker */
-    bool timeout_given;  /* then waits for tasks end with it too */
+    int64_t timeout_us; /* --timeout: how long the CLI waits for the broker */
+    bool timeout_given; /* then waits for tasks end with it too */
     bool quiet, verbose, dry_run;
     pawl_client_t *client; /* NULL until cli_connect */
     struct notice *notice; /* the thread that says when the broker is away */
@@ -35,7 +35,8 @@ int64_t cli_away_us(cli_t *self);
 /* From now on Ctrl-C ends the program at once with exit code 130; `words` (may be NULL, borrowed)
  * go to stderr first. */
 void cli_leave_on_interrupt(const char *words);
-void cli_note(const cli_t *self, const char *format, ...) PRINTF_LIKE(2, 3); /* stderr, not with -q */
+void cli_note(const cli_t *self, const char *format, ...)
+    PRINTF_LIKE(2, 3); /* stderr, not with -q */
 
 /* Instant as a person types it: RFC 3339, a local date or date-time in --zone (else --tz), `now`,
  * or `-1h` / `1h` before now when `ago`. 0 or the code of a printed error. */

@@ -153,8 +153,7 @@ static json_t *id_json(const pawl_record_t *record, const char *field)
 {
     size_t len = 0;
     const uint8_t *bytes = pawl_record_bytes(record, field, &len);
-    if (!bytes || len != PAWL_ID_BYTES)
-        return json_null();
+    if (!bytes || len != PAWL_ID_BYTES) return json_null();
     char text[PAWL_ID_TEXT];
     pawl_id_print(bytes, text);
     return json_string(text);
@@ -196,8 +195,7 @@ static json_t *counts_json(const pawl_record_t *record, const char *field)
 static json_t *container_json(const pawl_record_t *record, const char *field)
 {
     const pawl_record_t *container = pawl_record_sub(record, field);
-    if (!container || !pawl_record_has(record, field))
-        return json_null();
+    if (!container || !pawl_record_has(record, field)) return json_null();
     return json_pack("{s:o, s:o, s:o}", "id", text_or_null(pawl_record_text(container, "id")),
                      "name", text_or_null(pawl_record_text(container, "name")), "image",
                      text_or_null(pawl_record_text(container, "image")));
@@ -221,9 +219,9 @@ static json_t *field_json(const pawl_record_t *record, const column_t *column)
     case AS_BOOL:
         return json_boolean(pawl_record_int(record, field) != 0);
     case AS_INSTANT:
-        return pawl_record_int(record, field) ? json_string(
-                                                    instant_text(pawl_record_int(record, field)))
-                                              : json_null();
+        return pawl_record_int(record, field)
+                   ? json_string(instant_text(pawl_record_int(record, field)))
+                   : json_null();
     case AS_DURATION:
         return json_string(duration_text(pawl_record_int(record, field)));
     case AS_ID:

@@ -19,7 +19,8 @@ static const char *skip_blanks(const char *at)
     return at + strspn(at, " \t");
 }
 
-// ---- NAME = value --------------------------------------------------------------------------------
+// ---- NAME = value
+// --------------------------------------------------------------------------------
 
 /* The text up to `end`, with one pair of equal quotes around it taken off. */
 static const char *unquoted(const char *from, const char *end)
@@ -36,16 +37,14 @@ static bool read_variable(const char *line, const char **name, const char **valu
     const char *end = line;
     if (*line == '"' || *line == '\'') {
         end = strchr(line + 1, *line);
-        if (!end)
-            return false;
+        if (!end) return false;
         end++;
     } else {
         while (isalnum((unsigned char)*end) || *end == '_')
             end++;
     }
     const char *equals = skip_blanks(end);
-    if (end == line || *equals != '=' || isdigit((unsigned char)*line))
-        return false;
+    if (end == line || *equals != '=' || isdigit((unsigned char)*line)) return false;
     const char *from = skip_blanks(equals + 1), *to = from + strlen(from);
     while (to > from && (to[-1] == ' ' || to[-1] == '\t'))
         to--;
@@ -56,8 +55,10 @@ static bool read_variable(const char *line, const char **name, const char **valu
 
 static void take_variable(reading_t *self, const char *name, const char *value)
 {
-    static const char *const of_cron[] = { "MAILFROM", "CONTENT_TYPE", "CONTENT_TRANSFER_ENCODING",
-                                           "RANDOM_DELAY", "START_HOURS_RANGE", "CRON_CORRECT_MAIL_HEADER" };
+    static const char *const of_cron[] = {
+        "MAILFROM",     "CONTENT_TYPE",      "CONTENT_TRANSFER_ENCODING",
+        "RANDOM_DELAY", "START_HOURS_RANGE", "CRON_CORRECT_MAIL_HEADER"
+    };
     crontab_t *to = self->to;
     if (strcmp(name, "CRON_TZ") == 0) {
         self->zone = *value ? value : NULL;
@@ -83,7 +84,8 @@ static void take_variable(reading_t *self, const char *name, const char *value)
     self->env = env;
 }
 
-// ---- the command ---------------------------------------------------------------------------------
+// ---- the command
+// ---------------------------------------------------------------------------------
 
 static const char *read_command(crontab_line_t *line, const char *at)
 {
@@ -120,15 +122,15 @@ static void read_stdin(crontab_line_t *line, const char *at)
     line->stdin_text = text_keep((char *)text.at);
 }
 
-// ---- an entry ------------------------------------------------------------------------------------
+// ---- an entry
+// ------------------------------------------------------------------------------------
 
 /* Takes one word; false at the end of the line. */
 static bool take_word(const char **at, buf_t *to, const char *divider)
 {
     *at = skip_blanks(*at);
     size_t len = strcspn(*at, " \t");
-    if (!len)
-        return false;
+    if (!len) return false;
     buf_printf(to, "%s%.*s", to->len ? divider : "", (int)len, *at);
     *at += len;
     return true;
@@ -166,18 +168,15 @@ static void read_entry(reading_t *self, const char *at, crontab_line_t *line)
         line->refused = self->user_column ? "no command behind the user's name (is it a user's "
                                             "crontab, without a user column?)"
                                           : "no command behind the time fields";
-    if (line->refused)
-        return;
+    if (line->refused) return;
     const char *rest = read_command(line, line->source);
-    if (rest)
-        read_stdin(line, rest);
+    if (rest) read_stdin(line, rest);
 }
 
 static void read_line(reading_t *self, const char *text, size_t number)
 {
     const char *name, *value, *at = skip_blanks(text);
-    if (!*at || *at == '#')
-        return;
+    if (!*at || *at == '#') return;
     if (read_variable(at, &name, &value)) {
         take_variable(self, name, value);
         return;

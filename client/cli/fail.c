@@ -17,9 +17,9 @@ const char *client_why(const pawl_client_t *client, pawl_err err)
     const char *text = client ? pawl_client_error(client) : "";
     const char *field = client ? pawl_client_error_field(client) : "";
     int64_t retry_us = client ? pawl_client_error_retry_us(client) : 0;
-    return say("%s%s%s%s%s (%s)", *text ? text : pawl_err_text(err), *field ? ", field " : "", field,
-               retry_us > 0 ? "; try again in " : "", retry_us > 0 ? duration_text(retry_us) : "",
-               pawl_err_name(err));
+    return say("%s%s%s%s%s (%s)", *text ? text : pawl_err_text(err), *field ? ", field " : "",
+               field, retry_us > 0 ? "; try again in " : "",
+               retry_us > 0 ? duration_text(retry_us) : "", pawl_err_name(err));
 }
 
 static const char *what_helps(const pawl_client_t *client, pawl_err err)
@@ -40,7 +40,8 @@ static const char *what_helps(const pawl_client_t *client, pawl_err err)
     case PAWL_E_EXISTS:
         return "another name, or pawl schedule set NAME to change the one that exists";
     case PAWL_E_STORE_FULL:
-        return "pawl broker status shows the store's use; the same command again when there is room";
+        return "pawl broker status shows the store's use; the same command again when there is "
+               "room";
     case PAWL_E_WRONG_STATUS:
         return "pawl why ID tells what the task waits for or how it ended";
     default:

@@ -48,7 +48,8 @@ static void pause_us(int64_t us)
     nanosleep(&span, NULL);
 }
 
-// ---- the log -------------------------------------------------------------------------------------
+// ---- the log
+// -------------------------------------------------------------------------------------
 
 static void print_bytes(log_view_t *self, const char *bytes, size_t len)
 {
@@ -58,8 +59,7 @@ static void print_bytes(log_view_t *self, const char *bytes, size_t len)
         return;
     }
     for (size_t i = 0; i < len; i++) {
-        if (!self->inside_line)
-            fputs(self->prefix, stdout);
+        if (!self->inside_line) fputs(self->prefix, stdout);
         putchar(bytes[i]);
         self->inside_line = bytes[i] != '\n';
     }
@@ -67,8 +67,7 @@ static void print_bytes(log_view_t *self, const char *bytes, size_t len)
 
 static void end_line(log_view_t *self)
 {
-    if (self->inside_line && *self->prefix)
-        putchar('\n');
+    if (self->inside_line && *self->prefix) putchar('\n');
     self->inside_line = false;
 }
 
@@ -80,11 +79,10 @@ static void print_piece(log_view_t *self, const pawl_record_t *piece)
     if (output_is_json()) {
         static const char *const names[] = { "stdout", "stdout", "stderr", "notes" };
         json_t *text = json_stringn(data ? data : "", len);
-        json_t *row = json_pack("{s:s, s:s, s:I, s:o}", "time",
-                                instant_text(pawl_record_int(piece, "time_us")), "stream",
-                                names[stream >= 0 && stream <= STREAM_NOTES ? stream : 0], "offset",
-                                (json_int_t)pawl_record_int(piece, "offset"), "text",
-                                text ? text : json_null());
+        json_t *row = json_pack(
+            "{s:s, s:s, s:I, s:o}", "time", instant_text(pawl_record_int(piece, "time_us")),
+            "stream", names[stream >= 0 && stream <= STREAM_NOTES ? stream : 0], "offset",
+            (json_int_t)pawl_record_int(piece, "offset"), "text", text ? text : json_null());
         json_dumpf(row, stdout, JSON_COMPACT);
         putchar('\n');
         json_decref(row);
@@ -105,8 +103,7 @@ static pawl_err log_pump(log_view_t *self, int64_t wait_us, bool *got)
     *got = false;
     pawl_err err = pawl_log_read(self->cli->client, self->id, self->attempt, self->offset, wait_us,
                                  &log, self->cli->timeout_us + wait_us);
-    if (err)
-        return err;
+    if (err) return err;
     uint64_t hole_from = (uint64_t)pawl_record_int(log, "hole_from");
     uint64_t hole_to = (uint64_t)pawl_record_int(log, "hole_to");
     bool hole_told = hole_to <= hole_from || self->offset >= hole_to;
@@ -141,7 +138,8 @@ int log_print(cli_t *cli, const uint8_t id[PAWL_ID_BYTES], unsigned attempt, con
     return err ? fail_client(cli->client, err, "cannot read the log") : 0;
 }
 
-// ---- the task ------------------------------------------------------------------------------------
+// ---- the task
+// ------------------------------------------------------------------------------------
 
 static void copy_text(char *to, size_t room, const pawl_record_t *record, const char *field)
 {
@@ -197,8 +195,7 @@ static void look(following_t *self, const pawl_record_t *task)
         outcome->signal = (int)pawl_record_int(task, "signal");
     }
     /* what the attempt still has to say comes before the line about its end */
-    if (news && self->options->status_lines && !self->over)
-        tell(self, task);
+    if (news && self->options->status_lines && !self->over) tell(self, task);
 }
 
 /* Reads on in the log of the attempt at hand; what earlier attempts left unread comes first. */
@@ -213,7 +210,9 @@ static pawl_err follow_log(following_t *self, bool running)
         err = log_pump(view, 0, &got);
         if (err == PAWL_E_NOT_FOUND || (!err && (!got || view->ended))) {
             end_line(view);
-            *view = (log_view_t){ .cli = view->cli, .id = view->id, .prefix = view->prefix,
+            *view = (log_view_t){ .cli = view->cli,
+                                  .id = view->id,
+                                  .prefix = view->prefix,
                                   .attempt = view->attempt + 1 };
             err = PAWL_OK;
         }
@@ -235,16 +234,14 @@ int task_follow(cli_t *cli, const uint8_t id[PAWL_ID_BYTES], const follow_option
     for (;;) {
         pawl_record_t *task = NULL;
         pawl_err err = pawl_task_get(cli->client, id, &task, cli->timeout_us);
-        if (!err)
-            look(&self, task);
+        if (!err) look(&self, task);
         bool running = !err && strcmp(self.status, "running") == 0;
         if (!err && options->log && self.attempt && (running || self.over))
             err = follow_log(&self, running);
         if (!err && self.over) {
             end_line(&self.view);
             fflush(stdout);
-            if (options->status_lines)
-                tell(&self, task);
+            if (options->status_lines) tell(&self, task);
             pawl_record_destroy(&task);
             return 0;
         }
@@ -273,8 +270,7 @@ int outcome_code(const outcome_t *outcome, bool own_exit_code)
 {
     enum { SIGNALLED = 128, LARGEST = 125 };
     bool finished = strcmp(outcome->status, "finished") == 0;
-    if (own_exit_code && outcome->signal)
-        return SIGNALLED + outcome->signal;
+    if (own_exit_code && outcome->signal) return SIGNALLED + outcome->signal;
     if (own_exit_code && outcome->has_exit && (finished || outcome->exit_code))
         return outcome->exit_code <= LARGEST ? outcome->exit_code : LARGEST;
     return finished ? EXIT_OK : EXIT_TASK_FAILED;

@@ -30,8 +30,7 @@ const command_t *command_find(const char *const *words, size_t n, size_t *used)
             return command;
         }
         size_t len = first_word(command->name);
-        if (strlen(words[0]) != len || memcmp(words[0], command->name, len) != 0)
-            continue;
+        if (strlen(words[0]) != len || memcmp(words[0], command->name, len) != 0) continue;
         const char *verb = command->name[len] ? command->name + len + 1 : NULL;
         if (!verb && *used < 1) {
             best = command;
@@ -50,22 +49,20 @@ int command_unknown(const char *const *words, size_t n)
     size_t count = 0, used;
     const command_t *group = n > 1 ? command_find(words, 1, &used) : NULL;
     for (const command_t *command = commands; command->name; command++) {
-        if (count + 2 > ARRAY_LEN(names))
-            break;
+        if (count + 2 > ARRAY_LEN(names)) break;
         if (group && starts_with(command->name, group->name))
             names[count++] = command->name + first_word(command->name) + 1;
         else if (!group && !strchr(command->name, ' '))
             names[count++] = command->name;
-        if (!group && command->short_form)
-            names[count++] = command->short_form;
+        if (!group && command->short_form) names[count++] = command->short_form;
     }
     const char *word = words[group ? 1 : 0], *in = group ? group->name : "";
     const char *near = did_you_mean(word, names, count), *gap = group ? " " : "";
-    return fail(EXIT_USAGE, say("unknown command %s%s%s", in, gap, word),
-                say("pawl%s%s has no command of that name", gap, in),
-                near ? say("pawl %s%s%s (did you mean that?), or pawl help%s%s", in, gap, near, gap,
-                           in)
-                     : say("pawl help%s%s", gap, in));
+    return fail(
+        EXIT_USAGE, say("unknown command %s%s%s", in, gap, word),
+        say("pawl%s%s has no command of that name", gap, in),
+        near ? say("pawl %s%s%s (did you mean that?), or pawl help%s%s", in, gap, near, gap, in)
+             : say("pawl help%s%s", gap, in));
 }
 
 static void print_flags(const flag_t *list)
@@ -74,7 +71,8 @@ static void print_flags(const flag_t *list)
         char left[80];
         snprintf(left, sizeof left, "%c%c%s --%s%s%s", list->letter ? '-' : ' ',
                  list->letter ? list->letter : ' ', list->letter ? "," : " ", list->name,
-                 list->kind == FLAG_SWITCH ? "" : " ", list->kind == FLAG_SWITCH ? "" : list->value);
+                 list->kind == FLAG_SWITCH ? "" : " ",
+                 list->kind == FLAG_SWITCH ? "" : list->value);
         if (strlen(left) > 26)
             printf("  %s\n  %-26s  %s%s\n", left, "", list->help, list->many ? " (many)" : "");
         else
@@ -96,9 +94,8 @@ static void print_overview(void)
     printf("pawl: cron and a job queue for a fleet of machines\n\n"
            "usage: pawl [global flags] COMMAND [flags] [words]\n\ncommands\n");
     for (const command_t *command = commands; command->name; command++)
-        if (!strchr(command->name, ' '))
-            printf("  %-12s %s\n", command->name, command->help);
-    printf("  ls           short for task list\n  ps           short for task list of what runs\n");
+        if (!strchr(command->name, ' ')) printf("  %-12s %s\n", command->name, command->help);
+    printf("  %-12s %s\n", "ls", "short for task list");
     printf("\nglobal flags, anywhere on the line\n");
     print_flags(global_flags);
     printf("\nexit codes\n"
@@ -122,13 +119,11 @@ void help_print(const command_t *command)
     } else {
         printf("usage: pawl %s [flags]%s%s%s\n", command->name, *command->words ? " " : "",
                command->words, command->rest == REST_NONE ? "" : " -- CMD...");
-        if (command->short_form)
-            printf("short: pawl %s\n", command->short_form);
+        if (command->short_form) printf("short: pawl %s\n", command->short_form);
         bool any = false;
         for (size_t i = 0; i < FLAG_GROUPS; i++)
             any = any || (command->flags[i] && command->flags[i]->name);
-        if (any)
-            printf("\nflags\n");
+        if (any) printf("\nflags\n");
         for (size_t i = 0; i < FLAG_GROUPS; i++)
             print_flags(command->flags[i]);
     }

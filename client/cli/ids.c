@@ -22,15 +22,12 @@ void ids_free(ids_t *self)
 
 int id_read(cli_t *cli, const char *text, const char *what, uint8_t id[PAWL_ID_BYTES])
 {
-    if (pawl_id_parse(text, id))
-        return 0;
+    if (pawl_id_parse(text, id)) return 0;
     pawl_record_t *task = NULL;
     int code = cli_connect(cli);
-    if (code)
-        return code;
+    if (code) return code;
     pawl_err err = pawl_task_find(cli->client, text, &task, cli->timeout_us);
-    if (err)
-        return fail_client(cli->client, err, what);
+    if (err) return fail_client(cli->client, err, what);
     size_t len = 0;
     const void *bytes = pawl_record_bytes(task, "id", &len);
     CHECK(len == PAWL_ID_BYTES);
@@ -43,8 +40,7 @@ static int add_text(cli_t *cli, const char *text, const char *what, ids_t *to)
 {
     uint8_t id[PAWL_ID_BYTES];
     int code = id_read(cli, text, what, id);
-    if (!code)
-        ids_add(to, id);
+    if (!code) ids_add(to, id);
     return code;
 }
 
@@ -55,8 +51,7 @@ static int add_stdin(cli_t *cli, const char *what, ids_t *to)
     int code = 0;
     while (!code && getline(&line, &room, stdin) >= 0) {
         line[strcspn(line, " \t\r\n")] = '\0';
-        if (*line)
-            code = add_text(cli, text_keep(mem_text(line)), what, to);
+        if (*line) code = add_text(cli, text_keep(mem_text(line)), what, to);
     }
     free(line);
     return code;
@@ -73,27 +68,24 @@ pawl_filter_t *filter_read(cli_t *cli, int *code)
     for (size_t i = 0; !*code && i < ARRAY_LEN(same); i++)
         for (size_t n = 0; !*code && (given = args_given(&cli->args, same[i], n)); n++) {
             char *words = text_keep(mem_text(given->value)), *word;
-            while (!*code && (word = strcmp(same[i], "status") == 0 ? strsep(&words, ",") : words)) {
+            while (!*code &&
+                   (word = strcmp(same[i], "status") == 0 ? strsep(&words, ",") : words)) {
                 if (pawl_filter_add(filter, same[i], word))
                     *code = fail(EXIT_USAGE, say("bad value of --%s", same[i]),
                                  say("\"%s\" is not one", word),
                                  "pawl help task list; statuses: held delayed blocked waiting "
                                  "running external finished failed cancelled superseded expired");
-                if (word == words)
-                    break;
+                if (word == words) break;
             }
         }
     for (size_t i = 0; !*code && i < ARRAY_LEN(instants); i++) {
         const char *text = args_text(&cli->args, instants[i][0]);
         int64_t us;
-        if (!text)
-            continue;
+        if (!text) continue;
         *code = cli_instant(cli, instants[i][0], text, true, &us);
-        if (!*code)
-            pawl_filter_add(filter, instants[i][1], say("%" PRId64, us));
+        if (!*code) pawl_filter_add(filter, instants[i][1], say("%" PRId64, us));
     }
-    if (*code)
-        pawl_filter_destroy(&filter);
+    if (*code) pawl_filter_destroy(&filter);
     return filter;
 }
 
@@ -101,8 +93,7 @@ static int add_matching(cli_t *cli, const char *what, ids_t *to)
 {
     int code;
     pawl_filter_t *filter = filter_read(cli, &code);
-    if (!filter)
-        return code;
+    if (!filter) return code;
     pawl_list_t *list = NULL;
     const pawl_record_t *task;
     pawl_err err = pawl_task_list(cli->client, filter, &list, cli->timeout_us);
@@ -124,8 +115,7 @@ int ids_read(cli_t *cli, const char *what, ids_t *to)
                     all ? "--all-matching and ids exclude each other" : "no task was named",
                     say("%s, ids from standard input: -, or filters with --all-matching",
                         args->command->example));
-    if (all)
-        return add_matching(cli, what, to);
+    if (all) return add_matching(cli, what, to);
     int code = 0;
     for (size_t i = 0; !code && i < args->word_count; i++)
         code = strcmp(args->words[i], "-") == 0 ? add_stdin(cli, what, to)

@@ -16,10 +16,14 @@
 #include "client/cli/taskspec.h"
 
 static const column_t import_columns[] = {
-    { "line", "", AS_GIVEN, IN_TABLE },    { "rule", "", AS_GIVEN, IN_TABLE },
-    { "account", "", AS_GIVEN, IN_TABLE }, { "command", "", AS_GIVEN, IN_TABLE },
-    { "result", "", AS_GIVEN, IN_TABLE },  { "schedule", "", AS_GIVEN, IN_TABLE },
-    { "zone", "", AS_GIVEN, IN_TABLE },    { "notes", "", AS_GIVEN, IN_TABLE },
+    { "line", "", AS_GIVEN, IN_TABLE },
+    { "rule", "", AS_GIVEN, IN_TABLE },
+    { "account", "", AS_GIVEN, IN_TABLE },
+    { "command", "", AS_GIVEN, IN_TABLE },
+    { "result", "", AS_GIVEN, IN_TABLE },
+    { "schedule", "", AS_GIVEN, IN_TABLE },
+    { "zone", "", AS_GIVEN, IN_TABLE },
+    { "notes", "", AS_GIVEN, IN_TABLE },
     { 0 },
 };
 
@@ -38,11 +42,9 @@ static const char *stem_of(const char *path)
     const char *slash = strrchr(path, '/');
     char *stem = text_keep(mem_text(slash ? slash + 1 : path));
     char *dot = strrchr(stem, '.');
-    if (dot && dot != stem)
-        *dot = '\0';
+    if (dot && dot != stem) *dot = '\0';
     for (char *at = stem; *at; at++)
-        if (!isalnum((unsigned char)*at) && !strchr("-_.", *at))
-            *at = '-';
+        if (!isalnum((unsigned char)*at) && !strchr("-_.", *at)) *at = '-';
     return *stem && strcmp(stem, "-") != 0 ? stem : "crontab";
 }
 
@@ -72,15 +74,13 @@ static json_t *task_of(const crontab_line_t *line)
 {
     json_t *task = json_object();
     if (line->shell && strcmp(line->shell, "/bin/sh") != 0)
-        json_object_set_new(task, "argv",
-                            json_pack("[s, s, s]", line->shell, "-c", line->command));
+        json_object_set_new(task, "argv", json_pack("[s, s, s]", line->shell, "-c", line->command));
     else
         json_object_set_new(task, "shell", json_string(line->command));
     json_t *env = json_copy(line->env);
     json_object_set_new(env, "SHELL", json_string(line->shell ? line->shell : "/bin/sh"));
     json_object_set_new(task, "env", env);
-    if (line->stdin_text)
-        json_object_set_new(task, "stdin", json_string(line->stdin_text));
+    if (line->stdin_text) json_object_set_new(task, "stdin", json_string(line->stdin_text));
     if (*line->account && strcmp(line->account, own_account()) != 0)
         json_object_set_new(task, "account", json_string(line->account));
     return task;
@@ -95,19 +95,14 @@ static const char *create(importing_t *self, const crontab_line_t *line, const c
     json_t *object = task_of(line);
     pawl_task_t *task = task_from_json(object, zone, &error);
     json_decref(object);
-    if (!task)
-        return say("%s: %s", error.field, error.why);
+    if (!task) return say("%s: %s", error.field, error.why);
     pawl_schedule_t *schedule = pawl_schedule_new(name);
     pawl_err err = schedule ? PAWL_OK : PAWL_E_BAD_REQUEST;
-    if (!err)
-        err = pawl_schedule_set_text(schedule, "rule", line->rule);
-    if (!err)
-        err = pawl_schedule_set_text(schedule, "zone", zone);
-    if (!err)
-        err = pawl_schedule_set_task(schedule, task);
+    if (!err) err = pawl_schedule_set_text(schedule, "rule", line->rule);
+    if (!err) err = pawl_schedule_set_text(schedule, "zone", zone);
+    if (!err) err = pawl_schedule_set_task(schedule, task);
     bool sent = !err && !cli->dry_run;
-    if (sent)
-        err = pawl_schedule_put(cli->client, schedule, 0, NULL, NULL, cli->timeout_us);
+    if (sent) err = pawl_schedule_put(cli->client, schedule, 0, NULL, NULL, cli->timeout_us);
     pawl_schedule_destroy(&schedule);
     pawl_task_destroy(&task);
     return err ? client_why(sent ? cli->client : NULL, err) : NULL;
@@ -125,15 +120,13 @@ static const char *notes_of(const crontab_line_t *line, const char *zone, const 
 {
     buf_t notes = { 0 };
     buf_printf(&notes, "zone %s%s", zone,
-               line->zone ? " (CRON_TZ)" : given_zone ? "" : " (this machine's)");
-    if (line->unescaped)
-        buf_printf(&notes, "; \"\\%%\" unescaped");
-    if (both_days(line->rule))
-        buf_printf(&notes, "; day of month OR weekday (cron's rule)");
-    if (line->stdin_text)
-        buf_printf(&notes, "; text after %% becomes standard input");
-    if (*line->account)
-        buf_printf(&notes, "; account %s", line->account);
+               line->zone   ? " (CRON_TZ)"
+               : given_zone ? ""
+                            : " (this machine's)");
+    if (line->unescaped) buf_printf(&notes, "; \"\\%%\" unescaped");
+    if (both_days(line->rule)) buf_printf(&notes, "; day of month OR weekday (cron's rule)");
+    if (line->stdin_text) buf_printf(&notes, "; text after %% becomes standard input");
+    if (*line->account) buf_printf(&notes, "; account %s", line->account);
     return text_keep((char *)notes.at);
 }
 
@@ -154,8 +147,8 @@ static void report(importing_t *self, const char *at, const crontab_line_t *line
         return;
     }
     output_row(self->output,
-               json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?, s:s?, s:s}", "line", at, "rule", line->rule,
-                         "account", line->account, "command", line->source, "result",
+               json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?, s:s?, s:s}", "line", at, "rule",
+                         line->rule, "account", line->account, "command", line->source, "result",
                          why ? "refused" : "taken", "schedule", why ? NULL : name, "zone",
                          why ? NULL : zone, "notes", why ? why : notes));
 }
@@ -165,8 +158,7 @@ static void import_line(importing_t *self, const char *stem, const crontab_line_
     const char *prefix = args_text(&self->cli->args, "prefix"), *zone, *why = line->refused;
     const char *at = say("%s:%zu", stem, line->number), *name = NULL;
     zone = line->zone ? line->zone : self->zone ? self->zone : local_zone();
-    if (!why)
-        why = moments_refusal(line->rule, zone);
+    if (!why) why = moments_refusal(line->rule, zone);
     if (!why) {
         name = name_for(self, prefix ? prefix : stem, line->number);
         why = create(self, line, name, zone);
@@ -199,8 +191,7 @@ static int import_file(importing_t *self, const char *path)
                     "pawl import crontab FILE, or crontab -l | pawl import crontab -");
     buf_t text = { 0 };
     int failed = read_all(file, &text);
-    if (!standard_input)
-        fclose(file);
+    if (!standard_input) fclose(file);
     if (failed) {
         buf_free(&text);
         return fail(EXIT_FAILED, say("cannot read %s", path), strerror(errno), "a readable file");
@@ -213,8 +204,9 @@ static int import_file(importing_t *self, const char *path)
     for (size_t i = 0; i < crontab.count; i++)
         import_line(self, stem, &crontab.lines[i]);
     if (crontab.mailto)
-        cli_note(self->cli, "%s: MAILTO=%s is not taken over: output is kept with the task (pawl logs)",
-                 stem, crontab.mailto);
+        cli_note(self->cli,
+                 "%s: MAILTO=%s is not taken over: output is kept with the task (pawl logs)", stem,
+                 crontab.mailto);
     for (size_t i = 0; i < crontab.ignored_count; i++)
         cli_note(self->cli, "%s: %s is not taken over", stem, crontab.ignored[i]);
     crontab_free(&crontab);
@@ -225,8 +217,7 @@ static int import_file(importing_t *self, const char *path)
 static int wanted(const struct dirent *entry)
 {
     for (const char *at = entry->d_name; *at; at++)
-        if (!isalnum((unsigned char)*at) && *at != '-' && *at != '_')
-            return 0;
+        if (!isalnum((unsigned char)*at) && *at != '-' && *at != '_') return 0;
     return 1;
 }
 
@@ -238,12 +229,12 @@ static int import_path(importing_t *self, const char *path)
         return import_file(self, path);
     int n = scandir(path, &entries, wanted, alphasort), code = 0;
     for (int i = 0; i < n; i++) {
-        if (!code)
-            code = import_file(self, say("%s/%s", path, entries[i]->d_name));
+        if (!code) code = import_file(self, say("%s/%s", path, entries[i]->d_name));
         free(entries[i]);
     }
     free(entries);
-    return n < 0 ? fail(EXIT_FAILED, say("cannot read %s", path), strerror(errno), "a folder") : code;
+    return n < 0 ? fail(EXIT_FAILED, say("cannot read %s", path), strerror(errno), "a folder")
+                 : code;
 }
 
 int cmd_import_crontab(cli_t *cli)
@@ -253,13 +244,11 @@ int cmd_import_crontab(cli_t *cli)
     if (!code && cli->args.word_count == 0 && isatty(STDIN_FILENO))
         code = fail(EXIT_USAGE, "pawl import crontab needs a file", "none was named",
                     "pawl import crontab FILE --dry-run, or crontab -l | pawl import crontab -");
-    if (code)
-        return code;
+    if (code) return code;
     self.people = !output_is_json() && strcmp(output_format(), "csv") != 0 &&
                   strcmp(output_format(), "id") != 0;
     self.output = self.people ? NULL : output_new(import_columns, 0);
-    if (cli->args.word_count == 0)
-        code = import_path(&self, "-");
+    if (cli->args.word_count == 0) code = import_path(&self, "-");
     for (size_t i = 0; !code && i < cli->args.word_count; i++)
         code = import_path(&self, cli->args.words[i]);
     int printed = self.output ? output_end(&self.output) : 0;

@@ -16,8 +16,7 @@ enum { INSTANTS = 8, INSTANT_ROOM = 64 };
 const char *local_zone(void)
 {
     static char found[512];
-    if (*found)
-        return found;
+    if (*found) return found;
     const char *zone = getenv("TZ");
     if (zone && *zone) {
         snprintf(found, sizeof found, "%s", zone[0] == ':' ? zone + 1 : zone);
@@ -28,8 +27,7 @@ const char *local_zone(void)
     if (len > 0) {
         path[len] = '\0';
         const char *name = strstr(path, "zoneinfo/");
-        if (name)
-            snprintf(found, sizeof found, "%s", name + strlen("zoneinfo/"));
+        if (name) snprintf(found, sizeof found, "%s", name + strlen("zoneinfo/"));
     }
     FILE *file = *found ? NULL : fopen("/etc/timezone", "re");
     if (file) {
@@ -39,15 +37,13 @@ const char *local_zone(void)
         }
         fclose(file);
     }
-    if (!*found)
-        snprintf(found, sizeof found, "UTC");
+    if (!*found) snprintf(found, sizeof found, "UTC");
     return found;
 }
 
 bool zone_exists(const char *name)
 {
-    if (!*name || name[0] == '/' || strstr(name, ".."))
-        return false;
+    if (!*name || name[0] == '/' || strstr(name, "..")) return false;
     const char *folder = getenv("TZDIR");
     return access(say("%s/%s", folder ? folder : "/usr/share/zoneinfo", name), R_OK) == 0;
 }
@@ -55,8 +51,7 @@ bool zone_exists(const char *name)
 void zone_show(const char *name)
 {
     local_zone(); /* remembered before TZ hides it */
-    if (name && strcmp(name, "local") != 0)
-        setenv("TZ", name, 1);
+    if (name && strcmp(name, "local") != 0) setenv("TZ", name, 1);
     tzset();
 }
 
@@ -119,8 +114,7 @@ static bool read_digits(const char **at, int digits, int *value)
 {
     *value = 0;
     for (int i = 0; i < digits; i++, (*at)++) {
-        if (!isdigit((unsigned char)**at))
-            return false;
+        if (!isdigit((unsigned char)**at)) return false;
         *value = *value * 10 + (**at - '0');
     }
     return true;
@@ -128,21 +122,19 @@ static bool read_digits(const char **at, int digits, int *value)
 
 static bool read_char(const char **at, const char *any)
 {
-    if (!**at || !strchr(any, **at))
-        return false;
+    if (!**at || !strchr(any, **at)) return false;
     (*at)++;
     return true;
 }
 
 static bool read_clock(const char **at, struct tm *tm, int *fraction_us)
 {
-    if (!read_digits(at, 2, &tm->tm_hour) || !read_char(at, ":") || !read_digits(at, 2, &tm->tm_min))
+    if (!read_digits(at, 2, &tm->tm_hour) || !read_char(at, ":") ||
+        !read_digits(at, 2, &tm->tm_min))
         return false;
-    if (read_char(at, ":") && !read_digits(at, 2, &tm->tm_sec))
-        return false;
+    if (read_char(at, ":") && !read_digits(at, 2, &tm->tm_sec)) return false;
     if (read_char(at, ".")) {
-        if (!isdigit((unsigned char)**at))
-            return false;
+        if (!isdigit((unsigned char)**at)) return false;
         for (int scale = 100000; isdigit((unsigned char)**at); (*at)++, scale /= 10)
             *fraction_us += (**at - '0') * scale;
     }
@@ -159,13 +151,13 @@ bool instant_read(const char *text, const char *zone, int64_t *us)
     int fraction_us = 0, hours = 0, minutes = 0;
     const char *at = text;
     if (!read_digits(&at, 4, &tm.tm_year) || !read_char(&at, "-") ||
-        !read_digits(&at, 2, &tm.tm_mon) || !read_char(&at, "-") || !read_digits(&at, 2, &tm.tm_mday))
+        !read_digits(&at, 2, &tm.tm_mon) || !read_char(&at, "-") ||
+        !read_digits(&at, 2, &tm.tm_mday))
         return false;
     int month = tm.tm_mon, day = tm.tm_mday;
     tm.tm_year -= 1900;
     tm.tm_mon--;
-    if (*at && (!read_char(&at, "Tt ") || !read_clock(&at, &tm, &fraction_us)))
-        return false;
+    if (*at && (!read_char(&at, "Tt ") || !read_clock(&at, &tm, &fraction_us))) return false;
     struct tm date = { .tm_year = tm.tm_year, .tm_mon = tm.tm_mon, .tm_mday = tm.tm_mday };
     timegm(&date);
     if (date.tm_mon + 1 != month || date.tm_mday != day) /* 30 February */
@@ -181,8 +173,7 @@ bool instant_read(const char *text, const char *zone, int64_t *us)
         (!read_char(&at, "+-") || !read_digits(&at, 2, &hours) || !read_char(&at, ":") ||
          !read_digits(&at, 2, &minutes) || hours > 23 || minutes > 59))
         return false;
-    if (*at)
-        return false;
+    if (*at) return false;
     *us = ((int64_t)timegm(&tm) - sign * (hours * 3600 + minutes * 60)) * 1000000 + fraction_us;
     return true;
 }

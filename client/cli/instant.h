@@ -8,11 +8,12 @@
 
 #include "client/base/base.h"
 
-const char *local_zone(void);          /* IANA name of this machine's zone, else UTC */
-bool zone_exists(const char *name);    /* in the system's zone database */
-void zone_show(const char *name);      /* NULL or "local": this machine's */
+const char *local_zone(void);       /* IANA name of this machine's zone, else UTC */
+bool zone_exists(const char *name); /* in the system's zone database */
+void zone_show(const char *name);   /* NULL or "local": this machine's */
 
-/* "2026-12-01T02:00:00+01:00", with a fraction when there is one. Valid for the next seven calls. */
+/* "2026-12-01T02:00:00+01:00", with a fraction when there is one. Valid for the next seven calls.
+ */
 const char *instant_text(int64_t us);
 /* The same in another zone. */
 const char *instant_text_in(const char *zone, int64_t us);

@@ -23,8 +23,7 @@ enum { WARN_DAYS = 400, CHANGES_LOOKED_AT = 4 };
 void moments_close(moments_t **self_p)
 {
     moments_t *self = *self_p;
-    if (!self)
-        return;
+    if (!self) return;
     rule_destroy(&self->rule);
     zone_destroy(&self->zone);
     free(self->text);
@@ -43,8 +42,7 @@ static char *completed(const char *rule)
 /* Words behind the rule that point at the byte. */
 static const char *where(const char *rule, const rule_error_t *error)
 {
-    if (error->in_exclusions)
-        return say("%s (exclusions, column %zu)", error->text, error->column);
+    if (error->in_exclusions) return say("%s (exclusions, column %zu)", error->text, error->column);
     size_t at = error->column ? error->column - 1 : 0, len = strlen(rule);
     return say("%s: column %zu, at \"%s\"", *error->text ? error->text : error->code, error->column,
                at < len ? rule + at : "its end");
@@ -82,8 +80,7 @@ int moments_open(moments_t **out, const char *rule, const char *zone, const char
         code = fail(EXIT_USAGE, say("cannot read the rule \"%s\"", self->text),
                     where(self->text, &error),
                     "pawl when \"30 2 * * 1-5\" (minute hour day month weekday), or \"@every 5m\"");
-    if (code)
-        moments_close(&self);
+    if (code) moments_close(&self);
     *out = self;
     return code;
 }
@@ -114,8 +111,7 @@ const char *moments_zone(const moments_t *self)
 static const char *clock_text(int64_t local)
 {
     int32_t second = second_of_day(local);
-    if (second % 60)
-        return say("%02d:%02d:%02d", second / 3600, second / 60 % 60, second % 60);
+    if (second % 60) return say("%02d:%02d:%02d", second / 3600, second / 60 % 60, second % 60);
     return say("%02d:%02d", second / 3600, second / 60 % 60);
 }
 
@@ -123,7 +119,8 @@ static const char *date_text(int64_t local)
 {
     static const char *const days[] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
     civil_t date = civil_from_days(day_of(local));
-    return say("%s %04d-%02d-%02d", days[weekday_of(day_of(local))], date.year, date.month, date.day);
+    return say("%s %04d-%02d-%02d", days[weekday_of(day_of(local))], date.year, date.month,
+               date.day);
 }
 
 const char *moments_show(const moments_t *self, int64_t at)
@@ -149,7 +146,8 @@ const char *moments_from_now(int64_t at, int64_t now)
     return s == 0 ? "now" : s > 0 ? say("in %s", span) : say("%s ago", span);
 }
 
-// ---- warnings ------------------------------------------------------------------------------------
+// ---- warnings
+// ------------------------------------------------------------------------------------
 
 /* The first local time in [from, to) that the rule names, read as on a clock without changes. */
 static bool names_local(const rule_t *plain, int64_t from, int64_t to, int64_t *local)
@@ -184,15 +182,15 @@ json_t *moments_warnings(const moments_t *self, int64_t from)
     json_t *list = json_array();
     zone_t *utc = NULL;
     rule_t *plain = NULL;
-    if (!rule_is_cron(self->rule))
-        return list;
+    if (!rule_is_cron(self->rule)) return list;
     int64_t first = rule_next(self->rule, from), second = first;
     second = first == RULE_NONE ? RULE_NONE : rule_next(self->rule, first);
     if (second != RULE_NONE && second - first < 60)
         json_array_append_new(
-            list, json_string(say("it has six fields and fires %" PRId64 " s apart: the first field "
-                                  "is the second; leave it out for a rule of minutes",
-                                  second - first)));
+            list,
+            json_string(say("it has six fields and fires %" PRId64 " s apart: the first field "
+                            "is the second; leave it out for a rule of minutes",
+                            second - first)));
     if (!rule_every_hour(self->rule) && !zone_open(&utc, "UTC", NULL) &&
         !rule_parse(&plain, self->text, strlen(self->text), NULL, NULL, utc, NULL))
         warn_of_changes(self, plain, from, list);

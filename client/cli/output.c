@@ -6,7 +6,9 @@
 #include <stdlib.h>
 
 typedef enum { TABLE, WIDE, JSON, NDJSON, CSV, YAML, ID } format_t;
-static const char *const format_names[] = { "table", "wide", "json", "ndjson", "csv", "yaml", "id" };
+static const char *const format_names[] = {
+    "table", "wide", "json", "ndjson", "csv", "yaml", "id"
+};
 
 enum { TABLE_ROWS = 100, CELL_WIDEST = 60 };
 
@@ -141,7 +143,8 @@ static int choose_fields(output_t *self)
                 buf_printf(&list, "%s%s", i ? " " : "", all[i]);
             return fail(EXIT_USAGE, say("unknown field \"%s\" in --fields", word),
                         say("the fields are: %s", text_keep((char *)list.at)),
-                        near ? say("--fields %s (did you mean that?)", near) : "--fields id,status");
+                        near ? say("--fields %s (did you mean that?)", near)
+                             : "--fields id,status");
         }
         add_name(self, all[i]);
     }
@@ -154,8 +157,7 @@ output_t *output_new(const column_t *columns, uint64_t limit)
     self->columns = columns;
     self->limit = limit;
     bool table = setup.format == TABLE || setup.format == WIDE;
-    if (!limit)
-        self->limit = table ? TABLE_ROWS : UINT64_MAX;
+    if (!limit) self->limit = table ? TABLE_ROWS : UINT64_MAX;
     if (setup.format == ID) {
         add_name(self, columns[0].name);
         return self;
@@ -164,10 +166,8 @@ output_t *output_new(const column_t *columns, uint64_t limit)
         self->failed = choose_fields(self);
     else
         for (; columns->name; columns++)
-            if (shown(columns))
-                add_name(self, columns->name);
-    if (self->failed)
-        self->limit = 0;
+            if (shown(columns)) add_name(self, columns->name);
+    if (self->failed) self->limit = 0;
     return self;
 }
 
@@ -175,16 +175,14 @@ output_t *output_new(const column_t *columns, uint64_t limit)
 
 static void print_csv_cell(const char *text, bool first)
 {
-    if (!first)
-        putchar(',');
+    if (!first) putchar(',');
     if (!text[strcspn(text, ",\"\r\n")]) {
         fputs(text, stdout);
         return;
     }
     putchar('"');
     for (; *text; text++) {
-        if (*text == '"')
-            putchar('"');
+        if (*text == '"') putchar('"');
         putchar(*text);
     }
     putchar('"');
@@ -193,8 +191,8 @@ static void print_csv_cell(const char *text, bool first)
 static void print_csv(const output_t *self, const json_t *row)
 {
     for (size_t i = 0; i < self->name_count; i++) {
-        char *cell = row ? cell_text(json_object_get(row, self->names[i]))
-                         : mem_text(self->names[i]);
+        char *cell =
+            row ? cell_text(json_object_get(row, self->names[i])) : mem_text(self->names[i]);
         print_csv_cell(cell, i == 0);
         free(cell);
     }
@@ -219,8 +217,7 @@ static void tame(char *cell, bool cut)
 {
     size_t letters = 0;
     for (char *at = cell; *at; at++) {
-        if ((unsigned char)*at < 0x20 || *at == 0x7f)
-            *at = ' ';
+        if ((unsigned char)*at < 0x20 || *at == 0x7f) *at = ' ';
         letters += ((unsigned char)*at & 0xc0) != 0x80;
         if (cut && letters > CELL_WIDEST - 3 && strlen(at) > 3) {
             memcpy(at, "...", 4);
@@ -244,8 +241,7 @@ static void keep_row(output_t *self, const json_t *row)
 
 static json_t *with_fields(const output_t *self, json_t *row)
 {
-    if (!setup.fields)
-        return row;
+    if (!setup.fields) return row;
     json_t *picked = json_object();
     for (size_t i = 0; i < self->name_count; i++)
         json_object_set(picked, self->names[i], json_object_get(row, self->names[i]));
@@ -275,8 +271,7 @@ bool output_row(output_t *self, json_t *row)
         putchar('\n');
         break;
     case CSV:
-        if (self->rows == 0 && setup.head)
-            print_csv(self, NULL);
+        if (self->rows == 0 && setup.head) print_csv(self, NULL);
         print_csv(self, row);
         break;
     case YAML:
@@ -322,8 +317,7 @@ static void print_line(const output_t *self, char *const *cells, const size_t *w
 
 static void print_table(const output_t *self)
 {
-    if (self->rows == 0)
-        return;
+    if (self->rows == 0) return;
     size_t *widths = mem_new(self->name_count * sizeof *widths);
     char **heads = mem_new(self->name_count * sizeof *heads);
     for (size_t i = 0; i < self->name_count; i++) {
@@ -336,8 +330,7 @@ static void print_table(const output_t *self)
             widths[i] = width > widths[i] ? width : widths[i];
         }
     }
-    if (setup.head)
-        print_line(self, heads, widths);
+    if (setup.head) print_line(self, heads, widths);
     for (size_t row = 0; row < self->rows; row++)
         print_line(self, self->cells + row * self->name_count, widths);
     for (size_t i = 0; i < self->name_count; i++)
@@ -348,8 +341,7 @@ static void print_table(const output_t *self)
 
 static int stdout_state(void)
 {
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return 0;
+    if (fflush(stdout) == 0 && !ferror(stdout)) return 0;
     return fail(EXIT_FAILED, "cannot write the output", strerror(errno),
                 "the same command again, with its output to a place that takes it");
 }
@@ -359,16 +351,13 @@ int output_end(output_t **self_p)
     output_t *self = *self_p;
     int code = self->failed;
     *self_p = NULL;
-    if (!code && (setup.format == TABLE || setup.format == WIDE))
-        print_table(self);
-    if (!code && setup.format == JSON)
-        puts(self->rows ? "]" : "[]");
-    if (!code && setup.format == YAML && self->rows == 0)
-        puts("[]");
-    if (!code)
-        code = stdout_state();
+    if (!code && (setup.format == TABLE || setup.format == WIDE)) print_table(self);
+    if (!code && setup.format == JSON) puts(self->rows ? "]" : "[]");
+    if (!code && setup.format == YAML && self->rows == 0) puts("[]");
+    if (!code) code = stdout_state();
     if (!code && self->more && (setup.format == TABLE || setup.format == WIDE))
-        fprintf(stderr, "%zu rows shown, there are more: --limit N (to 100000), or -o ndjson for all\n",
+        fprintf(stderr,
+                "%zu rows shown, there are more: --limit N (to 100000), or -o ndjson for all\n",
                 self->rows);
     for (size_t i = 0; i < self->cell_count; i++)
         free(self->cells[i]);
@@ -439,8 +428,7 @@ int output_object(json_t *object)
         const char *key;
         json_t *value;
         json_object_foreach(object, key, value) add_name(&row, key);
-        if (setup.head)
-            print_csv(&row, NULL);
+        if (setup.head) print_csv(&row, NULL);
         print_csv(&row, object);
         free(row.names);
     } else {

@@ -2,9 +2,9 @@
  * client/cli/output.h - the one formatter below all commands: they hand it records, never text.
  *
  * A record is a JSON object; its columns are given by a list of column_t, which says how each field
- * of an SDK record turns into JSON (ids as 26 characters, instants as RFC 3339 with offset, statuses
- * as words) and where it is shown. Rows stream: json prints `[`, rows, `]`; ndjson, csv and id one
- * line a row; a table waits for its rows to know the widths. */
+ * of an SDK record turns into JSON (ids as 26 characters, instants as RFC 3339 with offset,
+ * statuses as words) and where it is shown. Rows stream: json prints `[`, rows, `]`; ndjson, csv
+ * and id one line a row; a table waits for its rows to know the widths. */
 #ifndef CLI_OUTPUT_H
 #define CLI_OUTPUT_H
 

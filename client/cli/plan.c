@@ -17,19 +17,17 @@
 #include "client/cli/taskspec.h"
 #include "client/time/rule.h"
 
-// ---- the rule ------------------------------------------------------------------------------------
+// ---- the rule
+// ------------------------------------------------------------------------------------
 
 const char *plan_every(const char *text)
 {
     int64_t us;
     size_t digits = strspn(text, "0123456789");
-    if (!duration_read(text, &us) || us <= 0 || us % 1000000)
-        return NULL;
-    if (text[digits] && strchr("smhd", text[digits]) && !text[digits + 1])
-        return text;
+    if (!duration_read(text, &us) || us <= 0 || us % 1000000) return NULL;
+    if (text[digits] && strchr("smhd", text[digits]) && !text[digits + 1]) return text;
     int64_t seconds = us / 1000000; /* never days: those are of the calendar */
-    if (seconds % 3600 == 0)
-        return say("%" PRId64 "h", seconds / 3600);
+    if (seconds % 3600 == 0) return say("%" PRId64 "h", seconds / 3600);
     return seconds % 60 == 0 ? say("%" PRId64 "m", seconds / 60) : say("%" PRId64 "s", seconds);
 }
 
@@ -67,8 +65,7 @@ static int dates_rule(const char *given, const char **rule)
             all.len += got;
         } while (got);
         buf_add(&all, "", 1);
-        if (file != stdin)
-            fclose(file);
+        if (file != stdin) fclose(file);
         text = text_keep((char *)all.at);
     }
     *rule = say("@dates %s", plan_dates(text));
@@ -113,8 +110,7 @@ int plan_rule(cli_t *cli, const char *zone, bool needed, const char **rule)
     const char *way = NULL;
     *rule = NULL;
     for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
-        if (!args_has(args, ways[i]))
-            continue;
+        if (!args_has(args, ways[i])) continue;
         if (way)
             return fail(EXIT_USAGE, "the schedule has two rules",
                         say("--%s and --%s exclude each other", way, ways[i]),
@@ -124,8 +120,7 @@ int plan_rule(cli_t *cli, const char *zone, bool needed, const char **rule)
     if (!way && needed)
         return fail(EXIT_USAGE, "the schedule has no rule",
                     "one of --cron, --every, --at, --dates is needed", args->command->example);
-    if (!way)
-        return 0;
+    if (!way) return 0;
     const char *given = args_text(args, way);
     switch (way[0]) {
     case 'c':
@@ -140,24 +135,25 @@ int plan_rule(cli_t *cli, const char *zone, bool needed, const char **rule)
     }
 }
 
-// ---- the schedule --------------------------------------------------------------------------------
+// ---- the schedule
+// --------------------------------------------------------------------------------
 
 static int refuse(pawl_err err, const char *flag, const char *value)
 {
     return fail((exit_t)pawl_err_exit_code(err), say("bad value of --%s", flag),
-                say("\"%s\" is not taken: %s", value, pawl_err_text(err)), "pawl help schedule add");
+                say("\"%s\" is not taken: %s", value, pawl_err_text(err)),
+                "pawl help schedule add");
 }
 
 static int set_policies(cli_t *cli, pawl_schedule_t *schedule)
 {
     static const char *const texts[][2] = {
-        { "mode", "mode" }, { "overlap", "overlap" }, { "except", "exclusions" },
+        { "mode", "mode" },   { "overlap", "overlap" },     { "except", "exclusions" },
         { "title", "title" }, { "on-resume", "on_resume" },
     };
     static const char *const numbers[][2] = {
-        { "window", "window_us" },     { "ahead", "ahead" },
-        { "grace", "grace_us" },       { "jitter", "jitter_us" },
-        { "start-by", "start_by_us" }, { "max-running", "max_running" },
+        { "window", "window_us" }, { "ahead", "ahead" },          { "grace", "grace_us" },
+        { "jitter", "jitter_us" }, { "start-by", "start_by_us" }, { "max-running", "max_running" },
         { "rate", "rate" },
     };
     static const char *const bounds[][2] = { { "start", "from_us" }, { "end", "to_us" } };
@@ -165,27 +161,22 @@ static int set_policies(cli_t *cli, pawl_schedule_t *schedule)
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         const char *text = args_text(args, texts[i][0]);
         pawl_err err = text ? pawl_schedule_set_text(schedule, texts[i][1], text) : PAWL_OK;
-        if (err)
-            return refuse(err, texts[i][0], text);
+        if (err) return refuse(err, texts[i][0], text);
     }
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
         const given_t *given = args_given(args, numbers[i][0], 0);
-        pawl_err err = given ? pawl_schedule_set_int(schedule, numbers[i][1], given->number)
-                             : PAWL_OK;
-        if (err)
-            return refuse(err, numbers[i][0], given->value);
+        pawl_err err =
+            given ? pawl_schedule_set_int(schedule, numbers[i][1], given->number) : PAWL_OK;
+        if (err) return refuse(err, numbers[i][0], given->value);
     }
     for (size_t i = 0; i < ARRAY_LEN(bounds); i++) {
         const char *text = args_text(args, bounds[i][0]);
         int64_t us;
-        if (!text)
-            continue;
+        if (!text) continue;
         int code = cli_instant(cli, bounds[i][0], text, false, &us);
-        if (code)
-            return code;
+        if (code) return code;
         pawl_err err = pawl_schedule_set_int(schedule, bounds[i][1], us);
-        if (err)
-            return refuse(err, bounds[i][0], text);
+        if (err) return refuse(err, bounds[i][0], text);
     }
     return 0;
 }
@@ -247,19 +238,16 @@ static int put(cli_t *cli, const pawl_schedule_t *schedule, const char *name, in
     const char *mode = args_text(&cli->args, "mode");
     bool people = !output_is_json() && strcmp(output_format(), "id") != 0;
     pawl_record_t *made = NULL;
-    if (people && moments && !cli->quiet)
-        print_plan(moments, mode);
+    if (people && moments && !cli->quiet) print_plan(moments, mode);
     if (cli->dry_run) {
         cli_note(cli, "%s would be %s (nothing changed)", name, word);
         return 0;
     }
     int code = cli_connect(cli);
-    if (code)
-        return code;
-    pawl_err err = pawl_schedule_put(cli->client, schedule, revision, cursor, &made,
-                                     cli->timeout_us);
-    if (err)
-        return fail_client(cli->client, err, say("schedule %s was not %s", name, word));
+    if (code) return code;
+    pawl_err err =
+        pawl_schedule_put(cli->client, schedule, revision, cursor, &made, cli->timeout_us);
+    if (err) return fail_client(cli->client, err, say("schedule %s was not %s", name, word));
     if (args_has(&cli->args, "pause"))
         err = pawl_schedule_change(cli->client, "pause", name, "created paused", NULL, NULL,
                                    cli->timeout_us);
@@ -279,30 +267,21 @@ int cmd_schedule_add(cli_t *cli)
     const args_t *args = &cli->args;
     const char *zone = args_text(args, "zone"), *name = args->words[0], *rule;
     moments_t *moments = NULL;
-    if (!zone)
-        zone = local_zone();
+    if (!zone) zone = local_zone();
     int code = plan_rule(cli, zone, true, &rule);
-    if (!code)
-        code = moments_open(&moments, rule, zone, args_text(args, "except"));
+    if (!code) code = moments_open(&moments, rule, zone, args_text(args, "except"));
     json_t *object = code ? NULL : template_from_args(args);
-    if (!code && !object)
-        code = EXIT_USAGE;
+    if (!code && !object) code = EXIT_USAGE;
     pawl_schedule_t *schedule = pawl_schedule_new(name);
     if (!code && !schedule)
         code = fail(EXIT_USAGE, "bad name of a schedule", say("\"%s\" cannot be one", name),
                     args->command->example);
-    if (!code)
-        code = set_template(schedule, object, zone, args->command->example);
-    if (!code)
-        code = set_policies(cli, schedule);
-    pawl_err err = code ? PAWL_OK
-                        : pawl_schedule_set_text(schedule, "rule", moments_rule(moments));
-    if (!code && !err)
-        err = pawl_schedule_set_text(schedule, "zone", zone);
-    if (err)
-        code = fail_client(NULL, err, "the schedule cannot be taken");
-    if (!code)
-        code = put(cli, schedule, name, 0, NULL, moments);
+    if (!code) code = set_template(schedule, object, zone, args->command->example);
+    if (!code) code = set_policies(cli, schedule);
+    pawl_err err = code ? PAWL_OK : pawl_schedule_set_text(schedule, "rule", moments_rule(moments));
+    if (!code && !err) err = pawl_schedule_set_text(schedule, "zone", zone);
+    if (err) code = fail_client(NULL, err, "the schedule cannot be taken");
+    if (!code) code = put(cli, schedule, name, 0, NULL, moments);
     json_decref(object);
     pawl_schedule_destroy(&schedule);
     moments_close(&moments);
@@ -320,10 +299,8 @@ static int change_template(cli_t *cli, pawl_schedule_t *schedule, const pawl_rec
         const void *bytes = pawl_record_bytes(record, "schedule", &len);
         Pawl__V1__Schedule *old = len ? pawl__v1__schedule__unpack(NULL, len, bytes) : NULL;
         object = old ? task_json_from_message(old->task.data, old->task.len) : NULL;
-        if (old)
-            pawl__v1__schedule__free_unpacked(old, NULL);
-        if (!object)
-            object = json_object();
+        if (old) pawl__v1__schedule__free_unpacked(old, NULL);
+        if (!object) object = json_object();
         task_json_merge(object, changes);
         code = set_template(schedule, object, zone, cli->args.command->example);
     }
@@ -342,36 +319,30 @@ int cmd_schedule_set(cli_t *cli)
     moments_t *moments = NULL;
     uint64_t revision = 0;
     int code = cli_connect(cli);
-    if (code)
-        return code;
+    if (code) return code;
     pawl_err err = pawl_schedule_load(cli->client, name, &schedule, &revision, cli->timeout_us);
-    if (!err)
-        err = pawl_schedule_get(cli->client, name, &record, cli->timeout_us);
-    if (err)
-        code = fail_client(cli->client, err, what);
+    if (!err) err = pawl_schedule_get(cli->client, name, &record, cli->timeout_us);
+    if (err) code = fail_client(cli->client, err, what);
     const char *old_zone = record ? say("%s", pawl_record_text(record, "zone")) : "UTC";
     bool new_zone = zone && strcmp(zone, old_zone) != 0;
     zone = zone ? zone : old_zone;
-    if (!code)
-        code = plan_rule(cli, zone, false, &rule);
+    if (!code) code = plan_rule(cli, zone, false, &rule);
     if (!code && (rule || new_zone)) {
         code = moments_open(&moments, rule ? rule : pawl_record_text(record, "rule"), zone,
                             args_text(args, "except"));
-        if (!code)
-            err = pawl_schedule_set_text(schedule, "rule", moments_rule(moments));
-        if (!code && !err)
-            err = pawl_schedule_set_text(schedule, "zone", zone);
-        if (err)
-            code = fail_client(NULL, err, what);
+        if (!code) err = pawl_schedule_set_text(schedule, "rule", moments_rule(moments));
+        if (!code && !err) err = pawl_schedule_set_text(schedule, "zone", zone);
+        if (err) code = fail_client(NULL, err, what);
     }
-    if (!code)
-        code = set_policies(cli, schedule);
-    if (!code)
-        code = change_template(cli, schedule, record, zone);
+    if (!code) code = set_policies(cli, schedule);
+    if (!code) code = change_template(cli, schedule, record, zone);
     if (!code) {
         const char *cursor = args_text(args, "cursor");
         code = put(cli, schedule, name, (int64_t)revision,
-                   cursor ? cursor : moments ? "now" : "keep", moments);
+                   cursor    ? cursor
+                   : moments ? "now"
+                             : "keep",
+                   moments);
     }
     pawl_schedule_destroy(&schedule);
     pawl_record_destroy(&record);

@@ -14,8 +14,7 @@ enum { NEXT_TASK_LOOK_MS = 500 };
 static const char *zone_typed(const cli_t *cli)
 {
     const char *zone = args_text(&cli->args, "tz");
-    if (!zone || strcmp(zone, "local") == 0)
-        return local_zone();
+    if (!zone || strcmp(zone, "local") == 0) return local_zone();
     return strcmp(zone, "utc") == 0 ? "UTC" : zone;
 }
 
@@ -24,8 +23,7 @@ static pawl_task_t *task_typed(cli_t *cli, int *code)
     spec_error_t error;
     json_t *object = task_json_from_args(&cli->args);
     *code = EXIT_USAGE;
-    if (!object)
-        return NULL;
+    if (!object) return NULL;
     pawl_task_t *task = task_from_json(object, zone_typed(cli), &error);
     if (!task)
         fail(EXIT_USAGE, "the task cannot be taken",
@@ -49,15 +47,12 @@ int cmd_run(cli_t *cli)
     uint8_t id[PAWL_ID_BYTES];
     char text[PAWL_ID_TEXT];
     pawl_task_t *task = task_typed(cli, &code);
-    if (!task)
-        return code;
+    if (!task) return code;
     code = cli_connect(cli);
     pawl_err err = code ? PAWL_OK : pawl_submit(cli->client, task, id, cli->timeout_us);
     pawl_task_destroy(&task);
-    if (err)
-        code = fail_client(cli->client, err, "the task was not submitted");
-    if (code)
-        return code;
+    if (err) code = fail_client(cli->client, err, "the task was not submitted");
+    if (code) return code;
     pawl_id_print(id, text);
     bool own_code = args_has(args, "exit-code"), follow = args_has(args, "follow");
     if (output_is_json())
@@ -65,16 +60,18 @@ int cmd_run(cli_t *cli)
     else
         puts(text);
     fflush(stdout);
-    if (code || !(own_code || follow || args_has(args, "wait")))
-        return code;
+    if (code || !(own_code || follow || args_has(args, "wait"))) return code;
     outcome_t outcome;
-    const follow_options_t options = { .log = follow, .status_lines = !cli->quiet, .prefix = "  | " };
+    const follow_options_t options = { .log = follow,
+                                       .status_lines = !cli->quiet,
+                                       .prefix = "  | " };
     cli_leave_on_interrupt(say("\n%s goes on (pawl task cancel %.10s stops it)\n", text, text));
     code = task_follow(cli, id, &options, &outcome);
     return code ? code : outcome_code(&outcome, own_code);
 }
 
-// ---- logs ----------------------------------------------------------------------------------------
+// ---- logs
+// ----------------------------------------------------------------------------------------
 
 /* The newest task of a schedule. False: none yet, or *err. */
 static bool newest_of(cli_t *cli, const char *schedule, uint8_t id[PAWL_ID_BYTES], pawl_err *err)
@@ -85,8 +82,7 @@ static bool newest_of(cli_t *cli, const char *schedule, uint8_t id[PAWL_ID_BYTES
     pawl_filter_add(filter, "schedule", schedule);
     pawl_filter_add(filter, "newest_first", "1");
     *err = pawl_task_list(cli->client, filter, &list, cli->timeout_us);
-    if (!*err)
-        task = pawl_list_next(list, err);
+    if (!*err) task = pawl_list_next(list, err);
     if (task) {
         size_t len;
         memcpy(id, pawl_record_bytes(task, "id", &len), PAWL_ID_BYTES);
@@ -109,8 +105,7 @@ static int follow_schedule(cli_t *cli, const char *name)
             return fail_client(cli->client, err, "cannot follow the schedule");
         if (found && memcmp(id, last, sizeof id) != 0) {
             int code = task_follow(cli, id, &options, &outcome);
-            if (code)
-                return code;
+            if (code) return code;
             memcpy(last, id, sizeof id);
             continue;
         }
@@ -126,15 +121,12 @@ int cmd_logs(cli_t *cli)
     uint8_t id[PAWL_ID_BYTES];
     pawl_record_t *record = NULL;
     int code = cli_connect(cli);
-    if (code)
-        return code;
-    if (follow)
-        cli_leave_on_interrupt(NULL);
+    if (code) return code;
+    if (follow) cli_leave_on_interrupt(NULL);
     if (!pawl_id_parse(name, id)) {
         pawl_err err = pawl_schedule_get(cli->client, name, &record, cli->timeout_us);
         pawl_record_destroy(&record);
-        if (!err && follow)
-            return follow_schedule(cli, name);
+        if (!err && follow) return follow_schedule(cli, name);
         if (!err && !newest_of(cli, name, id, &err)) {
             cli_note(cli, "schedule %s has made no task yet", name);
             return err ? fail_client(cli->client, err, what) : 0;
@@ -142,10 +134,8 @@ int cmd_logs(cli_t *cli)
         if (err) /* no schedule: then it begins an id */
             code = id_read(cli, name, what, id);
     }
-    if (code)
-        return code;
-    if (!follow)
-        return log_print(cli, id, attempt, "");
+    if (code) return code;
+    if (!follow) return log_print(cli, id, attempt, "");
     outcome_t outcome;
     const follow_options_t options = { .log = true, .attempt = attempt, .prefix = "" };
     code = task_follow(cli, id, &options, &outcome);

@@ -18,11 +18,9 @@ int cmd_schedule_list(cli_t *cli)
     const pawl_record_t *schedule;
     const char *text = args_text(&cli->args, "text");
     int code = cli_connect(cli);
-    if (code)
-        return code;
+    if (code) return code;
     pawl_err err = pawl_schedule_list(cli->client, text ? text : "", &list, cli->timeout_us);
-    if (err)
-        return fail_client(cli->client, err, "cannot list schedules");
+    if (err) return fail_client(cli->client, err, "cannot list schedules");
     output_t *output = output_new(schedule_columns, (uint64_t)args_number(&cli->args, "limit", 0));
     while ((schedule = pawl_list_next(list, &err)) && output_record(output, schedule)) {
     }
@@ -36,11 +34,9 @@ static pawl_record_t *schedule_named(cli_t *cli, const char *what, int *code)
 {
     pawl_record_t *schedule = NULL;
     *code = cli_connect(cli);
-    if (*code)
-        return NULL;
+    if (*code) return NULL;
     pawl_err err = pawl_schedule_get(cli->client, cli->args.words[0], &schedule, cli->timeout_us);
-    if (err)
-        *code = fail_client(cli->client, err, what);
+    if (err) *code = fail_client(cli->client, err, what);
     return schedule;
 }
 
@@ -51,11 +47,11 @@ static void add_policies(json_t *object, const Pawl__V1__Schedule *schedule)
     json_object_set_new(object, "window", json_string(duration_text(schedule->window_us)));
     json_object_set_new(object, "ahead", json_integer(schedule->ahead));
     json_object_set_new(object, "jitter", json_string(duration_text(schedule->jitter_us)));
-    json_object_set_new(object, "start", schedule->from_us
-                                             ? json_string(instant_text(schedule->from_us))
-                                             : json_null());
-    json_object_set_new(object, "end", schedule->to_us ? json_string(instant_text(schedule->to_us))
-                                                       : json_null());
+    json_object_set_new(object, "start",
+                        schedule->from_us ? json_string(instant_text(schedule->from_us))
+                                          : json_null());
+    json_object_set_new(object, "end",
+                        schedule->to_us ? json_string(instant_text(schedule->to_us)) : json_null());
     json_t *task = task_json_from_message(schedule->task.data, schedule->task.len);
     json_object_set_new(object, "task", task ? task : json_null());
 }
@@ -65,8 +61,7 @@ int cmd_schedule_show(cli_t *cli)
     int code;
     size_t len = 0;
     pawl_record_t *record = schedule_named(cli, "cannot show the schedule", &code);
-    if (!record)
-        return code;
+    if (!record) return code;
     json_t *object = record_json(record, schedule_columns);
     const void *bytes = pawl_record_bytes(record, "schedule", &len);
     Pawl__V1__Schedule *schedule = len ? pawl__v1__schedule__unpack(NULL, len, bytes) : NULL;
@@ -94,24 +89,20 @@ int cmd_schedule_change(cli_t *cli)
     else
         option = args_text(&cli->args, "missed");
     int code = cli_connect(cli);
-    if (code)
-        return code;
+    if (code) return code;
     if (cli->dry_run) {
         pawl_record_t *record = schedule_named(cli, what, &code);
         pawl_record_destroy(&record);
-        if (!code)
-            cli_note(cli, "would %s %s (nothing changed)", verb, name);
+        if (!code) cli_note(cli, "would %s %s (nothing changed)", verb, name);
         return code;
     }
     pawl_err err = pawl_schedule_change(cli->client, removes ? "remove" : verb, name,
                                         reason ? reason : "", option, id, cli->timeout_us);
-    if (err)
-        return fail_client(cli->client, err, what);
+    if (err) return fail_client(cli->client, err, what);
     if (now) {
         char text[PAWL_ID_TEXT];
         pawl_id_print(id, text);
-        if (output_is_json())
-            return output_object(json_pack("{s:s}", "id", text));
+        if (output_is_json()) return output_object(json_pack("{s:s}", "id", text));
         puts(text);
     } else {
         cli_note(cli, "%s  %s",
@@ -133,14 +124,12 @@ int cmd_schedule_preview(cli_t *cli)
     };
     int code;
     pawl_record_t *record = schedule_named(cli, "cannot preview the schedule", &code);
-    if (!record)
-        return code;
+    if (!record) return code;
     moments_t *moments = NULL;
-    code = moments_open(&moments, pawl_record_text(record, "rule"), pawl_record_text(record, "zone"),
-                        pawl_record_text(record, "exclusions"));
+    code = moments_open(&moments, pawl_record_text(record, "rule"),
+                        pawl_record_text(record, "zone"), pawl_record_text(record, "exclusions"));
     pawl_record_destroy(&record);
-    if (code)
-        return code;
+    if (code) return code;
     int64_t now = clock_wall_us() / 1000000, n = args_number(&cli->args, "count", 10), at = now;
     output_t *output = output_new(columns, (uint64_t)n);
     while (n-- > 0 && (at = moments_next(moments, at)) != RULE_NONE)
@@ -160,16 +149,12 @@ int cmd_schedule_history(cli_t *cli)
     pawl_list_t *list = NULL;
     const pawl_record_t *row;
     int code = from ? cli_instant(cli, "from", from, true, &from_us) : 0;
-    if (!code && to)
-        code = cli_instant(cli, "to", to, true, &to_us);
-    if (!code)
-        code = cli_connect(cli);
-    if (code)
-        return code;
+    if (!code && to) code = cli_instant(cli, "to", to, true, &to_us);
+    if (!code) code = cli_connect(cli);
+    if (code) return code;
     pawl_err err = pawl_schedule_history(cli->client, cli->args.words[0], from_us, to_us, missed,
                                          &list, cli->timeout_us);
-    if (err)
-        return fail_client(cli->client, err, "cannot show the history");
+    if (err) return fail_client(cli->client, err, "cannot show the history");
     output_t *output = output_new(history_columns, (uint64_t)args_number(&cli->args, "limit", 0));
     while ((row = pawl_list_next(list, &err)) && output_record(output, row)) {
     }

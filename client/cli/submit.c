@@ -62,8 +62,10 @@ static void settle_line(submitting_t *self, const round_t *round, const line_t *
     if (err) {
         pawl_id_print(line->id, text);
         puts("-");
-        refuse(self, line->number, say("no answer (%s): whether it is on record, pawl task show %s "
-                                       "tells", pawl_err_text(err), text));
+        refuse(self, line->number,
+               say("no answer (%s): whether it is on record, pawl task show %s "
+                   "tells",
+                   pawl_err_text(err), text));
         return;
     }
     err = pawl_batch_item_error(round->batch, i);
@@ -92,8 +94,7 @@ static void settle(submitting_t *self)
     pawl_batch_clear(round->batch);
     round->count = round->sent = round->bytes = 0;
     self->first++;
-    if (err)
-        self->failed = fail_client(self->cli->client, err, "the submit stopped");
+    if (err) self->failed = fail_client(self->cli->client, err, "the submit stopped");
 }
 
 /* Sends what is gathered. */
@@ -101,8 +102,7 @@ static void flush_round(submitting_t *self)
 {
     round_t *round = &self->rounds[self->filling % UNDER_WAY];
     pawl_err err = PAWL_OK;
-    if (round->count == 0)
-        return;
+    if (round->count == 0) return;
     if (round->sent) {
         round->op = pawl_batch_submit_op(self->cli->client, round->batch, &err);
         if (!round->op && err == PAWL_E_BACKPRESSURE && self->first != self->filling) {
@@ -116,8 +116,7 @@ static void flush_round(submitting_t *self)
         }
     }
     self->filling++;
-    if (self->filling - self->first == UNDER_WAY)
-        settle(self);
+    if (self->filling - self->first == UNDER_WAY) settle(self);
 }
 
 static void take_line(submitting_t *self, const char *text, size_t len)
@@ -143,8 +142,7 @@ static void take_line(submitting_t *self, const char *text, size_t len)
     }
     pawl_task_destroy(&task);
     round->bytes += len;
-    if (round->count == BATCH_LINES || round->bytes > LIMIT_MESSAGE / 4)
-        flush_round(self);
+    if (round->count == BATCH_LINES || round->bytes > LIMIT_MESSAGE / 4) flush_round(self);
 }
 
 static bool more_is_there(int fd)
@@ -169,19 +167,15 @@ static int read_lines(submitting_t *self, int fd, const char *name)
             fflush(stdout);
         }
         got = read(fd, input.at + input.len, READ_BYTES);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            break;
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) break;
         input.len += (size_t)got;
         size_t from = 0;
         uint8_t *stop;
-        while (!self->failed &&
-               (stop = memchr(input.at + seen, '\n', input.len - seen)) != NULL) {
+        while (!self->failed && (stop = memchr(input.at + seen, '\n', input.len - seen)) != NULL) {
             *stop = '\0';
             size_t end = (size_t)(stop - input.at);
-            if (!overlong)
-                take_line(self, (char *)input.at + from, end - from);
+            if (!overlong) take_line(self, (char *)input.at + from, end - from);
             overlong = false;
             from = seen = end + 1;
         }
@@ -194,8 +188,7 @@ static int read_lines(submitting_t *self, int fd, const char *name)
             cli_note(self->cli, "line %zu is longer than %d bytes", self->number, LIMIT_MESSAGE);
             overlong = true;
         }
-        if (overlong)
-            input.len = seen = 0;
+        if (overlong) input.len = seen = 0;
     }
     if (!self->failed && got < 0)
         self->failed = fail(EXIT_FAILED, say("cannot read %s", name), strerror(errno),
@@ -222,14 +215,11 @@ int cmd_task_submit(cli_t *cli)
     self->failed = cli_connect(cli);
     for (size_t i = 0; i < UNDER_WAY; i++)
         self->rounds[i].batch = pawl_batch_new();
-    if (!self->failed)
-        read_lines(self, fd, name);
-    if (!self->failed)
-        flush_round(self);
+    if (!self->failed) read_lines(self, fd, name);
+    if (!self->failed) flush_round(self);
     while (self->first != self->filling) /* also after a failure: say what became of each line */
         settle(self);
-    if (!standard_input)
-        close(fd);
+    if (!standard_input) close(fd);
     for (size_t i = 0; i < UNDER_WAY; i++)
         pawl_batch_destroy(&self->rounds[i].batch);
     int code = self->failed ? self->failed : self->refused ? EXIT_PARTLY : EXIT_OK;

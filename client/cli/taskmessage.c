@@ -9,20 +9,17 @@
 
 static void set_text(json_t *object, const char *name, const char *text)
 {
-    if (text && *text)
-        json_object_set_new(object, name, json_string(text));
+    if (text && *text) json_object_set_new(object, name, json_string(text));
 }
 
 static void set_duration(json_t *object, const char *name, int64_t us)
 {
-    if (us)
-        json_object_set_new(object, name, json_string(duration_text(us)));
+    if (us) json_object_set_new(object, name, json_string(duration_text(us)));
 }
 
 static void set_labels(json_t *object, const char *name, Pawl__V1__Label *const *labels, size_t n)
 {
-    if (!n)
-        return;
+    if (!n) return;
     json_t *pairs = json_object();
     for (size_t i = 0; i < n; i++)
         json_object_set_new(pairs, labels[i]->key, json_string(labels[i]->value));
@@ -62,8 +59,7 @@ static void set_target(json_t *object, const Pawl__V1__Target *target)
     set_text(to, "executor", target->executor);
     set_text(to, "host", target->host);
     set_labels(to, "labels", target->labels, target->n_labels);
-    if (json_object_size(to))
-        json_object_set(object, "target", to);
+    if (json_object_size(to)) json_object_set(object, "target", to);
     json_decref(to);
 }
 
@@ -77,32 +73,27 @@ static void set_retry(json_t *object, const Pawl__V1__Retry *retry)
     if (retry->factor_milli)
         json_object_set_new(to, "factor", json_real(retry->factor_milli / 1000.0));
     set_duration(to, "cap", retry->cap_us);
-    if (json_object_size(to))
-        json_object_set(object, "retry", to);
+    if (json_object_size(to)) json_object_set(object, "retry", to);
     json_decref(to);
 }
 
 static void set_input(json_t *object, const ProtobufCBinaryData *input)
 {
     json_error_t why;
-    json_t *value = input->len ? json_loadb((const char *)input->data, input->len, JSON_DECODE_ANY,
-                                            &why)
-                               : NULL;
-    if (!value && input->len)
-        value = json_stringn((const char *)input->data, input->len);
-    if (value)
-        json_object_set_new(object, "input", value);
+    json_t *value = input->len
+                        ? json_loadb((const char *)input->data, input->len, JSON_DECODE_ANY, &why)
+                        : NULL;
+    if (!value && input->len) value = json_stringn((const char *)input->data, input->len);
+    if (value) json_object_set_new(object, "input", value);
 }
 
 json_t *task_json_from_message(const void *bytes, size_t len)
 {
     Pawl__V1__Task *task = pawl__v1__task__unpack(NULL, len, bytes);
-    if (!task)
-        return NULL;
+    if (!task) return NULL;
     json_t *object = json_object();
     set_text(object, "type", task->type);
-    if (task->command)
-        set_command(object, task->command);
+    if (task->command) set_command(object, task->command);
     set_text(object, "queue", task->queue);
     if (task->priority_set_case == PAWL__V1__TASK__PRIORITY_SET_PRIORITY)
         json_object_set_new(object, "priority", json_integer(task->priority));
@@ -111,21 +102,17 @@ json_t *task_json_from_message(const void *bytes, size_t len)
     set_text(object, "title", task->title);
     set_labels(object, "labels", task->labels, task->n_labels);
     set_text(object, "operation", task->operation);
-    if (task->at_us)
-        json_object_set_new(object, "at", json_string(instant_text(task->at_us)));
+    if (task->at_us) json_object_set_new(object, "at", json_string(instant_text(task->at_us)));
     set_duration(object, "delay", task->delay_us);
-    if (task->hold)
-        json_object_set_new(object, "hold", json_true());
+    if (task->hold) json_object_set_new(object, "hold", json_true());
     set_duration(object, "expire", task->expire_us);
     set_duration(object, "time_limit", task->time_limit_us);
-    if (task->target)
-        set_target(object, task->target);
-    if (task->retry)
-        set_retry(object, task->retry);
+    if (task->target) set_target(object, task->target);
+    if (task->retry) set_retry(object, task->retry);
     if (task->on_lost)
-        json_object_set_new(object, "on_lost",
-                            json_string(task->on_lost == PAWL__V1__ON_LOST__ON_LOST_FAIL ? "fail"
-                                                                                         : "retry"));
+        json_object_set_new(
+            object, "on_lost",
+            json_string(task->on_lost == PAWL__V1__ON_LOST__ON_LOST_FAIL ? "fail" : "retry"));
     pawl__v1__task__free_unpacked(task, NULL);
     return object;
 }

@@ -19,18 +19,14 @@ int cmd_task_list(cli_t *cli)
 {
     int code = cli_connect(cli);
     pawl_filter_t *filter = code ? NULL : filter_read(cli, &code);
-    if (code)
-        return code;
-    if (strcmp(cli->args.command->name, "ps") == 0)
-        pawl_filter_add(filter, "status", "running");
-    if (args_has(&cli->args, "newest-first"))
-        pawl_filter_add(filter, "newest_first", "1");
+    if (code) return code;
+    if (strcmp(cli->args.command->name, "ps") == 0) pawl_filter_add(filter, "status", "running");
+    if (args_has(&cli->args, "newest-first")) pawl_filter_add(filter, "newest_first", "1");
     pawl_list_t *list = NULL;
     const pawl_record_t *task;
     pawl_err err = pawl_task_list(cli->client, filter, &list, cli->timeout_us);
     pawl_filter_destroy(&filter);
-    if (err)
-        return fail_client(cli->client, err, "cannot list tasks");
+    if (err) return fail_client(cli->client, err, "cannot list tasks");
     output_t *output = output_new(task_columns, (uint64_t)args_number(&cli->args, "limit", 0));
     while ((task = pawl_list_next(list, &err)) && output_record(output, task)) {
     }
@@ -54,8 +50,7 @@ static json_t *task_whole(const pawl_record_t *task)
     json_object_set_new(object, "task", spec ? spec : json_null());
     bytes = pawl_record_bytes(task, "output", &len);
     json_t *output = len ? json_loadb(bytes, len, JSON_DECODE_ANY, NULL) : NULL;
-    if (!output && len)
-        output = json_stringn(bytes, len);
+    if (!output && len) output = json_stringn(bytes, len);
     json_object_set_new(object, "output", output ? output : json_null());
     return object;
 }
@@ -66,13 +61,10 @@ static pawl_record_t *task_named(cli_t *cli, const char *what, int *code)
     uint8_t id[PAWL_ID_BYTES];
     pawl_record_t *task = NULL;
     *code = cli_connect(cli);
-    if (!*code)
-        *code = id_read(cli, cli->args.words[0], what, id);
-    if (*code)
-        return NULL;
+    if (!*code) *code = id_read(cli, cli->args.words[0], what, id);
+    if (*code) return NULL;
     pawl_err err = pawl_task_get(cli->client, id, &task, cli->timeout_us);
-    if (err)
-        *code = fail_client(cli->client, err, what);
+    if (err) *code = fail_client(cli->client, err, what);
     return task;
 }
 
@@ -80,8 +72,7 @@ int cmd_task_show(cli_t *cli)
 {
     int code;
     pawl_record_t *task = task_named(cli, "cannot show the task", &code);
-    if (!task)
-        return code;
+    if (!task) return code;
     json_t *object = task_whole(task);
     pawl_record_destroy(&task);
     return output_object(object);
@@ -91,8 +82,7 @@ int cmd_task_output(cli_t *cli)
 {
     int code;
     pawl_record_t *task = task_named(cli, "cannot show the task's output", &code);
-    if (!task)
-        return code;
+    if (!task) return code;
     size_t len = 0;
     const void *bytes = pawl_record_bytes(task, "output", &len);
     fwrite(bytes ? bytes : "", 1, len, stdout);
@@ -108,25 +98,21 @@ int cmd_why(cli_t *cli)
     uint8_t id[PAWL_ID_BYTES];
     pawl_record_t *why = NULL;
     int code = cli_connect(cli);
-    if (!code)
-        code = id_read(cli, cli->args.words[0], "cannot tell why", id);
-    if (code)
-        return code;
+    if (!code) code = id_read(cli, cli->args.words[0], "cannot tell why", id);
+    if (code) return code;
     pawl_err err = pawl_task_why(cli->client, id, &why, cli->timeout_us);
-    if (err)
-        return fail_client(cli->client, err, "cannot tell why");
+    if (err) return fail_client(cli->client, err, "cannot tell why");
     char text[PAWL_ID_TEXT];
     pawl_id_print(id, text);
     json_t *lines = json_array();
     for (size_t i = 0; i < pawl_record_count(why, "lines"); i++)
         json_array_append_new(lines, json_string(pawl_record_text_at(why, "lines", i)));
-    json_t *object = json_pack("{s:s, s:s, s:s, s:o}", "id", text, "status",
-                               pawl_record_text(why, "status"), "reason",
-                               pawl_record_text(why, "reason"), "lines", lines);
+    json_t *object =
+        json_pack("{s:s, s:s, s:s, s:o}", "id", text, "status", pawl_record_text(why, "status"),
+                  "reason", pawl_record_text(why, "reason"), "lines", lines);
     pawl_record_destroy(&why);
     const char *format = output_format();
-    if (strcmp(format, "table") != 0 && strcmp(format, "wide") != 0)
-        return output_object(object);
+    if (strcmp(format, "table") != 0 && strcmp(format, "wide") != 0) return output_object(object);
     printf("%s  %s  %s\n", text, json_string_value(json_object_get(object, "status")),
            json_string_value(json_object_get(object, "reason")));
     size_t i;
@@ -143,16 +129,14 @@ int cmd_task_wait(cli_t *cli)
     const int64_t slice_us = 30 * INT64_C(1000000);
     ids_t ids = { 0 };
     int code = cli_connect(cli);
-    if (!code)
-        code = ids_read(cli, what, &ids);
+    if (!code) code = ids_read(cli, what, &ids);
     cli_leave_on_interrupt("interrupted: the tasks go on\n");
     pawl_err err = code ? PAWL_OK : PAWL_E_TIMEOUT;
     for (int64_t left = cli->timeout_given ? cli->timeout_us : INT64_MAX;
          err == PAWL_E_TIMEOUT && left > 0; left -= slice_us) {
         err = pawl_task_wait(cli->client, ids.at, ids.count, args_has(&cli->args, "any"),
                              left < slice_us ? left : slice_us);
-        if (err == PAWL_E_TIMEOUT && cli_away_us(cli) > cli->timeout_us)
-            break;
+        if (err == PAWL_E_TIMEOUT && cli_away_us(cli) > cli->timeout_us) break;
     }
     if (err == PAWL_E_TIMEOUT && cli_away_us(cli) == 0)
         code = fail(EXIT_UNREACHABLE, what,
@@ -188,8 +172,7 @@ int cmd_task_change(cli_t *cli)
     ids_t ids = { 0 };
     size_t refused = 0;
     int refusal_code = 0, code = cli_connect(cli);
-    if (!code)
-        code = ids_read(cli, what, &ids);
+    if (!code) code = ids_read(cli, what, &ids);
     for (size_t at = 0; !code && !cli->dry_run && at < ids.count; at += AT_ONCE) {
         size_t n = ids.count - at < AT_ONCE ? ids.count - at : AT_ONCE, not_taken = 0;
         pawl_err err = pawl_task_change(cli->client, verb, ids.at + at * PAWL_ID_BYTES, n,

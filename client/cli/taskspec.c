@@ -69,8 +69,7 @@ static bool set_text(reading_t *self, const field_t *field, const json_t *value)
 
 static bool set_number(reading_t *self, const field_t *field, const json_t *value)
 {
-    if (!json_is_integer(value))
-        return refuse(self, field->name, "it must be a whole number");
+    if (!json_is_integer(value)) return refuse(self, field->name, "it must be a whole number");
     return taken(self, field,
                  pawl_task_set_int(self->task, sdk_name(field), json_integer_value(value)));
 }
@@ -80,7 +79,8 @@ static bool set_factor(reading_t *self, const field_t *field, const json_t *valu
     double factor = json_number_value(value);
     if (!json_is_number(value) || !(factor >= 1 && factor <= 1000))
         return refuse(self, field->name, "it must be a number from 1 to 1000");
-    return taken(self, field, pawl_task_set_int(self->task, sdk_name(field), lround(factor * 1000)));
+    return taken(self, field,
+                 pawl_task_set_int(self->task, sdk_name(field), lround(factor * 1000)));
 }
 
 static bool set_duration(reading_t *self, const field_t *field, const json_t *value)
@@ -102,8 +102,7 @@ static bool set_instant(reading_t *self, const field_t *field, const json_t *val
 
 static bool set_switch(reading_t *self, const field_t *field, const json_t *value)
 {
-    if (!json_is_boolean(value))
-        return refuse(self, field->name, "it must be true or false");
+    if (!json_is_boolean(value)) return refuse(self, field->name, "it must be true or false");
     return taken(self, field, pawl_task_set_int(self->task, sdk_name(field), json_is_true(value)));
 }
 
@@ -111,8 +110,7 @@ static bool set_on_lost(reading_t *self, const field_t *field, const json_t *val
 {
     const char *text = json_is_string(value) ? json_string_value(value) : "";
     int choice = strcmp(text, "retry") == 0 ? 1 : strcmp(text, "fail") == 0 ? 2 : 0;
-    if (!choice)
-        return refuse(self, field->name, "it must be \"retry\" or \"fail\"");
+    if (!choice) return refuse(self, field->name, "it must be \"retry\" or \"fail\"");
     return taken(self, field, pawl_task_set_int(self->task, sdk_name(field), choice));
 }
 
@@ -128,8 +126,7 @@ static bool set_id(reading_t *self, const field_t *field, const json_t *value)
 static bool set_argv(reading_t *self, const field_t *field, const json_t *value)
 {
     size_t n = json_array_size(value);
-    if (n == 0)
-        return refuse(self, field->name, "it must be a list of at least one text");
+    if (n == 0) return refuse(self, field->name, "it must be a list of at least one text");
     const char **argv = mem_new(n * sizeof *argv);
     bool good = true;
     for (size_t i = 0; good && i < n; i++)
@@ -147,18 +144,17 @@ static bool set_shell(reading_t *self, const field_t *field, const json_t *value
 
 static bool set_stdin(reading_t *self, const field_t *field, const json_t *value)
 {
-    if (!json_is_string(value))
-        return refuse(self, field->name, "it must be a text");
-    return taken(self, field,
-                 pawl_task_set_stdin(self->task, json_string_value(value),
-                                     json_string_length(value)));
+    if (!json_is_string(value)) return refuse(self, field->name, "it must be a text");
+    return taken(
+        self, field,
+        pawl_task_set_stdin(self->task, json_string_value(value), json_string_length(value)));
 }
 
 static bool set_input(reading_t *self, const field_t *field, const json_t *value)
 {
     char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-    bool good = text && taken(self, field,
-                              pawl_task_set_input(self->task, text, strlen(text), NULL));
+    bool good =
+        text && taken(self, field, pawl_task_set_input(self->task, text, strlen(text), NULL));
     free(text);
     return good;
 }
@@ -169,13 +165,11 @@ static bool set_pairs(reading_t *self, const field_t *field, const json_t *value
 {
     const char *key;
     json_t *item;
-    if (!json_is_object(value))
-        return refuse(self, field->name, "it must be an object of texts");
+    if (!json_is_object(value)) return refuse(self, field->name, "it must be an object of texts");
     json_object_foreach((json_t *)(uintptr_t)value, key, item)
     {
         const char *text = text_of(self, field, item);
-        if (!text || !taken(self, field, add(self->task, key, text)))
-            return false;
+        if (!text || !taken(self, field, add(self->task, key, text))) return false;
     }
     return true;
 }
@@ -214,8 +208,7 @@ static bool set_fields(reading_t *self, const field_t *fields, size_t n, const j
                      near ? near : "", near ? "\"?)" : "");
             return refuse(self, key, why);
         }
-        if (fields[i].set && !fields[i].set(self, &fields[i], value))
-            return false;
+        if (fields[i].set && !fields[i].set(self, &fields[i], value)) return false;
     }
     return true;
 }
@@ -223,8 +216,7 @@ static bool set_fields(reading_t *self, const field_t *fields, size_t n, const j
 static bool set_inside(reading_t *self, const field_t *field, const json_t *value,
                        const field_t *fields, size_t n, const char *inside)
 {
-    if (!json_is_object(value))
-        return refuse(self, field->name, "it must be an object");
+    if (!json_is_object(value)) return refuse(self, field->name, "it must be an object");
     self->inside = inside;
     bool good = set_fields(self, fields, n, value);
     self->inside = "";
@@ -257,8 +249,7 @@ static bool set_retry(reading_t *self, const field_t *field, const json_t *value
 static bool set_script(reading_t *self, const field_t *field, const json_t *value)
 {
     static const field_t fields[] = { { "interpreter", NULL, NULL }, { "text", NULL, NULL } };
-    if (!set_inside(self, field, value, fields, ARRAY_LEN(fields), "script."))
-        return false;
+    if (!set_inside(self, field, value, fields, ARRAY_LEN(fields), "script.")) return false;
     const char *interpreter = json_string_value(json_object_get(value, "interpreter"));
     const json_t *text = json_object_get(value, "text");
     if (!interpreter || !json_is_string(text))
@@ -302,8 +293,7 @@ static const char *type_of(reading_t *self, const json_t *object)
     const json_t *type = json_object_get(object, "type");
     const char *command = NULL;
     for (size_t i = 0; i < ARRAY_LEN(commands_of); i++) {
-        if (!json_object_get(object, commands_of[i]))
-            continue;
+        if (!json_object_get(object, commands_of[i])) continue;
         if (command) {
             refuse(self, commands_of[i], say("it excludes \"%s\": give one of them", command));
             return NULL;
@@ -330,8 +320,7 @@ pawl_task_t *task_from_json(const json_t *object, const char *zone, spec_error_t
         return NULL;
     }
     const char *type = type_of(&self, object);
-    if (!type)
-        return NULL;
+    if (!type) return NULL;
     if (json_object_get(object, "at") && json_object_get(object, "delay")) {
         refuse(&self, "delay", "it excludes \"at\": give one of them");
         return NULL;
@@ -352,7 +341,8 @@ pawl_task_t *task_from_line(const char *line, size_t len, const char *zone, spec
     json_t *object = json_loadb(line, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
     if (!object) {
         *error = (spec_error_t){ "", "" };
-        snprintf(error->why, sizeof error->why, "not JSON: %.200s, column %d", why.text, why.column);
+        snprintf(error->why, sizeof error->why, "not JSON: %.200s, column %d", why.text,
+                 why.column);
         return NULL;
     }
     pawl_task_t *task = task_from_json(object, zone, error);
@@ -360,7 +350,8 @@ pawl_task_t *task_from_line(const char *line, size_t len, const char *zone, spec
     return task;
 }
 
-// ---- from flags ----------------------------------------------------------------------------------
+// ---- from flags
+// ----------------------------------------------------------------------------------
 
 static bool bad_pair(const char *flag, const char *text)
 {
@@ -380,13 +371,11 @@ static bool pairs_from_args(json_t *object, const char *name, const args_t *args
             json_decref(pairs);
             return bad_pair(flag, given->value);
         }
-        if (!pairs)
-            pairs = json_object();
+        if (!pairs) pairs = json_object();
         json_object_set_new(pairs, say("%.*s", (int)(equals - given->value), given->value),
                             json_string(equals + 1));
     }
-    if (pairs)
-        json_object_set_new(object, name, pairs);
+    if (pairs) json_object_set_new(object, name, pairs);
     return true;
 }
 
@@ -399,8 +388,7 @@ static bool target_from_args(json_t *object, const args_t *args)
         const char *equals = strchr(given->value, '=');
         const char *kind = equals ? say("%.*s", (int)(equals - given->value), given->value) : "";
         const char *second = equals ? strchr(equals + 1, '=') : NULL;
-        if (!target)
-            target = json_object();
+        if (!target) target = json_object();
         if (strcmp(kind, "host") == 0 || strcmp(kind, "executor") == 0) {
             json_object_set_new(target, kind, json_string(equals + 1));
         } else if (strcmp(kind, "label") == 0 && second) {
@@ -409,8 +397,7 @@ static bool target_from_args(json_t *object, const args_t *args)
                 labels = json_object();
                 json_object_set_new(target, "labels", labels);
             }
-            json_object_set_new(labels,
-                                say("%.*s", (int)(second - equals - 1), equals + 1),
+            json_object_set_new(labels, say("%.*s", (int)(second - equals - 1), equals + 1),
                                 json_string(second + 1));
         } else {
             json_decref(target);
@@ -420,8 +407,7 @@ static bool target_from_args(json_t *object, const args_t *args)
             return false;
         }
     }
-    if (target)
-        json_object_set_new(object, "target", target);
+    if (target) json_object_set_new(object, "target", target);
     return true;
 }
 
@@ -430,8 +416,7 @@ static bool input_from_args(json_t *object, const args_t *args)
 {
     const char *text = args_text(args, "input");
     json_error_t why;
-    if (!text)
-        return true;
+    if (!text) return true;
     json_t *value;
     if (strcmp(text, "-") == 0) {
         value = json_loadf(stdin, JSON_DECODE_ANY, &why);
@@ -460,20 +445,18 @@ static bool input_from_args(json_t *object, const args_t *args)
 static void set_if_given(json_t *object, const char *name, const args_t *args, const char *flag)
 {
     const char *text = args_text(args, flag);
-    if (text)
-        json_object_set_new(object, name, json_string(text));
+    if (text) json_object_set_new(object, name, json_string(text));
 }
 
 static bool command_from_args(json_t *object, const args_t *args)
 {
     const char *shell = args_text(args, "shell");
     if (shell && args->rest_count) {
-        fail(EXIT_USAGE, "two commands were given", "--shell and words behind -- exclude each other",
-             args->command->example);
+        fail(EXIT_USAGE, "two commands were given",
+             "--shell and words behind -- exclude each other", args->command->example);
         return false;
     }
-    if (shell)
-        json_object_set_new(object, "shell", json_string(shell));
+    if (shell) json_object_set_new(object, "shell", json_string(shell));
     if (args->rest_count) {
         json_t *argv = json_array();
         for (size_t i = 0; i < args->rest_count; i++) {
@@ -493,9 +476,9 @@ static bool command_from_args(json_t *object, const args_t *args)
 
 json_t *task_json_from_args(const args_t *args)
 {
-    static const char *const same_name[] = { "type",   "key",     "queue",  "title",      "cwd",
-                                             "expire", "account", "at",     "time-limit", "stdin",
-                                             "on-lost" };
+    static const char *const same_name[] = { "type",       "key",    "queue",   "title",
+                                             "cwd",        "expire", "account", "at",
+                                             "time-limit", "stdin",  "on-lost" };
     json_t *object = json_object();
     for (size_t i = 0; i < ARRAY_LEN(same_name); i++) {
         char *name = text_keep(mem_text(same_name[i]));
@@ -506,14 +489,12 @@ json_t *task_json_from_args(const args_t *args)
     set_if_given(object, "delay", args, "in");
     if (args_has(args, "priority"))
         json_object_set_new(object, "priority", json_integer(args_number(args, "priority", 5)));
-    if (args_has(args, "hold"))
-        json_object_set_new(object, "hold", json_true());
+    if (args_has(args, "hold")) json_object_set_new(object, "hold", json_true());
     json_t *retry = json_object();
     if (args_has(args, "retry"))
         json_object_set_new(retry, "max_attempts", json_integer(args_number(args, "retry", 1)));
     set_if_given(retry, "backoff", args, "backoff");
-    if (json_object_size(retry))
-        json_object_set(object, "retry", retry);
+    if (json_object_size(retry)) json_object_set(object, "retry", retry);
     json_decref(retry);
     if (command_from_args(object, args) && pairs_from_args(object, "env", args, "env") &&
         pairs_from_args(object, "labels", args, "label") && target_from_args(object, args) &&
@@ -538,8 +519,7 @@ const char *task_json_command(const json_t *object)
 {
     const json_t *argv = json_object_get(object, "argv");
     const char *shell = json_string_value(json_object_get(object, "shell"));
-    if (shell)
-        return shell;
+    if (shell) return shell;
     size_t n = json_array_size(argv);
     char **words = mem_new((n + 1) * sizeof *words);
     for (size_t i = 0; i < n; i++)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * client/cli/taskspec.h - a task as people write it: one JSON object (a line of `pawl task submit`),
- * the flags of `pawl run` and `pawl schedule add`, and the broker's own bytes, all by one shape.
+ * client/cli/taskspec.h - a task as people write it: one JSON object (a line of `pawl task
+ * submit`), the flags of `pawl run` and `pawl schedule add`, and the broker's own bytes, all by one
+ * shape.
  *
  *   {"id","type" | "argv" | "shell" | "script":{"interpreter","text"}, "env":{},"cwd","account",
  *    "stdin","input","key","queue","priority","title","labels":{},"operation","at","delay","hold",

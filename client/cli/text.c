@@ -49,8 +49,7 @@ size_t edit_distance(const char *a, const char *b)
 {
     enum { LONGEST = 63 };
     size_t rows = strlen(a), columns = strlen(b);
-    if (rows > LONGEST || columns > LONGEST)
-        return SIZE_MAX;
+    if (rows > LONGEST || columns > LONGEST) return SIZE_MAX;
     size_t row[3][LONGEST + 1] = { { 0 } };
     for (size_t j = 0; j <= columns; j++)
         row[0][j] = j;
@@ -59,10 +58,8 @@ size_t edit_distance(const char *a, const char *b)
         now[0] = i;
         for (size_t j = 1; j <= columns; j++) {
             size_t best = before[j - 1] + (a[i - 1] != b[j - 1]);
-            if (before[j] + 1 < best)
-                best = before[j] + 1;
-            if (now[j - 1] + 1 < best)
-                best = now[j - 1] + 1;
+            if (before[j] + 1 < best) best = before[j] + 1;
+            if (now[j - 1] + 1 < best) best = now[j - 1] + 1;
             if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
                 two_before[j - 2] + 1 < best)
                 best = two_before[j - 2] + 1;
@@ -90,22 +87,23 @@ static const struct {
     const char *unit;
     int64_t us;
 } units[] = {
-    { "d", INT64_C(86400000000) }, { "h", INT64_C(3600000000) }, { "m", 60000000 },
-    { "s", 1000000 },              { "ms", 1000 },               { "us", 1 },
+    { "d", INT64_C(86400000000) },
+    { "h", INT64_C(3600000000) },
+    { "m", 60000000 },
+    { "s", 1000000 },
+    { "ms", 1000 },
+    { "us", 1 },
 };
 
 const char *duration_text(int64_t us)
 {
-    if (us == 0)
-        return "0s";
+    if (us == 0) return "0s";
     buf_t text = { 0 };
     uint64_t rest = us < 0 ? -(uint64_t)us : (uint64_t)us;
-    if (us < 0)
-        buf_printf(&text, "-");
+    if (us < 0) buf_printf(&text, "-");
     for (size_t i = 0; i < ARRAY_LEN(units); i++) {
         uint64_t count = rest / (uint64_t)units[i].us;
-        if (count == 0)
-            continue;
+        if (count == 0) continue;
         buf_printf(&text, "%" PRIu64 "%s", count, units[i].unit);
         rest -= count * (uint64_t)units[i].us;
     }
@@ -115,11 +113,9 @@ const char *duration_text(int64_t us)
 bool duration_read(const char *text, int64_t *us)
 {
     int64_t sum = 0;
-    if (!*text)
-        return false;
+    if (!*text) return false;
     while (*text) {
-        if (!isdigit((unsigned char)*text))
-            return false;
+        if (!isdigit((unsigned char)*text)) return false;
         int64_t count = 0, part;
         for (; isdigit((unsigned char)*text); text++)
             if (__builtin_mul_overflow(count, 10, &count) ||
@@ -143,11 +139,9 @@ bool duration_read(const char *text, int64_t *us)
 
 static bool plain(const char *word)
 {
-    if (!*word)
-        return false;
+    if (!*word) return false;
     for (; *word; word++)
-        if (!isalnum((unsigned char)*word) && !strchr("-_./:=,@%+", *word))
-            return false;
+        if (!isalnum((unsigned char)*word) && !strchr("-_./:=,@%+", *word)) return false;
     return true;
 }
 
@@ -156,8 +150,7 @@ const char *shell_words(char *const *words, size_t n)
     buf_t line = { 0 };
     buf_printf(&line, "%s", "");
     for (size_t i = 0; i < n; i++) {
-        if (i > 0)
-            buf_printf(&line, " ");
+        if (i > 0) buf_printf(&line, " ");
         if (plain(words[i])) {
             buf_printf(&line, "%s", words[i]);
             continue;

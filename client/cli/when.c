@@ -7,15 +7,14 @@
 #include "client/cli/moments.h"
 #include "client/cli/output.h"
 #include "client/time/rule.h"
-#include "client/time/batch.h"
+#include "client/time/when_batch.h"
 
 static json_t *next_json(const moments_t *moments, int64_t from, int64_t n)
 {
     json_t *list = json_array();
     for (int64_t at = from; n > 0; n--) {
         at = moments_next(moments, at);
-        if (at == RULE_NONE)
-            break;
+        if (at == RULE_NONE) break;
         json_array_append_new(list,
                               json_string(instant_text_in(moments_zone(moments), at * 1000000)));
     }
@@ -55,12 +54,10 @@ int cmd_when(cli_t *cli)
     const char *zone = args_text(args, "zone"), *lang = args_text(args, "explain");
     const char *from_text = args_text(args, "from");
     int64_t from_us = clock_wall_us();
-    if (!zone)
-        zone = local_zone();
+    if (!zone) zone = local_zone();
     moments_t *moments = NULL;
     int code = moments_open(&moments, args->words[0], zone, args_text(args, "except"));
-    if (!code && from_text)
-        code = cli_instant(cli, "from", from_text, false, &from_us);
+    if (!code && from_text) code = cli_instant(cli, "from", from_text, false, &from_us);
     if (code) {
         moments_close(&moments);
         return code;

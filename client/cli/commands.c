@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * client/cli/commands.c - every command of `pawl`, with its flags and an example. */
+#include "client/cli/command.h"
+
+#include "client/cli/handlers.h"
+
+// clang-format off
+#define SWITCH(name, letter, help)            { name, letter, FLAG_SWITCH, "", help, false, 0, 0 }
+#define TEXT(name, letter, value, help)       { name, letter, FLAG_TEXT, value, help, false, 0, 0 }
+#define TEXTS(name, letter, value, help)      { name, letter, FLAG_TEXT, value, help, true, 0, 0 }
+#define SPAN(name, help)                      { name, 0, FLAG_DURATION, "D", help, false, 0, 0 }
+#define WORDS(name, words, help)              { name, 0, FLAG_WORD, words, help, false, 0, 0 }
+#define NUMBER(name, letter, least, most, help) \
+    { name, letter, FLAG_NUMBER, "N", help, false, least, most }
+#define END                                   { NULL, 0, FLAG_SWITCH, NULL, NULL, false, 0, 0 }
+
+#define OVERLAPS "allow|skip|queue_one|queue_latest|queue_all|cancel|kill"
+#define HUGE_NUMBER INT64_C(1000000000000)
+
+const flag_t global_flags[] = {
+    TEXT("broker", 'b', "ENDPOINT", "broker to ask (else PAWL_BROKER, ~/.local/share/pawl, /run/pawl)"),
+    TEXT("output", 'o', "FORMAT", "table, wide, json, ndjson, csv, yaml or id"),
+    TEXT("fields", 0, "A,B", "only these fields, in this order"),
+    TEXT("tz", 0, "ZONE", "zone of what is printed: local, utc or a name like Europe/Paris"),
+    SPAN("timeout", "patience with the broker (10s); given: also with tasks waited for"),
+    SWITCH("quiet", 'q', "no notes on stderr, only errors"),
+    SWITCH("verbose", 'v', "more notes on stderr"),
+    SWITCH("yes", 'y', "do not ask"),
+    SWITCH("dry-run", 0, "say what would change, change nothing"),
+    SWITCH("no-header", 0, "tables and CSV without their first line"),
+    SWITCH("help", 'h', "this help"),
+    SWITCH("version", 'V', "the version"),
+    END,
+};
+
+static const flag_t up_flags[] = {
+    TEXT("state", 0, "DIR", "folder of the store and the sockets (~/.local/share/pawl)"),
+    NUMBER("slots", 0, 1, 1024, "tasks that run at once (number of processors, at least 2)"),
+    NUMBER("executors", 0, 1, 64, "executors to start, each with so many slots (1)"),
+    END,
+};
+/* What a task may have, wherever one is described by flags. */
+static const flag_t task_flags[] = {
+    TEXT("type", 't', "TYPE", "category/name; without it a command's built-in one"),
+    TEXT("shell", 0, "TEXT", "a command line for /bin/sh -c, in place of -- CMD"),
+    TEXT("input", 0, "J|@F|-", "input as JSON: text, a file's, or standard input's"),
+    TEXTS("on", 0, "host=H", "where: host=H, executor=E or label=KEY=VALUE"),
+    TEXT("key", 0, "KEY", "one unfinished task per type and key"),
+    NUMBER("priority", 0, 0, 9, "0 first, 9 last (5)"),
+    NUMBER("retry", 0, 1, 1000, "attempts in all"),
+    TEXT("backoff", 0, "D", "pause before the second attempt (5s), doubling"),
+    TEXT("time-limit", 0, "D", "of one attempt"),
+    TEXT("queue", 0, "NAME", "queue (default)"),
+    TEXT("title", 0, "TEXT", "words for people"),
+    TEXTS("label", 0, "K=V", "label"),
+    TEXTS("env", 0, "K=V", "variable of the command's environment"),
+    TEXT("cwd", 0, "DIR", "folder the command starts in"),
+    TEXT("stdin", 0, "TEXT", "the command's standard input"),
+    TEXT("account", 0, "NAME", "account it runs as, where the executor allows that"),
+    WORDS("on-lost", "retry|fail", "when its executor is lost"),
+    TEXT("expire", 0, "D", "give up when it has not started so long after it was accepted"),
+    END,
+};
+static const flag_t run_flags[] = {
+    TEXT("at", 0, "T", "not before this instant"),
+    TEXT("in", 0, "D", "not before so long from now"),
+    SWITCH("hold", 0, "wait for pawl task start"),
+    SWITCH("wait", 0, "wait for its end; exit 7 when it did not finish"),
+    SWITCH("follow", 'f', "print what it prints, and wait"),
+    SWITCH("exit-code", 0, "wait, and exit as the command did (0..125)"),
+    END,
+};
+static const flag_t limit_flags[] = {
+    NUMBER("limit", 0, 1, 100000, "rows at most (tables: 100; else all)"),
+    END,
+};
+static const flag_t filter_flags[] = {
+    TEXTS("status", 0, "S", "held delayed blocked waiting running external finished failed ..."),
+    TEXT("type", 't', "TYPE", "of this type"),
+    TEXT("queue", 0, "NAME", "of this queue"),
+    TEXT("schedule", 0, "NAME", "made by this schedule"),
+    TEXT("executor", 0, "NAME", "last run there"),
+    TEXT("key", 0, "KEY", "with this key"),
+    TEXT("since", 0, "T|D", "created at or after: an instant, or 1h ago"),
+    TEXT("until", 0, "T|D", "created before"),
+    TEXT("text", 0, "TEXT", "in id, key, title or type"),
+    TEXTS("label", 0, "K=V", "with this label"),
+    END,
+};
+static const flag_t list_flags[] = {
+    SWITCH("newest-first", 0, "the newest first"),
+    END,
+};
+static const flag_t change_flags[] = {
+    TEXT("reason", 0, "TEXT", "kept with the change"),
+    SWITCH("all-matching", 0, "all that the filters match, in place of ids"),
+    END,
+};
+static const flag_t reason_flags[] = { TEXT("reason", 0, "TEXT", "kept with the change"), END };
+static const flag_t wait_flags[] = { SWITCH("any", 0, "until one of them has ended"), END };
+static const flag_t logs_flags[] = {
+    SWITCH("follow", 'f', "until the task has ended; of a schedule: task after task"),
+    NUMBER("attempt", 0, 1, 1000, "of this attempt (the last)"),
+    END,
+};
+static const flag_t rule_flags[] = {
+    TEXT("cron", 0, "RULE", "30 2 * * 1-5: minute hour day month weekday"),
+    TEXT("every", 0, "D", "10s, 5m, 1h, 1d"),
+    TEXTS("at", 0, "T", "once, at this instant"),
+    TEXT("dates", 0, "A,B|@F", "on these dates or instants; @F: a file of them"),
+    TEXT("zone", 0, "ZONE", "zone of the rule (this machine's)"),
+    TEXT("except", 0, "A,B", "not on these local dates"),
+    END,
+};
+static const flag_t policy_flags[] = {
+    WORDS("mode", "normal|latest|strict", "what becomes of missed instants (normal)"),
+    WORDS("overlap", OVERLAPS, "when the last one still runs"),
+    SPAN("window", "strict, latest: forget instants older than this"),
+    NUMBER("ahead", 0, 1, 1000000, "unfinished tasks of it at most (1000)"),
+    SPAN("grace", "lateness that still is on time (30s)"),
+    SPAN("jitter", "spread over so much after each instant"),
+    SPAN("start-by", "drop a task that has not started so long after its instant"),
+    NUMBER("max-running", 0, 1, 100000, "that may run at once before overlap acts (1)"),
+    NUMBER("rate", 0, 1, 100000, "late tasks made a second (100)"),
+    WORDS("on-resume", "catchup|skip|latest", "what becomes of the instants of a pause"),
+    TEXT("start", 0, "T", "no instant before this"),
+    TEXT("end", 0, "T", "no instant after this"),
+    SWITCH("pause", 0, "paused from the beginning"),
+    END,
+};
+static const flag_t set_flags[] = {
+    WORDS("cursor", "keep|now", "decide open instants by the new rule, or begin now"),
+    END,
+};
+static const flag_t schedule_list_flags[] = { TEXT("text", 0, "TEXT", "in the name"), END };
+static const flag_t resume_flags[] = {
+    WORDS("missed", "catchup|skip|latest", "the instants of the pause (as the schedule says)"),
+    SWITCH("skip-missed", 0, "the same as --missed skip"),
+    SWITCH("make-missed", 0, "the same as --missed catchup"),
+    END,
+};
+static const flag_t now_flags[] = { WORDS("overlap", OVERLAPS, "instead of the schedule's"), END };
+static const flag_t count_flags[] = { NUMBER("count", 'n', 1, 100000, "how many instants"), END };
+static const flag_t history_flags[] = {
+    TEXT("from", 0, "T|D", "instants at or after"),
+    TEXT("to", 0, "T|D", "instants before"),
+    END,
+};
+static const flag_t when_flags[] = {
+    TEXT("zone", 0, "ZONE", "zone of the rule (this machine's)"),
+    TEXT("from", 0, "T", "from this instant on (now)"),
+    TEXT("except", 0, "A,B", "not on these local dates"),
+    WORDS("explain", "en|zh", "language of the words"),
+    SWITCH("batch", 0, "lines `zone TAB rule TAB start TAB count` in, instants out"),
+    END,
+};
+static const flag_t import_flags[] = {
+    SWITCH("system", 0, "with a user column, as /etc/crontab and /etc/cron.d have"),
+    TEXT("zone", 0, "ZONE", "zone of lines without CRON_TZ (this machine's)"),
+    TEXT("prefix", 0, "NAME", "names are NAME-LINE (the file's name)"),
+    END,
+};
+static const flag_t stats_flags[] = { SWITCH("watch", 0, "again every second"), END };
+static const flag_t top_flags[] = { SWITCH("once", 0, "one picture, then end"), END };
+static const flag_t events_flags[] = {
+    NUMBER("from", 0, 1, HUGE_NUMBER, "from this sequence number on"),
+    SWITCH("follow", 'f', "go on with what happens"),
+    END,
+};
+static const flag_t check_flags[] = {
+    TEXT("state", 0, "DIR", "folder of the store (~/.local/share/pawl)"),
+    END,
+};
+
+enum { ANY = 1000000 };
+#define GROUP(name, help, example) { name, "", help, example, NULL, { NULL }, 0, 0, REST_NONE, NULL }
+
+const command_t commands[] = {
+    { "up", "", "broker, scheduler and executor for this user, in the foreground",
+      "pawl up --slots 4", cmd_up, { up_flags }, 0, 0, REST_NONE, NULL },
+    { "run", "", "submit one command or task",
+      "pawl run --follow -- ./sync.sh --region eu-1", cmd_run, { task_flags, run_flags },
+      0, 0, REST_IMPLICIT, NULL },
+
+    GROUP("task", "submit, list, show and change tasks", "pawl task list --status failed"),
+    { "task submit", "FILE|-", "submit many: one JSON object a line in, one id a line out",
+      "echo '{\"argv\":[\"/bin/echo\",\"hi\"]}' | pawl task submit -", cmd_task_submit, { NULL },
+      1, 1, REST_NONE, NULL },
+    { "task list", "", "tasks, by filters",
+      "pawl task list --status failed --since 1h -o ndjson", cmd_task_list,
+      { filter_flags, list_flags, limit_flags }, 0, 0, REST_NONE, "ls" },
+    { "task show", "ID", "all there is about one task",
+      "pawl task show 01JZ3K7V -o json", cmd_task_show, { NULL }, 1, 1, REST_NONE, NULL },
+    { "task wait", "ID...", "wait until tasks have ended; exit 7 when one did not finish",
+      "pawl task wait 01JZ3K7V 01JZ3K7W", cmd_task_wait, { wait_flags }, 1, ANY, REST_NONE, NULL },
+    { "task cancel", "ID...|-", "stop or drop tasks",
+      "pawl task cancel 01JZ3K7V", cmd_task_change, { change_flags, filter_flags },
+      0, ANY, REST_NONE, NULL },
+    { "task retry", "ID...|-", "run ended tasks again",
+      "pawl task list --status failed -o id | pawl task retry -", cmd_task_change,
+      { change_flags, filter_flags }, 0, ANY, REST_NONE, NULL },
+    { "task start", "ID...|-", "let held tasks run",
+      "pawl task start 01JZ3K7V", cmd_task_change, { change_flags, filter_flags },
+      0, ANY, REST_NONE, NULL },
+    { "task hold", "ID...|-", "keep waiting tasks from running",
+      "pawl task hold 01JZ3K7V", cmd_task_change, { change_flags, filter_flags },
+      0, ANY, REST_NONE, NULL },
+    { "task logs", "ID", "what a task printed",
+      "pawl task logs -f 01JZ3K7V", cmd_logs, { logs_flags }, 1, 1, REST_NONE, NULL },
+    { "task output", "ID", "the result a task returned, as its bytes",
+      "pawl task output 01JZ3K7V", cmd_task_output, { NULL }, 1, 1, REST_NONE, NULL },
+
+    GROUP("schedule", "what runs by the clock", "pawl schedule list"),
+    { "schedule add", "NAME", "a new schedule",
+      "pawl schedule add nightly --cron \"30 2 * * *\" --mode strict -- /usr/local/bin/backup.sh",
+      cmd_schedule_add, { rule_flags, policy_flags, task_flags }, 1, 1, REST_COMMAND, NULL },
+    { "schedule set", "NAME", "change a schedule: what is given replaces what stands there",
+      "pawl schedule set nightly --cron \"0 3 * * *\"", cmd_schedule_set,
+      { rule_flags, policy_flags, task_flags, set_flags }, 1, 1, REST_COMMAND, NULL },
+    { "schedule list", "", "all schedules, with their next instant",
+      "pawl schedule list -o wide", cmd_schedule_list, { schedule_list_flags, limit_flags },
+      0, 0, REST_NONE, NULL },
+    { "schedule show", "NAME", "all there is about one schedule",
+      "pawl schedule show nightly -o json", cmd_schedule_show, { NULL }, 1, 1, REST_NONE, NULL },
+    { "schedule pause", "NAME", "no instants fire until it is resumed",
+      "pawl schedule pause nightly --reason \"disk swap\"", cmd_schedule_change, { reason_flags },
+      1, 1, REST_NONE, NULL },
+    { "schedule resume", "NAME", "end a pause",
+      "pawl schedule resume nightly --skip-missed", cmd_schedule_change,
+      { resume_flags, reason_flags }, 1, 1, REST_NONE, NULL },
+    { "schedule now", "NAME", "run it once, now; prints the task's id",
+      "pawl schedule now nightly", cmd_schedule_change, { now_flags, reason_flags },
+      1, 1, REST_NONE, NULL },
+    { "schedule preview", "NAME", "the next instants",
+      "pawl schedule preview nightly -n 10", cmd_schedule_preview, { count_flags },
+      1, 1, REST_NONE, NULL },
+    { "schedule history", "NAME", "each instant with its verdict, oldest first",
+      "pawl schedule history nightly --from 7d -o ndjson", cmd_schedule_history,
+      { history_flags, limit_flags }, 1, 1, REST_NONE, NULL },
+    { "schedule missed", "NAME", "the instants that were skipped",
+      "pawl schedule missed nightly", cmd_schedule_history, { history_flags, limit_flags },
+      1, 1, REST_NONE, NULL },
+    { "schedule rm", "NAME", "remove it; its history stays",
+      "pawl schedule rm nightly", cmd_schedule_change, { reason_flags }, 1, 1, REST_NONE, NULL },
+
+    { "when", "RULE", "what a rule means, and its next instants; needs no broker",
+      "pawl when \"0 2 * * 1-5\" --zone Europe/Paris -n 3", cmd_when, { when_flags, count_flags },
+      0, 1, REST_NONE, NULL },
+
+    GROUP("executor", "where tasks run", "pawl executor list"),
+    { "executor list", "", "all executors, with slots and load",
+      "pawl executor list -o wide", cmd_executor_list, { limit_flags }, 0, 0, REST_NONE, NULL },
+    { "executor show", "NAME", "all there is about one executor",
+      "pawl executor show web-07", cmd_executor_show, { NULL }, 1, 1, REST_NONE, NULL },
+    { "executor drain", "NAME", "let it finish and give it nothing new",
+      "pawl executor drain web-07 --reason reboot", cmd_executor_change, { reason_flags },
+      1, 1, REST_NONE, NULL },
+    { "executor resume", "NAME", "give it work again",
+      "pawl executor resume web-07", cmd_executor_change, { reason_flags }, 1, 1, REST_NONE, NULL },
+
+    GROUP("queue", "lines of waiting tasks", "pawl queue list"),
+    { "queue list", "", "all queues, with counts by status",
+      "pawl queue list", cmd_queue_list, { limit_flags }, 0, 0, REST_NONE, NULL },
+    { "queue pause", "NAME", "nothing of it starts until it is resumed",
+      "pawl queue pause default --reason maintenance", cmd_queue_change, { reason_flags },
+      1, 1, REST_NONE, NULL },
+    { "queue resume", "NAME", "end a pause",
+      "pawl queue resume default", cmd_queue_change, { reason_flags }, 1, 1, REST_NONE, NULL },
+
+    GROUP("peer", "who is connected to the broker", "pawl peer list"),
+    { "peer list", "", "role, machine, process, container, last seen",
+      "pawl peer list -o json", cmd_peer_list, { limit_flags }, 0, 0, REST_NONE, NULL },
+
+    GROUP("import", "take over what other tools run", "pawl import crontab /etc/cron.d --dry-run"),
+    { "import crontab", "[FILE|DIR|-]...", "schedules from crontabs",
+      "crontab -l | pawl import crontab - --dry-run", cmd_import_crontab, { import_flags },
+      0, ANY, REST_NONE, NULL },
+
+    { "logs", "ID|SCHEDULE", "what a task, or the newest of a schedule, printed",
+      "pawl logs -f nightly", cmd_logs, { logs_flags }, 1, 1, REST_NONE, NULL },
+    { "ps", "", "tasks that run now", "pawl ps", cmd_task_list,
+      { filter_flags, list_flags, limit_flags }, 0, 0, REST_NONE, NULL },
+    { "top", "", "live numbers; q quits", "pawl top", cmd_top, { top_flags }, 0, 0, REST_NONE, NULL },
+    { "stats", "", "the broker's numbers", "pawl stats -o json", cmd_stats, { stats_flags },
+      0, 0, REST_NONE, NULL },
+    { "events", "", "the journal: each change of status, with its sequence",
+      "pawl events --from 1 -o ndjson", cmd_events, { events_flags, limit_flags },
+      0, 0, REST_NONE, NULL },
+    { "why", "ID", "why a task waits, or how it ended", "pawl why 01JZ3K7V", cmd_why, { NULL },
+      1, 1, REST_NONE, NULL },
+
+    GROUP("broker", "the broker itself", "pawl broker status"),
+    { "broker status", "", "version, process, store", "pawl broker status -o json",
+      cmd_broker_status, { NULL }, 0, 0, REST_NONE, NULL },
+    { "broker check", "", "verify a store, offline",
+      "pawl broker check --state ~/.local/share/pawl", cmd_broker_check, { check_flags },
+      0, 0, REST_NONE, NULL },
+
+    { "version", "", "the version", "pawl version", cmd_version, { NULL }, 0, 0, REST_NONE, NULL },
+    { "help", "[COMMAND]", "help", "pawl help schedule add", cmd_help, { NULL },
+      0, 2, REST_NONE, NULL },
+    { NULL, NULL, NULL, NULL, NULL, { NULL }, 0, 0, REST_NONE, NULL },
+};
+// clang-format on

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * client/cli/operate.c - pawl executor, queue, peer, broker; events; version and help. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "client/cli/handlers.h"
+#include "client/cli/output.h"
+#include "client/cli/programs.h"
+
+typedef pawl_err list_fn(cli_t *cli, pawl_list_t **list);
+
+static pawl_err list_executors(cli_t *cli, pawl_list_t **list)
+{
+    return pawl_executor_list(cli->client, "", list, cli->timeout_us);
+}
+
+static pawl_err list_queues(cli_t *cli, pawl_list_t **list)
+{
+    return pawl_queue_list(cli->client, list, cli->timeout_us);
+}
+
+static pawl_err list_peers(cli_t *cli, pawl_list_t **list)
+{
+    return pawl_peer_list(cli->client, list, cli->timeout_us);
+}
+
+static int print_list(cli_t *cli, list_fn *ask, const column_t *columns, const char *what)
+{
+    pawl_list_t *list = NULL;
+    const pawl_record_t *row;
+    int code = cli_connect(cli);
+    if (code) return code;
+    pawl_err err = ask(cli, &list);
+    if (err) return fail_client(cli->client, err, what);
+    output_t *output = output_new(columns, (uint64_t)args_number(&cli->args, "limit", 0));
+    while ((row = pawl_list_next(list, &err)) && output_record(output, row)) {
+    }
+    pawl_list_destroy(&list);
+    code = output_end(&output);
+    return err && !code ? fail_client(cli->client, err, what) : code;
+}
+
+int cmd_executor_list(cli_t *cli)
+{
+    return print_list(cli, list_executors, executor_columns, "cannot list executors");
+}
+
+int cmd_queue_list(cli_t *cli)
+{
+    return print_list(cli, list_queues, queue_columns, "cannot list queues");
+}
+
+int cmd_peer_list(cli_t *cli)
+{
+    return print_list(cli, list_peers, peer_columns, "cannot list peers");
+}
+
+int cmd_executor_show(cli_t *cli)
+{
+    const char *name = cli->args.words[0], *what = say("cannot show executor %s", name);
+    pawl_list_t *list = NULL;
+    const pawl_record_t *executor = NULL;
+    int code = cli_connect(cli);
+    if (code) return code;
+    pawl_err err = pawl_executor_list(cli->client, name, &list, cli->timeout_us);
+    while (!err && (executor = pawl_list_next(list, &err)) &&
+           strcmp(pawl_record_text(executor, "name"), name) != 0) {
+    }
+    if (executor)
+        code = output_object(record_json(executor, executor_columns));
+    else if (err)
+        code = fail_client(cli->client, err, what);
+    else
+        code = fail(EXIT_NOT_FOUND, what, "no executor of that name has been seen",
+                    "pawl executor list");
+    pawl_list_destroy(&list);
+    return code;
+}
+
+int cmd_executor_change(cli_t *cli)
+{
+    const char *verb = verb_of(cli), *name = cli->args.words[0];
+    const char *reason = args_text(&cli->args, "reason");
+    int code = cli_connect(cli);
+    if (code) return code;
+    pawl_err err = pawl_executor_change(cli->client, name, strcmp(verb, "drain") == 0,
+                                        reason ? reason : "", cli->timeout_us);
+    if (err) return fail_client(cli->client, err, say("cannot %s executor %s", verb, name));
+    cli_note(cli, "%s: %s", verb, name);
+    return 0;
+}
+
+int cmd_queue_change(cli_t *cli)
+{
+    const char *verb = verb_of(cli), *name = cli->args.words[0];
+    const char *reason = args_text(&cli->args, "reason");
+    int code = cli_connect(cli);
+    if (code) return code;
+    pawl_err err = pawl_queue_change(cli->client, name, strcmp(verb, "pause") == 0,
+                                     reason ? reason : "", cli->timeout_us);
+    if (err) return fail_client(cli->client, err, say("cannot %s queue %s", verb, name));
+    cli_note(cli, "%s: %s", verb, name);
+    return 0;
+}
+
+int cmd_broker_status(cli_t *cli)
+{
+    pawl_record_t *status = NULL;
+    int code = cli_connect(cli);
+    if (code) return code;
+    pawl_err err = pawl_broker_status(cli->client, &status, cli->timeout_us);
+    if (err) return fail_client(cli->client, err, "cannot show the broker's state");
+    json_t *object = record_json(status, status_columns);
+    json_object_set_new(object, "endpoint", json_string(pawl_client_endpoint(cli->client)));
+    pawl_record_destroy(&status);
+    return output_object(object);
+}
+
+/* The check is the broker's own, in a process of its own: a store that breaks it breaks nobody. */
+int cmd_broker_check(cli_t *cli)
+{
+    const char *state = args_text(&cli->args, "state"), *program = program_path("pawl-broker");
+    if (!state) state = default_state();
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        execl(program, "pawl-broker", "--check", "--state", state, (char *)NULL);
+        fprintf(stderr,
+                "error: cannot run %s\n  why: %s\n  try: an installation with the programs "
+                "in one folder\n",
+                program, strerror(errno));
+        _exit(EXIT_FAILED);
+    }
+    int status = 0;
+    if (pid < 0 || waitpid(pid, &status, 0) != pid)
+        return fail(EXIT_FAILED, "cannot check the store", strerror(errno), "the same again");
+    if (WIFEXITED(status)) return WEXITSTATUS(status);
+    return fail(EXIT_FAILED, "the check was ended", say("by signal %d", WTERMSIG(status)),
+                "a copy of the store kept for a report, and the same command again");
+}
+
+// ---- events
+// --------------------------------------------------------------------------------------
+
+static bool print_event(const pawl_record_t *event, void *arg)
+{
+    (void)arg;
+    if (output_is_json()) {
+        json_t *row = record_json(event, event_columns);
+        json_dumpf(row, stdout, JSON_COMPACT);
+        json_decref(row);
+        putchar('\n');
+    } else {
+        json_t *row = record_json(event, event_columns);
+        const char *id = json_string_value(json_object_get(row, "id"));
+        printf("%-8" PRId64 " %s  %-12s %s%s%s %s\n", pawl_record_int(event, "seq"),
+               instant_text(pawl_record_int(event, "time_us")), pawl_record_text(event, "kind"),
+               id ? id : "", id ? " " : "", pawl_record_text(event, "name"),
+               pawl_record_text(event, "detail"));
+        json_decref(row);
+    }
+    fflush(stdout);
+    return true;
+}
+
+static int follow_events(cli_t *cli, uint64_t from)
+{
+    enum { TURN_US = 500 * 1000 };
+    cli_leave_on_interrupt(NULL);
+    pawl_watch_t *watch = pawl_watch_new(cli->client, from, print_event, NULL);
+    if (!watch) return fail_client(cli->client, PAWL_E_NO_MEMORY, "cannot follow events");
+    while (cli_away_us(cli) <= cli->timeout_us)
+        pawl_client_poll(cli->client, TURN_US);
+    uint64_t seq = pawl_watch_seq(watch);
+    pawl_watch_destroy(&watch);
+    return fail(EXIT_UNREACHABLE, "the broker is away",
+                say("for longer than %s (--timeout)", duration_text(cli->timeout_us)),
+                say("pawl events -f --from %" PRIu64 " goes on where this ended", seq));
+}
+
+int cmd_events(cli_t *cli)
+{
+    uint64_t from = (uint64_t)args_number(&cli->args, "from", 0);
+    pawl_list_t *list = NULL;
+    const pawl_record_t *event;
+    int code = cli_connect(cli);
+    if (code) return code;
+    if (args_has(&cli->args, "follow")) return follow_events(cli, from);
+    pawl_err err = pawl_event_list(cli->client, from ? from : 1, &list, cli->timeout_us);
+    if (err) return fail_client(cli->client, err, "cannot list events");
+    output_t *output = output_new(event_columns, (uint64_t)args_number(&cli->args, "limit", 0));
+    while ((event = pawl_list_next(list, &err)) && output_record(output, event)) {
+    }
+    pawl_list_destroy(&list);
+    code = output_end(&output);
+    return err && !code ? fail_client(cli->client, err, "cannot list all events") : code;
+}
+
+// ---- help
+// ----------------------------------------------------------------------------------------
+
+int cmd_version(cli_t *cli)
+{
+    (void)cli;
+    if (output_is_json())
+        return output_object(
+            json_pack("{s:s, s:i}", "version", pawl_version(), "api", pawl_api_version()));
+    printf("pawl %s\n", pawl_version());
+    return 0;
+}
+
+int cmd_help(cli_t *cli)
+{
+    size_t used = 0, n = cli->args.word_count;
+    if (n == 0) {
+        help_print(NULL);
+        return 0;
+    }
+    const command_t *command = command_find(cli->args.words, n, &used);
+    if (!command || used < n) return command_unknown(cli->args.words, n);
+    help_print(command);
+    return 0;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/cli/programs.h"
+
+#include <pwd.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "client/cli/text.h"
+
+static const char *own_path(void)
+{
+    char path[4096];
+    ssize_t len = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (len <= 0) return "pawl";
+    path[len] = '\0';
+    return say("%s", path);
+}
+
+const char *program_path(const char *name)
+{
+    const char *own = own_path(), *slash = strrchr(own, '/');
+    return slash ? say("%.*s/%s", (int)(slash - own), own, name) : name;
+}
+
+static bool same_file(const char *a, const char *b)
+{
+    struct stat one, other;
+    return stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev &&
+           one.st_ino == other.st_ino;
+}
+
+const char *program_called(void)
+{
+    const char *own = own_path(), *path = getenv("PATH");
+    char *folders = text_keep(mem_text(path ? path : "")), *folder;
+    while ((folder = strsep(&folders, ":"))) {
+        const char *candidate = say("%s/pawl", *folder ? folder : ".");
+        if (access(candidate, X_OK) == 0) return same_file(candidate, own) ? "pawl" : own;
+    }
+    return own;
+}
+
+const char *default_state(void)
+{
+    const char *home = getenv("HOME");
+    const struct passwd *user = home && *home ? NULL : getpwuid(getuid());
+    return say("%s/.local/share/pawl", user ? user->pw_dir : home && *home ? home : "");
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * client/cli/programs.h - where Pawl's other programs and the state of `pawl up` are. */
+#ifndef CLI_PROGRAMS_H
+#define CLI_PROGRAMS_H
+
+/* Beside this program. */
+const char *program_path(const char *name);
+/* How a person would call this program in another terminal: `pawl` when that is found, else its
+ * path. */
+const char *program_called(void);
+const char *default_state(void); /* ~/.local/share/pawl */
+
+#endif
