@@ -16,6 +16,8 @@ struct rule {
     int64_t step;         /* seconds; whole days for RULE_EVERY_DAYS */
     int64_t *instants;    /* RULE_AT, RULE_DATES: sorted, unique, exclusions applied */
     size_t instants_count;
+    int64_t *named; /* the same before exclusions, for the normal form */
+    size_t named_count;
     int64_t *excluded_times; /* local, sorted, unique, none on an excluded day */
     size_t excluded_times_count;
     int32_t *excluded_days; /* sorted, unique */

@@ -170,6 +170,7 @@ static bool dates_scan(rule_t *rule, scan_t *scan, slice_t word, bool list)
 {
     enter(scan, word);
     rule->instants = mem_new(items_max(word) * sizeof *rule->instants);
+    rule->named = mem_new(items_max(word) * sizeof *rule->named);
     do {
         stamp_t stamp;
         int64_t instant, local;
@@ -177,10 +178,12 @@ static bool dates_scan(rule_t *rule, scan_t *scan, slice_t word, bool list)
         if (!stamp_scan(scan, list, true, &stamp) ||
             !stamp_resolve(rule, scan, from, &stamp, &instant, &local))
             return false;
+        rule->named[rule->named_count++] = instant;
         if (instant > 0 && !rule_excludes(rule, local))
             rule->instants[rule->instants_count++] = instant;
     } while (list && scan_accept(scan, ','));
     rule->instants_count = sort_unique(rule->instants, rule->instants_count);
+    rule->named_count = sort_unique(rule->named, rule->named_count);
     return scan->at == scan->end ||
            scan_fail(scan, "syntax", scan->at,
                      list ? "\",\" or the end of the list" : "the end of the time");
@@ -300,6 +303,7 @@ void rule_destroy(rule_t **self_p)
     rule_t *self = *self_p;
     if (!self) return;
     free(self->instants);
+    free(self->named);
     free(self->excluded_times);
     free(self->excluded_days);
     free(self);

@@ -489,12 +489,10 @@ bool zone_next_change(const zone_t *self, int64_t t, int64_t *at, int32_t *befor
 int64_t zone_instant(const zone_t *self, int64_t local, bool *skipped)
 {
     piece_t piece;
-    size_t number = pieces_find(self, local - NEAR);
-    for (; pieces_get(self, number, &piece); number++) {
+    for (size_t number = pieces_find(self, local - NEAR);; number++) {
+        CHECK(pieces_get(self, number, &piece)); /* each local time lies in a piece */
         if (piece.kind == PIECE_AGAIN || local < piece.from || local >= piece.to) continue;
         if (skipped) *skipped = piece.kind == PIECE_SKIPPED;
         return piece.kind == PIECE_SKIPPED ? piece.at : local - piece.offset;
     }
-    CHECK(!"each local time lies in a piece");
-    return 0;
 }
