@@ -279,7 +279,9 @@ static void day_words(const cron_t *cron, const language_t *lang, buf_t *out)
 
 static void weekdays_words(const cron_t *cron, const language_t *lang, buf_t *out)
 {
-    if (cron->weekday) weekday_words(out, lang, cron->weekday);
+    if (cron->weekday)
+        weekday_words(out, lang, cron->weekday,
+                      (cron->day_star || cron->weekday_star) && !full(cron->day, 1, 31));
     for (int nth = 0; nth < 5; nth++)
         for (int day = 0; day < 7; day++)
             if (cron->weekday_nth[nth] >> day & 1)
