@@ -185,8 +185,16 @@ static void check_count(check_t *self, slice_t key, slice_t value)
     static const tally_t none;
     uint64_t counts[STATUSES];
     if (key.len != 5 || !count_row_decode(counts, value) || key.at[0] < COUNT_QUEUE ||
-        key.at[0] > COUNT_TYPE) {
+        key.at[0] > COUNT_REPLIES) {
         check_problem(self, TABLE_count, key, "the row cannot be read");
+        return;
+    }
+    if (key.at[0] == COUNT_REPLIES) {
+        tally_t *replies =
+            check_tally(self, &self->principals, be_u32(key.at + 1), TABLE_count, key);
+        if (replies && replies->replies != counts[1])
+            check_problem(self, TABLE_count, key, "%llu replies are remembered, the row says %llu",
+                          (unsigned long long)replies->replies, (unsigned long long)counts[1]);
         return;
     }
     tallies_t *of = key.at[0] == COUNT_QUEUE ? &self->queues : &self->types;
@@ -291,6 +299,8 @@ static void check_reply(check_t *self, slice_t key, slice_t value)
         check_problem(self, TABLE_reply, key, "the row cannot be read");
         return;
     }
+    tally_t *tally = check_tally(self, &self->principals, be_u32(key.at), TABLE_reply, key);
+    if (tally) tally->replies++;
     rec_key_t age = key_reply_age(be_u32(key.at), order, key.at + 4);
     if (!check_has(self, TABLE_replyage, &age))
         check_problem(self, TABLE_reply, key, "the remembered reply would never be forgotten");
@@ -319,6 +329,7 @@ static err_t check_all(check_t *self)
     check_meta(self);
     ANSWER_TRY(check_tasks(self)); /* tallies for what follows */
     ANSWER_TRY(check_schedules(self));
+    ANSWER_TRY(check_each(self, TABLE_reply, check_reply));
     ANSWER_TRY(check_each(self, TABLE_lane, check_lane));
     ANSWER_TRY(check_each(self, TABLE_count, check_count));
     check_counts_missing(self, &self->queues, "queue");
@@ -328,7 +339,6 @@ static err_t check_all(check_t *self)
     ANSWER_TRY(check_each(self, TABLE_names, check_name));
     ANSWER_TRY(check_each(self, TABLE_reg, check_reg));
     ANSWER_TRY(check_journal(self));
-    ANSWER_TRY(check_each(self, TABLE_reply, check_reply));
     return check_each(self, TABLE_replyage, check_reply_age);
 }
 
@@ -369,6 +379,7 @@ static err_t check_with(store_t *store, FILE *out, volatile check_place_t *place
     free(self.types.at);
     free(self.lanes.at);
     free(self.schedules.at);
+    free(self.principals.at);
     *problems = self.problems;
     return err;
 }

@@ -18,6 +18,7 @@ typedef struct tally {
     uint64_t counts[STATUSES];           /* tasks by status */
     uint64_t ready, parked;              /* rows seen: of a lane; of a schedule's gate */
     uint64_t running, waiting, admitted; /* of a schedule */
+    uint64_t replies;                    /* of a principal */
 } tally_t;
 
 typedef struct tallies {
@@ -39,7 +40,7 @@ typedef struct check {
     size_t problems;
     uint64_t rows;
     meta_dynamic_t meta;
-    tallies_t queues, types, lanes, schedules;
+    tallies_t queues, types, lanes, schedules, principals;
     uint64_t tasks, live, keyed, task_ids, uniques, extents;
 } check_t;
 

@@ -329,7 +329,7 @@ void core_want_events(core_t *self, bool want)
 /* ---- remembered replies
  * ---------------------------------------------------------------------------------- */
 
-enum { COUNT_REPLIES = 3, FORGET_AT_ONCE = 4 };
+enum { FORGET_AT_ONCE = 4 };
 
 /* The reply of an earlier copy, if there is one, goes out again. */
 static err_t repeat_reply(core_t *core, uint32_t principal, const command_t *command, bool *done)

@@ -277,7 +277,7 @@ void block_row_encode(const block_row_t *self, buf_t *to);
 bool block_row_decode(block_row_t *self, slice_t from);
 
 /* ---- count: kind, number -> tasks by status ------------------------------------------------------------------ */
-enum { COUNT_QUEUE = 1, COUNT_TYPE = 2 };
+enum { COUNT_QUEUE = 1, COUNT_TYPE = 2, COUNT_REPLIES = 3 /* of a principal: [1] remembered ones */ };
 rec_key_t key_kind_no(uint8_t kind, uint32_t no);
 void count_row_encode(const uint64_t counts[12], buf_t *to);
 bool count_row_decode(uint64_t counts[12], slice_t from);
