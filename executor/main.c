@@ -38,7 +38,6 @@ enum {
     DRAIN_LOOK_US = 50000,  /* while draining: is everything answered? */
     HARD_STOP_US = 5000000, /* after a second signal or an over-long drain */
     CONNECT_US = 500000,    /* one try while waiting for the broker */
-    SESSION_US = 30000000,  /* the worker's Hello */
     CLOSE_US = 2000000,
     HELPER_WAIT_MS = 5000,
 };
@@ -294,9 +293,10 @@ static void on_signal(struct executor *self)
 
 static void on_worker(struct executor *self)
 {
+    /* until it says no, even with all slots taken: that is what makes its descriptor quiet again.
+     * It gives no more jobs at once than there are slots. */
     pawl_job_t *job = NULL;
-    while (slots_busy(self->slots) < (size_t)self->config->slots &&
-           pawl_worker_next(self->worker, &job, 0) == PAWL_OK) {
+    while (pawl_worker_next(self->worker, &job, 0) == PAWL_OK) {
         if (self->hard)
             (void)!pawl_job_give_back(&job, "the executor stops");
         else
@@ -371,7 +371,8 @@ static bool start_session(struct executor *self)
         struct epoll_event event;
         if (epoll_wait(self->epoll, &event, 1, 0) > 0 && event.data.u64 == WHAT_SIGNAL)
             return false;
-        pawl_err err = pawl_worker_start(self->worker, told ? SESSION_US / 60 : CONNECT_US);
+        pawl_err err = told ? pawl_client_connect(self->client, CONNECT_US)
+                            : pawl_worker_start(self->worker, CONNECT_US);
         if (err == PAWL_OK) return true;
         if (!pawl_err_retryable(err)) {
             fprintf(stderr, "pawl-executor: %s: %s\n", pawl_client_endpoint(self->client),
