@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "executor/helper.h"
+#include "executor/kind_shell.h"
+#include "tests/unit/executor/process_kit.h"
+
+static helper_t *helper;
+
+struct fixture {
+    char work[64];
+    executor_config_t *config;
+    int sock;
+};
+
+static int set_up(void **state)
+{
+    struct fixture *self = mem_new(sizeof *self);
+    *state = self;
+    snprintf(self->work, sizeof self->work, "/tmp/pawl-work-XXXXXX");
+    self->config = config_new();
+    buf_t error = { 0 };
+    bool fine = mkdtemp(self->work) && chmod(self->work, 0711) == 0 &&
+                config_complete(self->config, &error) == ERR_OK &&
+                helper_warden(helper, -1, &self->sock) == ERR_OK;
+    return fine ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *self = *state;
+    close(self->sock);
+    config_destroy(&self->config);
+    int failed = rmdir(self->work); /* every attempt took its folder away */
+    free(self);
+    return failed;
+}
+
+static shell_task_t task_of(void)
+{
+    return (shell_task_t){ .id = "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+                           .type = "pawl/shell",
+                           .schedule = "nightly",
+                           .attempt = 2,
+                           .token = 17,
+                           .planned_us = INT64_C(1796086800000000),
+                           .shell = "",
+                           .interpreter = "",
+                           .cwd = "",
+                           .account = "" };
+}
+
+/* Runs the task; its output is in `text` and its exit code is returned. `output` (may be NULL) gets
+ * what it left in PAWL_OUTPUT. */
+static int run(struct fixture *self, const shell_task_t *task, char *text, size_t room,
+               buf_t *output)
+{
+    shell_plan_t plan;
+    buf_t message = { 0 };
+    int code, out[2];
+    assert_true(shell_plan_make(&plan, self->config, self->work, task, &message, &code));
+    assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+    assert_int_equal(
+        warden_run(self->sock, &plan.launch, (int[3]){ plan.stdin_fd, out[1], out[1] }), 0);
+    close(out[1]);
+    size_t len = 0;
+    for (ssize_t got; (got = read(out[0], text + len, room - 1 - len)) > 0;)
+        len += (size_t)got;
+    text[len] = 0;
+    close(out[0]);
+    struct notice notice = command_notice(&(struct command){ .sock = self->sock }, 5000);
+    assert_int_equal(notice.kind, NOTICE_EXITED);
+    if (output)
+        assert_int_equal(workfolder_read(plan.folder, "output.json", 1 << 20, output), ERR_OK);
+    workfolder_remove(plan.folder);
+    shell_plan_release(&plan);
+    return WEXITSTATUS(notice.status);
+}
+
+static void expect_refusal(struct fixture *self, const shell_task_t *task, int want_code,
+                           const char *says)
+{
+    shell_plan_t plan;
+    buf_t message = { 0 };
+    int code;
+    assert_false(shell_plan_make(&plan, self->config, self->work, task, &message, &code));
+    assert_int_equal(code, want_code);
+    assert_non_null(strstr((char *)message.at, says));
+    if (*plan.folder) workfolder_remove(plan.folder);
+    shell_plan_release(&plan);
+    buf_free(&message);
+}
+
+static void the_environment_is_exactly_what_is_documented(void **state)
+{
+    struct fixture *self = *state;
+    setenv("PAWL_BROKER__SECRET", "never", 1);
+    setenv("LD_DEBUG_OUTPUT", "never", 1);
+    setenv("LANG", "C.UTF-8", 1);
+    shell_task_t task = task_of();
+    struct shell_env env[] = { { "COLOUR", "blue=1" } };
+    task.env = env;
+    task.env_count = 1;
+    const char *argv[] = { "/usr/bin/env" };
+    task.argv = argv;
+    task.argc = 1;
+    char text[4096], wanted[512];
+    assert_int_equal(run(self, &task, text, sizeof text, NULL), 0);
+    static const char *const lines[] = { "\nLANG=C.UTF-8\n",
+                                         "\nPAWL_TASK_ID=01ARZ3NDEKTSV4RRFFQ69G5FAV\n",
+                                         "\nPAWL_TYPE=pawl/shell\n",
+                                         "\nPAWL_ATTEMPT=2\n",
+                                         "\nPAWL_TOKEN=17\n",
+                                         "\nPAWL_PLANNED=2026-12-01T01:00:00Z\n",
+                                         "\nPAWL_SCHEDULE=nightly\n",
+                                         "\nCOLOUR=blue=1\n",
+                                         "\nHOME=/",
+                                         "\nUSER=" };
+    assert_int_equal(strncmp(text, "PATH=", 5), 0);
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++)
+        assert_non_null(strstr(text, lines[i]));
+    snprintf(wanted, sizeof wanted, "\nPAWL_INPUT=%s/01ARZ3NDEKTSV4RRFFQ69G5FAV-17/input.json\n",
+             self->work);
+    assert_non_null(strstr(text, wanted));
+    unsigned count = 0;
+    for (const char *at = text; (at = strchr(at, '\n')); at++)
+        count++;
+    assert_int_equal(count, 13);
+    unsetenv("PAWL_BROKER__SECRET");
+    unsetenv("LD_DEBUG_OUTPUT");
+}
+
+static void a_command_line_goes_to_the_shell_and_argv_does_not(void **state)
+{
+    struct fixture *self = *state;
+    char text[256];
+    shell_task_t task = task_of();
+    task.shell = "echo $((6*7)) | cat; exit 5";
+    assert_int_equal(run(self, &task, text, sizeof text, NULL), 5);
+    assert_string_equal(text, "42\n");
+    task.shell = "";
+    const char *argv[] = { "echo", "$((6*7))", "; exit 5" };
+    task.argv = argv;
+    task.argc = 3;
+    assert_int_equal(run(self, &task, text, sizeof text, NULL), 0);
+    assert_string_equal(text, "$((6*7)) ; exit 5\n");
+}
+
+static void input_comes_by_file_and_on_stdin_and_output_goes_back_by_file(void **state)
+{
+    struct fixture *self = *state;
+    char text[256];
+    shell_task_t task = task_of();
+    task.input = slice_text("{\"n\":1}");
+    task.shell = "cat; cat $PAWL_INPUT; echo '{\"ok\":true}' > $PAWL_OUTPUT";
+    buf_t output = { 0 };
+    assert_int_equal(run(self, &task, text, sizeof text, &output), 0);
+    assert_string_equal(text, "{\"n\":1}{\"n\":1}");
+    assert_int_equal(output.len, 12);
+    buf_free(&output);
+    task.standard_input = slice_text("typed");
+    task.shell = "cat; cat $PAWL_INPUT";
+    assert_int_equal(run(self, &task, text, sizeof text, NULL), 0);
+    assert_string_equal(text, "typed{\"n\":1}");
+    task.input = task.standard_input = slice(NULL, 0);
+    assert_int_equal(run(self, &task, text, sizeof text, NULL), 0);
+    assert_string_equal(text, "null\n");
+}
+
+static void a_script_runs_under_an_interpreter_of_the_executors_own_list(void **state)
+{
+    struct fixture *self = *state;
+    char text[256];
+    shell_task_t task = task_of();
+    task.interpreter = "sh";
+    task.script = slice_text("echo script $1; ls -l $0 | cut -c1-10");
+    const char *argv[] = { "one" };
+    task.argv = argv;
+    task.argc = 1;
+    assert_int_equal(run(self, &task, text, sizeof text, NULL), 0);
+    assert_string_equal(text, "script one\n-rwx------\n");
+    task.interpreter = "cobol";
+    expect_refusal(self, &task, 127, "interpreter \"cobol\" is not offered here");
+}
+
+static void what_a_task_may_not_ask_for_is_refused_by_name(void **state)
+{
+    struct fixture *self = *state;
+    shell_task_t task = task_of();
+    expect_refusal(self, &task, 127, "the task names no program");
+    task.shell = "true";
+    task.account = "nobody";
+    if (strcmp(getenv("USER") ? getenv("USER") : "", "nobody") != 0)
+        expect_refusal(self, &task, 126, "account \"nobody\" may not be used here");
+    buf_t error = { 0 };
+    assert_int_equal(config_set(self->config, "allow.accounts", "nobody,pawl-no-such", "", &error),
+                     ERR_OK);
+    task.account = "pawl-no-such";
+    expect_refusal(self, &task, 126, "does not exist");
+    task.account = "";
+    static const char *const names[] = { "", "A=B", "PAWL_TOKEN", "LD_PRELOAD" };
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        struct shell_env env[] = { { names[i], "x" } };
+        task.env = env;
+        task.env_count = 1;
+        expect_refusal(self, &task, 126, "may not be declared");
+    }
+}
+
+static void an_allowed_account_owns_its_folder_and_reads_its_input(void **state)
+{
+    struct fixture *self = *state;
+    if (geteuid() != 0) skip(); /* only root may become somebody else */
+    buf_t error = { 0 };
+    assert_int_equal(config_set(self->config, "allow.accounts", "nobody", "", &error), ERR_OK);
+    shell_task_t task = task_of();
+    task.account = "nobody";
+    task.input = slice_text("{}");
+    task.shell = "id -un; cat $PAWL_INPUT; echo 1 > $PAWL_OUTPUT; echo $USER";
+    char text[256];
+    buf_t output = { 0 };
+    assert_int_equal(run(self, &task, text, sizeof text, &output), 0);
+    assert_string_equal(text, "nobody\n{}nobody\n");
+    assert_int_equal(output.len, 2);
+    buf_free(&output);
+}
+
+static void an_output_that_is_a_link_a_pipe_or_too_large_is_not_taken(void **state)
+{
+    struct fixture *self = *state;
+    char folder[128], file[160];
+    buf_t output = { 0 };
+    snprintf(folder, sizeof folder, "%s/x", self->work);
+    snprintf(file, sizeof file, "%s/output.json", folder);
+    assert_int_equal(workfolder_make(folder, (uid_t)-1, (gid_t)-1), ERR_OK);
+    assert_int_equal(workfolder_read(folder, "output.json", 10, &output), ERR_NOT_FOUND);
+    assert_int_equal(symlink("/etc/passwd", file), 0);
+    assert_int_equal(workfolder_read(folder, "output.json", 1 << 20, &output), ERR_OS);
+    unlink(file);
+    assert_int_equal(mkfifo(file, 0600), 0);
+    assert_int_equal(workfolder_read(folder, "output.json", 1 << 20, &output), ERR_OS);
+    unlink(file);
+    assert_int_equal(
+        workfolder_write(folder, "output.json", "12345678901", 11, 0600, (uid_t)-1, (gid_t)-1),
+        ERR_OK);
+    assert_int_equal(workfolder_read(folder, "output.json", 10, &output), ERR_TOO_LARGE);
+    assert_int_equal(output.len, 0);
+    assert_int_equal(workfolder_read(folder, "output.json", 11, &output), ERR_OK);
+    assert_int_equal(output.len, 11);
+    buf_free(&output);
+    workfolder_remove(folder);
+}
+
+static void
+a_folder_is_removed_with_all_that_a_command_put_there_but_not_through_links(void **state)
+{
+    struct fixture *self = *state;
+    char folder[128], path[200], outside[] = "/tmp/pawl-outside-XXXXXX";
+    assert_non_null(mkdtemp(outside));
+    snprintf(folder, sizeof folder, "%s/x", self->work);
+    assert_int_equal(workfolder_make(folder, (uid_t)-1, (gid_t)-1), ERR_OK);
+    snprintf(path, sizeof path, "%s/deep", folder);
+    mkdir(path, 0700);
+    snprintf(path, sizeof path, "%s/deep/link", folder);
+    assert_int_equal(symlink(outside, path), 0);
+    snprintf(path, sizeof path, "%s/deep/.hidden", folder);
+    mkdir(path, 0000);
+    workfolder_remove(folder);
+    assert_int_equal(access(folder, F_OK), -1);
+    assert_int_equal(rmdir(outside), 0);
+}
+
+static void leftovers_of_a_dead_predecessor_are_killed_and_cleared(void **state)
+{
+    struct fixture *self = *state;
+    char folder[128], variable[160];
+    snprintf(folder, sizeof folder, "%s/old-1", self->work);
+    snprintf(variable, sizeof variable, "PAWL_OUTPUT=%s/output.json", folder);
+    assert_int_equal(workfolder_make(folder, (uid_t)-1, (gid_t)-1), ERR_OK);
+    struct command command; /* escaped: its parent is gone and its session is its own */
+    char *argv[] = { (char *)"/bin/sh", (char *)"-c", (char *)"setsid sleep 300 & sleep 300",
+                     NULL };
+    char *envp[] = { variable, NULL };
+    assert_int_equal(command_run(&command, self->sock, argv, envp, NULL), 0);
+    assert_true(mark_becomes(variable, 3, true, 5000));
+    unsigned survivors = 1;
+    assert_true(workfolder_clear(self->work, &survivors) >= 3);
+    assert_int_equal(survivors, 0);
+    assert_int_equal(mark_count(variable), 0);
+    assert_int_equal(access(folder, F_OK), -1);
+    command_close(&command);
+}
+
+int main(void)
+{
+    if (helper_start(&helper) != ERR_OK) return 1;
+    const struct CMUnitTest tests[] = {
+#define case_of(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+        case_of(the_environment_is_exactly_what_is_documented),
+        case_of(a_command_line_goes_to_the_shell_and_argv_does_not),
+        case_of(input_comes_by_file_and_on_stdin_and_output_goes_back_by_file),
+        case_of(a_script_runs_under_an_interpreter_of_the_executors_own_list),
+        case_of(what_a_task_may_not_ask_for_is_refused_by_name),
+        case_of(an_allowed_account_owns_its_folder_and_reads_its_input),
+        case_of(an_output_that_is_a_link_a_pipe_or_too_large_is_not_taken),
+        case_of(a_folder_is_removed_with_all_that_a_command_put_there_but_not_through_links),
+        case_of(leftovers_of_a_dead_predecessor_are_killed_and_cleared),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    return helper_stop(&helper, 3000) ? failed : 1;
+}
