@@ -78,3 +78,14 @@ def test_the_specification_names_each_request_and_each_limit():
         if name in ("MESSAGE", "NAME", "KEY", "LABEL", "LABELS", "ITEMS"):
             shown = f"{eval(value):,}"  # noqa: S307 - our own header
             assert shown in text or f"{eval(value) >> 20} MiB" in text, name
+
+
+def test_no_message_nests_deeper_than_the_limit():
+    def depth(descriptor, above):
+        assert descriptor.full_name not in above, "a recursive message"
+        below = [depth(f.message_type, above | {descriptor.full_name})
+                 for f in descriptor.fields if f.message_type]
+        return 1 + max(below, default=0)
+    pb = messages.load()
+    for name in ("Request", "Reply", "Push", "Task", "Schedule"):
+        assert depth(getattr(pb, name).DESCRIPTOR, frozenset()) <= 8
