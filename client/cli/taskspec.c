@@ -4,7 +4,6 @@
 #include "client/cli/taskspec.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -80,7 +79,7 @@ static bool set_factor(reading_t *self, const field_t *field, const json_t *valu
     if (!json_is_number(value) || !(factor >= 1 && factor <= 1000))
         return refuse(self, field->name, "it must be a number from 1 to 1000");
     return taken(self, field,
-                 pawl_task_set_int(self->task, sdk_name(field), lround(factor * 1000)));
+                 pawl_task_set_int(self->task, sdk_name(field), (int64_t)(factor * 1000 + 0.5)));
 }
 
 static bool set_duration(reading_t *self, const field_t *field, const json_t *value)
