@@ -49,7 +49,8 @@ $(BUILD)/bin/pawl-broker $(BUILD)/bin/pawl-scheduler $(BUILD)/bin/pawl-executor:
 $(BUILD)/bin/pawl: LDLIBS = $(call libs_of,$(CLI_PKGS))
 
 $(BUILD)/lib/libpawl.so.0: $(call obj,client/*.c) $(call lib,base schemas)
-	$(CC) -shared -Wl,-soname,libpawl.so.0 -Wl,--exclude-libs,ALL $(ldflags) -o $@ $^ $(call libs_of,$(SDK_PKGS))
+	$(CC) -shared -Wl,-soname,libpawl.so.0 -Wl,--version-script=client/libpawl.map $(ldflags) -o $@ $^ $(call libs_of,$(SDK_PKGS))
+include client/examples/examples.mk
 $(BUILD)/lib/pawl.pc: client/pawl.pc.in Makefile
 	@mkdir -p $(@D)
 	sed -e 's|@PREFIX@|$(PREFIX)|;s|@VERSION@|$(VERSION)|' $< > $@
