@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <sys/prctl.h>
 #include <zmq.h>
 
 #include "client/base/clock.h"
@@ -590,6 +591,7 @@ static void front_main(zsock_t *pipe, void *arg)
         [STATS] = { self->config.stats, 0, ZMQ_POLLIN, 0 },
         [PIPE] = { zsock_resolve(pipe), 0, ZMQ_POLLIN, 0 },
     };
+    prctl(PR_SET_NAME, "pawl-front");
     zsock_signal(pipe, 0);
     int64_t stop_by = INT64_MAX;
     bool ended = false;

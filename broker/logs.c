@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <zmq.h>
 
 #include "client/base/clock.h"
@@ -95,6 +96,7 @@ static void logs_main(zsock_t *pipe, void *arg)
     logs_t *self = arg;
     zmq_pollitem_t items[] = { { zsock_resolve(self->far), 0, ZMQ_POLLIN, 0 },
                                { zsock_resolve(pipe), 0, ZMQ_POLLIN, 0 } };
+    prctl(PR_SET_NAME, "pawl-logs");
     zsock_signal(pipe, 0);
     while (true) {
         int ready = zmq_poll(items, ARRAY_LEN(items), self->sweeping ? 0 : IDLE_MS);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <zmq.h>
 
 #include "broker/front.h"
@@ -328,6 +329,7 @@ static void stats_main(zsock_t *pipe, void *arg)
     zmq_pollitem_t items[] = { { zsock_resolve(self->far), 0, ZMQ_POLLIN, 0 },
                                { zsock_resolve(self->publisher), 0, ZMQ_POLLIN, 0 },
                                { zsock_resolve(pipe), 0, ZMQ_POLLIN, 0 } };
+    prctl(PR_SET_NAME, "pawl-stats");
     zsock_signal(pipe, 0);
     while (true) {
         if (zmq_poll(items, ARRAY_LEN(items), -1) < 0 && errno != EINTR) break;

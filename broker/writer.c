@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "client/base/clock.h"
@@ -190,6 +191,7 @@ static void writer_main(zsock_t *pipe, void *arg)
     void *far = zsock_resolve(self->far);
     zmq_pollitem_t items[] = { { far, 0, ZMQ_POLLIN, 0 },
                                { zsock_resolve(pipe), 0, ZMQ_POLLIN, 0 } };
+    prctl(PR_SET_NAME, "pawl-writer");
     zsock_signal(pipe, 0);
     bool ending = false;
     while (!ending) {
