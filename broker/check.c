@@ -278,7 +278,9 @@ static err_t check_journal(check_t *self)
                           (unsigned long long)next);
         while (readable && journal_unpack_next(&unpack, &entry))
             continue;
-        if (!readable || unpack.in.bad)
+        if (err == ERR_CORRUPT)
+            check_problem(self, TABLE_jrn, key, "the checksum is wrong");
+        else if (!readable || unpack.in.bad)
             check_problem(self, TABLE_jrn, key, "the row cannot be read");
         next = readable ? unpack.seq : 0;
         err = ERR_OK;
