@@ -221,7 +221,7 @@ void executor_claims(core_t *core, executor_t *executor, Pawl__V1__Claim *const 
                      Pawl__V1__ClaimVerdict *verdicts)
 {
     for (size_t i = 0; i < n; i++) {
-        run_t *run = run_by_id(core, slice(claims[i]->id.data, claims[i]->id.len));
+        run_t *run = run_by_id(core, claims[i]->id.data);
         uint64_t known;
         uint8_t kind;
         if (run && run->row.token == claims[i]->token && run->executor == executor) {
@@ -407,9 +407,11 @@ err_t executor_bye(core_t *core, conn_t conn)
 err_t executor_undelivered(core_t *core, conn_t conn)
 {
     executor_t *executor = executor_of(core, conn);
-    return executor ? give_all_back(core, executor, executor->assign_seen + 1,
-                                    "the assignment could not be sent")
-                    : ERR_OK;
+    if (executor == NULL)
+        return ERR_OK;
+    executor->credit = 0; /* nothing more until it says again what it has room for */
+    return give_all_back(core, executor, executor->assign_seen + 1,
+                         "the assignment could not be sent");
 }
 
 /* ---- pushes

@@ -99,13 +99,13 @@ static err_t supersede_waiting(core_t *core, plan_t *plan)
  * their executors' reports will be LATE. */
 static err_t stop_running(core_t *core, plan_t *plan, bool hard)
 {
-    uint64_t found[64];
+    run_t *found[64];
     size_t n = 0, at = 0;
     for (run_t *run; n < ARRAY_LEN(found) && (run = map_next(&core->runs, &at)) != NULL;)
-        if (run->row.schedule == plan->no) found[n++] = run->n;
+        if (run->row.schedule == plan->no) found[n++] = run;
     for (size_t i = 1; i < n; i++) /* by number: never by the order of a hash table */
-        for (size_t k = i; k > 0 && found[k - 1] > found[k]; k--) {
-            uint64_t swap = found[k];
+        for (size_t k = i; k > 0 && found[k - 1]->n > found[k]->n; k--) {
+            run_t *swap = found[k];
             found[k] = found[k - 1];
             found[k - 1] = swap;
         }
@@ -116,8 +116,7 @@ static err_t stop_running(core_t *core, plan_t *plan, bool hard)
             return task_end(core, &task, S(CANCELLED), REASON_OVERLAP);
     }
     for (size_t i = 0; i < n; i++)
-        TRY(hard ? lease_kill(core, run_of(core, found[i]))
-                 : lease_cancel(core, run_of(core, found[i])));
+        TRY(hard ? lease_kill(core, found[i]) : lease_cancel(core, found[i]));
     return ERR_OK;
 }
 
@@ -508,7 +507,7 @@ static err_t release_parked(core_t *core, plan_t *plan)
         task.state.status = S(WAITING);
         task.state.due_us = due; /* it keeps its place in the line */
         TRY(task_save(core, &task));
-        lane_add(core, lane_at(core, task.spec.lane), due, n, slice(NULL, 0));
+        lane_add(core, lane_at(core, task.spec.lane), due, n, NULL);
     }
     return ERR_OK;
 }

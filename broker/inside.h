@@ -61,8 +61,8 @@ void names_free(core_t *core);
 typedef struct fresh {
     int64_t due_us;
     uint64_t n;          /* 0: withdrawn */
-    const uint8_t *body; /* in the request, when it was submitted in this batch; else NULL */
-    size_t body_len;
+    /* Accepted in this batch: its spec, body included, so that a lease needs no read. Else NULL. */
+    const spec_row_t *spec;
 } fresh_t;
 
 typedef struct lane {
@@ -84,7 +84,8 @@ typedef struct lane {
 err_t lane_for(core_t *core, uint32_t queue, uint32_t type, const Pawl__V1__Target *target,
                uint8_t band, lane_t **out);
 lane_t *lane_at(core_t *core, uint32_t no);
-void lane_add(core_t *core, lane_t *lane, int64_t due_us, uint64_t n, slice_t body);
+/* spec: NULL, or as in fresh_t; lasts until the batch ends. */
+void lane_add(core_t *core, lane_t *lane, int64_t due_us, uint64_t n, const spec_row_t *spec);
 err_t lane_remove(core_t *core, lane_t *lane, int64_t due_us, uint64_t n);
 err_t lanes_dispatch(core_t *core); /* gives work to executors with room, then stores the rest */
 err_t lanes_load(core_t *core);
@@ -94,6 +95,7 @@ void lanes_free(core_t *core);
  * --------------------------------------------- */
 
 typedef struct run {
+    struct run *same_hash;
     uint64_t n;
     uint8_t id[16];
     run_row_t row;
@@ -172,8 +174,7 @@ err_t lease_return(core_t *core, run_t *run, int64_t delay_us, uint8_t reason, c
 err_t lease_cancel(core_t *core, run_t *run); /* marks it and tells the executor */
 err_t lease_kill(core_t *core, run_t *run);  /* ends it on record at once; the executor is fenced */
 err_t lease_again(core_t *core, run_t *run); /* puts it into the next Assign once more */
-run_t *run_of(core_t *core, uint64_t n);
-run_t *run_by_id(core_t *core, slice_t id); /* 16 bytes; NULL: not running */
+run_t *run_by_id(core_t *core, const uint8_t id[16]); /* NULL: not running */
 err_t runs_load(core_t *core);
 void runs_free(core_t *core);
 
@@ -192,6 +193,8 @@ typedef struct task {
 } task_t;
 
 err_t task_load(core_t *core, uint64_t n, task_t *task); /* ERR_NOT_FOUND: purged */
+/* The same for one that was accepted in this batch and is ready. */
+void task_of_spec(task_t *task, uint64_t n, const spec_row_t *spec);
 /* The same for a running one, from memory; principal, created, due and timers are not filled. */
 err_t task_of_run(core_t *core, run_t *run, task_t *task);
 err_t task_save(core_t *core, const task_t *task); /* writes its state row */
@@ -332,7 +335,7 @@ struct core {
     uint64_t lanes_stamp; /* rises with each new lane and each executor's Hello */
     lane_t **fresh_lanes; /* lanes with fresh tasks */
     size_t fresh_lanes_n, fresh_lanes_room;
-    map_t runs, runs_by_id;
+    map_t runs;                /* by a hash of the task's id */
     size_t cancelling; /* runs with RUN_CANCELLING */
     executor_t **executors;
     size_t executors_n;
@@ -344,6 +347,7 @@ struct core {
     int64_t rate_all_at_us, rate_all_tokens_us;
     unsigned firings_left; /* of this batch */
     map_t blocks;
+    block_t *block;            /* the last one that was asked for */
     journal_pack_t journal;
     bool journal_open;
     int64_t timer_due_us; /* broker time of the next timer row, INT64_MAX none */

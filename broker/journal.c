@@ -82,6 +82,11 @@ enum { BLOCKS_KEPT = 4096 };
 err_t block_of(core_t *core, uint64_t n, block_t **out)
 {
     uint64_t no = n >> BLOCK_SHIFT;
+    if (core->block && core->block->no == no) {
+        core->block->dirty = true;
+        *out = core->block;
+        return ERR_OK;
+    }
     block_t *block = map_get(&core->blocks, no + 1);
     if (block == NULL) {
         block = mem_new(sizeof *block);
@@ -94,6 +99,7 @@ err_t block_of(core_t *core, uint64_t n, block_t **out)
         if (err != ERR_OK && err != ERR_NOT_FOUND) return err;
     }
     block->dirty = true;
+    core->block = block;
     *out = block;
     return ERR_OK;
 }
@@ -119,4 +125,5 @@ void blocks_free(core_t *core)
     for (block_t *block; (block = map_next(&core->blocks, &at)) != NULL;)
         free(block);
     map_free(&core->blocks);
+    core->block = NULL;
 }

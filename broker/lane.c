@@ -150,7 +150,7 @@ void lanes_free(core_t *core)
 /* ---- what waits in a lane ---------------------------------------------------------------------
  */
 
-void lane_add(core_t *core, lane_t *lane, int64_t due_us, uint64_t n, slice_t body)
+void lane_add(core_t *core, lane_t *lane, int64_t due_us, uint64_t n, const spec_row_t *spec)
 {
     if (lane->fresh_n == lane->fresh_room) {
         lane->fresh_room = lane->fresh_room ? lane->fresh_room * 2 : 64;
@@ -162,7 +162,7 @@ void lane_add(core_t *core, lane_t *lane, int64_t due_us, uint64_t n, slice_t bo
              (lane->fresh[lane->fresh_n - 1].due_us == due_us &&
               lane->fresh[lane->fresh_n - 1].n > n))
         lane->fresh_sorted = false;
-    lane->fresh[lane->fresh_n++] = (fresh_t){ due_us, n, body.at, body.len };
+    lane->fresh[lane->fresh_n++] = (fresh_t){ due_us, n, spec };
     lane->waiting++;
     lane->dirty = true;
     if (!lane->on_fresh_list) {
@@ -229,7 +229,7 @@ static err_t peek(core_t *core, lane_t *lane, fresh_t *first, bool *stored)
     while (lane->fresh_taken < lane->fresh_n && lane->fresh[lane->fresh_taken].n == 0)
         lane->fresh_taken++;
     TRY(know_head(core, lane));
-    *first = (fresh_t){ lane->head_due_us, lane->head_n, NULL, 0 };
+    *first = (fresh_t){ lane->head_due_us, lane->head_n, NULL };
     *stored = true;
     if (lane->fresh_taken < lane->fresh_n) {
         const fresh_t *fresh = &lane->fresh[lane->fresh_taken];

@@ -10,28 +10,40 @@
 
 enum { LOST_MAX = 3 /* executors of distinct names that a task may cost before quarantine */ };
 
-run_t *run_of(core_t *core, uint64_t n)
-{
-    return map_get(&core->runs, n);
-}
-
 static uint64_t id_hash(const uint8_t id[16])
 {
     uint64_t hash = be_u64(id) * 31 + be_u64(id + 8);
     return hash ? hash : 1;
 }
 
-run_t *run_by_id(core_t *core, slice_t id)
+run_t *run_by_id(core_t *core, const uint8_t id[16])
 {
-    run_t *run = map_get(&core->runs_by_id, id_hash(id.at));
-    return run && memcmp(run->id, id.at, 16) == 0 ? run : NULL;
+    run_t *run = map_get(&core->runs, id_hash(id));
+    while (run && memcmp(run->id, id, 16) != 0)
+        run = run->same_hash;
+    return run;
 }
 
 static void run_keep(core_t *core, run_t *run)
 {
-    map_put(&core->runs, run->n, run);
-    map_put(&core->runs_by_id, id_hash(run->id), run);
+    run->same_hash = map_get(&core->runs, id_hash(run->id));
+    map_put(&core->runs, id_hash(run->id), run);
     core->cancelling += (run->row.flags & RUN_CANCELLING) != 0;
+}
+
+static void run_unmap(core_t *core, run_t *run)
+{
+    uint64_t hash = id_hash(run->id);
+    run_t *first = map_get(&core->runs, hash);
+    if (first != run) {
+        while (first->same_hash != run)
+            first = first->same_hash;
+        first->same_hash = run->same_hash;
+    } else if (run->same_hash) {
+        map_put(&core->runs, hash, run->same_hash);
+    } else {
+        map_take(&core->runs, hash);
+    }
 }
 
 /* Takes the lease out of memory and store. The caller frees `run` when done with it. */
@@ -47,9 +59,7 @@ static err_t run_remove(core_t *core, run_t *run)
         executor->held--;
         executor->told_held_dirty = true;
     }
-    map_take(&core->runs, run->n);
-    if (map_get(&core->runs_by_id, id_hash(run->id)) == run)
-        map_take(&core->runs_by_id, id_hash(run->id));
+    run_unmap(core, run);
     core->cancelling -= (run->row.flags & RUN_CANCELLING) != 0;
     if (run->row.flags & RUN_LOST) {
         rec_key_t timer = key_timer(CLOCK_ELAPSED, run->row.leased_us, TIMER_LOST, run->n);
@@ -73,9 +83,11 @@ void runs_free(core_t *core)
 {
     size_t at = 0;
     for (run_t *run; (run = map_next(&core->runs, &at)) != NULL;)
-        free(run);
+        for (run_t *next; run; run = next) {
+            next = run->same_hash;
+            free(run);
+        }
     map_free(&core->runs);
-    map_free(&core->runs_by_id);
     core->cancelling = 0;
 }
 
@@ -180,11 +192,14 @@ err_t lease_take(core_t *core, executor_t *executor, lane_t *lane, const fresh_t
     bool expired;
     TRY(check_expiry(core, &task, &expired));
     if (expired) {
-        lane_add(core, lane, fresh->due_us, fresh->n, slice(NULL, 0)); /* task_end takes it out */
+        lane_add(core, lane, fresh->due_us, fresh->n, NULL); /* task_end takes it out */
         return task_end(core, &task, S(EXPIRED), REASON_EXPIRED);
     }
-    slice_t body = slice(fresh->body, fresh->body_len);
-    if (fresh->body == NULL) TRY(task_body(core, &task, &body));
+    slice_t body;
+    if (fresh->spec)
+        body = fresh->spec->body;
+    else
+        TRY(task_body(core, &task, &body));
     run_t *run = mem_new(sizeof *run);
     run->n = task.n;
     memcpy(run->id, task.spec.id, 16);
@@ -451,7 +466,7 @@ static err_t late_result(core_t *core, const Pawl__V1__Result *result,
 static err_t report_result(core_t *core, const Pawl__V1__Result *result,
                            Pawl__V1__ReportVerdict *verdict)
 {
-    run_t *run = run_by_id(core, slice(result->id.data, result->id.len));
+    run_t *run = run_by_id(core, result->id.data);
     if (run && run->row.token == result->token) {
         *verdict = PAWL__V1__REPORT_VERDICT__REPORT_DONE;
         return apply_result(core, run, result);
@@ -462,7 +477,7 @@ static err_t report_result(core_t *core, const Pawl__V1__Result *result,
 /* Progress is written through: a newer one replaces it, the end removes it. */
 static err_t report_progress(core_t *core, const Pawl__V1__Progress *progress)
 {
-    run_t *run = run_by_id(core, slice(progress->id.data, progress->id.len));
+    run_t *run = run_by_id(core, progress->id.data);
     if (run == NULL || run->row.token != progress->token)
         return ERR_OK; /* fenced: its result will be told so */
     task_t task;
@@ -599,9 +614,10 @@ err_t lease_lose(core_t *core, run_t *run)
 
 err_t lease_lose_for_good(core_t *core, uint64_t n)
 {
-    run_t *run = run_of(core, n);
-    if (run == NULL || !(run->row.flags & RUN_LOST)) return ERR_CORRUPT;
     task_t task;
+    TRY(task_load(core, n, &task));
+    run_t *run = task.run;
+    if (run == NULL || !(run->row.flags & RUN_LOST)) return ERR_CORRUPT;
     TRY(end_lost(core, run, &task));
     err_t err = task_end(core, &task, S(FAILED), REASON_LOST);
     free(run);

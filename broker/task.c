@@ -64,13 +64,20 @@ err_t task_load(core_t *core, uint64_t n, task_t *task)
     if (!spec_row_decode(&task->spec, value)) return ERR_CORRUPT;
     task->spec.body = slice(NULL, 0);
     TRY(load_state(core, task));
-    task->run = run_of(core, n);
+    task->run = run_by_id(core, task->spec.id);
     task->status = task->run                         ? S(RUNNING)
                    : task->has_state                 ? (status_t)task->state.status
                    : task->spec.flags & SPEC_HELD    ? S(HELD)
                    : task->spec.flags & SPEC_DELAYED ? S(DELAYED)
                                                      : S(WAITING);
     return ERR_OK;
+}
+
+void task_of_spec(task_t *task, uint64_t n, const spec_row_t *spec)
+{
+    clear(task, n);
+    task->spec = *spec;
+    task->status = S(WAITING);
 }
 
 err_t task_of_run(core_t *core, run_t *run, task_t *task)
@@ -224,7 +231,10 @@ static err_t create(core_t *core, task_t *task, const Pawl__V1__Task *body, slic
         to = S(DELAYED);
         TRY(timer_set(core, spec->timer_clock, spec->timer_at, TIMER_DUE, task->n));
     } else if (!(spec->flags & SPEC_PARKED)) {
-        lane_add(core, lane, spec->due_us, task->n, bytes);
+        spec_row_t *kept = batch_alloc(core, sizeof *kept);
+        *kept = *spec;
+        kept->body = bytes;
+        lane_add(core, lane, spec->due_us, task->n, kept);
     }
     task_move(core, task, to);
     block_t *block;
@@ -543,7 +553,7 @@ err_t task_place_ready(core_t *core, task_t *task)
     if (task->spec.flags & SPEC_SCHEDULED) TRY(schedule_task_again(core, task, &park));
     task_move(core, task, S(WAITING));
     if (!park)
-        lane_add(core, lane_at(core, task->spec.lane), task->state.due_us, task->n, slice(NULL, 0));
+        lane_add(core, lane_at(core, task->spec.lane), task->state.due_us, task->n, NULL);
     task->has_state = true;
     TRY(task_save(core, task));
     return journal_task(core, EVENT_WAITING, task, 0);
