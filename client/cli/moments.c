@@ -44,8 +44,9 @@ static const char *where(const char *rule, const rule_error_t *error)
 {
     if (error->in_exclusions) return say("%s (exclusions, column %zu)", error->text, error->column);
     size_t at = error->column ? error->column - 1 : 0, len = strlen(rule);
-    return say("%s: column %zu, at \"%s\"", *error->text ? error->text : error->code, error->column,
-               at < len ? rule + at : "its end");
+    const char *what = *error->text ? error->text : error->code;
+    if (at >= len) return say("%s: column %zu, behind its end", what, error->column);
+    return say("%s: column %zu, at \"%s\"", what, error->column, rule + at);
 }
 
 const char *moments_refusal(const char *rule, const char *zone_name_text)

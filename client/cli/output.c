@@ -226,6 +226,15 @@ static void tame(char *cell, bool cut)
     }
 }
 
+/* 02:00:00.123456+01:00 is 02:00:00+01:00 in a table. */
+static void drop_fraction(char *cell)
+{
+    enum { DOT = 19 };
+    if (strlen(cell) < DOT + 2 || cell[10] != 'T' || cell[DOT] != '.' || cell[13] != ':') return;
+    size_t digits = strspn(cell + DOT + 1, "0123456789") + 1;
+    memmove(cell + DOT, cell + DOT + digits, strlen(cell + DOT + digits) + 1);
+}
+
 static void keep_row(output_t *self, const json_t *row)
 {
     for (size_t i = 0; i < self->name_count; i++) {
@@ -235,6 +244,7 @@ static void keep_row(output_t *self, const json_t *row)
         }
         char *cell = cell_text(json_object_get(row, self->names[i]));
         tame(cell, setup.format == TABLE && !setup.fields);
+        drop_fraction(cell);
         self->cells[self->cell_count++] = cell;
     }
 }

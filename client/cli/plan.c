@@ -251,6 +251,11 @@ static int put(cli_t *cli, const pawl_schedule_t *schedule, const char *name, in
     if (args_has(&cli->args, "pause"))
         err = pawl_schedule_change(cli->client, "pause", name, "created paused", NULL, NULL,
                                    cli->timeout_us);
+    if (!err && args_has(&cli->args, "pause")) {
+        pawl_record_destroy(&made);
+        err = pawl_schedule_get(cli->client, name, &made, cli->timeout_us);
+    }
+    if (plan && made) print_plan(moments, pawl_record_text(made, "mode"));
     if (err)
         code = fail_client(cli->client, err, say("schedule %s was %s, but not paused", name, word));
     else if (people)

@@ -93,9 +93,9 @@ static void draw(const json_t *stats, bool screen)
     const json_t *store = json_object_get(stats, "store"),
                  *commit = json_object_get(stats, "commit");
     if (screen) fputs("\033[H", stdout);
-    printf("pawl  %s  up %s  executors %s  slots %s  events %s%s%s", cell(stats, "time"),
-           cell(stats, "uptime"), cell(stats, "executors"), cell(stats, "slots"),
-           cell(stats, "events_seq"), end, end);
+    printf("pawl  %s  up %.0f s  executors %s  slots %s  events %s%s%s", cell(stats, "time"),
+           json_number_value(json_object_get(stats, "uptime")), cell(stats, "executors"),
+           cell(stats, "slots"), cell(stats, "events_seq"), end, end);
     printf("rates a second   submitted %.1f   started %.1f   ended %.1f%s",
            number_at(stats, "rates", "submitted"), number_at(stats, "rates", "started"),
            number_at(stats, "rates", "ended"), end);
