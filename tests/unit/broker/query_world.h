@@ -43,15 +43,20 @@ typedef struct world {
     Pawl__V1__Reply reply;
 } world_t;
 
-static inline void world_open(world_t *self)
+static inline void world_open_on(world_t *self, store_t *store)
 {
     core_config_t config;
     uint8_t random[32] = { 42 };
-    *self = (world_t){ .store = memstore_new(), .wall_us = WORLD_BEGIN, .names = names_new() };
+    *self = (world_t){ .store = store, .wall_us = WORLD_BEGIN, .names = names_new() };
     wire_arena_init(&self->arena);
     core_config_default(&config);
     assert_int_equal(
         core_open(&self->core, self->store, &config, self->wall_us, self->wall_us, random), ERR_OK);
+}
+
+static inline void world_open(world_t *self)
+{
+    world_open_on(self, memstore_new());
 }
 
 static inline void world_close(world_t *self)
