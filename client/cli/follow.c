@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "client/base/clock.h"
 #include "client/cli/output.h"
 
 enum {
@@ -146,6 +147,12 @@ static void copy_text(char *to, size_t room, const pawl_record_t *record, const 
     snprintf(to, room, "%s", pawl_record_text(record, field));
 }
 
+static double seconds_until(const pawl_record_t *task)
+{
+    int64_t left_us = pawl_record_int(task, "planned_us") - clock_wall_us();
+    return left_us > 0 ? (double)left_us / 1e6 : 0;
+}
+
 static void tell(const following_t *self, const pawl_record_t *task)
 {
     const char *reason = pawl_record_text(task, "reason"), *message = "";
@@ -154,6 +161,9 @@ static void tell(const following_t *self, const pawl_record_t *task)
     if (strcmp(self->status, "running") == 0)
         buf_printf(&words, "attempt %u of %u on %s", self->attempt, self->attempts_max,
                    self->executor);
+    else if (strcmp(self->status, "delayed") == 0 && self->attempt)
+        buf_printf(&words, "attempt %u of %u failed: %s; next in %.1f s", self->attempt,
+                   self->attempts_max, pawl_record_text(task, "message"), seconds_until(task));
     else
         buf_printf(&words, "%s", reason);
     if (self->over) {
@@ -167,7 +177,7 @@ static void tell(const following_t *self, const pawl_record_t *task)
             buf_printf(&words, "%safter %.1f s", words.len ? " " : "",
                        (double)(pawl_record_int(task, "ended_us") - started) / 1e6);
         if (strcmp(self->status, "finished") != 0)
-            buf_printf(&words, "    see: pawl logs %.10s", self->id_text);
+            buf_printf(&words, "    see: pawl logs %s", self->id_text);
     }
     fprintf(stderr, "%s %-9s %s\n", self->id_text, self->status, (char *)words.at);
     buf_free(&words);

@@ -237,9 +237,10 @@ static int put(cli_t *cli, const pawl_schedule_t *schedule, const char *name, in
     const char *word = revision == 0 ? "created" : "changed";
     const char *mode = args_text(&cli->args, "mode");
     bool people = !output_is_json() && strcmp(output_format(), "id") != 0;
+    bool plan = people && moments && !cli->quiet;
     pawl_record_t *made = NULL;
-    if (people && moments && !cli->quiet) print_plan(moments, mode);
     if (cli->dry_run) {
+        if (plan) print_plan(moments, mode);
         cli_note(cli, "%s would be %s (nothing changed)", name, word);
         return 0;
     }

@@ -65,7 +65,7 @@ int cmd_run(cli_t *cli)
     const follow_options_t options = { .log = follow,
                                        .status_lines = !cli->quiet,
                                        .prefix = "  | " };
-    cli_leave_on_interrupt(say("\n%s goes on (pawl task cancel %.10s stops it)\n", text, text));
+    cli_leave_on_interrupt(say("\n%s goes on (pawl task cancel %s stops it)\n", text, text));
     code = task_follow(cli, id, &options, &outcome);
     return code ? code : outcome_code(&outcome, own_code);
 }
