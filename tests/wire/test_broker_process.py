@@ -1,0 +1,336 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The broker as a process: start, stop, kill, freeze, silence; with liveness turned down to seconds."""
+import os
+import pathlib
+import signal
+import stat
+import subprocess
+import time
+
+import pytest
+import zmq
+
+import messages
+from pawl_wire import Peer, Refused, Silence, Wire, new_id, pb
+
+E = messages.errors()
+BIN = pathlib.Path(os.environ.get("PAWL_BIN", messages.ROOT / "build" / "bin")) / "pawl-broker"
+FAST = {"PAWL_BROKER__LEASE": "2s", "PAWL_BROKER__SUSPECT": "1s", "PAWL_BROKER__PING": "300ms"}
+pytestmark = pytest.mark.skipif(not BIN.exists(), reason=f"{BIN} is not built")
+
+
+class Broker:
+    def __init__(self, state, **more):
+        self.state = state
+        self.endpoint = f"ipc://{state}/broker.sock"
+        self.more = more
+        self.process = None
+
+    def start(self, *flags):
+        self.log = open(self.state.parent / "broker.log", "ab")
+        self.process = subprocess.Popen([BIN, "--state", self.state, *flags], stdout=subprocess.PIPE,
+                                        stderr=self.log, env={**os.environ, **self.more})
+        line = self.process.stdout.readline().decode()
+        assert line.startswith("ready"), line
+        return self
+
+    def end(self, number=signal.SIGTERM, timeout=15):
+        self.process.send_signal(number)
+        code = self.process.wait(timeout)
+        self.process.stdout.close()
+        self.log.close()
+        return code
+
+
+@pytest.fixture
+def broker(tmp_path):
+    broker = Broker(tmp_path / "state", **FAST).start()
+    yield broker
+    if broker.process.poll() is None:
+        assert broker.end() == 0
+    broker.process.stdout.close()
+
+
+def task(kind="test/process"):
+    return pb.Task(id=new_id(), type=kind)
+
+
+def submit(peer, *tasks):
+    return peer.ask("submit", pb.Submit(tasks=[t.SerializeToString() for t in tasks])).submitted
+
+
+def executor(broker, name="worker-1", **hello):
+    return Peer(broker.endpoint, name, pb.ROLE_EXECUTOR, kinds=["worker"], types=["test/process"], slots=2,
+                **{"credit": 2, **hello}).open()
+
+
+def lease(peer, timeout=10):
+    end = time.monotonic() + timeout
+    while not peer.pushes and time.monotonic() < end:
+        peer.keep_push(pb.Push.FromString(peer.receive(end - time.monotonic())))
+    return peer.pushes.pop(0).assign.leases[0]
+
+
+def get(peer, id):
+    return peer.ask("task_get", pb.TaskGet(ids=[id])).tasks.items[0]
+
+
+def until(what, timeout=10):
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        if found := what():
+            return found
+        time.sleep(0.02)
+    raise AssertionError("it did not happen in time")
+
+
+def test_sockets_and_folders_are_for_this_user_alone(broker):
+    for name in "broker.sock", "stats.sock":
+        assert stat.S_IMODE((broker.state / name).stat().st_mode) == 0o600
+    for name in "store", "logs", ".":
+        assert stat.S_IMODE((broker.state / name).stat().st_mode) == 0o700
+
+
+def test_what_was_acknowledged_survives_a_kill(broker):
+    client = Peer(broker.endpoint, "c").open()
+    tasks = [task() for _ in range(50)]
+    executor(broker).ask("bye")
+    for t in tasks:
+        submit(client, t)
+    broker.end(signal.SIGKILL)
+    broker.start()
+    again = Peer(broker.endpoint, "c").open()
+    assert [get(again, t.id).status for t in tasks] == [pb.STATUS_WAITING] * 50
+
+
+def test_a_session_of_an_earlier_life_is_told_to_say_hello(broker):
+    client = Peer(broker.endpoint, "c").open()
+    broker.end(signal.SIGKILL)
+    broker.start()
+    end = time.monotonic() + 10
+    while True:  # the socket reconnects by itself
+        try:
+            client.ask("ping", timeout=0.5)
+            raise AssertionError("a session outlived its broker")
+        except Refused as refused:
+            assert refused.code == E["NO_SESSION"]
+            break
+        except Silence:
+            assert time.monotonic() < end
+    client.open().ask("ping")
+
+
+def test_term_answers_what_is_in_hand_and_ends_with_0(broker):
+    client = Peer(broker.endpoint, "c").open()
+    executor(broker).ask("bye")
+    tasks = [task() for _ in range(300)]
+    for t in tasks:
+        client.send(client.pack("submit", pb.Submit(tasks=[t.SerializeToString()])))
+    client.answer(2)  # some are done, some are on their way
+    broker.process.send_signal(signal.SIGTERM)
+    answers = {2: None}
+    try:
+        while len(answers) < len(tasks):
+            reply = client.take(3)
+            answers[reply.seq] = reply.error.code if reply.HasField("error") else None
+    except Silence:
+        pass
+    assert broker.process.wait(15) == 0
+    assert set(answers.values()) <= {None, E["SHUTTING_DOWN"]}
+    broker.start()
+    again = Peer(broker.endpoint, "c").open()
+    for seq, code in answers.items():
+        if code is None:
+            assert get(again, tasks[seq - 2].id).status == pb.STATUS_WAITING
+
+
+def test_a_parked_query_is_answered_when_the_broker_stops(broker):
+    client = Peer(broker.endpoint, "c").open()
+    executor(broker).ask("bye")
+    t = task()
+    submit(client, t)
+    client.send(client.pack("task_wait", pb.TaskWait(ids=[t.id], wait_us=60_000_000)))
+    client.ask("ping")
+    broker.process.send_signal(signal.SIGTERM)
+    with pytest.raises(Refused) as refused:
+        client.answer(client.seq - 1, timeout=3)
+    assert refused.value.code == E["SHUTTING_DOWN"]
+    assert broker.process.wait(15) == 0
+
+
+def test_a_second_broker_is_refused_with_the_pid_of_the_first(broker):
+    second = subprocess.run([BIN, "--state", broker.state], capture_output=True, text=True, timeout=30)
+    assert second.returncode == 4
+    assert str(broker.process.pid) in second.stderr
+    Peer(broker.endpoint, "c").open().ask("ping")
+
+
+def test_a_broker_waits_for_the_lock_of_a_dying_predecessor(broker):
+    first = broker.process
+    first.send_signal(signal.SIGSTOP)
+    heir = subprocess.Popen([BIN, "--state", broker.state], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                            env={**os.environ, **FAST})
+    time.sleep(0.3)
+    first.kill()
+    first.wait()
+    assert heir.stdout.readline().startswith(b"ready")
+    broker.process.stdout.close()
+    broker.process = heir
+
+
+def test_an_executor_that_falls_silent_is_lost_and_its_task_runs_elsewhere(broker):
+    client = Peer(broker.endpoint, "c").open()
+    frozen = executor(broker, "frozen", credit=1)
+    t = task()
+    submit(client, t)
+    first = lease(frozen)
+    other = executor(broker, "other")
+    end = time.monotonic() + 15
+    while not other.pushes:
+        assert time.monotonic() < end
+        other.ask("ping")
+        client.ask("ping")
+        time.sleep(0.05)
+    second = lease(other)
+    assert (second.id, second.token > first.token) == (t.id, True)
+    report = pb.Report(results=[pb.Result(id=t.id, token=first.token, outcome=pb.OUTCOME_DONE)])
+    with pytest.raises(Refused) as refused:
+        frozen.ask("report", report)
+    assert refused.value.code == E["SESSION_LOST"]
+    frozen.open()
+    assert list(frozen.ask("report", report).reported.verdicts) == [pb.REPORT_STALE]
+    report.results[0].token = second.token
+    assert list(other.ask("report", report).reported.verdicts) == [pb.REPORT_DONE]
+    states = {e.name: e.state for e in client.ask("executor_list").executors.items}
+    assert states == {"frozen": "ready", "other": "ready"}
+
+
+def test_a_frozen_broker_blames_nobody_for_its_own_silence(broker):
+    client = Peer(broker.endpoint, "c").open()
+    worker = executor(broker)
+    t = task()
+    submit(client, t)
+    held = lease(worker)
+    broker.process.send_signal(signal.SIGSTOP)
+    time.sleep(3.5)  # longer than a lease; the clock of another process cannot be injected
+    broker.process.send_signal(signal.SIGCONT)
+    worker.ask("ping")
+    report = pb.Report(results=[pb.Result(id=t.id, token=held.token, outcome=pb.OUTCOME_DONE)])
+    assert list(worker.ask("report", report).reported.verdicts) == [pb.REPORT_DONE]
+
+
+def test_a_client_that_only_submits_is_alive_until_one_interval_after_its_last_request(broker):
+    watcher = Peer(broker.endpoint, "watcher").open()
+    client = Peer(broker.endpoint, "submitter").open()
+    executor(broker).ask("bye")
+
+    def alive():
+        return {p.name: p.alive for p in watcher.ask("peer_list").peers.items}["submitter"]
+    end = time.monotonic() + 2.5
+    while time.monotonic() < end:  # longer than a lease
+        submit(client, task())
+        assert alive()
+        time.sleep(0.1)
+    began = time.monotonic()
+    until(lambda: not alive(), 5)
+    assert 0.7 < time.monotonic() - began < 2
+
+
+def test_logs_are_there_when_the_report_is_answered_and_wake_who_waits(broker):
+    client = Peer(broker.endpoint, "c").open()
+    worker = executor(broker)
+    t = task()
+    submit(client, t)
+    held = lease(worker)
+    ask = pb.LogRead(id=t.id, offset=0, limit=1000, wait_us=20_000_000)
+    client.send(client.pack("log_read", ask))
+    waits_for = client.seq
+    assert client.quiet(0.2)
+    chunk = pb.LogChunk(id=t.id, token=held.token, stream=1, offset=0, data=b"hello\n", time_us=1)
+    worker.ask("report", pb.Report(logs=[chunk]))
+    log = client.answer(waits_for, timeout=3).log
+    assert [p.data for p in log.pieces] == [b"hello\n"] and not log.ended and log.next == 6
+    last = pb.LogChunk(id=t.id, token=held.token, stream=2, offset=6, data=b"bye\n", time_us=2)
+    done = pb.Result(id=t.id, token=held.token, outcome=pb.OUTCOME_DONE)
+    worker.ask("report", pb.Report(logs=[last, chunk], results=[done]))
+    log = client.ask("log_read", pb.LogRead(id=t.id)).log
+    assert b"".join(p.data for p in log.pieces) == b"hello\nbye\n"
+    assert log.ended and log.total == 10
+
+
+def test_a_waiter_is_told_when_the_task_ends(broker):
+    client = Peer(broker.endpoint, "c").open()
+    worker = executor(broker)
+    t = task()
+    submit(client, t)
+    held = lease(worker)
+    client.send(client.pack("task_wait", pb.TaskWait(ids=[t.id], wait_us=20_000_000)))
+    waits_for = client.seq
+    assert client.quiet(0.2)
+    worker.ask("report", pb.Report(results=[pb.Result(id=t.id, token=held.token, outcome=pb.OUTCOME_DONE)]))
+    assert client.answer(waits_for, timeout=3).waited.done
+
+
+def test_events_are_published_only_with_a_subscriber_and_carry_their_sequence(broker):
+    client = Peer(broker.endpoint, "c").open()
+    executor(broker).ask("bye")
+    sub = zmq.Context.instance().socket(zmq.SUB)
+    sub.linger = 0
+    sub.connect(f"ipc://{broker.state}/stats.sock")
+    sub.subscribe("event.")
+    import json
+    seqs, kinds = [], []
+
+    def some():
+        submit(client, task())
+        while sub.poll(50):
+            topic, body = sub.recv_multipart()
+            event = json.loads(body)
+            assert topic.decode() == f"event.{event['kind']}.{event['queue']}"
+            seqs.append(event["seq"])
+            kinds.append(event["kind"])
+        return len(seqs) > 5
+    until(some)
+    assert seqs == sorted(set(seqs)) and "created" in kinds
+    sub.close()
+
+
+def test_requests_beyond_what_may_be_in_flight_are_told_busy(tmp_path):
+    broker = Broker(tmp_path / "state", PAWL_BROKER__LIMITS__REQUESTS_IN_FLIGHT="4").start()
+    try:
+        client = Peer(broker.endpoint, "c").open()
+        executor(broker).ask("bye")
+        t = task()
+        submit(client, t)
+        first = client.seq + 1
+        for _ in range(6):
+            client.send(client.pack("task_wait", pb.TaskWait(ids=[t.id], wait_us=20_000_000)))
+        busy = [client.take(3) for _ in range(2)]
+        assert [r.seq for r in busy] == [first + 4, first + 5]
+        assert all(r.error.code == E["BUSY"] and r.error.retry_after_us > 0 for r in busy)
+        assert "in flight" in busy[0].error.text
+    finally:
+        assert broker.end() == 0
+
+
+def test_a_routing_id_of_a_peers_own_choice_gets_nothing(broker):
+    client = Peer(broker.endpoint, "c").open()
+    chooser = Wire(broker.endpoint)
+    chooser.close()
+    socket = zmq.Context.instance().socket(zmq.DEALER)
+    socket.linger, socket.routing_id = 0, b"admin"
+    socket.connect(broker.endpoint)
+    socket.send(client.pack("hello", client.hello))
+    assert not socket.poll(300)
+    assert client.ask("status_get").status.rejected_frames >= 1
+    socket.close()
+
+
+def test_a_configuration_that_makes_no_sense_is_refused_by_line(tmp_path):
+    file = tmp_path / "broker.yaml"
+    file.write_text("keep:\n  log: 3d\n")
+    run = subprocess.run([BIN, "--config", file, "--check-config"], capture_output=True, text=True, timeout=10)
+    assert run.returncode == 2 and f"{file}:2: unknown key 'keep.log'; did you mean 'keep.logs'?" in run.stderr
+    run = subprocess.run([BIN, "--listen", "tcp://127.0.0.1:7777", "--state", tmp_path], capture_output=True,
+                         text=True, timeout=10)
+    assert run.returncode == 2 and "need keys" in run.stderr
