@@ -110,7 +110,7 @@ err_t task_rows_unpack(answer_t *self, const task_rows_t *rows, const Pawl__V1__
 static Pawl__V1__Label **copy_labels(answer_t *self, const Pawl__V1__Task *task)
 {
     Pawl__V1__Label **labels = answer_take(self, (task->n_labels + 1) * sizeof *labels);
-    memcpy(labels, task->labels, task->n_labels * sizeof *labels);
+    if (task->n_labels) memcpy(labels, task->labels, task->n_labels * sizeof *labels);
     return labels;
 }
 

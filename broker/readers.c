@@ -8,7 +8,15 @@
 #include "client/base/clock.h"
 #include "client/base/log.h"
 
-enum { PURGE_EVERY_US = 1000000, PURGE_ROOM = 2048, SLOW_US = 1000000, TICK_MS = 1000 };
+enum {
+    SLOW_US = 1000000,
+    TICK_US = 1000000,
+    PURGE_ROOM = LIMIT_BATCH_OPS,
+    PURGE_MORE_US = 50000,    /* the last look found as many as it may */
+    PURGE_AGAIN_US = 1000000, /* it found some, or has not seen all blocks yet */
+    PURGE_IDLE_US = 10000000, /* nothing in all blocks */
+    HISTORY_PERCENT = 60,
+};
 
 typedef struct parked parked_t;
 
@@ -41,6 +49,7 @@ struct readers {
     map_t wakes; /* by hash of id */
     int64_t purge_at_us;
     uint64_t purge_block;
+    bool purge_found; /* something, since block 0 */
 };
 
 /* ---- one attempt at an answer
@@ -336,26 +345,44 @@ static void on_notice(readers_t *self, const notice_t *notice)
 /* ---- retention
  * ------------------------------------------------------------------------------------------- */
 
-static void find_expired(readers_t *self, int64_t now_us)
+/* The store is so full that history gives way to live work. */
+static bool crowded(readers_t *self)
 {
-    if (self->config.keep.keep_finished_us == 0 && self->config.keep.keep_failed_us == 0) return;
-    if (now_us < self->purge_at_us) return;
-    self->purge_at_us = now_us + PURGE_EVERY_US;
-    purge_t *purge = mem_new(sizeof *purge + PURGE_ROOM * sizeof *purge->ns);
+    store_usage_t usage;
+    store_usage(self->config.store, &usage);
+    return usage.map_bytes && usage.used_bytes * 100 / usage.map_bytes >= HISTORY_PERCENT;
+}
+
+/* One page of the search. Numbers are handed up again until core has purged them. */
+static err_t search_expired(readers_t *self, purge_t *purge)
+{
+    retention_t keep = self->config.keep, none = { 0 };
     store_view_t *view = NULL;
     wire_arena_reset(&self->arena);
-    err_t err = store_view_open(self->config.store, &view);
-    if (err == ERR_OK) {
-        answer_t answer = { .view = view,
-                            .names = self->names,
-                            .arena = &self->arena,
-                            .wall_us = clock_wall_us(),
-                            .clock_us = clock_steady_us };
-        err = query_expired(&answer, &self->config.keep, &self->purge_block, purge->ns, PURGE_ROOM,
-                            &purge->n);
-    }
+    ANSWER_TRY(store_view_open(self->config.store, &view));
+    answer_t answer = { .view = view,
+                        .names = self->names,
+                        .arena = &self->arena,
+                        .wall_us = clock_wall_us(),
+                        .clock_us = clock_steady_us };
+    err_t err = query_expired(&answer, crowded(self) ? &none : &keep, &self->purge_block, purge->ns,
+                              PURGE_ROOM, &purge->n);
     store_view_close(&view);
+    return err;
+}
+
+static void find_expired(readers_t *self, int64_t now_us)
+{
+    if (self->config.keep_all || now_us < self->purge_at_us) return;
+    purge_t *purge = mem_new(sizeof *purge + PURGE_ROOM * sizeof *purge->ns);
+    err_t err = search_expired(self, purge);
     if (err != ERR_OK) log_event(LOG_ERROR, "RETENTION_FAILED", "error=%s", err_name(err));
+    self->purge_found |= purge->n > 0;
+    bool idle = self->purge_block == 0 && !self->purge_found;
+    self->purge_at_us = now_us + (err != ERR_OK || idle    ? PURGE_IDLE_US
+                                  : purge->n == PURGE_ROOM ? PURGE_MORE_US
+                                                           : PURGE_AGAIN_US);
+    if (self->purge_block == 0) self->purge_found = false;
     if (err == ERR_OK && purge->n)
         letter_send(zsock_resolve(self->far), LETTER_PURGE, purge, 0);
     else
@@ -381,7 +408,8 @@ static void on_letters(readers_t *self)
 
 static long poll_ms(const readers_t *self, int64_t now_us)
 {
-    int64_t due = now_us + TICK_MS * 1000;
+    int64_t due = now_us + TICK_US;
+    if (!self->config.keep_all && self->purge_at_us < due) due = self->purge_at_us;
     for (const parked_t *parked = self->parked; parked; parked = parked->next)
         if (parked->deadline_us < due) due = parked->deadline_us;
     return due <= now_us ? 0 : (long)((due - now_us + 999) / 1000);

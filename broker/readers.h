@@ -4,7 +4,7 @@
  *
  * Letters over its PAIR: LETTER_QUERY down, answered with LETTER_DONE (query->reply is packed);
  * LETTER_NOTICE down after each commit while a query is out; LETTER_PURGE up: task numbers whose
- * time is over, when it was asked to look for them. Long polls (TaskWait, EventRead, LogRead) are
+ * time is over. Long polls (TaskWait, EventRead, LogRead) are
  * parked first and looked at then, so an end that commits in between is not missed: it is in the
  * snapshot or its notice is still to come. */
 #ifndef BROKER_READERS_H
@@ -22,7 +22,9 @@ typedef struct readers_config {
     store_t *store;        /* borrowed: must outlive the readers */
     read_log_fn *read_log; /* NULL: LogRead is refused as UNIMPLEMENTED */
     void *read_log_arg;
-    retention_t keep; /* both 0: nothing is purged */
+    retention_t keep; /* how long ended tasks stay; from 60 % of the store on all of them give
+                         way, oldest first */
+    bool keep_all;    /* nothing is purged */
 } readers_config_t;
 
 typedef struct readers readers_t;

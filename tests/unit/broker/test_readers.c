@@ -26,10 +26,12 @@ static err_t read_log(void *arg, answer_t *answer, const Pawl__V1__LogRead *ask,
     return ERR_OK;
 }
 
+/* keep_us 0: nothing is purged */
 static void start(int64_t keep_us)
 {
     readers_config_t config = { .store = world.store, .read_log = read_log };
     config.keep = (retention_t){ keep_us, keep_us };
+    config.keep_all = keep_us == 0;
     assert_int_equal(readers_start(&readers, &config), ERR_OK);
 }
 
