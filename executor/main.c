@@ -34,7 +34,7 @@ enum {
     EXIT_CONFLICT = 4,
     EXIT_REFUSED = 5,
 
-    TIDY_US = 10000000,     /* the outbox is looked after this often */
+    TIDY_US = 1000000,      /* the outbox is looked after this often */
     DRAIN_LOOK_US = 50000,  /* while draining: is everything answered? */
     HARD_STOP_US = 5000000, /* after a second signal or an over-long drain */
     CONNECT_US = 500000,    /* one try while waiting for the broker */

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -108,6 +109,54 @@ static void a_result_survives_a_kill_right_after_it_was_stored(void **state)
     outbox_close(&outbox);
 }
 
+static void a_half_written_record_ends_the_file_and_harms_nothing(void **state)
+{
+    char path[64];
+    snprintf(path, sizeof path, "%s/outbox/fresh", (char *)*state);
+    uint8_t bytes[256];
+    outbox_t *outbox = open_in(*state);
+    assert_int_equal(outbox_store(outbox, id_a, 1, "whole", 5), ERR_OK);
+    assert_int_equal(outbox_store(outbox, id_b, 2, "cut off", 7), ERR_OK);
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    size_t len = fread(bytes, 1, sizeof bytes, file);
+    fclose(file);
+    outbox_settled(outbox, id_a, 1, false);
+    outbox_settled(outbox, id_b, 2, false);
+    outbox_close(&outbox);
+    file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, len - 3, file), len - 3);
+    fclose(file);
+    outbox = open_in(*state);
+    struct seen seen = { 0 };
+    assert_int_equal(outbox_each(outbox, see, &seen), ERR_OK);
+    assert_int_equal(seen.count, 1);
+    assert_string_equal(seen.last, "whole");
+    outbox_close(&outbox);
+}
+
+static void fresh_does_not_grow_under_steady_load(void **state)
+{
+    outbox_t *outbox = open_in(*state);
+    static uint8_t bytes[100000];
+    assert_int_equal(outbox_store(outbox, id_b, 1, "waits", 5), ERR_OK);
+    for (uint64_t token = 1; token <= 200; token++) {
+        assert_int_equal(outbox_store(outbox, id_a, token, bytes, sizeof bytes), ERR_OK);
+        outbox_settled(outbox, id_a, token, false);
+    }
+    char path[64];
+    struct stat info;
+    snprintf(path, sizeof path, "%s/outbox/fresh", (char *)*state);
+    assert_int_equal(stat(path, &info), 0);
+    assert_true(info.st_size < 9 << 20);
+    struct seen seen = { 0 };
+    assert_int_equal(outbox_each(outbox, see, &seen), ERR_OK);
+    assert_int_equal(seen.count, 1);
+    assert_string_equal(seen.last, "waits");
+    outbox_close(&outbox);
+}
+
 static void a_result_nobody_knows_is_kept_apart_for_seven_days(void **state)
 {
     outbox_t *outbox = open_in(*state);
@@ -132,6 +181,8 @@ static void more_answers_than_fit_in_memory_are_written_on_the_way(void **state)
     outbox_t *outbox = open_in(*state);
     for (uint64_t token = 1; token <= 50; token++)
         assert_int_equal(outbox_store(outbox, id_a, token, "x", 1), ERR_OK);
+    outbox_close(&outbox); /* moves them to the environment */
+    outbox = open_in(*state);
     for (uint64_t round = 0; round < 60; round++)
         for (uint64_t token = 1; token <= 49; token++)
             outbox_settled(outbox, id_a, token, false);
@@ -162,6 +213,8 @@ int main(void)
 #define case_of(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
         case_of(what_was_stored_is_there_after_a_restart_until_it_is_settled),
         case_of(a_result_survives_a_kill_right_after_it_was_stored),
+        case_of(a_half_written_record_ends_the_file_and_harms_nothing),
+        case_of(fresh_does_not_grow_under_steady_load),
         case_of(a_result_nobody_knows_is_kept_apart_for_seven_days),
         case_of(more_answers_than_fit_in_memory_are_written_on_the_way),
         case_of(a_second_executor_is_told_the_pid_of_the_first),
