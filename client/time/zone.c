@@ -219,8 +219,9 @@ static bool footer_spans(const footer_t *footer, spans_t *spans)
         changes[to] = moved;
     }
     size_t before = spans->count;
-    for (size_t i = 0; i < count; i++)
-        if (changes[i].at > last && (i + 1 == count || changes[i + 1].at != changes[i].at))
+    /* the very last is left out: whether it holds depends on the year after */
+    for (size_t i = 0; i + 1 < count; i++)
+        if (changes[i].at > last && changes[i + 1].at != changes[i].at)
             spans_change(spans, changes[i].at, changes[i].offset);
     return spans->count > before + 2;
 }
