@@ -626,6 +626,7 @@ static void front_main(zsock_t *pipe, void *arg)
             ended = true;
         }
     }
+    HANDED_OVER(self);
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -709,5 +710,6 @@ void front_stop(front_t **self_p)
     front_t *self = *self_p;
     if (self == NULL) return;
     zactor_destroy(&self->actor);
+    TAKEN_OVER(self);
     front_free(self_p);
 }

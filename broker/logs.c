@@ -113,6 +113,7 @@ static void logs_main(zsock_t *pipe, void *arg)
         }
     }
     if (take_batch(self)) commit_batch(self);
+    HANDED_OVER(self);
 }
 
 err_t logs_start(logs_t **out, const logs_config_t *config)
@@ -139,7 +140,9 @@ void *logs_socket(logs_t *self)
 
 void logs_stop(logs_t *self)
 {
-    if (self) zactor_destroy(&self->actor);
+    if (self == NULL || self->actor == NULL) return;
+    zactor_destroy(&self->actor);
+    TAKEN_OVER(self);
 }
 
 void logs_close(logs_t **self_p)

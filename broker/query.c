@@ -30,6 +30,7 @@ zsock_t *letter_pipe(zsock_t **far)
 void letter_send(void *socket, letter_kind_t kind, void *object, uint32_t size)
 {
     letter_t letter = { (uint32_t)kind, size, object };
+    if (object) HANDED_OVER(object);
     int rc = zmq_send(socket, &letter, sizeof letter, 0);
     CHECK(rc == sizeof letter);
 }
@@ -42,6 +43,7 @@ bool letter_take(void *socket, letter_t *letter)
         return false;
     }
     CHECK(rc == sizeof *letter);
+    if (letter->object) TAKEN_OVER(letter->object);
     return true;
 }
 

@@ -59,6 +59,18 @@ typedef struct letter {
     void *object;
 } letter_t;
 
+/* ThreadSanitizer does not see the library's own synchronisation: what is handed over through a
+ * socket says so here. Nothing in other builds. */
+#if defined(__SANITIZE_THREAD__)
+void __tsan_acquire(void *at);
+void __tsan_release(void *at);
+#define HANDED_OVER(object) __tsan_release(object)
+#define TAKEN_OVER(object)  __tsan_acquire(object)
+#else
+#define HANDED_OVER(object) ((void)(object))
+#define TAKEN_OVER(object)  ((void)(object))
+#endif
+
 /* A PAIR inside the process without high-water marks: the near end (the front's) and *far. */
 zsock_t *letter_pipe(zsock_t **far);
 /* `socket`: a raw ZeroMQ PAIR. Sending never blocks (no high-water mark inside the process). */

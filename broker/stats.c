@@ -342,6 +342,7 @@ static void stats_main(zsock_t *pipe, void *arg)
             if (ended) break;
         }
     }
+    HANDED_OVER(self);
 }
 
 err_t stats_start(stats_t **out, const char *endpoint)
@@ -375,6 +376,7 @@ void stats_stop(stats_t **self_p)
     stats_t *self = *self_p;
     if (self == NULL) return;
     zactor_destroy(&self->actor);
+    TAKEN_OVER(self);
     take_letters(self);
     zsock_destroy(&self->near);
     zsock_destroy(&self->far);

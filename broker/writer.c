@@ -214,6 +214,7 @@ static void writer_main(zsock_t *pipe, void *arg)
             letter_send(far, LETTER_DONE, job, 0);
         }
     }
+    HANDED_OVER(self);
 }
 
 err_t writer_start(writer_t **out, core_t *core, store_t *store, const char *record)
@@ -248,6 +249,7 @@ void writer_stop(writer_t **self_p)
     writer_t *self = *self_p;
     if (self == NULL) return;
     zactor_destroy(&self->actor);
+    TAKEN_OVER(self);
     letter_t letter;
     while (letter_take(zsock_resolve(self->near), &letter)) {
         job_t *job = letter.object;
