@@ -261,7 +261,7 @@ static err_t explain_ended(story_t *story)
 {
     const state_row_t *state = &story->rows.state;
     set_reason(story, task_reason_text(state->reason));
-    TELL(story, "it ended at %s after %u attempts", instant(story->answer, state->end_wall_us),
+    TELL(story, "it ended at %s, attempts: %u", instant(story->answer, state->end_wall_us),
          state->attempts);
     if (state->flags & STATE_EXIT) TELL(story, "exit code %d", state->exit_code);
     if (state->signal) TELL(story, "ended by signal %u", state->signal);
