@@ -434,6 +434,7 @@ static void readers_main(zsock_t *pipe, void *arg)
     on_letters(self);
     mark_all(self, INT64_MAX);
     look_at_due(self, true);
+    HANDED_OVER(self);
 }
 
 err_t readers_start(readers_t **out, const readers_config_t *config)
@@ -466,6 +467,7 @@ void *readers_socket(readers_t *self)
 void readers_stop(readers_t *self)
 {
     zactor_destroy(&self->actor);
+    TAKEN_OVER(self);
 }
 
 void readers_close(readers_t **self_p)
