@@ -2,7 +2,8 @@
  * pawl.h - libpawl, the C SDK of Pawl. Needs libzmq and protobuf-c; no other header.
  *
  * Units: instants are int64 microseconds since 1970-01-01T00:00:00Z, durations int64 microseconds,
- * names end in _us. Ids are 16 bytes; as text 26 characters (PAWL_ID_TEXT with the NUL).
+ * names end in _us. A timeout_us of 0 does not wait, a negative one waits for ever. Ids are 16
+ * bytes; as text 26 characters (PAWL_ID_TEXT with the NUL).
  *
  * Errors: every function that can fail returns 0 or a negative pawl_err; the sentence, the field
  * and when to try again are kept per handle and per thread: pawl_client_error(). Nothing here
@@ -13,6 +14,11 @@
  * the same ids, so a resend does nothing twice. Callbacks run only inside pawl_client_poll() or the
  * blocking call they were given to, on the caller's thread; none runs after the object's destroy
  * has returned. After fork() the child's calls return PAWL_E_FORKED; only destroy may be called.
+ *
+ * A blocking call that times out: UNREACHABLE (or the broker's refusal of the session) while there
+ * is no session, TIMEOUT when the request was sent and its outcome is not known; asked again with
+ * the same ids nothing happens twice. Blocking calls wait for room in a full buffer, asynchronous ones
+ * return BACKPRESSURE.
  *
  * Ownership: arguments are copied before a call returns. What a getter returns belongs to the
  * object it was asked from. x_destroy(&x) takes NULL and leaves NULL. */
@@ -98,9 +104,13 @@ typedef enum { PAWL_CONNECTING, PAWL_CONNECTED, PAWL_LOST, PAWL_STOPPED } pawl_s
 /* Starts connecting and returns at once. conf may be NULL and stays the caller's (copied).
  * NULL: errbuf says why. */
 PAWL_EXPORT pawl_client_t *pawl_client_new(const pawl_conf_t *conf, char *errbuf, size_t errlen);
-/* Waits until the session stands. PAWL_E_TIMEOUT, or the broker's refusal. */
+/* Waits until the session stands. PAWL_E_UNREACHABLE (the text says what is known of the cause), or
+ * the broker's refusal. A handle of role executor says Hello in pawl_worker_start: before it this
+ * returns 0 at once. */
 PAWL_EXPORT pawl_err pawl_client_connect(pawl_client_t *self, int64_t timeout_us);
-/* Sends Bye and what is still queued, waits for answers at most timeout_us. */
+/* Sends what is still queued, waits for answers at most timeout_us, then Bye. Long polls (waits,
+ * watches) end at once as PAWL_E_CLOSED, and so does every call after it. No Bye while jobs run or
+ * results have no answer: their leases stay, for the next life of this program to claim. */
 PAWL_EXPORT pawl_err pawl_client_close(pawl_client_t *self, int64_t timeout_us);
 PAWL_EXPORT void pawl_client_destroy(pawl_client_t **self_p); /* never blocks for more than 1 s */
 PAWL_EXPORT pawl_state pawl_client_state(const pawl_client_t *self);
@@ -144,6 +154,8 @@ PAWL_EXPORT bool pawl_record_has(const pawl_record_t *self, const char *field);
 PAWL_EXPORT const char *pawl_record_text(const pawl_record_t *self, const char *field);
 PAWL_EXPORT int64_t pawl_record_int(const pawl_record_t *self, const char *field);
 PAWL_EXPORT const void *pawl_record_bytes(const pawl_record_t *self, const char *field, size_t *len);
+/* NULL: not set. A bytes field that holds a serialized message (TaskInfo.task, Schedule.task,
+ * ScheduleInfo.schedule) keeps the kind BYTES and is given here unpacked, as a record. */
 PAWL_EXPORT const pawl_record_t *pawl_record_sub(const pawl_record_t *self, const char *field);
 PAWL_EXPORT size_t pawl_record_count(const pawl_record_t *self, const char *field);
 PAWL_EXPORT const char *pawl_record_text_at(const pawl_record_t *self, const char *field, size_t i);
@@ -161,7 +173,9 @@ PAWL_EXPORT void pawl_list_destroy(pawl_list_t **self_p);
 typedef struct pawl_task pawl_task_t;
 PAWL_EXPORT pawl_task_t *pawl_task_new(const char *type); /* "mail/send", "pawl/shell" */
 PAWL_EXPORT void pawl_task_destroy(pawl_task_t **self_p);
-/* Without it one is drawn; give your own to make your own resends harmless. */
+/* pawl_task_new draws one: the same object submitted again is the same task. For another task with
+ * the same fields draw a new one with pawl_id_new; give your own to make resends harmless that
+ * outlive the program. */
 PAWL_EXPORT void pawl_task_set_id(pawl_task_t *self, const uint8_t id[PAWL_ID_BYTES]);
 PAWL_EXPORT void pawl_task_id(const pawl_task_t *self, uint8_t id[PAWL_ID_BYTES]);
 PAWL_EXPORT pawl_err pawl_task_set_input(pawl_task_t *self, const void *input, size_t len,
@@ -195,14 +209,18 @@ PAWL_EXPORT void pawl_batch_destroy(pawl_batch_t **self_p);
 PAWL_EXPORT pawl_err pawl_batch_add(pawl_batch_t *self, const pawl_task_t *task); /* copied */
 PAWL_EXPORT size_t pawl_batch_size(const pawl_batch_t *self);
 PAWL_EXPORT void pawl_batch_clear(pawl_batch_t *self); /* keeps its memory for the next use */
-/* All in one request (split when too large for a message). 0: sent and answered, see the items. */
+/* All in one request (split when too large for a message, or for the broker's count of items). 0:
+ * sent and answered, see the items. */
 PAWL_EXPORT pawl_err pawl_batch_submit(pawl_client_t *client, pawl_batch_t *batch,
                                        int64_t timeout_us);
-PAWL_EXPORT pawl_err pawl_batch_item_error(const pawl_batch_t *self, size_t i); /* 0: on record */
+/* 0: on record; PAWL_E_EMPTY: no answer yet (read items of an operation when it is done). */
+PAWL_EXPORT pawl_err pawl_batch_item_error(const pawl_batch_t *self, size_t i);
 PAWL_EXPORT const char *pawl_batch_item_text(const pawl_batch_t *self, size_t i);
 PAWL_EXPORT void pawl_batch_item_id(const pawl_batch_t *self, size_t i, uint8_t id[PAWL_ID_BYTES]);
 
-/* Asynchronous: op is done when the answer is there; wait for it, poll it, or be called. */
+/* Asynchronous: op is done when the answer is there; wait for it, poll it, or be called. The op of a
+ * single task has that task's refusal as its result; that of a batch has 0 or what befell a whole
+ * request. The batch may be destroyed first. */
 typedef struct pawl_op pawl_op_t;
 typedef void pawl_op_fn(pawl_op_t *op, void *arg);
 PAWL_EXPORT pawl_op_t *pawl_submit_op(pawl_client_t *self, const pawl_task_t *task, pawl_err *err);
@@ -245,7 +263,9 @@ PAWL_EXPORT pawl_err pawl_log_read(pawl_client_t *self, const uint8_t id[PAWL_ID
                                    pawl_record_t **log, int64_t timeout_us);
 
 /* Events with a sequence, from `from_seq` (0 = from now on). fn runs inside pawl_client_poll; a gap
- * (older rows are gone) is told by an event of kind "gap". Return false from fn to end the watch. */
+ * (older rows are gone) is told by an event of kind "gap", whose seq is the oldest one left; a
+ * refusal by one of kind "error", with its text in detail, after which the watch is over. Return
+ * false from fn to end it. The next events are fetched when these have been told. */
 typedef struct pawl_watch pawl_watch_t;
 typedef bool pawl_event_fn(const pawl_record_t *event, void *arg);
 PAWL_EXPORT pawl_watch_t *pawl_watch_new(pawl_client_t *self, uint64_t from_seq, pawl_event_fn *fn,
@@ -333,8 +353,11 @@ typedef struct pawl_job pawl_job_t;
 typedef void pawl_work_fn(pawl_job_t *job, void *arg); /* must end the job by one of the verbs below */
 
 PAWL_EXPORT pawl_worker_t *pawl_worker_new(pawl_client_t *client);
-/* Joins its threads: waits for running callbacks. Jobs not ended are given back. */
+/* Joins its threads: waits for running callbacks. Jobs not ended are given back: their pointers are
+ * dead. Waits for the answers at most 1 s. No other thread may be inside a call on it. */
 PAWL_EXPORT void pawl_worker_destroy(pawl_worker_t **self_p);
+/* What it serves is set before the start (PAWL_E_CONFIG after it). A callback that returns without
+ * having ended its job fails it. */
 PAWL_EXPORT pawl_err pawl_worker_type(pawl_worker_t *self, const char *type, pawl_work_fn *fn,
                                       void *arg); /* fn NULL: pull */
 PAWL_EXPORT pawl_err pawl_worker_kind(pawl_worker_t *self, const char *kind); /* default worker */
@@ -346,7 +369,8 @@ PAWL_EXPORT pawl_err pawl_worker_slots(pawl_worker_t *self, unsigned slots); /* 
 PAWL_EXPORT pawl_err pawl_worker_prefetch(pawl_worker_t *self, unsigned extra);
 /* Called on the I/O thread; must be quick and must not call libpawl. store: keep this result (an
  * opaque run of bytes) before it is sent; 0 = kept, else the job is not ended and the verb that
- * ended it returns the error. settled: it was answered, forget it. */
+ * ended it returns the error. settled: it was answered, forget it; verdict is done, recovered, stale,
+ * late or unknown. Only of results that were stored or restored. */
 typedef struct pawl_outbox {
     int (*store)(void *arg, const uint8_t id[PAWL_ID_BYTES], uint64_t token, const void *bytes,
                  size_t len);
@@ -357,14 +381,16 @@ PAWL_EXPORT void pawl_worker_outbox(pawl_worker_t *self, const pawl_outbox_t *ou
 /* Before start: a result kept by an earlier life of this program; it is reported again. */
 PAWL_EXPORT pawl_err pawl_worker_restore(pawl_worker_t *self, const uint8_t id[PAWL_ID_BYTES],
                                          uint64_t token, const void *bytes, size_t len);
-/* Says Hello as an executor and begins to take work; starts `slots` threads if types have fns. */
+/* Says Hello as an executor and begins to take work; starts `slots` threads if types have fns. On
+ * PAWL_E_UNREACHABLE it has started all the same and goes on trying to connect. */
 PAWL_EXPORT pawl_err pawl_worker_start(pawl_worker_t *self, int64_t timeout_us);
 /* Takes no new work; returns 0 when nothing runs and every result is answered, else TIMEOUT. Leases
  * not begun are given back. */
 PAWL_EXPORT pawl_err pawl_worker_drain(pawl_worker_t *self, int64_t timeout_us);
 PAWL_EXPORT void pawl_worker_resume(pawl_worker_t *self);
 PAWL_EXPORT bool pawl_worker_draining(const pawl_worker_t *self); /* by us or by the broker */
-/* Pull: the next job, PAWL_E_TIMEOUT when none came. Counts against slots until it is ended. */
+/* Pull: the next job, PAWL_E_TIMEOUT when none came (or all slots are in use), PAWL_E_CLOSED when the
+ * handle is. Counts against slots until it is ended. Lowers pawl_worker_fd when it has none. */
 PAWL_EXPORT pawl_err pawl_worker_next(pawl_worker_t *self, pawl_job_t **job, int64_t timeout_us);
 /* An eventfd, readable when pawl_worker_next has a job or a directive came. */
 PAWL_EXPORT int pawl_worker_fd(const pawl_worker_t *self);
@@ -382,7 +408,8 @@ typedef enum { PAWL_RUN, PAWL_CANCEL, PAWL_FENCED } pawl_job_state;
 /* PAWL_CANCEL: somebody cancelled it, stop and call pawl_job_cancelled. PAWL_FENCED: another has
  * it or the broker does not know it: stop hard, the result will be STALE. */
 PAWL_EXPORT pawl_job_state pawl_job_state_of(const pawl_job_t *self);
-PAWL_EXPORT int pawl_job_fd(const pawl_job_t *self); /* eventfd: readable when the state left RUN */
+/* eventfd: readable when the state left RUN. The job's own: closed when it ends; only wait on it. */
+PAWL_EXPORT int pawl_job_fd(const pawl_job_t *self);
 PAWL_EXPORT pawl_err pawl_job_progress(pawl_job_t *self, int64_t done, int64_t total,
                                        const char *text);
 /* stream: 1 stdout, 2 stderr, 3 notes. Buffered, sent with the next report at the latest after
@@ -391,13 +418,15 @@ PAWL_EXPORT pawl_err pawl_job_log(pawl_job_t *self, int stream, const void *byte
 /* The next `len` bytes of the attempt's log are not sent: what follows stands that much further on,
  * and readers see the hole. */
 PAWL_EXPORT void pawl_job_log_skip(pawl_job_t *self, uint64_t len);
+/* At most 1 MiB (TOO_LARGE). content_type NULL: application/json. */
 PAWL_EXPORT pawl_err pawl_job_output(pawl_job_t *self, const void *bytes, size_t len,
                                      const char *content_type);
 PAWL_EXPORT void pawl_job_exit(pawl_job_t *self, int exit_code, int signal); /* for the record */
 PAWL_EXPORT void pawl_job_usage(pawl_job_t *self, int64_t cpu_us, int64_t memory_bytes);
 PAWL_EXPORT void pawl_job_started(pawl_job_t *self, int64_t started_us); /* default: when taken */
-/* Each of these ends the job, destroys it and leaves NULL. On an error from the outbox the job
- * stays and the call may be made again. */
+/* Each of these ends the job, destroys it and leaves NULL. On an error (of the outbox, or when
+ * memory is out) the job stays and the call may be made again. Of message the first 500 bytes are
+ * kept, made valid UTF-8 on one line. */
 PAWL_EXPORT pawl_err pawl_job_finish(pawl_job_t **self_p, const char *message);
 PAWL_EXPORT pawl_err pawl_job_fail(pawl_job_t **self_p, const char *message, bool permanent);
 PAWL_EXPORT pawl_err pawl_job_timed_out(pawl_job_t **self_p, const char *message);

@@ -21,6 +21,7 @@ typedef struct item {
 
 typedef struct outcomes {
     atomic_uint refs;
+    atomic_bool told; /* the operation is done: the items do not change any more */
     size_t n;
     item_t items[];
 } outcomes_t;
@@ -71,10 +72,11 @@ static outcomes_t *outcomes_new(const entry_t *entries, size_t n)
     outcomes_t *self = calloc(1, sizeof *self + n * sizeof(item_t));
     if (!self) return NULL;
     atomic_init(&self->refs, 1);
+    atomic_init(&self->told, false);
     self->n = n;
     for (size_t i = 0; i < n; i++) {
         memcpy(self->items[i].id, entries[i].id, 16);
-        self->items[i].err = PAWL_E_EMPTY; /* not answered yet */
+        self->items[i].err = PAWL_E_EMPTY; /* of a part that did not leave */
     }
     return self;
 }
@@ -151,22 +153,31 @@ pawl_err pawl_batch_add(pawl_batch_t *self, const pawl_task_t *task)
     return PAWL_OK;
 }
 
+/* The answer to item i; NULL: none yet. */
+static const item_t *item_of(const pawl_batch_t *self, size_t i)
+{
+    const outcomes_t *outcomes = self->outcomes;
+    return outcomes && i < outcomes->n && atomic_load(&outcomes->told) ? &outcomes->items[i] : NULL;
+}
+
 pawl_err pawl_batch_item_error(const pawl_batch_t *self, size_t i)
 {
-    return self->outcomes && i < self->outcomes->n ? self->outcomes->items[i].err : PAWL_E_EMPTY;
+    const item_t *item = item_of(self, i);
+    return item ? item->err : PAWL_E_EMPTY;
 }
 
 const char *pawl_batch_item_text(const pawl_batch_t *self, size_t i)
 {
-    if (!self->outcomes || i >= self->outcomes->n || !self->outcomes->items[i].err) return "";
-    const item_t *item = &self->outcomes->items[i];
+    const item_t *item = item_of(self, i);
+    if (!item || !item->err) return "";
     return item->text ? item->text : pawl_err_text(item->err);
 }
 
 void pawl_batch_item_id(const pawl_batch_t *self, size_t i, uint8_t id[PAWL_ID_BYTES])
 {
-    if (self->outcomes && i < self->outcomes->n)
-        memcpy(id, self->outcomes->items[i].id, PAWL_ID_BYTES);
+    const item_t *item = item_of(self, i);
+    if (item)
+        memcpy(id, item->id, PAWL_ID_BYTES);
     else if (i < pawl_batch_size(self))
         memcpy(id, entries_of(self)[i].id, PAWL_ID_BYTES);
     else
@@ -209,6 +220,7 @@ static void on_answer(call_t *call)
     call->arg = NULL;
     if (--self->left == 0) {
         self->done = true;
+        atomic_store(&self->outcomes->told, true);
         pthread_cond_broadcast(&self->client->changed);
         if (self->due_listed) due_add(self->client, &self->due);
     }
@@ -278,7 +290,10 @@ static pawl_err op_start(pawl_op_t *self, const pawl_batch_t *batch, bool wait, 
         call_release(call);
         first += n;
     }
-    if (--self->left == 0) self->done = true;
+    if (--self->left == 0) {
+        self->done = true;
+        atomic_store(&self->outcomes->told, true);
+    }
     return err;
 }
 
