@@ -156,7 +156,7 @@ static int read_lines(submitting_t *self, int fd, const char *name)
 {
     buf_t input = { 0 };
     size_t seen = 0; /* bytes known to hold no newline */
-    ssize_t got;
+    ssize_t got = 0;
     bool overlong = false;
     while (!self->failed) {
         buf_need(&input, READ_BYTES + 1);

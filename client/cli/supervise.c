@@ -20,8 +20,9 @@
 enum {
     RESTART_US = 200 * 1000,
     BACKOFF_DOUBLINGS = 5,
-    AT_ONCE_US = 2 * 1000 * 1000, /* a life shorter than this is a failed start */
-    FAILED_STARTS_MOST = 6,
+    AT_ONCE_US = 8 * 1000 * 1000, /* a life shorter than this is a failed start: above the 5 s that
+                                     a broker waits for the lock of a store */
+    FAILED_STARTS_MOST = 5,
     DRAIN_US = 30 * 1000 * 1000,
     LAST_LINES_BYTES = 1500,
     LOG_LARGEST = 8 << 20,
@@ -33,6 +34,7 @@ typedef struct child {
     char **argv;
     char *log; /* NULL: our stderr */
     int order;
+    int hopeless_exit;
     pid_t pid;          /* 0: not running */
     int64_t started_us; /* of this life */
     int64_t due_us;     /* not running: when to start again */
@@ -118,7 +120,8 @@ static void start(supervisor_t *self, child_t *child)
     setpgid(child->pid, self->group); /* the child does it too: whoever comes first */
 }
 
-void supervisor_add(supervisor_t *self, const char *label, char *const *argv, int order)
+void supervisor_add(supervisor_t *self, const char *label, char *const *argv, int order,
+                    int hopeless_exit)
 {
     CHECK(order >= 0 && order < STAGES);
     size_t n = 0;
@@ -126,7 +129,7 @@ void supervisor_add(supervisor_t *self, const char *label, char *const *argv, in
         n++;
     self->children = mem_grow(self->children, (self->count + 1) * sizeof *self->children);
     child_t *child = &self->children[self->count++];
-    *child = (child_t){ .label = mem_text(label), .order = order };
+    *child = (child_t){ .label = mem_text(label), .order = order, .hopeless_exit = hopeless_exit };
     child->argv = mem_new((n + 1) * sizeof *child->argv);
     for (size_t i = 0; i < n; i++)
         child->argv[i] = mem_text(argv[i]);
@@ -192,9 +195,11 @@ static void ended(supervisor_t *self, child_t *child, int status)
     if (self->stage >= 0) return;
     child->failed_starts =
         outside || now - child->started_us > AT_ONCE_US ? 0 : child->failed_starts + 1;
-    if (child->failed_starts >= FAILED_STARTS_MOST) {
-        fprintf(stderr, "%s ended %d times at once (%s); its last lines:\n", child->label,
-                child->failed_starts, how_it_ended(status));
+    bool hopeless =
+        child->hopeless_exit && WIFEXITED(status) && WEXITSTATUS(status) == child->hopeless_exit;
+    if (hopeless || child->failed_starts >= FAILED_STARTS_MOST) {
+        fprintf(stderr, "%s ended (%s) and is not started again; its last lines:\n", child->label,
+                how_it_ended(status));
         print_last_lines(child);
         self->gave_up = true;
         stop_now(self);

@@ -18,8 +18,10 @@ supervisor_t *supervisor_new(const char *log_folder);
 /* Kills what still runs. */
 void supervisor_destroy(supervisor_t **self_p);
 
-/* Starts a program (argv[0] is its path; copied). `order`: programs of order 0 are ended first. */
-void supervisor_add(supervisor_t *self, const char *label, char *const *argv, int order);
+/* Starts a program (argv[0] is its path; copied). `order`: programs of order 0 are ended first.
+ * hopeless_exit: an exit code after which starting again is no use; 0: none. */
+void supervisor_add(supervisor_t *self, const char *label, char *const *argv, int order,
+                    int hopeless_exit);
 pid_t supervisor_pid(const supervisor_t *self, size_t i); /* 0: not running now */
 
 typedef enum {

@@ -56,22 +56,18 @@ static int open_folder(const char *given, const char **folder_out)
 {
     struct sockaddr_un address;
     const char *advice = "--state DIR with a folder that you may write to";
-    if (make_folders(given) != 0)
-        return fail(EXIT_FAILED, say("cannot make the state folder %s", given), strerror(errno),
-                    advice);
-    char *path = realpath(given, NULL);
-    if (!path || access(path, W_OK | X_OK) != 0) {
-        free(path);
-        return fail(EXIT_FAILED, say("cannot use the state folder %s", given), strerror(errno),
-                    advice);
-    }
-    const char *folder = text_keep(path), *longest = say("%s/broker.sock", folder);
+    char *here = given[0] == '/' ? NULL : getcwd(NULL, 0);
+    const char *folder = here ? say("%s/%s", text_keep(here), given) : given;
+    const char *longest = say("%s/broker.sock", folder);
     size_t most = sizeof address.sun_path - 1;
     if (strlen(longest) > most)
         return fail(EXIT_LIMIT, "the state folder's path is too long",
                     say("%s has %zu bytes; the path of a unix socket has at most %zu", longest,
                         strlen(longest), most),
                     "--state DIR with a shorter path");
+    if (make_folders(folder) != 0 || access(folder, W_OK | X_OK) != 0)
+        return fail(EXIT_FAILED, say("cannot make or use the state folder %s", folder),
+                    strerror(errno), advice);
     if (mkdir(say("%s/log", folder), 0700) != 0 && errno != EEXIST)
         return fail(EXIT_FAILED, "cannot make the folder of logs", strerror(errno), advice);
     *folder_out = folder;
@@ -120,14 +116,15 @@ static char *changeable(const char *text)
     return (char *)(uintptr_t)text; /* argv is char *const *; nobody writes to it */
 }
 
-static void start_role(up_t *self, const char *label, const char *const *words, int order)
+static void start_role(up_t *self, const char *label, const char *const *words, int order,
+                       int hopeless_exit)
 {
     char *argv[16];
     size_t n = 0;
     for (; words[n] && n + 1 < ARRAY_LEN(argv); n++)
         argv[n] = changeable(words[n]);
     argv[n] = NULL;
-    supervisor_add(self->supervisor, label, argv, order);
+    supervisor_add(self->supervisor, label, argv, order, hopeless_exit);
 }
 
 static void start_roles(up_t *self)
@@ -137,8 +134,8 @@ static void start_roles(up_t *self)
     const char *const broker[] = { program_path("pawl-broker"), "--state", self->state, NULL };
     const char *const scheduler[] = { program_path("pawl-scheduler"), "--broker", self->endpoint,
                                       NULL };
-    start_role(self, "broker", broker, 2);
-    start_role(self, "scheduler", scheduler, 1);
+    start_role(self, "broker", broker, 2, EXIT_CONFLICT); /* another broker has the store */
+    start_role(self, "scheduler", scheduler, 1, 0);
     for (int64_t i = 1; i <= self->executors; i++) {
         const char *suffix = i > 1 ? say("-%" PRId64, i) : "";
         const char *const executor[] = { program_path("pawl-executor"),
@@ -151,7 +148,7 @@ static void start_roles(up_t *self)
                                          "--name",
                                          say("%s%s", host, suffix),
                                          NULL };
-        start_role(self, say("executor%s", suffix), executor, 0);
+        start_role(self, say("executor%s", suffix), executor, 0, 0);
     }
 }
 
@@ -179,6 +176,16 @@ static void print_roles(const up_t *self)
 // ---- ready?
 // --------------------------------------------------------------------------------------
 
+/* It is our broker that answers, not another on the same socket. */
+static bool broker_is_ours(const up_t *self)
+{
+    pawl_record_t *status = NULL;
+    pawl_err err = pawl_broker_status(self->client, &status, ASK_US);
+    bool ours = !err && pawl_record_int(status, "pid") == supervisor_pid(self->supervisor, 0);
+    pawl_record_destroy(&status);
+    return ours;
+}
+
 static bool all_serve(up_t *self)
 {
     char why[256];
@@ -202,7 +209,7 @@ static bool all_serve(up_t *self)
         schedulers += alive && strcmp(role, "scheduler") == 0;
     }
     pawl_list_destroy(&list);
-    return !err && schedulers >= 1 && executors >= self->executors;
+    return !err && schedulers >= 1 && executors >= self->executors && broker_is_ours(self);
 }
 
 static void look_whether_ready(up_t *self, bool *ready)
@@ -231,7 +238,7 @@ static int supervise(up_t *self)
     } while (turn == SUPERVISE_GOES_ON);
     pawl_client_destroy(&self->client);
     if (turn == SUPERVISE_GAVE_UP)
-        return fail(EXIT_FAILED, "pawl up gave up", "a role ends each time it is started",
+        return fail(EXIT_FAILED, "pawl up gave up", "a role cannot be kept running",
                     say("its last lines above, or the logs in %s/log", self->state));
     cli_note(self->cli, "stopped");
     return turn == SUPERVISE_CUT_SHORT ? EXIT_INTERRUPTED : EXIT_OK;

@@ -133,8 +133,6 @@ static void wrong_lines_get_three_lines_and_exit_2(void **state)
         for (const char *at = said; (at = strchr(at, '\n')); at++)
             lines++;
         assert_int_equal(lines, 3);
-        if (!strstr(said, cases[i].hint))
-            print_error("%s: no \"%s\" in: %s", cases[i].line, cases[i].hint, said);
         assert_non_null(strstr(said, cases[i].hint));
     }
 }
