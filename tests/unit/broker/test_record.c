@@ -39,10 +39,10 @@ static bool id_row_same(const id_row_t *a, const id_row_t *b)
 }
 static bool spec_row_same(const spec_row_t *a, const spec_row_t *b)
 {
-    return EQ(flags) && EQ(priority) && EQ(attempts_max) && EQ(lane) && EQ(principal) && EQ(queue) && EQ(type) &&
-           EQ(created_wall_us) && EQ(due_us) && EQ_ARRAY(id) && EQ(schedule) &&
-           EQ(instant_wall_us) && EQ(timer_at) && EQ(timer_clock) && EQ(expire_us) &&
-           EQ(expire_clock) && EQ(body_len) && EQ_SLICE(body);
+    return EQ(flags) && EQ(priority) && EQ(attempts_max) && EQ(lane) && EQ(principal) &&
+           EQ(queue) && EQ(type) && EQ(created_wall_us) && EQ(due_us) && EQ_ARRAY(id) &&
+           EQ(schedule) && EQ(instant_wall_us) && EQ(timer_at) && EQ(timer_clock) &&
+           EQ(expire_us) && EQ(expire_clock) && EQ(body_len) && EQ_SLICE(body);
 }
 static bool state_row_same(const state_row_t *a, const state_row_t *b)
 {
