@@ -83,6 +83,7 @@ static int remove_one(const char *path, const struct stat *info, int kind, struc
     return 0;
 }
 
+/* What nearly every folder holds, without a walk through it. */
 static bool remove_plain(const char *path)
 {
     static const char *const usual[] = { "input.json", "output.json", "script", "stdin" };
@@ -90,8 +91,9 @@ static bool remove_plain(const char *path)
     for (size_t i = 0; i < ARRAY_LEN(usual); i++) {
         snprintf(file, sizeof file, "%s/%s", path, usual[i]);
         unlink(file);
+        if (rmdir(path) == 0 || errno == ENOENT) return true;
     }
-    return rmdir(path) == 0 || errno == ENOENT;
+    return false;
 }
 
 void workfolder_remove(const char *path)
