@@ -17,8 +17,8 @@
  *
  * A blocking call that times out: UNREACHABLE (or the broker's refusal of the session) while there
  * is no session, TIMEOUT when the request was sent and its outcome is not known; asked again with
- * the same ids nothing happens twice. Blocking calls wait for room in a full buffer, asynchronous ones
- * return BACKPRESSURE.
+ * the same ids nothing happens twice. Blocking calls wait for room in a full buffer, asynchronous
+ * ones return BACKPRESSURE.
  *
  * Ownership: arguments are copied before a call returns. What a getter returns belongs to the
  * object it was asked from. x_destroy(&x) takes NULL and leaves NULL. */
@@ -218,8 +218,8 @@ PAWL_EXPORT pawl_err pawl_batch_item_error(const pawl_batch_t *self, size_t i);
 PAWL_EXPORT const char *pawl_batch_item_text(const pawl_batch_t *self, size_t i);
 PAWL_EXPORT void pawl_batch_item_id(const pawl_batch_t *self, size_t i, uint8_t id[PAWL_ID_BYTES]);
 
-/* Asynchronous: op is done when the answer is there; wait for it, poll it, or be called. The op of a
- * single task has that task's refusal as its result; that of a batch has 0 or what befell a whole
+/* Asynchronous: op is done when the answer is there; wait for it, poll it, or be called. The op of
+ * a single task has that task's refusal as its result; that of a batch has 0 or what befell a whole
  * request. The batch may be destroyed first. */
 typedef struct pawl_op pawl_op_t;
 typedef void pawl_op_fn(pawl_op_t *op, void *arg);
@@ -369,8 +369,8 @@ PAWL_EXPORT pawl_err pawl_worker_slots(pawl_worker_t *self, unsigned slots); /* 
 PAWL_EXPORT pawl_err pawl_worker_prefetch(pawl_worker_t *self, unsigned extra);
 /* Called on the I/O thread; must be quick and must not call libpawl. store: keep this result (an
  * opaque run of bytes) before it is sent; 0 = kept, else the job is not ended and the verb that
- * ended it returns the error. settled: it was answered, forget it; verdict is done, recovered, stale,
- * late or unknown. Only of results that were stored or restored. */
+ * ended it returns the error. settled: it was answered, forget it; verdict is done, recovered,
+ * stale, late or unknown. Only of results that were stored or restored. */
 typedef struct pawl_outbox {
     int (*store)(void *arg, const uint8_t id[PAWL_ID_BYTES], uint64_t token, const void *bytes,
                  size_t len);
@@ -389,8 +389,8 @@ PAWL_EXPORT pawl_err pawl_worker_start(pawl_worker_t *self, int64_t timeout_us);
 PAWL_EXPORT pawl_err pawl_worker_drain(pawl_worker_t *self, int64_t timeout_us);
 PAWL_EXPORT void pawl_worker_resume(pawl_worker_t *self);
 PAWL_EXPORT bool pawl_worker_draining(const pawl_worker_t *self); /* by us or by the broker */
-/* Pull: the next job, PAWL_E_TIMEOUT when none came (or all slots are in use), PAWL_E_CLOSED when the
- * handle is. Counts against slots until it is ended. Lowers pawl_worker_fd when it has none. */
+/* Pull: the next job, PAWL_E_TIMEOUT when none came (or all slots are in use), PAWL_E_CLOSED when
+ * the handle is. Counts against slots until it is ended. Lowers pawl_worker_fd when it has none. */
 PAWL_EXPORT pawl_err pawl_worker_next(pawl_worker_t *self, pawl_job_t **job, int64_t timeout_us);
 /* An eventfd, readable when pawl_worker_next has a job or a directive came. */
 PAWL_EXPORT int pawl_worker_fd(const pawl_worker_t *self);
@@ -408,7 +408,7 @@ typedef enum { PAWL_RUN, PAWL_CANCEL, PAWL_FENCED } pawl_job_state;
 /* PAWL_CANCEL: somebody cancelled it, stop and call pawl_job_cancelled. PAWL_FENCED: another has
  * it or the broker does not know it: stop hard, the result will be STALE. */
 PAWL_EXPORT pawl_job_state pawl_job_state_of(const pawl_job_t *self);
-/* eventfd: readable when the state left RUN. The job's own: closed when it ends; only wait on it. */
+/* eventfd: readable when the state left RUN. It is the job's: only wait on it. */
 PAWL_EXPORT int pawl_job_fd(const pawl_job_t *self);
 PAWL_EXPORT pawl_err pawl_job_progress(pawl_job_t *self, int64_t done, int64_t total,
                                        const char *text);
