@@ -31,3 +31,4 @@ include tests/crash/crash.mk
 include tests/bench/store.mk
 include tests/time/time.mk
 include tests/wire/wire.mk
+include tests/lint.mk
