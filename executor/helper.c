@@ -134,8 +134,11 @@ static _Noreturn void helper_main(int control)
     for (int fd = 0; fd < 2; fd++)
         dup2(null, fd);
     sigset_t all, watched;
+    /* what is ignored stays so through exec; the C library lets nobody touch its own two signals
+     * (32, 33), yet they may come to us ignored: so by the system call */
+    static const unsigned long standard[8]; /* a kernel's sigaction, all zero: the default */
     for (int signal = 1; signal < NSIG; signal++)
-        sigaction(signal, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);
+        syscall(SYS_rt_sigaction, signal, standard, NULL, 8);
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
     sigemptyset(&watched);

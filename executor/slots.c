@@ -610,7 +610,7 @@ static void on_notice(struct slot *self)
         if (self->state != DRAINING) fire(self, EV_GONE);
         break;
     default:
-        CHECK(!"a notice of this program");
+        CHECK(false); /* notices come from this program */
     }
 }
 

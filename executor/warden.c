@@ -312,7 +312,7 @@ static void on_order(struct warden *self)
         kill_order(self);
         break;
     default:
-        CHECK(!"an order of this program");
+        CHECK(false); /* orders come from this program */
     }
     for (size_t i = 0; i < fd_count; i++)
         close(fds[i]);
