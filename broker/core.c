@@ -583,7 +583,7 @@ static err_t attempt(core_t *core, const batch_t *batch, outputs_t *out, bool re
 
 static bool is_full(err_t err)
 {
-    return err == ERR_STORE_FULL || err == ERR_DISK_FULL;
+    return err == ERR_STORE_FULL || err == ERR_DISK_FULL || err == ERR_NO_MEMORY;
 }
 
 /* Nothing fits any more: each request is told so. */

@@ -430,9 +430,10 @@ static bool contradicts(core_t *core, const Pawl__V1__Schedule *spec,
             "strict makes every instant a task, supersede drops those that wait: use mode normal");
         return true;
     }
-    if (template->hold || template->delay_us || template->at_us || template->key[0]) {
+    if (template->hold || template->delay_us || template->at_us || template->expire_us ||
+        template->key[0]) {
         refuse(core, reply, ERR_CONTRADICTION, "schedule.task",
-               "the task of a schedule may not be held, delayed, dated or keyed: the schedule says "
+               "the task of a schedule may not be held, delayed, dated, keyed or expire: the schedule says "
                "when it runs");
         return true;
     }

@@ -603,9 +603,10 @@ static err_t free_key(core_t *core, task_t *task)
 err_t task_end(core_t *core, task_t *task, status_t status, uint8_t reason)
 {
     bool had_lease = task->state.token != 0 || task->run != NULL;
-    bool was_parked =
-        task->status == S(WAITING) &&
-        (task->has_state ? task->state.park.len > 0 : (task->spec.flags & SPEC_PARKED) != 0);
+    bool was_parked = /* the overlap policy has not let it through */
+        (task->status == S(HELD) && !had_lease) ||
+        (task->status == S(WAITING) &&
+         (task->has_state ? task->state.park.len > 0 : (task->spec.flags & SPEC_PARKED) != 0));
     if (task->status != S(RUNNING)) {
         TRY(task_unplace(core, task));
         if ((task->spec.flags & SPEC_EXPIRES) && !had_lease) {
