@@ -2,7 +2,7 @@
  *
  * From a TZif file to pieces, in three steps:
  *   1. spans: stretches of constant offset, from the 64-bit transitions and, after the last of
- *      them, from the footer for a little more than 400 years;
+ *      them, from the footer for some years more than 400;
  *   2. each span is cut into pieces (pieces.h);
  *   3. the pieces of the last 400 years are a cycle: the Gregorian calendar repeats after 146097
  *      days, which are whole weeks, so piece n + cycle is piece n, 400 years later. */
@@ -29,6 +29,8 @@ enum {
     OFFSET_LOW = -89999,    /* RFC 9636 3.2 */
     OFFSET_HIGH = 93599,
     INTERVALS_MAX = 32,
+    /* a footer may change the offset in leap years only: some years more than a cycle */
+    FOOTER_YEARS = CYCLE_YEARS + 12,
 };
 
 struct zone {
@@ -47,6 +49,7 @@ typedef struct span {
 typedef struct spans {
     span_t *at;
     size_t count, room;
+    int64_t listed; /* the last transition that the file lists, of an offset or of a name only */
 } spans_t;
 
 /* ---- names and files ---------------------------------------------------------------------------
@@ -180,11 +183,13 @@ static bool transitions_read(reader_t *in, const tzif_header_t *header, spans_t 
         if (offset < OFFSET_LOW || offset > OFFSET_HIGH) return false;
     }
     spans_change(spans, DAWN, (int32_t)be_u32(types));
+    spans->listed = DAWN;
     int64_t before = INT64_MIN;
     for (uint32_t i = 0; i < header->timecnt; i++) {
         int64_t at = (int64_t)be_u64(times + 8 * i);
         if ((i && at <= before) || indexes[i] >= header->typecnt) return false;
         before = at;
+        spans->listed = at > DAWN ? at : DAWN;
         if (at < LAST_END)
             spans_change(spans, at > DAWN ? at : DAWN, (int32_t)be_u32(types + 6 * indexes[i]));
     }
@@ -201,11 +206,12 @@ typedef struct change {
 static bool footer_spans(const footer_t *footer, spans_t *spans)
 {
     if (!footer->present || !footer->daylight) return false;
-    int64_t last = spans->at[spans->count - 1].from;
+    int64_t last = spans->listed;
+    if (last >= LAST_END) return false;
     int32_t year = last == DAWN ? 1900 : civil_from_days(day_of(last)).year;
     size_t count = 0;
-    change_t changes[2 * (CYCLE_YEARS + 4)];
-    for (int32_t y = year; y < year + CYCLE_YEARS + 4; y++) {
+    change_t changes[2 * FOOTER_YEARS];
+    for (int32_t y = year; y < year + FOOTER_YEARS; y++) {
         changes[count++] = (change_t){ footer_start(footer, y), footer->summer };
         changes[count++] = (change_t){ footer_end(footer, y), footer->standard };
     }
@@ -348,19 +354,26 @@ static bool cut_shown(zone_t *self, size_t *room, const spans_t *spans, size_t i
     return true;
 }
 
-/* Ends the list with exactly one cycle: from the first change at least a year after the spans of
- * the footer began, when no listed transition is near, to the same change 400 years later. */
-static void close_cycle(zone_t *self, int64_t footer_from)
+/* Ends the list with exactly one cycle: from the first change a year or more after the last listed
+ * transition to the same change 400 years later. False: it does not come again, which no honest
+ * zone does. */
+static bool close_cycle(zone_t *self, int64_t listed)
 {
     size_t first = 0;
-    while (first < self->count && self->pieces[first].at < footer_from + 366 * DAY_SECONDS)
+    while (first < self->count &&
+           (self->pieces[first].at < listed + 366 * DAY_SECONDS || self->pieces[first].at == DAWN))
         first++;
     size_t end = first;
     while (end < self->count && self->pieces[end].at < self->pieces[first].at + CYCLE)
         end++;
-    CHECK(end < self->count);
+    if (end >= self->count) return false;
+    const piece_t *a = &self->pieces[first], *b = &self->pieces[end];
+    if (b->at != a->at + CYCLE || b->from != a->from + CYCLE || b->kind != a->kind ||
+        b->offset != a->offset)
+        return false;
     self->count = end;
     self->cycle = end - first;
+    return true;
 }
 
 err_t zone_parse(zone_t **out, const char *name, slice_t tzif)
@@ -377,11 +390,7 @@ err_t zone_parse(zone_t **out, const char *name, slice_t tzif)
     bool good = spans_read(tzif, &spans, &repeats);
     for (size_t i = 0; good && i < spans.count; i++)
         good = cut_skipped(self, &room, &spans, i) && cut_shown(self, &room, &spans, i);
-    if (good && repeats) {
-        /* the footer filled the last 404 years */
-        int64_t last = spans.at[spans.count - 1].from;
-        close_cycle(self, last - CYCLE - 3 * 366 * (int64_t)DAY_SECONDS);
-    }
+    if (good && repeats) good = close_cycle(self, spans.listed);
     free(spans.at);
     if (!good) {
         zone_destroy(&self);

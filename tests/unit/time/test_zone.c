@@ -187,6 +187,19 @@ static void a_footer_holds_after_the_last_transition(void **state)
     zone_destroy(&zone);
 }
 
+/* As in slim files of Europe/Lisbon: the last listed change is one of names. */
+static void a_footer_does_not_hold_before_the_last_transition(void **state)
+{
+    (void)state;
+    static const change_t changes[] = { { 811904400, 3600 }, { 828234000, 3600 } };
+    zone_t *zone = made_zone(0, changes, ARRAY_LEN(changes), "WET0WEST,M3.5.0/1,M10.5.0");
+    int64_t at;
+    int32_t before, after;
+    assert_true(zone_next_change(zone, 811904400, &at, &before, &after));
+    assert_int_equal(at, 846378000); /* 1996-10-27 01:00 UTC, not October 1995 */
+    zone_destroy(&zone);
+}
+
 static void hours_of_a_footer_go_from_minus_167_to_167(void **state)
 {
     (void)state;
@@ -213,6 +226,25 @@ static void hours_of_a_footer_go_from_minus_167_to_167(void **state)
         assert_int_equal(zone_parse(&zone, "Test/Bad", slice(bytes.at, bytes.len)), ERR_BAD_ZONE);
         buf_free(&bytes);
     }
+}
+
+/* Summer begins and ends at one instant, but for leap years. */
+static void a_footer_that_changes_in_leap_years_only_repeats_too(void **state)
+{
+    (void)state;
+    zone_t *zone = made_zone(0, NULL, 0, "XXX0YYY,J60/0,59/1");
+    int64_t t = 0, at;
+    int32_t before, after;
+    int changes = 0;
+    while (t < INT64_C(250000000000) && zone_next_change(zone, t, &at, &before, &after)) {
+        assert_true(at > t);
+        assert_int_equal(zone_offset(zone, at - 1), before);
+        assert_int_equal(zone_offset(zone, at), after);
+        t = at;
+        changes++;
+    }
+    assert_true(changes > 3000);
+    zone_destroy(&zone);
 }
 
 static void summer_that_never_ends_has_no_changes(void **state)
@@ -277,7 +309,9 @@ int main(void)
         cmocka_unit_test(a_damaged_file_is_refused_wherever_it_ends),
         cmocka_unit_test(flipped_bytes_never_do_more_than_be_refused),
         cmocka_unit_test(a_footer_holds_after_the_last_transition),
+        cmocka_unit_test(a_footer_does_not_hold_before_the_last_transition),
         cmocka_unit_test(hours_of_a_footer_go_from_minus_167_to_167),
+        cmocka_unit_test(a_footer_that_changes_in_leap_years_only_repeats_too),
         cmocka_unit_test(summer_that_never_ends_has_no_changes),
         cmocka_unit_test(every_local_time_is_shown_first_once_or_skipped),
         cmocka_unit_test(the_hash_names_the_bytes),
