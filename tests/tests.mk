@@ -32,3 +32,4 @@ include tests/bench/store.mk
 include tests/time/time.mk
 include tests/wire/wire.mk
 include tests/lint.mk
+include tests/bench/bench.mk

@@ -223,6 +223,19 @@ static void drain(peer_t *peer)
     zmq_msg_close(&message);
 }
 
+/* What it still holds goes back at once: the next run finds no lease of this one. */
+static void say_bye(peer_t *peer)
+{
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__Bye bye = PAWL__V1__BYE__INIT;
+    request.body_case = PAWL__V1__REQUEST__BODY_BYE;
+    request.bye = &bye;
+    send_request(peer, &request);
+    zmq_pollitem_t item = { peer->socket, 0, ZMQ_POLLIN, 0 };
+    for (int i = 0; i < 100 && zmq_poll(&item, 1, 20) > 0; i++)
+        drain(peer);
+}
+
 static int compare(const void *a, const void *b)
 {
     int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
@@ -332,5 +345,7 @@ int main(int argc, char **argv)
         run();
     else
         printf("\n");
+    for (long i = 0; i < n_executors; i++)
+        say_bye(&executors[i]);
     return 0;
 }
