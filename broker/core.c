@@ -461,6 +461,7 @@ static err_t on_request(core_t *core, const command_t *command)
 {
     const Pawl__V1__Request *request = command->request;
     executor_t *executor = executor_of(core, command->conn);
+    if (executor) executor->suspect = false; /* it lives */
     if (executor && request->assign_seen > executor->assign_seen)
         executor->assign_seen = request->assign_seen;
     if (request->body_case == BODY(HELLO)) return executor_hello(core, command);
@@ -513,6 +514,9 @@ static err_t apply(core_t *core, const command_t *command)
         return on_lost(core, command);
     case CMD_GONE:
         return on_gone(core, command);
+    case CMD_SUSPECT:
+        executor_suspect(core, command->conn, command->flag);
+        return ERR_OK;
     case CMD_UNDELIVERED:
         return executor_undelivered(core, command->conn);
     case CMD_PURGE:

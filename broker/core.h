@@ -28,6 +28,8 @@ typedef enum {
     CMD_PURGE = 5,       /* retention: `ns` are task numbers that look expired */
     CMD_ZONE = 6,        /* zone data: `name`, `bytes` (TZif) */
     CMD_CONFIG = 7,      /* reserved */
+    CMD_SUSPECT = 8,     /* `flag`: the executor of `conn` is silent for suspect_us: no new work for
+                            it; not `flag`: it was heard of again */
 } command_kind_t;
 
 /* A task of a Submit after wire_task_check: task is NULL when it was refused. Borrowed. */
@@ -48,6 +50,7 @@ typedef struct command {
     const uint64_t *ns;             /* CMD_PURGE */
     size_t n;
     uint64_t silent_us;             /* CMD_LOST */
+    bool flag;                      /* CMD_SUSPECT */
 } command_t;
 
 typedef struct batch {

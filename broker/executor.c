@@ -266,6 +266,7 @@ static void unbind(core_t *core, executor_t *executor)
 {
     if (executor->conn) map_take(&core->executors_by_conn, executor->conn);
     executor->conn = 0;
+    executor->suspect = false;
     executor->credit = 0;
     executor->lost_at_us = executor->held ? core->now_us + core->config.lease_us : 0;
 }
@@ -293,6 +294,7 @@ static err_t join(core_t *core, const command_t *command, Pawl__V1__Welcome *wel
     memcpy(executor->incarnation, hello->incarnation.data, 16);
     executor->incarnation8 = be_u64(executor->incarnation);
     executor->conn = command->conn;
+    executor->suspect = false;
     map_put(&core->executors_by_conn, command->conn, executor);
     executor->lost_at_us = 0;
     executor->assign_no = executor->assign_seen = 0;
@@ -412,6 +414,12 @@ err_t executor_undelivered(core_t *core, conn_t conn)
     executor->credit = 0; /* nothing more until it says again what it has room for */
     return give_all_back(core, executor, executor->assign_seen + 1,
                          "the assignment could not be sent");
+}
+
+void executor_suspect(core_t *core, conn_t conn, bool suspect)
+{
+    executor_t *executor = executor_of(core, conn);
+    if (executor) executor->suspect = suspect;
 }
 
 /* ---- pushes

@@ -547,6 +547,15 @@ static void tick(front_t *self)
                           (unsigned long long)endings[i].silent_us / 1000);
         }
     } while (n == ENDINGS_A_TURN);
+    suspicion_t changes[ENDINGS_A_TURN];
+    do {
+        n = sessions_suspects(self->sessions, changes, ENDINGS_A_TURN);
+        for (size_t i = 0; i < n; i++) {
+            command_t *command = front_tell(self, CMD_SUSPECT, changes[i].conn);
+            command->flag = changes[i].suspect;
+            intake_record(self, self->open, command, slice(NULL, 0));
+        }
+    } while (n == ENDINGS_A_TURN);
     if (self->now.steady_us - self->published_us >= PAWL_SEC_US) {
         /* keeps to the second, unless it fell behind by more */
         self->published_us += PAWL_SEC_US;

@@ -115,6 +115,7 @@ typedef struct executor {
     named_t *name;
     uint32_t no; /* of the name: finds it again after memory was rebuilt */
     conn_t conn; /* 0: no session */
+    bool suspect; /* silent: it gets no new work */
     uint8_t incarnation[16];
     uint64_t incarnation8;
     uint32_t slots, credit, held;
@@ -144,6 +145,7 @@ err_t executor_hello(core_t *core, const command_t *command);
 err_t executor_bye(core_t *core, conn_t conn);
 err_t executor_lost(core_t *core, executor_t *executor);
 err_t executor_undelivered(core_t *core, conn_t conn);
+void executor_suspect(core_t *core, conn_t conn, bool suspect);
 err_t executor_change(core_t *core, const command_t *command, Pawl__V1__Reply *reply);
 executor_t *executor_of(core_t *core, conn_t conn);
 bool executor_serves(core_t *core, const executor_t *executor, const lane_t *lane);

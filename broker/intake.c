@@ -94,6 +94,10 @@ void intake_record(front_t *self, job_t *job, const command_t *command, slice_t 
             buf_add(to, head, 8);
         }
         break;
+    case CMD_SUSPECT:
+        be_put_u8(head, command->flag);
+        buf_add(to, head, 1);
+        break;
     case CMD_LOST:
         be_put_u64(head, command->silent_us);
         buf_add(to, head, 8);

@@ -328,7 +328,9 @@ static err_t give(core_t *core, executor_t *executor, uint32_t want, uint32_t *g
 
 static uint32_t room_of(const executor_t *executor, bool beyond_slots)
 {
-    if (executor == NULL || executor->conn == 0 || executor->name->flags & REG_DRAINED) return 0;
+    if (executor == NULL || executor->conn == 0 || executor->suspect ||
+        executor->name->flags & REG_DRAINED)
+        return 0;
     uint32_t most =
         beyond_slots || executor->credit < executor->slots ? executor->credit : executor->slots;
     return most > executor->held ? most - executor->held : 0;

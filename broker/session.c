@@ -25,7 +25,8 @@ struct sessions {
     uint32_t live, ended;
     conn_t last_conn;
     uint64_t bytes_in_flight;
-    int64_t ran_us; /* last call of sessions_ran; 0 = never */
+    int64_t ran_us;   /* last call of sessions_ran; 0 = never */
+    bool any_suspect; /* sessions_suspects has something to look at */
 };
 
 void sessions_config_default(sessions_config_t *config)
@@ -371,8 +372,28 @@ size_t sessions_expire(sessions_t *self, int64_t drained_us, moment_t now,
             session->state = SESSION_LOST; /* told SESSION_LOST, whatever its role */
         } else if (silent >= self->config.suspect_us) {
             session->state = SESSION_SUSPECT;
+            self->any_suspect = true;
         }
     }
     if (self->ended) squeeze(self, now.steady_us);
+    return n;
+}
+
+size_t sessions_suspects(sessions_t *self, suspicion_t *changes, size_t room)
+{
+    size_t n = 0;
+    if (!self->any_suspect) return 0;
+    bool any = false;
+    for (size_t i = 0; i < self->n && n < room; i++) {
+        session_t *session = self->all[i];
+        bool suspect = session->state == SESSION_SUSPECT;
+        if (session->hello->role != PAWL__V1__ROLE__ROLE_EXECUTOR || !session_live(session))
+            continue;
+        any |= suspect;
+        if (suspect == session->suspect_told) continue;
+        session->suspect_told = suspect;
+        changes[n++] = (suspicion_t){ session->conn, suspect };
+    }
+    self->any_suspect = any || n == room;
     return n;
 }

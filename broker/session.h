@@ -6,7 +6,8 @@
  * very same code.
  *
  * Life: hello -> CONNECTING, activate (core's Welcome is durable) -> ACTIVE; silent for suspect_us
- * -> SUSPECT, any request -> ACTIVE again; silent for lease_us -> LOST; Bye or replaced -> GONE.
+ * -> SUSPECT (an executor gets no new work: sessions_suspects), any request -> ACTIVE again; silent
+ * for lease_us -> LOST; Bye or replaced -> GONE.
  * Every request renews, also one that is refused. Nothing is written for a renewal. LOST and GONE
  * entries stay in lists for a while and take no request.
  *
@@ -49,6 +50,7 @@ typedef struct session {
     uint32_t held;        /* leases, as core told last */
     uint32_t credit;      /* leases it may hold, as it told last */
     bool draining;
+    bool suspect_told; /* its last change in sessions_suspects */
 } session_t;
 
 typedef struct sessions_config {
@@ -119,6 +121,15 @@ typedef struct session_ending {
 } session_ending_t;
 size_t sessions_expire(sessions_t *self, int64_t drained_us, moment_t now,
                        session_ending_t *endings, size_t room);
+
+/* Executors that became suspect, or were heard of again, since the last call; core is told
+ * CMD_SUSPECT. Fills up to `room` and returns how many (call again when full); after
+ * sessions_expire. Free when nobody is suspect. */
+typedef struct suspicion {
+    conn_t conn;
+    bool suspect;
+} suspicion_t;
+size_t sessions_suspects(sessions_t *self, suspicion_t *changes, size_t room);
 
 /* In order of conn; NULL at the end: for (s = sessions_next(t, 0); s; s = sessions_next(t,
  * s->conn)) */

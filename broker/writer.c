@@ -4,7 +4,7 @@
  *   count u32 of commands, then each command:
  *     kind u8, conn u64, and for CMD_REQUEST: principal (length u16, bytes), the frame as it came
  *     (length u32, bytes); CMD_ZONE: name (u16, bytes), file (u32, bytes); CMD_PURGE: n u32, n x
- *     u64; CMD_LOST: silent u64.
+ *     u64; CMD_LOST: silent u64; CMD_SUSPECT: flag u8.
  * It is written before the step, without a sync: a crash may cut the last entry. */
 #include "broker/writer.h"
 

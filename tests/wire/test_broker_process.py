@@ -205,6 +205,20 @@ def test_an_executor_that_falls_silent_is_lost_and_its_task_runs_elsewhere(broke
     assert states == {"frozen": "ready", "other": "ready"}
 
 
+def test_a_suspect_executor_gets_no_new_work_until_it_is_heard_of(tmp_path):
+    broker = Broker(tmp_path / "state", **{**FAST, "PAWL_BROKER__LEASE": "60s"}).start()
+    try:
+        client = Peer(broker.endpoint, "c").open()
+        silent = executor(broker, "silent")
+        until(lambda: [e.state for e in client.ask("executor_list").executors.items] == ["suspect"])
+        submit(client, task())
+        assert silent.quiet(0.3)
+        silent.ask("ping")
+        assert lease(silent).attempt == 1
+    finally:
+        assert broker.end() == 0
+
+
 def test_a_frozen_broker_blames_nobody_for_its_own_silence(broker):
     client = Peer(broker.endpoint, "c").open()
     worker = executor(broker)

@@ -335,6 +335,27 @@ static void a_lost_executors_task_runs_elsewhere_and_its_late_result_is_stale(vo
     assert_int_equal(COUNT(w, FINISHED), 1);
 }
 
+static void a_suspect_executor_gets_nothing_new_until_it_is_heard_of(void **state)
+{
+    world_t *w = *state;
+    const Pawl__V1__Lease *lease;
+    hello(w, 2, "web-1", 1, 4);
+    uint64_t token = leased(w, 2, id_at(w, 1), (spec_t){ 0 });
+    command_t suspect = { .kind = CMD_SUSPECT, .conn = 2, .flag = true };
+    assert_int_equal(step(w, &suspect, 1), ERR_OK);
+    submit(w, 1, id_at(w, 2), (spec_t){ 0 });
+    assert_int_equal(leases_of(w, 2, &lease, 1), 0);
+    suspect.flag = false;
+    assert_int_equal(step(w, &suspect, 1), ERR_OK);
+    assert_int_equal(leases_of(w, 2, &lease, 1), 1);
+    suspect.flag = true;
+    assert_int_equal(step(w, &suspect, 1), ERR_OK);
+    submit(w, 1, id_at(w, 3), (spec_t){ 0 });
+    /* a report is a sign of life as well, and what it had stays its own */
+    assert_int_equal(report(w, 2, id_at(w, 1), token, DONE), VERDICT(DONE));
+    assert_int_equal(leases_of(w, 2, &lease, 1), 1);
+}
+
 static void a_result_of_a_lost_lease_that_nobody_has_since_is_recovered(void **state)
 {
     world_t *w = *state;
@@ -610,6 +631,7 @@ int main(void)
         TEST(a_live_key_answers_for_a_second_task),
         TEST(a_failed_attempt_comes_again_after_its_back_off),
         TEST(a_lost_executors_task_runs_elsewhere_and_its_late_result_is_stale),
+        TEST(a_suspect_executor_gets_nothing_new_until_it_is_heard_of),
         TEST(a_result_of_a_lost_lease_that_nobody_has_since_is_recovered),
         TEST(at_most_once_fails_after_a_second_lease),
         TEST(after_a_restart_leases_stand_until_claimed_or_a_lease_passed),

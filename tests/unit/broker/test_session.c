@@ -367,6 +367,31 @@ static void a_hello_is_kept_without_its_claims(void **state)
     sessions_destroy(&sessions);
 }
 
+static void executors_that_fall_silent_and_come_back_are_told_once_each_way(void **state)
+{
+    (void)state;
+    sessions_t *sessions = fresh();
+    session_ending_t endings[8];
+    suspicion_t changes[8];
+    conn_t worker = open_as(sessions, ROUTE, "w", EXECUTOR, ID, 0);
+    open_as(sessions, OTHER, "c", CLIENT, ID2, 0);
+    expire(sessions, 14, 14, endings);
+    assert_int_equal(sessions_suspects(sessions, changes, 8), 0);
+    expire(sessions, 15, 15, endings);
+    assert_int_equal(sessions_suspects(sessions, changes, 8), 1); /* a client gets no work anyway */
+    assert_true(changes[0].conn == worker && changes[0].suspect);
+    assert_int_equal(sessions_suspects(sessions, changes, 8), 0);
+    assert_int_equal(take(sessions, ROUTE, ID, 2, 16), ERR_OK);
+    expire(sessions, 16, 16, endings);
+    assert_int_equal(sessions_suspects(sessions, changes, 8), 1);
+    assert_true(changes[0].conn == worker && !changes[0].suspect);
+    expire(sessions, 40, 40, endings);
+    assert_int_equal(sessions_suspects(sessions, changes, 8), 1);
+    expire(sessions, 50, 50, endings); /* lost: core hears that instead */
+    assert_int_equal(sessions_suspects(sessions, changes, 8), 0);
+    sessions_destroy(&sessions);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -375,6 +400,7 @@ int main(void)
         cmocka_unit_test(
             a_client_that_only_submits_is_alive_until_one_interval_after_its_last_request),
         cmocka_unit_test(silence_makes_suspect_then_lost_and_a_request_in_between_heals),
+        cmocka_unit_test(executors_that_fall_silent_and_come_back_are_told_once_each_way),
         cmocka_unit_test(a_lost_client_is_forgotten_by_core_but_told_that_its_session_is_lost),
         cmocka_unit_test(nobody_is_lost_while_the_socket_was_not_drained_past_the_deadline),
         cmocka_unit_test(a_pause_of_the_broker_itself_lengthens_every_lease_by_the_gap),
