@@ -585,7 +585,7 @@ static err_t attempt(core_t *core, const batch_t *batch, outputs_t *out, bool re
     return store_commit(core->store);
 }
 
-static bool is_full(err_t err)
+bool core_refused(err_t err)
 {
     return err == ERR_STORE_FULL || err == ERR_DISK_FULL || err == ERR_NO_MEMORY;
 }
@@ -614,11 +614,11 @@ err_t core_step(core_t *core, const batch_t *batch, outputs_t *out)
     if (now > core->now_us) core->now_us = now;
     core->wall_us = batch->wall_us;
     err_t err = attempt(core, batch, out, false);
-    if (is_full(err)) {
+    if (core_refused(err)) {
         TRY(rebuild(core));
         err = attempt(core, batch, out, true);
     }
-    if (is_full(err)) {
+    if (core_refused(err)) {
         TRY(rebuild(core));
         refuse_all(core, batch, err);
         return err;

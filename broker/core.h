@@ -107,10 +107,13 @@ MUST_CHECK err_t core_open(core_t **out, store_t *store, const core_config_t *co
 void core_close(core_t **self_p);
 
 /* Applies due timers, then the commands in order, then dispatches, in one transaction, and commits.
- * ERR_OK: outputs may leave. ERR_STORE_FULL, ERR_DISK_FULL: cleanly not done: core's memory was
- * rebuilt from the store, `outputs` holds error replies for the requests, and may leave. Anything
- * else: the outcome is unknown or the store is damaged: nothing may leave, the process must exit. */
+ * ERR_OK: outputs may leave. ERR_STORE_FULL, ERR_DISK_FULL, ERR_NO_MEMORY (core_refused): cleanly
+ * not done: core's memory was rebuilt from the store, `outputs` holds error replies for the requests,
+ * and may leave; commands that are no request have had no effect and are the caller's to repeat.
+ * Anything else: the outcome is unknown or the store is damaged: nothing may leave, the process must
+ * exit. */
 MUST_CHECK err_t core_step(core_t *self, const batch_t *batch, outputs_t *outputs);
+bool core_refused(err_t err); /* cleanly not done */
 
 /* When the next timer is due, as broker (steady) time of the caller; INT64_MAX: none. The caller
  * runs a batch without commands then. */

@@ -148,7 +148,7 @@ static void step(writer_t *self, job_t *job)
     self->number++;
     if (self->record_fd >= 0) record_batch(self, job, &batch);
     err_t err = core_step(self->core, &batch, &job->outputs);
-    if (err != ERR_OK && err != ERR_STORE_FULL && err != ERR_DISK_FULL) {
+    if (err != ERR_OK && !core_refused(err)) {
         log_event(LOG_ERROR, "COMMIT_UNKNOWN",
                   "err=%s meaning=\"nothing of this batch was answered; the next start reads what "
                   "the disk holds\"",

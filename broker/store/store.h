@@ -6,8 +6,9 @@
  *
  * Writing: store_begin, any number of get/put/del/scan, then store_commit or store_abort. One
  * write transaction at a time, owned by one thread. A commit has three outcomes: ERR_OK; cleanly
- * not done (ERR_STORE_FULL, ERR_DISK_FULL: nothing changed, go on); unknown (ERR_STORE_IO: no reply
- * may leave, the process must exit). Every put and delete is also appended to the batch's write set.
+ * not done (ERR_STORE_FULL, ERR_DISK_FULL, ERR_NO_MEMORY: nothing changed, go on); unknown
+ * (ERR_STORE_IO: no reply may leave, the process must exit). Every put and delete is also appended to
+ * the batch's write set.
  *
  * Values of checked tables: store_put appends a CRC32C over (table number, key, value), store_get
  * and scans verify and strip it: a row that was damaged or stands in the wrong place is ERR_CORRUPT.

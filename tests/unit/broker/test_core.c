@@ -502,6 +502,40 @@ static void a_full_store_refuses_what_adds_and_takes_what_ends(void **state)
     assert_int_equal(submit(w, 1, id_at(w, 2), (spec_t){ 0 })->submitted->accepted, 1);
 }
 
+static const store_ops_t *real_ops;
+static unsigned no_memory_left;
+
+static err_t commit_without_memory(store_t *store)
+{
+    if (--no_memory_left == 0) store->ops = real_ops;
+    real_ops->abort(store);
+    return ERR_NO_MEMORY;
+}
+
+static void a_commit_without_memory_is_refused_and_survived(void **state)
+{
+    world_t *w = *state;
+    static store_ops_t poor;
+    hello(w, 2, "web-1", 1, 0);
+    real_ops = w->store->ops;
+    poor = *real_ops;
+    poor.commit = commit_without_memory;
+    w->store->ops = &poor;
+    no_memory_left = 2;
+    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__Ping ping = PAWL__V1__PING__INIT;
+    r.body_case = PAWL__V1__REQUEST__BODY_PING;
+    r.ping = &ping;
+    r.seq = 77;
+    command_t command = { .kind = CMD_REQUEST, .conn = 1, .principal = "uid:1", .request = &r };
+    err_t err = step(w, &command, 1);
+    assert_int_equal(err, ERR_NO_MEMORY);
+    assert_true(core_refused(err));
+    assert_int_equal(reply_of(w, 1)->error->code, ERR_NO_MEMORY);
+    assert_true(w->store->ops == real_ops);
+    assert_int_equal(submit(w, 1, id_at(w, 1), (spec_t){ 0 })->submitted->accepted, 1);
+}
+
 /* ---- schedules
  * ----------------------------------------------------------------------------------- */
 
@@ -639,6 +673,7 @@ int main(void)
         TEST(a_held_task_waits_for_its_start_and_an_expired_one_never_runs),
         TEST(cancel_stops_what_waits_and_tells_what_runs),
         TEST(a_full_store_refuses_what_adds_and_takes_what_ends),
+        TEST(a_commit_without_memory_is_refused_and_survived),
         TEST(an_instant_fires_once_whoever_proposes_it),
         TEST(normal_skips_an_outage_as_one_range_and_supersedes_what_waits),
         TEST(strict_makes_every_instant_up_to_ahead_and_keeps_the_rest_virtual),
