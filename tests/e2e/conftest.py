@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""End to end: the real programs of PAWL_BIN (build/bin), as people use them. One fleet serves the
+tests that disturb nobody; those that kill, freeze or fill something have their own."""
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "ops" / "demo"), str(ROOT / "tests" / "wire")]
+sys.dont_write_bytecode = True
+
+from fleet import Fleet, until  # noqa: E402
+
+BIN = pathlib.Path(os.environ.get("PAWL_BIN", ROOT / "build" / "bin")).resolve()
+# Liveness in seconds instead of half a minute, for tests that wait for its end.
+FAST = {"PAWL_BROKER__LEASE": "2s", "PAWL_BROKER__SUSPECT": "1s", "PAWL_BROKER__PING": "250ms"}
+
+
+def processes_with(text):
+    """Processes whose environment holds this: a task's tree, wherever its members went."""
+    found = []
+    for entry in os.listdir("/proc"):
+        try:
+            if entry.isdigit() and os.fsencode(text) in pathlib.Path("/proc", entry, "environ").read_bytes():
+                state = pathlib.Path("/proc", entry, "stat").read_text().rpartition(")")[2].split()[0]
+                if state != "Z":
+                    found.append(int(entry))
+        except OSError:
+            continue
+    return found
+
+
+def tree_of(task):
+    return processes_with(f"PAWL_TASK_ID={task}")
+
+
+@pytest.fixture
+def folder():
+    """Short: a socket's path has at most 107 bytes."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="pawl-e2e-"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def fleet():
+    """Broker, two schedulers, executors `one` (4 slots) and `two` (4 slots, label role=web)."""
+    fleet = Fleet(BIN, tempfile.mkdtemp(prefix="pawl-e2e-"))
+    try:
+        fleet.broker()
+        fleet.scheduler("scheduler-a")
+        fleet.scheduler("scheduler-b")
+        fleet.executor("one", 4)
+        fleet.executor("two", 4, "--labels", "role=web")
+        yield fleet
+        assert all(program.alive() for program in fleet.programs), "a program ended by itself"
+    finally:
+        fleet.remove()
+
+
+@pytest.fixture
+def own(folder):
+    """A fleet of one test's own, with nothing started and fast liveness."""
+    fleet = Fleet(BIN, folder, **FAST)
+    yield fleet
+    fleet.stop()
+
+
+@pytest.fixture
+def small(own):
+    """Broker, scheduler and one executor of one test's own."""
+    own.broker()
+    own.scheduler("scheduler")
+    own.executor("worker", 2)
+    return own
+
+
+__all__ = ["until"]

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""pawl up: what README's first command does, and what becomes of it on bad days."""
+import os
+import pathlib
+import signal
+import subprocess
+
+import pytest
+
+from conftest import BIN, processes_with
+from fleet import until
+
+
+class Up:
+    def __init__(self, folder, *flags):
+        self.folder, self.state = folder, folder / "state"
+        (folder / "home").mkdir(exist_ok=True)
+        env = {name: value for name, value in os.environ.items() if not name.startswith("PAWL_")}
+        self.env = {**env, "HOME": str(folder / "home")}
+        self.process = subprocess.Popen([BIN / "pawl", "up", "--state", self.state, "--slots", "2", *flags],
+                                        stdin=subprocess.DEVNULL, stdout=open(folder / "out", "wb"),
+                                        stderr=open(folder / "err", "wb"), env=self.env)
+
+    def out(self):
+        return (self.folder / "out").read_text()
+
+    def err(self):
+        return (self.folder / "err").read_text()
+
+    def wait_ready(self):
+        until(lambda: any(line.startswith("ready") for line in self.out().splitlines())
+              or self.process.poll() is not None, 20)
+        assert self.process.poll() is None, self.out() + self.err()
+        return self
+
+    def pids(self):
+        """Role and pid of what runs below it now."""
+        found = {}
+        for entry in os.listdir("/proc"):
+            try:
+                fields = pathlib.Path("/proc", entry, "stat").read_text().rpartition(")")[2].split()
+                if entry.isdigit() and int(fields[1]) == self.process.pid and fields[0] != "Z":
+                    name = pathlib.Path("/proc", entry, "cmdline").read_bytes().split(b"\0")[0].decode()
+                    found[pathlib.Path(name).name] = int(entry)
+            except OSError:
+                continue
+        return found
+
+    def pawl(self, *words):
+        return subprocess.run([BIN / "pawl", "-b", f"ipc://{self.state}/broker.sock", *words], text=True,
+                              capture_output=True, env=self.env, timeout=30)
+
+    def end(self, number=signal.SIGINT):
+        self.process.send_signal(number)
+        return self.process.wait(40)
+
+
+@pytest.fixture
+def up(folder):
+    up = Up(folder)
+    yield up
+    if up.process.poll() is None:
+        up.process.kill()
+        up.process.wait(10)
+    until(lambda: not processes_with(f"HOME={folder}/home"), 10, words="the end of all its processes")
+
+
+def test_the_first_command_of_the_readme_runs_and_its_three_printed_commands_work(up):
+    up.wait_ready()
+    lines = up.out().splitlines()
+    first = next(n for n, line in enumerate(lines) if line.startswith("try")) + 1
+    commands = [line.strip() for line in lines[first:first + 3]]
+    assert all("pawl" in command for command in commands)
+    said = [subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, env=up.env, timeout=30)
+            for command in commands]
+    assert [run.returncode for run in said] == [0, 0, 0], said
+    assert "it works" in said[0].stdout
+    assert "created" in said[1].stdout and "hello" in said[1].stdout
+    assert "finished" in said[2].stdout
+    assert up.end(signal.SIGINT) == 0
+    assert not processes_with(f"HOME={up.folder}/home")
+
+
+def test_sigterm_drains_a_running_task_to_its_end(up):
+    up.wait_ready()
+    id = up.pawl("run", "--", "sh", "-c", "sleep 1; echo done").stdout.strip()
+    until(lambda: "running" in up.pawl("task", "list", "-o", "ndjson").stdout)
+    assert up.end(signal.SIGTERM) == 0
+    again = Up(up.folder).wait_ready()
+    try:
+        assert '"finished"' in again.pawl("task", "show", id, "-o", "json").stdout
+    finally:
+        assert again.end() == 0
+
+
+def test_nothing_outlives_pawl_up_killed_with_sigkill(up):
+    up.wait_ready()
+    id = up.pawl("run", "--", "sh", "-c", "setsid sleep 97 & sleep 98").stdout.strip()
+    until(lambda: len(processes_with(f"PAWL_TASK_ID={id}")) >= 2)
+    assert len(up.pids()) == 3
+    up.process.kill()
+    up.process.wait(10)
+    until(lambda: not processes_with(f"HOME={up.folder}/home") and not processes_with(f"PAWL_TASK_ID={id}"),
+          10, words="the end of all processes")
+
+
+@pytest.mark.parametrize("role", ["pawl-broker", "pawl-scheduler", "pawl-executor"])
+def test_a_role_that_is_killed_is_started_again(up, role):
+    up.wait_ready()
+    victim = up.pids()[role]
+    os.kill(victim, signal.SIGKILL)
+    until(lambda: up.pids().get(role, victim) != victim, 10)
+    done = up.pawl("run", "--wait", "--timeout", "20s", "--", "true")
+    assert done.returncode == 0, done
+    assert up.end() == 0
+
+
+def test_a_second_pawl_up_on_one_state_is_refused_with_the_pid_of_the_first(up):
+    up.wait_ready()
+    second = subprocess.run([BIN / "pawl", "up", "--state", up.state], capture_output=True, text=True,
+                            env=up.env, timeout=20)
+    assert second.returncode == 4
+    assert str(up.process.pid) in second.stderr
+    assert len(second.stderr.strip().splitlines()) == 3
+    assert up.end() == 0
+
+
+def test_a_second_broker_on_one_store_is_refused_with_the_pid_of_the_first(own):
+    first = own.broker()
+    second = subprocess.run([BIN / "pawl-broker", "--state", own.state], capture_output=True, text=True,
+                            env=own.env, timeout=20)
+    assert second.returncode == 4
+    assert str(first.pid) in second.stderr
+    assert own.pawl("broker", "status", "-o", "json").json["pid"] == first.pid
+
+
+def test_a_folder_that_cannot_be_used_is_told_in_three_lines(folder):
+    (folder / "file").write_text("")
+    done = subprocess.run([BIN / "pawl", "up", "--state", folder / "file" / "state"], capture_output=True,
+                          text=True, timeout=20)
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 3
