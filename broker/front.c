@@ -7,6 +7,7 @@
  * At most one job is in the writer's hands; the next fills meanwhile. When one comes back the next
  * is handed over before the outputs of the first are sent: the disk never waits for the network. */
 #include "broker/front_inside.h"
+#include "broker/release.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -28,7 +29,6 @@ enum {
     SEALED_MAX = 2, /* full batches that may wait; then the socket is left alone */
     FRAMES_A_TURN = 4096,
     ENDINGS_A_TURN = 256,
-    SEND_HWM = 4096,   /* frames on the way to one peer before it counts as slow */
     STOP_US = 5000000, /* what is in hand must be answered by then */
 };
 
@@ -182,127 +182,6 @@ void front_refuse(front_t *self, route_t route, uint64_t seq, err_t err, int64_t
     error.retry_after_us = retry_after_us;
     reply.error = &error;
     front_reply(self, route, seq, &reply);
-}
-
-/* ---- the only way out ------------------------------------------------------------------------ */
-
-typedef enum { SENT, NOBODY, SLOW } sent_t;
-
-static sent_t send_to(front_t *self, route_t route, const uint8_t *bytes, size_t len)
-{
-    uint8_t id[5] = { 0 };
-    be_put_u32(id + 1, (uint32_t)route);
-    if (zmq_send(self->router, id, sizeof id, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
-        return errno == EAGAIN ? SLOW : NOBODY;
-    return zmq_send(self->router, bytes, len, ZMQ_DONTWAIT) < 0 ? NOBODY : SENT;
-}
-
-/* A peer that does not read its answers cannot be told what it missed but by a new session. */
-static void drop_slow(front_t *self, session_t *session)
-{
-    self->slow_peers++;
-    log_event(LOG_WARN, "PEER_SLOW", "name=\"%s\" waiting=%d", session->hello->name, SEND_HWM);
-    sessions_end(self->sessions, session->conn, SESSION_GONE, self->now);
-    session->state = SESSION_LOST;
-    intake_record(self, front_open(self), front_tell(self, CMD_GONE, session->conn),
-                  slice(NULL, 0));
-}
-
-static void send_output(front_t *self, const job_t *job, const output_t *out)
-{
-    session_t *session = sessions_by_conn(self->sessions, out->conn);
-    if (session == NULL) return;
-    if (out->kind == OUT_WELCOME &&
-        !sessions_activate(self->sessions, out->conn, out->id, self->now))
-        return;
-    if (!session_live(session) && out->kind != OUT_REPLY) return;
-    const uint8_t *bytes = job->outputs.bytes.at + out->at;
-    sent_t sent = send_to(self, session->route, bytes, out->len);
-    if (sent == SENT) return;
-    if (out->kind == OUT_PUSH && out->flag) {
-        self->undelivered++;
-        intake_record(self, front_open(self), front_tell(self, CMD_UNDELIVERED, out->conn),
-                      slice(NULL, 0));
-    }
-    if (sent == SLOW && session_live(session)) drop_slow(self, session);
-}
-
-static void settle_output(front_t *self, const job_t *job, const output_t *out, notice_t *notice,
-                          page_t **events)
-{
-    session_t *session = NULL;
-    switch (out->kind) {
-    case OUT_REPLY:
-    case OUT_PUSH:
-    case OUT_WELCOME:
-        send_output(self, job, out);
-        break;
-    case OUT_HELD:
-        session = sessions_by_conn(self->sessions, out->conn);
-        if (session) session->held = out->count;
-        break;
-    case OUT_DRAIN:
-        session = sessions_by_conn(self->sessions, out->conn);
-        if (session) session->draining = out->flag;
-        break;
-    case OUT_DROP:
-        sessions_end(self->sessions, out->conn, SESSION_GONE, self->now);
-        break;
-    case OUT_ENDED:
-        if (notice) memcpy(notice->ended[notice->ended_n++], out->id, 16);
-        break;
-    case OUT_EVENT: {
-        uint8_t len[4];
-        be_put_u32(len, out->len);
-        if (*events == NULL) *events = page_new();
-        buf_add(&(*events)->bytes, len, sizeof len);
-        buf_add(&(*events)->bytes, job->outputs.bytes.at + out->at, out->len);
-        break;
-    }
-    }
-}
-
-/* Sends everything that need not wait any longer: what returned with a batch up to `durable`, and
- * the front's own answers. Nothing else in the broker sends to a peer. */
-static void broker_release(front_t *self, uint64_t durable)
-{
-    while (self->returned && self->returned->outputs.batch <= durable) {
-        job_t *job = self->returned;
-        self->returned = job->next;
-        notice_t *notice = self->waiting_out ? notice_new(job->outputs.n, 0) : NULL;
-        page_t *events = NULL;
-        for (size_t i = 0; i < job->outputs.n; i++)
-            settle_output(self, job, &job->outputs.items[i], notice, &events);
-        for (size_t i = 0; i < job->n; i++) {
-            const job_item_t *item = &job->items[i];
-            if (item->counted) sessions_done(self->sessions, item->conn, item->items, item->bytes);
-            session_t *session =
-                item->hello || item->bye ? sessions_by_conn(self->sessions, item->conn) : NULL;
-            if (session == NULL) continue;
-            if (item->answer) {
-                Pawl__V1__Reply reply = PAWL__V1__REPLY__INIT;
-                front_reply(self, session->route, item->seq, &reply);
-            }
-            if (item->bye || session->state == SESSION_CONNECTING)
-                sessions_end(self->sessions, item->conn, SESSION_GONE, self->now);
-        }
-        if (notice && job->n + job->outputs.n > 0)
-            letter_send(self->config.readers, LETTER_NOTICE, notice, 0);
-        else
-            notice_free(&notice);
-        if (events) letter_send(self->config.stats, LETTER_EVENTS, events, 0);
-        job_reset(job);
-        job->next = self->idle;
-        self->idle = job;
-    }
-    for (size_t i = 0; i < self->parcels_n; i++) {
-        const parcel_t *parcel = &self->parcels[i];
-        sent_t sent = send_to(self, parcel->route, self->parcel_bytes.at + parcel->at, parcel->len);
-        session_t *session = sent == SLOW ? sessions_by_route(self->sessions, parcel->route) : NULL;
-        if (session && session_live(session)) drop_slow(self, session);
-    }
-    self->parcels_n = 0;
-    self->parcel_bytes.len = 0;
 }
 
 /* ---- numbers --------------------------------------------------------------------------------- */

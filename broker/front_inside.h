@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * broker/front_inside.h - what the files of the front share; nobody else includes it.
- *   front.c   the loop: batches to and from the writer, broker_release, ticks
+ *   front.c   the loop: batches to and from the writer, ticks, numbers
+ *   release.c what leaves for peers
  *   intake.c  one frame: decode, session, limits, whose it is
  *   roster.c  lists of peers and executors from the session table */
 #ifndef BROKER_FRONT_INSIDE_H
@@ -9,6 +10,8 @@
 #include "broker/front.h"
 #include "broker/stats.h"
 #include "schemas/wire.h"
+
+enum { SEND_HWM = 4096 }; /* frames on the way to one peer before it counts as slow */
 
 /* A packed Reply of the front itself, on its way out; waits for no batch. */
 typedef struct parcel {
