@@ -209,7 +209,10 @@ static bool gather_argv(struct gathered *self, const executor_config_t *config,
 static bool write_files(shell_plan_t *plan, const shell_task_t *task, const struct account *account,
                         buf_t *message)
 {
-    err_t err = workfolder_make(plan->folder, account->uid, account->gid);
+    bool ours = account->uid == (uid_t)-1;
+    err_t err = ours && task->spare && workfolder_take(task->spare, plan->folder)
+                    ? ERR_OK
+                    : workfolder_make(plan->folder, account->uid, account->gid);
     slice_t input = task->input.len ? task->input : slice_text("null\n");
     if (!err)
         err = workfolder_write(plan->folder, INPUT, input.at, input.len, 0600, account->uid,

@@ -37,6 +37,7 @@ typedef struct shell_task {
     const struct shell_env *env;
     size_t env_count;
     const char *cwd, *account;
+    const char *spare; /* a folder that may be used again (workfolder_take), or NULL */
 } shell_task_t;
 
 /* What was made of it. */

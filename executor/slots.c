@@ -346,10 +346,17 @@ static pawl_err give_result(struct slot *self)
     return pawl_job_fail(&self->job, text, permanent);
 }
 
+static const char *spare_of(const struct slot *self)
+{
+    static char path[WORKFOLDER_PATH];
+    snprintf(path, sizeof path, "%s/.spare-%u", self->all->setup.work, self->number);
+    return path;
+}
+
 static void release(struct slot *self)
 {
     output_destroy(&self->output);
-    if (*self->folder) workfolder_remove(self->folder);
+    if (*self->folder) workfolder_set_aside(self->folder, spare_of(self));
     free(self->program);
     free(self->cwd);
     free(self->account);
@@ -478,7 +485,8 @@ static bool make_plan(struct slot *self, shell_plan_t *plan)
                           .script = bytes_of(command, "script_text"),
                           .standard_input = bytes_of(command, "stdin"),
                           .cwd = text_of(command, "cwd"),
-                          .account = text_of(command, "account") };
+                          .account = text_of(command, "account"),
+                          .spare = spare_of(self) };
     size_t input_len = 0;
     const void *input = pawl_job_input(self->job, &input_len);
     what.input = slice(input, input_len);
@@ -743,6 +751,7 @@ void slots_destroy(slots_t **self_p)
     if (!self) return;
     for (size_t i = 0; i < self->count; i++) {
         struct slot *slot = &self->slots[i];
+        workfolder_remove(spare_of(slot));
         drop_warden(slot); /* its warden kills the tree when the socket closes */
         if (slot->state == IDLE) continue;
         close_pipe(slot, 0);

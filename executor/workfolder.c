@@ -32,7 +32,9 @@ err_t workfolder_write(const char *path, const char *name, const void *bytes, si
 {
     char file[WORKFOLDER_PATH + 64];
     snprintf(file, sizeof file, "%s/%s", path, name);
-    int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+    /* what another account may write into already must be new; ours may be a folder used again */
+    int fresh = owner == (uid_t)-1 ? 0 : O_EXCL;
+    int fd = open(file, O_WRONLY | O_CREAT | fresh | O_NOFOLLOW | O_CLOEXEC, mode);
     if (fd < 0) return ERR_OS;
     bool fine = true;
     for (size_t done = 0; fine && done < len;) {
@@ -40,6 +42,10 @@ err_t workfolder_write(const char *path, const char *name, const void *bytes, si
         fine = put > 0 || (put < 0 && errno == EINTR);
         done += put > 0 ? (size_t)put : 0;
     }
+    /* cut after, not before: ext4 writes a file at once that was cut to nothing and filled again */
+    struct stat info;
+    if (fine && (fstat(fd, &info) != 0 || info.st_size != (off_t)len))
+        fine = ftruncate(fd, (off_t)len) == 0;
     if (fine && owner != (uid_t)-1) fine = fchown(fd, owner, group) == 0;
     int error = errno;
     close(fd);
@@ -99,6 +105,38 @@ static bool remove_plain(const char *path)
 void workfolder_remove(const char *path)
 {
     if (!remove_plain(path)) nftw(path, remove_one, TREE_DEPTH, FTW_PHYS | FTW_DEPTH | FTW_MOUNT);
+}
+
+/* Ours, as we made it, and nothing in it but an input that nobody else holds a link to. */
+static bool is_clean(const char *path)
+{
+    struct stat info;
+    DIR *folder = lstat(path, &info) == 0 && S_ISDIR(info.st_mode) && info.st_uid == geteuid() &&
+                          (info.st_mode & 07777) == 0700
+                      ? opendir(path)
+                      : NULL;
+    if (!folder) return false;
+    bool clean = true;
+    for (struct dirent *entry; clean && (entry = readdir(folder));) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+        clean = strcmp(entry->d_name, "input.json") == 0 &&
+                fstatat(dirfd(folder), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+                S_ISREG(info.st_mode) && info.st_nlink == 1 && info.st_uid == geteuid() &&
+                (info.st_mode & 07777) == 0600;
+    }
+    closedir(folder);
+    return clean;
+}
+
+void workfolder_set_aside(const char *path, const char *spare)
+{
+    if (!is_clean(path) || renameat2(AT_FDCWD, path, AT_FDCWD, spare, RENAME_NOREPLACE) != 0)
+        workfolder_remove(path);
+}
+
+bool workfolder_take(const char *spare, const char *path)
+{
+    return renameat2(AT_FDCWD, spare, AT_FDCWD, path, RENAME_NOREPLACE) == 0;
 }
 
 /* Does the environment of this process name a folder of ours as the place of its output? */

@@ -15,7 +15,14 @@ enum { WORKFOLDER_PATH = 512 };
 
 /* Makes the folder `path`. ERR_OS: errno says why. owner (uid_t)-1: ours. */
 MUST_CHECK err_t workfolder_make(const char *path, uid_t owner, gid_t group);
-/* A new file in it. ERR_OS. */
+/* Folders of our own account are used again: ext4 searches long for a new inode where many were
+ * freed within seconds, which cost more than all else that a short command costs here. Sets `path`
+ * aside as `spare` when it holds nothing but its input and is as we made it; else, or when there is
+ * a spare already, removes it. */
+void workfolder_set_aside(const char *path, const char *spare);
+/* Takes the spare as `path`. False: there is none, make one. */
+bool workfolder_take(const char *spare, const char *path);
+/* A new file in it (in a folder that was set aside: its input anew). ERR_OS. */
 MUST_CHECK err_t workfolder_write(const char *path, const char *name, const void *bytes, size_t len,
                                   mode_t mode, uid_t owner, gid_t group);
 /* What the command left as output. ERR_NOT_FOUND: no such file; ERR_TOO_LARGE: above `limit`, `to`

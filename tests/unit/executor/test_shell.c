@@ -278,6 +278,35 @@ a_folder_is_removed_with_all_that_a_command_put_there_but_not_through_links(void
     assert_int_equal(rmdir(outside), 0);
 }
 
+static void a_folder_is_used_again_only_when_it_is_as_it_was_made(void **state)
+{
+    struct fixture *self = *state;
+    char folder[128], spare[128], file[160];
+    snprintf(folder, sizeof folder, "%s/x", self->work);
+    snprintf(spare, sizeof spare, "%s/.spare", self->work);
+    snprintf(file, sizeof file, "%s/input.json", folder);
+    for (int spoilt = 0; spoilt < 5; spoilt++) {
+        assert_int_equal(workfolder_make(folder, (uid_t)-1, (gid_t)-1), ERR_OK);
+        assert_int_equal(workfolder_write(folder, "input.json", "1", 1, 0600, (uid_t)-1, (gid_t)-1),
+                         ERR_OK);
+        char other[160];
+        snprintf(other, sizeof other, "%s/%s", spoilt == 2 ? self->work : folder, "other");
+        if (spoilt == 1)
+            assert_int_equal(symlink("/etc/passwd", other), 0);
+        else if (spoilt == 2)
+            assert_int_equal(link(file, other), 0);
+        else if (spoilt == 3)
+            assert_int_equal(chmod(folder, 0777), 0);
+        else if (spoilt == 4)
+            assert_int_equal(chmod(file, 0666), 0);
+        workfolder_set_aside(folder, spare);
+        assert_int_equal(access(folder, F_OK), -1);
+        assert_int_equal(workfolder_take(spare, folder), spoilt == 0);
+        if (spoilt == 2) unlink(other);
+    }
+    workfolder_remove(folder);
+}
+
 static void leftovers_of_a_dead_predecessor_are_killed_and_cleared(void **state)
 {
     struct fixture *self = *state;
@@ -312,6 +341,7 @@ int main(void)
         case_of(an_allowed_account_owns_its_folder_and_reads_its_input),
         case_of(an_output_that_is_a_link_a_pipe_or_too_large_is_not_taken),
         case_of(a_folder_is_removed_with_all_that_a_command_put_there_but_not_through_links),
+        case_of(a_folder_is_used_again_only_when_it_is_as_it_was_made),
         case_of(leftovers_of_a_dead_predecessor_are_killed_and_cleared),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
