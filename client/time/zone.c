@@ -21,7 +21,7 @@
 #define DAWN  (-(INT64_C(1) << 55)) /* before all instants; far from overflow */
 #define DUSK  (INT64_C(1) << 55)
 #define CYCLE (INT64_C(146097) * DAY_SECONDS)
-/* 1900-01-01: where a footer begins to hold when no transition is listed */
+/* 1900-01-01: no footer is asked about the time before */
 #define FOOTER_DAWN (-INT64_C(2208988800))
 #define LAST_END    INT64_C(253371110400) /* some days after the last instant anybody asks for */
 
@@ -208,9 +208,9 @@ typedef struct change {
 static bool footer_spans(const footer_t *footer, spans_t *spans)
 {
     if (!footer->present || !footer->daylight) return false;
-    int64_t last = spans->listed;
+    int64_t last = spans->listed > FOOTER_DAWN ? spans->listed : FOOTER_DAWN;
     if (last >= LAST_END) return false;
-    int32_t year = civil_from_days(day_of(last == DAWN ? FOOTER_DAWN : last)).year;
+    int32_t year = civil_from_days(day_of(last)).year;
     size_t count = 0;
     change_t changes[2 * FOOTER_YEARS];
     for (int32_t y = year; y < year + FOOTER_YEARS; y++) {
@@ -361,7 +361,7 @@ static bool cut_shown(zone_t *self, size_t *room, const spans_t *spans, size_t i
  * zone does. */
 static bool close_cycle(zone_t *self, int64_t listed)
 {
-    int64_t settled = (listed == DAWN ? FOOTER_DAWN : listed) + 366 * DAY_SECONDS;
+    int64_t settled = (listed > FOOTER_DAWN ? listed : FOOTER_DAWN) + 366 * DAY_SECONDS;
     size_t first = 0;
     while (first < self->count && self->pieces[first].at < settled)
         first++;

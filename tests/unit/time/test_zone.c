@@ -228,6 +228,19 @@ static void hours_of_a_footer_go_from_minus_167_to_167(void **state)
     }
 }
 
+static void a_transition_before_all_calendars_does_no_harm(void **state)
+{
+    (void)state;
+    static const int64_t times[] = { INT64_MIN, -(INT64_C(1) << 54), -(INT64_C(1) << 40) };
+    for (size_t i = 0; i < ARRAY_LEN(times); i++) {
+        const change_t change = { times[i], 3600 };
+        zone_t *zone = made_zone(0, &change, 1, "CET-1CEST,M3.5.0,M10.5.0/3");
+        assert_int_equal(zone_offset(zone, 1774745999), 3600);
+        assert_int_equal(zone_offset(zone, 1774746000), 7200);
+        zone_destroy(&zone);
+    }
+}
+
 /* Summer begins and ends at one instant, but for leap years. */
 static void a_footer_that_changes_in_leap_years_only_repeats_too(void **state)
 {
@@ -311,6 +324,7 @@ int main(void)
         cmocka_unit_test(a_footer_holds_after_the_last_transition),
         cmocka_unit_test(a_footer_does_not_hold_before_the_last_transition),
         cmocka_unit_test(hours_of_a_footer_go_from_minus_167_to_167),
+        cmocka_unit_test(a_transition_before_all_calendars_does_no_harm),
         cmocka_unit_test(a_footer_that_changes_in_leap_years_only_repeats_too),
         cmocka_unit_test(summer_that_never_ends_has_no_changes),
         cmocka_unit_test(every_local_time_is_shown_first_once_or_skipped),
