@@ -43,6 +43,7 @@ struct pawl_op {
     unsigned refs; /* owner, each call on its way, the due list; under client->lock */
     size_t left;   /* calls without an answer */
     bool done, due_listed;
+    bool single; /* of pawl_submit_op: the one task's refusal is the operation's */
     pawl_err err;
     char *text;
     int64_t retry_us;
@@ -363,6 +364,7 @@ pawl_op_t *pawl_submit_op(pawl_client_t *self, const pawl_task_t *task, pawl_err
     err = err ? err : &ignored;
     *err = pawl_batch_add(&batch, task);
     if (!*err) op = pawl_batch_submit_op(self, &batch, err);
+    if (op) op->single = true; /* read by its owner alone, and only later */
     bytes_free(&batch.packed);
     bytes_free(&batch.entries);
     outcomes_release(batch.outcomes);
@@ -373,7 +375,7 @@ pawl_op_t *pawl_submit_op(pawl_client_t *self, const pawl_task_t *task, pawl_err
 static pawl_err op_outcome(const pawl_op_t *self, const char **text)
 {
     *text = self->text;
-    if (self->err || self->outcomes->n != 1) return self->err;
+    if (self->err || !self->single) return self->err;
     *text = self->outcomes->items[0].text;
     return self->outcomes->items[0].err;
 }
