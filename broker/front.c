@@ -413,6 +413,11 @@ static void tick(front_t *self)
     session_ending_t endings[ENDINGS_A_TURN];
     size_t n;
     self->ticked_us = self->now.steady_us;
+    for (size_t i = 0; i < self->again_n; i++) {
+        *front_tell(self, self->again[i].kind, self->again[i].conn) = self->again[i];
+        intake_record(self, self->open, &self->again[i], slice(NULL, 0));
+    }
+    self->again_n = 0;
     do {
         n = sessions_expire(self->sessions, self->drained_us, self->now, endings, ENDINGS_A_TURN);
         for (size_t i = 0; i < n; i++) {
@@ -564,6 +569,7 @@ static void front_free(front_t **self_p)
     writer_stats_free(&self->last_stats);
     buf_free(&self->parcel_bytes);
     free(self->parcels);
+    free(self->again);
     free(self->askers);
     free(self);
     *self_p = NULL;

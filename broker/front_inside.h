@@ -46,6 +46,8 @@ struct front {
     query_t *readers_out, *logs_out;
     size_t waiting_out; /* queries in the hands of readers */
 
+    command_t *again; /* of batches that were refused: told again with the next tick */
+    size_t again_n, again_room;
     parcel_t *parcels;
     size_t parcels_n, parcels_room;
     buf_t parcel_bytes;

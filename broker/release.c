@@ -84,6 +84,25 @@ static void settle_output(front_t *self, const job_t *job, const output_t *out, 
     }
 }
 
+/* What the broker told core in a batch that was refused is told again: a peer that is lost stays
+ * lost, however full the disk is. Requests were answered; purges come again by themselves. */
+static void keep_for_later(front_t *self, const job_t *job)
+{
+    for (size_t i = 0; i < job->n; i++) {
+        command_t command = job->commands[i];
+        if (command.kind == CMD_REQUEST && job->items[i].bye)
+            command = (command_t){ .kind = CMD_LOST, .conn = command.conn };
+        if (command.kind != CMD_LOST && command.kind != CMD_GONE &&
+            command.kind != CMD_UNDELIVERED && command.kind != CMD_SUSPECT)
+            continue;
+        if (self->again_n == self->again_room) {
+            self->again_room = self->again_room ? self->again_room * 2 : 16;
+            self->again = mem_grow(self->again, self->again_room * sizeof *self->again);
+        }
+        self->again[self->again_n++] = command;
+    }
+}
+
 void broker_release(front_t *self, uint64_t durable)
 {
     while (self->returned && self->returned->outputs.batch <= durable) {
@@ -93,13 +112,14 @@ void broker_release(front_t *self, uint64_t durable)
         page_t *events = NULL;
         for (size_t i = 0; i < job->outputs.n; i++)
             settle_output(self, job, &job->outputs.items[i], notice, &events);
+        if (job->refused) keep_for_later(self, job);
         for (size_t i = 0; i < job->n; i++) {
             const job_item_t *item = &job->items[i];
             if (item->counted) sessions_done(self->sessions, item->conn, item->items, item->bytes);
             session_t *session =
                 item->hello || item->bye ? sessions_by_conn(self->sessions, item->conn) : NULL;
             if (session == NULL) continue;
-            if (item->answer) {
+            if (item->answer && !(job->refused && job->commands[i].kind == CMD_REQUEST)) {
                 Pawl__V1__Reply reply = PAWL__V1__REPLY__INIT;
                 front_reply(self, session->route, item->seq, &reply);
             }

@@ -54,7 +54,7 @@ void job_reset(job_t *self)
     self->want_events = -1;
     outputs_clear(&self->outputs);
     writer_stats_free(&self->stats);
-    self->own = false;
+    self->own = self->refused = false;
     self->next = NULL;
 }
 
@@ -148,6 +148,7 @@ static void step(writer_t *self, job_t *job)
     self->number++;
     if (self->record_fd >= 0) record_batch(self, job, &batch);
     err_t err = core_step(self->core, &batch, &job->outputs);
+    job->refused = err != ERR_OK;
     if (err != ERR_OK && !core_refused(err)) {
         log_event(LOG_ERROR, "COMMIT_UNKNOWN",
                   "err=%s meaning=\"nothing of this batch was answered; the next start reads what "

@@ -54,6 +54,7 @@ typedef struct job {
     int want_events; /* 1, 0: tell core; -1: no change */
     /* filled by the writer */
     outputs_t outputs;
+    bool refused;          /* cleanly not done: the store is full */
     writer_stats_t *stats; /* when wanted */
     bool own;              /* made by the writer: a timer was due */
     struct job *next;      /* the front's lists */
