@@ -192,7 +192,8 @@ static front_numbers_t numbers(front_t *self)
                           .started_us = self->started_us,
                           .requests = self->requests,
                           .rejected_frames = self->rejected_frames,
-                          .undelivered = self->undelivered };
+                          .undelivered = self->undelivered,
+                          .poisoned = self->poisoned };
     roster_count(self->sessions, self->now.steady_us, &n);
     return n;
 }

@@ -21,6 +21,7 @@ typedef struct front_config {
     const char *state_dir; /* told by StatusGet */
     sessions_config_t sessions;
     bool record;                           /* keep frames for the writer's record */
+    poison_t *poison;                      /* borrowed; NULL: nobody is suspected */
     void *writer, *logs, *readers, *stats; /* the near ends of the actors' PAIRs */
 } front_config_t;
 

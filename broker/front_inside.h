@@ -59,7 +59,7 @@ struct front {
     int want_events; /* to be told to core; -1: nothing new */
 
     bool stopping;
-    uint64_t requests, rejected_frames, undelivered, slow_peers;
+    uint64_t requests, rejected_frames, undelivered, slow_peers, poisoned;
 };
 
 /* Room for more: the batch that is being filled, or a new one. */

@@ -4,6 +4,7 @@
 
 #include <zmq.h>
 
+#include "client/base/log.h"
 #include "client/time/zone.h"
 #include "schemas/limits.h"
 
@@ -174,6 +175,23 @@ static void to_core(front_t *self, job_t *job, const request_t *request, const c
     intake_record(self, job, command, frame);
 }
 
+/* It was being applied when the broker died, again and again: refused. */
+static bool is_poison(front_t *self, route_t route, const request_t *request, const char *principal,
+                      uint64_t hash)
+{
+    if (poison_judge(self->config.poison, hash) != POISON_REFUSE) return false;
+    self->poisoned++;
+    log_event(LOG_ERROR, "POISON_REFUSED", "principal=%s request=%d hash=%016llx", principal,
+              (int)request->body_case, (unsigned long long)hash);
+    front_refuse(self, route, request->seq, ERR_POISON, 0, "%s", err_text(ERR_POISON));
+    return true;
+}
+
+static bool is_suspect(const front_t *self, uint64_t hash)
+{
+    return poison_judge(self->config.poison, hash) == POISON_SUSPECT;
+}
+
 static void on_hello(front_t *self, job_t *job, route_t route, const request_t *request,
                      zmq_msg_t *frame, slice_t bytes)
 {
@@ -181,6 +199,7 @@ static void on_hello(front_t *self, job_t *job, route_t route, const request_t *
     /* over ipc the library tells its own end or nothing: no address of a machine */
     if (address == NULL || strncmp(self->config.endpoint, "ipc:", 4) == 0) address = "";
     conn_t conn, replaced;
+    if (is_poison(self, route, request, self->principal, poison_hash(bytes))) return;
     err_t err = sessions_hello(self->sessions, route, request->hello, self->principal, address,
                                request->seq, self->now, &conn, &replaced);
     if (err != ERR_OK) {
@@ -193,9 +212,11 @@ static void on_hello(front_t *self, job_t *job, route_t route, const request_t *
         command->kind = CMD_GONE;
         intake_record(self, job, command, slice(NULL, 0));
     }
-    job_item_t item = {
-        .conn = conn, .seq = request->seq, .items = items_of(request), .hello = true
-    };
+    job_item_t item = { .conn = conn,
+                        .seq = request->seq,
+                        .items = items_of(request),
+                        .hash = poison_hash(bytes),
+                        .hello = true };
     to_core(self, job, request, self->principal, item, bytes, &job->arena);
 }
 
@@ -219,11 +240,14 @@ void intake_report(front_t *self, query_t *query)
     session_t *session = sessions_by_conn(self->sessions, query->conn);
     CHECK(session != NULL && session->in_logs > 0); /* kept while a request of it is in flight */
     session->in_logs--;
+    bool alone = is_suspect(self, query->hash);
+    if (alone) front_seal(self);
     job_t *job = front_open(self);
     job_item_t item = { .conn = query->conn,
                         .seq = query->request->seq,
                         .items = query->items,
                         .bytes = query->bytes,
+                        .hash = query->hash,
                         .counted = true };
     end_or_core(self, job, session, query->request, query->principal, item,
                 slice(query->record.at, query->record.len), &query->arena);
@@ -232,6 +256,7 @@ void intake_report(front_t *self, query_t *query)
         job->held = mem_grow(job->held, job->held_room * sizeof(query_t *));
     }
     job->held[job->held_n++] = query;
+    if (alone) front_seal(self);
 }
 
 /* ---- to readers and logs --------------------------------------------------------------------- */
@@ -248,6 +273,7 @@ static void hand_over(front_t *self, const session_t *session, slice_t bytes, ui
     query->principal = mem_text(session->principal);
     query->items = items;
     query->bytes = bytes.len;
+    query->hash = poison_hash(bytes);
     if (query->request->body_case == PAWL__V1__REQUEST__BODY_TASK_WHY) {
         Pawl__V1__ExecutorItems *list_items = wire_arena_take(&query->arena, sizeof *list_items);
         wire_arena_t scratch; /* the list borrows from sessions: a packed copy travels */
@@ -373,11 +399,17 @@ static void on_request(front_t *self, job_t *job, route_t route, const request_t
         answer_here(self, session, request, bytes.len);
         return;
     }
+    uint64_t hash = poison_hash(bytes);
+    if (is_poison(self, route, request, session->principal, hash)) {
+        sessions_done(self->sessions, session->conn, items, bytes.len);
+        return;
+    }
     if (request->assign_seen > session->assign_seen) session->assign_seen = request->assign_seen;
     job_item_t item = { .conn = session->conn,
                         .seq = request->seq,
                         .items = items,
                         .bytes = bytes.len,
+                        .hash = hash,
                         .counted = true };
     bool report = request->body_case == PAWL__V1__REQUEST__BODY_REPORT;
     if (report && request->report->credit_set_case != 0) session->credit = request->report->credit;
@@ -386,7 +418,8 @@ static void on_request(front_t *self, job_t *job, route_t route, const request_t
         hand_over(self, session, bytes, items, self->config.logs, &self->logs_out);
         return;
     }
-    if (items > LIMIT_BATCH_OPS && job->n > 0) {
+    bool alone = is_suspect(self, hash);
+    if ((alone || items > LIMIT_BATCH_OPS) && job->n > 0) {
         /* a commit of its own; decoded again, because what it lives in goes with the other batch */
         front_seal(self);
         job = front_open(self);
@@ -395,6 +428,7 @@ static void on_request(front_t *self, job_t *job, route_t route, const request_t
         CHECK(err == ERR_OK);
     }
     end_or_core(self, job, session, request, session->principal, item, bytes, &job->arena);
+    if (alone) front_seal(self);
 }
 
 void intake_frame(front_t *self, route_t route, zmq_msg_t *frame)

@@ -282,6 +282,7 @@ typedef struct broker {
     store_t *store;
     core_t *core;
     stats_t *stats;
+    poison_t *poison;
     logs_t *logs;
     readers_t *readers;
     writer_t *writer;
@@ -316,6 +317,16 @@ static void open_store(broker_t *broker, const conf_t *conf)
     if (err != ERR_OK) die(err, path, "pawl-broker --check --state DIR");
 }
 
+static void open_poison(broker_t *self, const conf_t *conf)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/poison", conf_text(conf, "state"));
+    if (poison_open(&self->poison, path) == ERR_OK)
+        poison_watch(self->poison);
+    else
+        log_event(LOG_WARN, "POISON_UNWATCHED", "file=\"%s\" why=\"%s\"", path, strerror(errno));
+}
+
 static err_t start(broker_t *self, const conf_t *conf, const char *record)
 {
     char path[4096];
@@ -345,11 +356,13 @@ static err_t start(broker_t *self, const conf_t *conf, const char *record)
     if (err == ERR_OK) err = logs_start(&self->logs, &logs);
     readers.read_log_arg = self->logs;
     if (err == ERR_OK) err = readers_start(&self->readers, &readers);
-    if (err == ERR_OK) err = writer_start(&self->writer, self->core, self->store, record);
+    if (err == ERR_OK)
+        err = writer_start(&self->writer, self->core, self->store, self->poison, record);
     if (err != ERR_OK) {
         writer_stats_free(&first);
         return err;
     }
+    front.poison = self->poison;
     front.writer = writer_socket(self->writer);
     front.logs = logs_socket(self->logs);
     front.readers = readers_socket(self->readers);
@@ -369,6 +382,7 @@ static void stop(broker_t *self)
         core_close(&self->core);
         store_close(&self->store);
     }
+    poison_close(&self->poison);
 }
 
 /* What has been answered is durable: a library that does not end must not keep the process. */
@@ -422,6 +436,7 @@ int main(int argc, char **argv)
     int signals = take_signals();
     broker_t broker = { 0 };
     open_store(&broker, conf);
+    open_poison(&broker, conf); /* the store's lock makes the file ours */
     prepare_czmq();
     err_t err = start(&broker, conf, options.record);
     if (err == ERR_OK) {

@@ -23,6 +23,7 @@ typedef struct query {
     buf_t record; /* the raw frame, only while batches are recorded */
     uint32_t items;
     size_t bytes;              /* what counts as in flight for it */
+    uint64_t hash;             /* of a Report: poison_hash */
     err_t err;                 /* from logs */
     struct query *next, *prev; /* the front's list of what is out; nobody else touches them */
 } query_t;

@@ -115,6 +115,7 @@ void broker_release(front_t *self, uint64_t durable)
         if (job->refused) keep_for_later(self, job);
         for (size_t i = 0; i < job->n; i++) {
             const job_item_t *item = &job->items[i];
+            poison_clear(self->config.poison, item->hash);
             if (item->counted) sessions_done(self->sessions, item->conn, item->items, item->bytes);
             session_t *session =
                 item->hello || item->bye ? sessions_by_conn(self->sessions, item->conn) : NULL;

@@ -24,6 +24,7 @@ struct writer {
     zsock_t *near, *far; /* the PAIR: the front's end, ours */
     core_t *core;
     store_t *store;
+    poison_t *poison;
     int record_fd; /* -1: nothing is recorded */
     uint64_t number;
     hist_t commit, batch;
@@ -147,7 +148,11 @@ static void step(writer_t *self, job_t *job)
     random_bytes(batch.random, sizeof batch.random);
     self->number++;
     if (self->record_fd >= 0) record_batch(self, job, &batch);
+    poison_begin(self->poison);
+    for (size_t i = 0; i < job->n; i++)
+        poison_add(self->poison, job->items[i].hash);
     err_t err = core_step(self->core, &batch, &job->outputs);
+    poison_end(self->poison);
     job->refused = err != ERR_OK;
     if (err != ERR_OK && !core_refused(err)) {
         log_event(LOG_ERROR, "COMMIT_UNKNOWN",
@@ -218,7 +223,8 @@ static void writer_main(zsock_t *pipe, void *arg)
     HANDED_OVER(self);
 }
 
-err_t writer_start(writer_t **out, core_t *core, store_t *store, const char *record)
+err_t writer_start(writer_t **out, core_t *core, store_t *store, poison_t *poison,
+                   const char *record)
 {
     int fd = -1;
     if (record != NULL) {
@@ -232,6 +238,7 @@ err_t writer_start(writer_t **out, core_t *core, store_t *store, const char *rec
     writer_t *self = mem_new(sizeof *self);
     self->core = core;
     self->store = store;
+    self->poison = poison;
     self->record_fd = fd;
     self->near = letter_pipe(&self->far);
     self->actor = zactor_new(writer_main, self);

@@ -14,6 +14,7 @@
 #include <czmq.h>
 
 #include "broker/core.h"
+#include "broker/poison.h"
 #include "broker/query.h"
 #include "client/base/hist.h"
 
@@ -24,11 +25,12 @@ typedef struct job_item {
     conn_t conn;
     uint64_t seq;
     uint32_t items;
-    size_t bytes; /* of the frame, counted as in flight */
-    bool counted; /* sessions_take counted it: sessions_done is due */
-    bool hello;   /* a session still CONNECTING after the step was refused */
-    bool bye;     /* the session ends with the batch */
-    bool answer;  /* core does not answer it: an empty Reply is due */
+    size_t bytes;  /* of the frame, counted as in flight */
+    uint64_t hash; /* poison_hash of a request, 0 otherwise */
+    bool counted;  /* sessions_take counted it: sessions_done is due */
+    bool hello;    /* a session still CONNECTING after the step was refused */
+    bool bye;      /* the session ends with the batch */
+    bool answer;   /* core does not answer it: an empty Reply is due */
 } job_item_t;
 
 /* Numbers about core and the store, taken between two steps. */
@@ -65,9 +67,11 @@ void job_free(job_t **self_p);
 command_t *job_add(job_t *self, job_item_t item); /* a zeroed command beside `item` */
 
 typedef struct writer writer_t;
-/* Takes core and store over (core_close, store_close at stop). `record`: file that gets every
- * batch, NULL: none; see writer.c for its layout. The thread starts here. */
-MUST_CHECK err_t writer_start(writer_t **out, core_t *core, store_t *store, const char *record);
+/* Takes core and store over (core_close, store_close at stop). `poison` is borrowed, may be NULL.
+ * `record`: file that gets every batch, NULL: none; see writer.c for its layout. The thread starts
+ * here. */
+MUST_CHECK err_t writer_start(writer_t **out, core_t *core, store_t *store, poison_t *poison,
+                              const char *record);
 /* The front's end of the PAIR; letters: LETTER_QUERY with a job_t down, LETTER_DONE back. */
 void *writer_socket(writer_t *self);
 /* Ends the thread after the job in hand; closes core, then the store. */

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The broker as a process: start, stop, kill, freeze, silence; with liveness turned down to seconds."""
+import json
 import os
 import pathlib
 import signal
 import stat
+import struct
 import subprocess
 import time
 
@@ -292,7 +294,6 @@ def test_events_are_published_only_with_a_subscriber_and_carry_their_sequence(br
     sub.linger = 0
     sub.connect(f"ipc://{broker.state}/stats.sock")
     sub.subscribe("event.")
-    import json
     seqs, kinds = [], []
 
     def some():
@@ -348,3 +349,58 @@ def test_a_configuration_that_makes_no_sense_is_refused_by_line(tmp_path):
     run = subprocess.run([BIN, "--listen", "tcp://127.0.0.1:7777", "--state", tmp_path], capture_output=True,
                          text=True, timeout=10)
     assert run.returncode == 2 and "need keys" in run.stderr
+
+
+def poison_hash(frame):
+    """As in broker/poison.c: FNV-1a over the first and last 256 bytes of what a resend keeps."""
+    def fnv(data):
+        h = 0xCBF29CE484222325
+        for byte in data:
+            h = (h ^ byte) * 0x100000001B3 % 2**64
+        return h
+
+    def varint(at):
+        value = shift = 0
+        while True:
+            value |= (frame[at] & 0x7F) << shift
+            at, shift = at + 1, shift + 7
+            if frame[at - 1] < 0x80:
+                return value, at
+    h, at = 1, 0
+    while at < len(frame):
+        tag, at = varint(at)
+        if tag & 7 == 0:
+            _, at = varint(at)
+            continue
+        size, at = varint(at) if tag & 7 == 2 else (8 if tag & 7 == 1 else 4, at)
+        if tag >> 3 not in (1, 2, 3, 5, 6):
+            data = frame[at:at + size]
+            h = (h ^ tag ^ size << 8 ^ fnv(data[:256])) * 0x9E3779B97F4A7C15 % 2**64
+            h = (h ^ fnv(data[-256:])) * 0x9E3779B97F4A7C15 % 2**64
+        at += size
+    return h
+
+
+def test_a_request_that_was_in_hand_at_two_crashes_is_refused_and_others_are_not(broker):
+    client = Peer(broker.endpoint, "c").open()
+    executor(broker).ask("bye")
+    bad, good = [pb.Submit(tasks=[task().SerializeToString()]) for _ in range(2)]
+    file = broker.state / "poison"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    for _ in range(2):
+        broker.end(signal.SIGKILL)
+        with file.open("r+b") as f:  # what a fault in the middle of the batch leaves
+            f.seek(8)
+            f.write(struct.pack("=IIQ", 1, 1, poison_hash(client.pack("submit", bad))))
+        broker.start()
+    client = Peer(broker.endpoint, "c").open()
+    for _ in range(2):
+        with pytest.raises(Refused) as refused:
+            client.ask("submit", bad)
+        assert refused.value.code == E["POISON"]
+    assert client.ask("submit", good).submitted.accepted == 1
+    assert json.loads(client.ask("stats_get").stats.json)["poisoned"] == 2
+    assert b"POISON_REFUSED" in (broker.state.parent / "broker.log").read_bytes()
+    assert broker.end() == 0  # an orderly end forgives
+    broker.start()
+    assert Peer(broker.endpoint, "c").open().ask("submit", bad).submitted.accepted == 1
