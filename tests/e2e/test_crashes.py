@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes killed and frozen: nothing is lost, nothing is doubled, everything comes back."""
+import json
+import signal
+import threading
+import time
+
+from conftest import tree_of
+from fleet import new_id, until
+from test_tasks import submit
+
+
+def test_an_executor_that_is_killed_takes_its_processes_along_and_the_task_runs_again(small):
+    id = small.pawl("run", "--", "sh", "-c", "setsid sleep 95 & (sleep 96 &) ; sleep 1.5").out.strip()
+    until(lambda: len(tree_of(id)) >= 3)
+    before = tree_of(id)
+    [worker] = small.of("executor")
+    worker.kill()
+    until(lambda: not set(before) & set(tree_of(id)), 5, words="the end of the orphans")
+    worker.start()
+    task = small.wait_status(id, "finished")
+    assert [attempt["outcome"] for attempt in task["attempts"]] == ["lost", "finished"]
+    tokens = [attempt["token"] for attempt in task["attempts"]]
+    assert tokens[0] < tokens[1]
+    ends = [event for event in small.pawl("events", "--from", "1", "-o", "ndjson").rows
+            if event["id"] == id and event["kind"] == "finished"]
+    assert len(ends) == 1
+
+
+def test_a_task_that_may_run_at_most_once_fails_when_its_executor_is_lost(small):
+    [id] = submit(small, {"argv": ["sleep", "30"], "on_lost": "fail"}).lines
+    small.wait_status(id, "running")
+    [worker] = small.of("executor")
+    worker.kill()
+    worker.start()
+    task = small.wait_status(id, "failed")
+    assert "lost" in task["reason"] and len(task["attempts"]) == 1
+
+
+def test_an_executor_frozen_past_its_lease_is_stale_and_the_task_ran_elsewhere(own):
+    own.broker()
+    sleepy = own.executor("sleepy", 1)
+    id = own.pawl("run", "--", "sh", "-c", "sleep 2; echo ran on attempt $PAWL_ATTEMPT $PAWL_TOKEN").out.strip()
+    own.wait_status(id, "running")
+    sleepy.kill(signal.SIGSTOP)
+    own.executor("awake", 1)
+    task = own.wait_status(id, "finished", timeout=15)
+    assert task["executor"] == "awake"
+    sleepy.kill(signal.SIGCONT)
+    until(lambda: not tree_of(id), 10)
+    other = own.pawl("run", "--wait", "--on", "executor=sleepy", "--timeout", "15s", "--", "true").lines[0]
+    assert own.task(other)["executor"] == "sleepy"   # it is back in service
+    task = own.task(id)
+    assert task["executor"] == "awake" and task["status"] == "finished"
+    assert [attempt["outcome"] for attempt in task["attempts"]] == ["stale", "finished"]
+    events = own.pawl("events", "--from", "1", "-o", "ndjson").rows
+    assert sum(event["id"] == id and event["kind"] == "finished" for event in events) == 1
+
+
+def test_a_broker_killed_under_load_loses_nothing_and_clients_reconnect(small):
+    ids = [[new_id() for _ in range(400)] for _ in range(3)]
+    printed = [None] * 3
+
+    def client(number):
+        text = "".join(json.dumps({"id": id, "argv": ["true"]}) + "\n" for id in ids[number])
+        for _ in range(5):
+            said = small.pawl("task", "submit", "-", "--timeout", "20s", input=text, code=None)
+            printed[number] = said
+            if said.code == 0:
+                return
+    clients = [threading.Thread(target=client, args=(number,)) for number in range(3)]
+    for thread in clients:
+        thread.start()
+    [broker] = small.of("broker")
+    for _ in range(6):
+        time.sleep(0.15)
+        broker.kill()
+        broker.start(wait=False)
+    for thread in clients:
+        thread.join(60)
+    assert [said.lines for said in printed] == ids, printed
+    every = sorted(id for some in ids for id in some)
+    until(lambda: sum(small.stats()["tasks"][s] for s in ("finished", "failed")) >= 1200, 60)
+    tasks = small.tasks()
+    assert sorted(task["id"] for task in tasks) == every
+    assert {task["status"] for task in tasks} == {"finished"}
+    small.stop()
+    assert "ok" in small.pawl("broker", "check", "--state", small.state).out
+
+
+def test_what_was_acknowledged_is_there_after_the_broker_was_killed_at_once(own):
+    broker = own.broker()
+    for _ in range(5):
+        id = own.pawl("run", "--hold", "--", "true").out.strip()
+        broker.kill()
+        broker.start()
+        assert own.status(id) == "held"
+
+
+def test_a_running_task_does_not_notice_that_the_broker_was_away(small):
+    id = small.pawl("run", "--", "sh", "-c", "echo begin; sleep 1; echo end").out.strip()
+    small.wait_status(id, "running")
+    [broker] = small.of("broker")
+    broker.kill()
+    time.sleep(1.2)
+    broker.start()
+    task = small.wait_status(id, "finished")
+    assert len(task["attempts"]) == 1
+    assert small.pawl("task", "logs", id).out == "begin\nend\n"
+
+
+def test_a_wait_survives_the_broker(small):
+    waiting = small.start_pawl("run", "--wait", "--timeout", "30s", "--", "sleep", "1")
+    id = waiting.stdout.readline().strip()
+    small.wait_status(id, "running")
+    [broker] = small.of("broker")
+    broker.kill()
+    broker.start()
+    waiting.communicate(timeout=20)
+    assert waiting.returncode == 0
+
+
+def test_a_broker_that_is_away_is_told_after_two_seconds_and_given_up_at_the_timeout(own):
+    own.broker().kill()
+    began = time.monotonic()
+    asking = own.start_pawl("task", "list", "--timeout", "3s")
+    first = asking.stderr.readline()
+    told = time.monotonic() - began
+    _, err = asking.communicate(timeout=20)
+    gave_up = time.monotonic() - began
+    assert "waiting for broker" in first and 1.8 < told < 2.7
+    assert asking.returncode == 6 and 2.8 < gave_up < 4.0
+    assert len(err.strip().splitlines()) == 3
+
+
+def test_a_client_that_waits_for_the_broker_goes_on_when_it_comes(own):
+    asking = own.start_pawl("stats", "-o", "json", "--timeout", "20s")
+    time.sleep(0.5)
+    own.broker()
+    out, _ = asking.communicate(timeout=20)
+    assert asking.returncode == 0 and json.loads(out)["tasks"]
+
+
+def test_sigterm_lets_an_executor_finish_what_it_runs(small):
+    id = small.pawl("run", "--", "sh", "-c", "sleep 0.7; echo done").out.strip()
+    small.wait_status(id, "running")
+    [worker] = small.of("executor")
+    waiting = small.pawl("run", "--hold", "--", "true").out.strip()
+    assert worker.end() == 0
+    assert small.status(id) == "finished"
+    small.pawl("task", "cancel", waiting)
+
+
+def test_a_result_that_the_broker_has_not_seen_is_delivered_after_the_executor_came_back(own):
+    """Finished while the broker was away, and then the executor is killed: the outbox keeps it."""
+    broker = own.broker()
+    worker = own.executor("worker", 1)
+    id = own.pawl("run", "--", "sh", "-c", "sleep 0.6; echo kept").out.strip()
+    own.wait_status(id, "running")
+    broker.kill()
+    until(lambda: not tree_of(id), 10)
+    time.sleep(0.3)
+    worker.kill()
+    broker.start()
+    worker.start(wait=False)
+    task = own.wait_status(id, "finished")
+    assert len(task["attempts"]) == 1, task["attempts"]
+
+def test_a_log_written_while_the_broker_was_away_is_delivered(small):
+    id = small.pawl("run", "--", "sh", "-c", "echo one; sleep 0.5; echo two").out.strip()
+    small.wait_status(id, "running")
+    [broker] = small.of("broker")
+    broker.kill()
+    until(lambda: not tree_of(id), 10)
+    broker.start()
+    small.wait_status(id, "finished")
+    assert small.pawl("task", "logs", id).out == "one\ntwo\n"

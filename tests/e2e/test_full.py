@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""No room: submits are refused with a stable code, running work ends, service returns by itself."""
+import json
+import os
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from fleet import new_id, until
+
+HELD = {"argv": ["echo", "x" * 3000], "hold": True}
+
+
+def fill(fleet, most=40):
+    """Submits held tasks until one is refused; the ids on record and the last words."""
+    ids = []
+    for _ in range(most):
+        tasks = [dict(HELD, id=new_id()) for _ in range(100)]
+        said = fleet.pawl("task", "submit", "-", input="".join(json.dumps(task) + "\n" for task in tasks), code=None)
+        ids += [line for line in said.lines if line != "-"]
+        if said.code:
+            return ids, said
+    raise AssertionError("the store never filled")
+
+
+def test_a_full_store_refuses_submits_ends_what_runs_and_comes_back(own):
+    own.broker("--map", "4MiB")
+    own.executor("worker", 1)
+    running = own.pawl("run", "--", "sh", "-c", "while ! test -e go; do sleep 0.1; done; echo through",
+                       "--cwd", own.folder, code=None)
+    if running.code:
+        running = own.pawl("run", "--cwd", own.folder, "--", "sh", "-c",
+                           "while ! test -e go; do sleep 0.1; done; echo through")
+    running = running.out.strip()
+    own.wait_status(running, "running")
+    ids, said = fill(own)
+    assert said.code in (8, 9) and "STORE_FULL" in said.err, said
+    one = own.pawl("run", "--hold", "--", "echo", "x" * 3000, code=9)
+    assert "STORE_FULL" in one.err
+    assert own.pawl("broker", "status", "-o", "json").json["store_level"] != "ok"
+    (own.folder / "go").touch()
+    own.wait_status(running, "finished")
+    assert own.pawl("task", "logs", running).out == "through\n"
+    held = {task["id"] for task in own.tasks("--status", "held")}
+    assert held == set(ids)
+    own.pawl("task", "cancel", "-", input="\n".join(ids), code=None)
+
+    def accepted():
+        return own.pawl("run", "--wait", "--timeout", "10s", "--", "true", code=None).code == 0
+    until(accepted, 30, 0.2, "room again")
+    own.stop()
+    assert own.pawl("broker", "check", "--state", own.state).out.startswith("ok")
+
+
+def namespace_works():
+    return shutil.which("unshare") and subprocess.run(
+        ["unshare", "--mount", "sh", "-c", "mount -t tmpfs -o size=1m none /mnt"], capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not namespace_works(), reason="needs the right to mount a small tmpfs")
+def test_a_full_disk_refuses_submits_and_service_returns_with_the_room(own):
+    """The broker's state lies on a tmpfs of 3 MiB of its own; a filler file takes and gives the room."""
+    disk, room = own.folder / "state", own.folder / "room"
+    disk.mkdir()
+    broker = own.add("broker", "broker", "--state", disk, "--listen", f"ipc://{own.folder}/broker.sock",
+                     "--stats", f"ipc://{own.folder}/stats.sock", start=False)
+    script = (f"mount -t tmpfs -o size=3m,mode=700 none {disk}\n"
+              f"( while test -d {own.folder} && kill -0 $$; do\n"
+              f"    if test -e {room}; then rm -f {disk}/filler; fi; sleep 0.1\n  done ) &\n"
+              f"( until test -e {own.folder}/fill; do sleep 0.1; done; cat /dev/zero > {disk}/filler ) 2>&- &\n"
+              "exec \"$@\"")
+    broker.argv = ["unshare", "--mount", "sh", "-c", script, "sh", *broker.argv]
+    broker.start()
+    own.endpoint = f"ipc://{own.folder}/broker.sock"
+    own.executor("worker", 1)
+    first = own.pawl("run", "--wait", "--", "true").lines[0]
+    (own.folder / "fill").touch()
+    time.sleep(0.5)
+    ids, said = fill(own)
+    assert said.code in (8, 9) and ("DISK_FULL" in said.err or "STORE_FULL" in said.err), said
+    assert broker.alive()
+    assert own.status(first) == "finished"
+    room.touch()
+    until(lambda: own.pawl("run", "--wait", "--timeout", "10s", "--", "true", code=None).code == 0, 30, 0.3,
+          "service again")
+    assert {task["id"] for task in own.tasks("--status", "held")} >= set(ids)
+    assert os.path.exists(own.folder)

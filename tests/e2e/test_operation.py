@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What those who operate it see and do: queues, executors, peers, numbers, events, the store."""
+import collections
+import json
+import time
+
+import pytest
+import zmq
+
+from conftest import FAST
+from fleet import until
+from test_tasks import seconds, submit
+
+STATUSES = {"held", "delayed", "blocked", "waiting", "running", "external", "finished", "failed", "cancelled",
+            "superseded", "expired"}
+STATS = {"time", "uptime", "tasks", "queues", "rates", "latency", "executors", "slots", "oldest_waiting", "commit",
+         "store", "events_seq"}
+RECORDS = {
+    "task": "id type status queue priority attempt attempts_max created planned started ended executor schedule "
+            "key parent progress message exit_code reason labels title",
+    "schedule": "name uid revision rule zone mode overlap state next last cursor behind missed",
+    "executor": "name state kinds types labels slots used host addresses pid container version last_seen "
+                "clock_offset",
+    "peer": "name role principal alive last_seen host internal_ip external_ip pid container",
+}
+
+
+# ---- queues and executors -------------------------------------------------------------------------
+
+def test_a_paused_queue_starts_nothing_until_it_is_resumed(fleet):
+    fleet.pawl("queue", "pause", "rest", "--reason", "maintenance")
+    [id] = submit(fleet, {"argv": ["true"], "queue": "rest"}).lines
+    assert fleet.status(id) == "waiting"
+    assert "maintenance" in fleet.pawl("why", id).out
+    [queue] = [row for row in fleet.pawl("queue", "list", "-o", "ndjson").rows if row["name"] == "rest"]
+    assert queue["paused"]
+    fleet.pawl("queue", "resume", "rest")
+    fleet.wait_status(id, "finished")
+
+
+def test_a_drained_executor_gets_nothing_new_until_it_is_resumed(fleet):
+    fleet.pawl("executor", "drain", "two", "--reason", "reboot")
+    until(lambda: fleet.pawl("executor", "show", "two", "-o", "json").json["state"] != "ready")
+    [id] = submit(fleet, {"argv": ["true"], "target": {"executor": "two"}}).lines
+    elsewhere = fleet.pawl("run", "--wait", "--", "true").lines[0]
+    assert fleet.task(elsewhere)["executor"] == "one"
+    assert fleet.status(id) == "waiting"
+    assert fleet.pawl("why", id).out
+    fleet.pawl("executor", "resume", "two")
+    fleet.wait_status(id, "finished")
+
+
+def test_why_says_what_a_full_executor_means(small):
+    blockers = submit(small, *[{"argv": ["sleep", "20"]}] * 2).lines
+    [id] = submit(small, {"argv": ["true"]}).lines
+    until(lambda: all(small.status(blocker) == "running" for blocker in blockers))
+    said = small.pawl("why", id)
+    assert "waiting" in said.out and len(said.lines) >= 2
+    small.pawl("task", "cancel", *blockers)
+    small.wait_status(id, "finished")
+    assert "finished" in small.pawl("why", id).out
+
+
+# ---- peers ----------------------------------------------------------------------------------------
+
+def test_a_client_that_only_submits_is_alive_until_one_interval_after_its_last_request(own):
+    from pawl_wire import Peer, pb
+    from fleet import CROCKFORD, new_id
+    own.broker()
+    own.executor("worker", 1)
+    peer = Peer(own.endpoint, "only-submits").open()
+
+    def listed():
+        rows = own.pawl("peer", "list", "-o", "json").json
+        return next((row for row in rows if row["name"] == "only-submits"), None)
+    suspect = float(FAST["PAWL_BROKER__SUSPECT"][:-1])
+    for _ in range(6):  # longer than the interval in all, by nothing but submits
+        number = 0
+        for letter in new_id():
+            number = number * 32 + CROCKFORD.index(letter)
+        task = pb.Task(id=number.to_bytes(16, "big"), type="pawl/shell", command=pb.Command(argv=["true"]))
+        peer.ask("submit", pb.Submit(tasks=[task.SerializeToString()]))
+        row = listed()
+        assert row["alive"] and row["role"] == "client"
+        time.sleep(suspect / 4)
+    began = time.monotonic()
+    until(lambda: not (listed() or {"alive": False})["alive"], 5)
+    assert time.monotonic() - began <= suspect + 0.7
+    peer.close()
+
+
+# ---- numbers --------------------------------------------------------------------------------------
+
+def subscribe(fleet, *topics):
+    socket = zmq.Context.instance().socket(zmq.SUB)
+    socket.linger = 0
+    for topic in topics:
+        socket.setsockopt(zmq.SUBSCRIBE, topic)
+    socket.connect(fleet.stats_endpoint)
+    return socket
+
+
+def receive(socket, timeout=5.0):
+    assert socket.poll(int(timeout * 1000)), "nothing came from the stats socket"
+    return socket.recv_multipart()
+
+
+def test_a_plain_subscriber_gets_two_frames_every_second(fleet):
+    socket = subscribe(fleet, b"stats.json")
+    found, times = [], []
+    for _ in range(3):
+        frames = receive(socket)
+        assert len(frames) == 2 and frames[0] == b"stats.json"
+        found.append(json.loads(frames[1]))
+        times.append(time.monotonic())
+    socket.close()
+    assert 0.7 < (times[2] - times[0]) / 2 < 1.4
+    for stats in found:
+        assert STATS <= set(stats)
+        assert set(stats["tasks"]) == STATUSES
+        assert {"submitted", "started", "ended"} <= set(stats["rates"])
+        assert {"p50", "p99", "max"} <= set(stats["latency"]["queue"]) & set(stats["latency"]["run"])
+        assert {"count", "p50", "p99", "batch"} <= set(stats["commit"])
+        assert {"used", "live", "map"} <= set(stats["store"])
+        assert stats["executors"] == 2 and stats["slots"] == 8
+
+
+def test_the_stats_command_prints_the_same_object(fleet):
+    socket = subscribe(fleet, b"stats.json")
+    published = json.loads(receive(socket)[1])
+    socket.close()
+    assert set(fleet.stats()) == set(published)
+    assert set(fleet.stats()["queues"]["default"]) == set(published["queues"]["default"])
+
+
+def test_the_event_topic_tells_each_change_of_status_with_its_sequence(fleet):
+    socket = subscribe(fleet, b"event.", b"stats.json")
+    receive(socket)  # the subscription stands
+    id = fleet.pawl("run", "--wait", "--", "true").lines[0]
+    kinds, seqs = [], []
+    while "finished" not in kinds:
+        topic, body = receive(socket)
+        if topic.startswith(b"event."):
+            event = json.loads(body)
+            if event.get("id") == id:
+                kinds.append(event["kind"])
+                seqs.append(event["seq"])
+    socket.close()
+    assert kinds[0] == "created" and kinds[-2:] == ["running", "finished"]
+    assert seqs == sorted(set(seqs))
+
+
+def test_numbers_count_what_happened(small):
+    before = small.stats()["tasks"]
+    submit(small, *[{"argv": ["true"]}] * 5, {"argv": ["false"]}, {"argv": ["true"], "hold": True})
+    until(lambda: small.stats()["tasks"]["finished"] == before["finished"] + 5)
+    until(lambda: small.stats()["tasks"]["failed"] == before["failed"] + 1)
+    stats = small.stats()
+    assert stats["tasks"]["held"] == 1 and stats["queues"]["default"]["held"] == 1
+    assert stats["commit"]["count"] > 0 and stats["store"]["used"] > 0
+
+
+def test_top_once_is_one_picture(fleet):
+    said = fleet.pawl("top", "--once")
+    assert "executors" in said.out.lower() and "\x1b[?1049h" not in said.out
+
+
+# ---- events ---------------------------------------------------------------------------------------
+
+def test_the_journal_has_no_hole_and_each_task_ends_once(fleet):
+    rows = fleet.pawl("events", "--from", "1", "-o", "ndjson").rows
+    assert [row["seq"] for row in rows] == list(range(1, len(rows) + 1))
+    ends = collections.Counter(row["id"] for row in rows if row["kind"] == "finished")
+    assert set(ends.values()) <= {1}
+
+
+def test_events_follow_what_happens_from_now_on(fleet):
+    following = fleet.start_pawl("events", "-f", "-o", "ndjson")
+    try:
+        time.sleep(0.3)
+        id = fleet.pawl("run", "--wait", "--", "true").lines[0]
+        kinds = []
+        while "finished" not in kinds:
+            row = json.loads(following.stdout.readline())
+            if row["id"] == id:
+                kinds.append(row["kind"])
+        assert kinds[0] == "created"
+    finally:
+        following.kill()
+        following.communicate()
+
+
+# ---- lists ----------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def furnished(fleet):
+    """Something in every list."""
+    fleet.pawl("run", "--wait", "--", "true")
+    fleet.pawl("schedule", "add", "furniture", "--every", "1s", "--mode", "strict", "--", "true")
+    until(lambda: fleet.pawl("schedule", "history", "furniture", "-o", "ndjson").rows)
+    fleet.pawl("schedule", "pause", "furniture")
+    yield fleet
+    fleet.pawl("schedule", "rm", "furniture")
+
+
+LISTS = [("task", "list"), ("ps",), ("schedule", "list"), ("schedule", "history", "furniture"),
+         ("schedule", "missed", "furniture"), ("schedule", "preview", "furniture"), ("executor", "list"),
+         ("queue", "list"), ("peer", "list"), ("events", "--from", "1"), ("when", "0 2 * * *")]
+
+
+@pytest.mark.parametrize("words", LISTS, ids=" ".join)
+def test_every_list_has_every_format(furnished, words):
+    rows = furnished.pawl(*words, "--limit", "5", "-o", "json", code=None)
+    limit = ["--limit", "5"] if rows.code == 0 else []
+    rows = furnished.pawl(*words, *limit, "-o", "json").json
+    assert isinstance(rows, list) and (rows or words[0] == "ps" or "missed" in words)
+    lines = furnished.pawl(*words, *limit, "-o", "ndjson").rows
+    assert [set(line) for line in lines[:1]] == [set(row) for row in rows[:1]]
+    table = furnished.pawl(*words, *limit, "-o", "table")
+    assert not rows or len(table.lines) >= 2
+    ids = furnished.pawl(*words, *limit, "-o", "id").lines
+    assert len(ids) == len(rows) or words[0] in ("peer", "events")
+
+
+@pytest.mark.parametrize("noun", sorted(RECORDS))
+def test_records_have_the_fields_of_the_contract(furnished, noun):
+    row = furnished.pawl(noun, "list", "-o", "json").json[0]
+    assert set(RECORDS[noun].split()) <= set(row)
+    if "container" in row:
+        assert row["container"] is None or {"id", "name", "image"} <= set(row["container"])
+
+
+def test_an_empty_list_is_an_empty_array(furnished):
+    assert furnished.pawl("task", "list", "--queue", "no-such-queue", "-o", "json").json == []
+    assert furnished.pawl("task", "list", "--queue", "no-such-queue", "-o", "ndjson").out == ""
+
+
+def test_every_instant_carries_its_offset(furnished):
+    task = furnished.pawl("task", "list", "--limit", "1", "--status", "finished", "-o", "json").json[0]
+    for field in ("created", "planned", "started", "ended"):
+        assert task[field].endswith("+00:00") or task[field][-6] in "+-" or task[field].endswith("Z")
+        seconds(task[field].replace("Z", "+00:00"))
+
+
+def test_a_long_list_streams_everything_that_matches(small):
+    submit(small, *[{"argv": ["true"], "hold": True}] * 2500)
+    rows = small.tasks("--status", "held")
+    assert len({row["id"] for row in rows}) == len(rows) == 2500
+    assert len(small.tasks("--status", "held", "--limit", "1001")) == 1001
+    table = small.pawl("task", "list")
+    assert len(table.lines) <= 102 and "--limit" in table.err
+
+
+# ---- the store ------------------------------------------------------------------------------------
+
+def test_the_check_of_a_store_is_content_and_needs_no_broker(small):
+    submit(small, *[{"argv": ["true"]}] * 20, {"argv": ["true"], "hold": True})
+    until(lambda: small.stats()["tasks"]["finished"] == 20)
+    small.stop()
+    assert small.pawl("broker", "check", "--state", small.state).out.startswith("ok")
+
+
+def test_the_check_finds_a_damaged_store(small):
+    submit(small, *[{"argv": ["echo", "x" * 2000], "hold": True}] * 50)
+    small.stop()
+    data = next(small.state.rglob("data.mdb"))
+    raw = bytearray(data.read_bytes())
+    at = raw.rindex(b"x" * 1000)
+    raw[at + 10] ^= 0xFF
+    data.write_bytes(raw)
+    said = small.pawl("broker", "check", "--state", small.state, code=None)
+    assert said.code == 1, said

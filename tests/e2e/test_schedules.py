@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Schedules: their ledger against instants worked out by ops/demo/ledger.py, on good and bad days."""
+import time
+
+import pytest
+
+import ledger
+from fleet import until
+
+
+def history(fleet, name, *words):
+    return fleet.pawl("schedule", "history", name, *words, "-o", "ndjson").rows
+
+
+def show(fleet, name):
+    return fleet.pawl("schedule", "show", name, "-o", "json").json
+
+
+def judge(fleet, name):
+    """The ledger is complete and right; its rows."""
+    schedule, rows = show(fleet, name), history(fleet, name)
+    cursor = ledger.moment(schedule["cursor"])
+    rows = [row for row in rows if ledger.moment(row["instant"]) <= cursor]  # it went on meanwhile
+    ids = {row["task"] for row in rows}
+    tasks = [task for task in fleet.tasks("--schedule", name) if task["id"] in ids]
+    assert ledger.faults(schedule, rows, tasks) == []
+    return rows
+
+
+def test_add_says_when_it_fires_and_list_shows_it(fleet):
+    said = fleet.pawl("schedule", "add", "weekdays", "--cron", "30 2 * * 1-5", "--zone", "Europe/Paris", "--", "true")
+    assert "next" in said.out + said.err and "created" in said.out + said.err
+    [row] = [row for row in fleet.pawl("schedule", "list", "-o", "ndjson").rows if row["name"] == "weekdays"]
+    assert {"name", "uid", "revision", "rule", "zone", "mode", "overlap", "state", "next", "last", "cursor",
+            "behind", "missed"} <= set(row)
+    assert row["zone"] == "Europe/Paris" and row["rule"] == "30 2 * * 1-5" and row["state"] == "active"
+    assert row["next"].endswith(("+01:00", "+02:00"))
+    fleet.pawl("schedule", "rm", "weekdays")
+
+
+def test_two_schedulers_side_by_side_fire_each_instant_once(fleet):
+    fleet.pawl("schedule", "add", "every-second", "--every", "1s", "--mode", "strict", "--", "true")
+    until(lambda: len(history(fleet, "every-second")) >= 4)
+    fleet.pawl("schedule", "pause", "every-second")
+    rows = judge(fleet, "every-second")
+    assert {row["verdict"] for row in rows} == {"fired"}
+    assert len(fleet.tasks("--schedule", "every-second")) == len(rows)
+    fleet.pawl("schedule", "rm", "every-second")
+
+
+def test_preview_and_when_agree(fleet):
+    fleet.pawl("schedule", "add", "agree", "--cron", "*/7 3 * * *", "--zone", "America/New_York", "--", "true")
+    preview = fleet.pawl("schedule", "preview", "agree", "-n", "20", "-o", "json").json
+    when = fleet.pawl("when", "*/7 3 * * *", "--zone", "America/New_York", "-n", "20", "-o", "json").json
+    assert [row["instant"] for row in preview] == [row["instant"] for row in when] and len(preview) == 20
+    fleet.pawl("schedule", "rm", "agree")
+
+
+def test_now_runs_it_once_beside_the_rule(fleet):
+    fleet.pawl("schedule", "add", "by-hand", "--cron", "0 0 1 1 *", "--", "true")
+    id = fleet.pawl("schedule", "now", "by-hand").lines[-1]
+    assert fleet.wait_status(id, "finished")["schedule"] == "by-hand"
+    assert history(fleet, "by-hand") == []
+    fleet.pawl("schedule", "rm", "by-hand")
+
+
+def test_a_paused_normal_schedule_does_not_fire_and_its_pause_is_on_record(fleet):
+    fleet.pawl("schedule", "add", "rests", "--every", "1s", "--", "true")
+    until(lambda: history(fleet, "rests"))
+    fleet.pawl("schedule", "pause", "rests", "--reason", "disk swap")
+    assert show(fleet, "rests")["state"] == "paused"
+    before = len(fleet.tasks("--schedule", "rests"))
+    time.sleep(2.2)
+    assert len(fleet.tasks("--schedule", "rests")) == before
+    fleet.pawl("schedule", "resume", "rests")
+    until(lambda: len(fleet.tasks("--schedule", "rests")) >= before + 2)
+    rows = judge(fleet, "rests")
+    paused = [row for row in rows if row["verdict"] == "skipped" and "paused" in row["reason"]]
+    assert len(paused) >= 2
+    missed = fleet.pawl("schedule", "missed", "rests", "-o", "ndjson").rows
+    assert [row["instant"] for row in paused] == [row["instant"] for row in missed][:len(paused)]
+    fleet.pawl("schedule", "rm", "rests")
+
+
+def test_a_paused_strict_schedule_makes_what_it_missed(fleet):
+    fleet.pawl("schedule", "add", "owes", "--every", "1s", "--mode", "strict", "--", "true")
+    fleet.pawl("schedule", "pause", "owes")
+    time.sleep(2.2)
+    fleet.pawl("schedule", "resume", "owes", "--make-missed")
+    until(lambda: len(history(fleet, "owes")) >= 3)
+    assert {row["verdict"] for row in judge(fleet, "owes")} == {"fired"}
+    fleet.pawl("schedule", "rm", "owes")
+
+
+def test_a_removed_schedule_fires_no_more_and_its_name_is_free_again(fleet):
+    fleet.pawl("schedule", "add", "gone", "--every", "1s", "--", "true")
+    first = show(fleet, "gone")["uid"]
+    fleet.pawl("schedule", "add", "gone", "--every", "1s", "--", "true", code=4)
+    fleet.pawl("schedule", "rm", "gone")
+    fleet.pawl("schedule", "show", "gone", code=3)
+    fleet.pawl("schedule", "add", "gone", "--cron", "0 0 1 1 *", "--", "true")
+    assert show(fleet, "gone")["uid"] != first
+    fleet.pawl("schedule", "rm", "gone")
+
+
+def test_an_edit_raises_the_revision_and_keeps_the_name(fleet):
+    fleet.pawl("schedule", "add", "edited", "--cron", "0 0 1 1 *", "--", "true")
+    fleet.pawl("schedule", "set", "edited", "--cron", "0 3 * * *")
+    schedule = show(fleet, "edited")
+    assert schedule["revision"] == 2 and schedule["rule"] == "0 3 * * *"
+    fleet.pawl("schedule", "rm", "edited")
+
+
+def test_one_chosen_instant_fires_once(fleet):
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 2))
+    fleet.pawl("schedule", "add", "once", "--at", at, "--", "true")
+    [row] = until(lambda: history(fleet, "once"), 10)
+    assert row["verdict"] == "fired" and ledger.moment(row["instant"]) == ledger.moment(at)
+    fleet.pawl("schedule", "rm", "once")
+
+
+def test_an_instant_long_past_is_refused_and_not_silently_dead(fleet):
+    said = fleet.pawl("schedule", "add", "late", "--at", "2020-01-01T00:00:00Z", "--", "true", code=2)
+    assert "TOO_LATE" in said.err
+
+
+def outage(own, mode):
+    """Three seconds without any scheduler; the ledger after it."""
+    own.broker()
+    own.executor("worker", 4)
+    scheduler = own.scheduler("only")
+    own.pawl("schedule", "add", "job", "--every", "1s", "--mode", mode, "--grace", "400ms", "--overlap", "allow",
+             "--", "true")
+    until(lambda: history(own, "job"))
+    scheduler.kill()
+    time.sleep(3.2)
+    scheduler.start()
+    after = time.time()
+    until(lambda: [row for row in history(own, "job") if ledger.moment(row["instant"]) > after + 1])
+    return judge(own, "job")
+
+
+def test_strict_makes_every_missed_instant_after_an_outage_of_all_schedulers(own):
+    rows = outage(own, "strict")
+    assert {row["verdict"] for row in rows} == {"fired"}
+    assert any(row["reason"] != "on time" for row in rows), rows
+
+
+def test_normal_skips_what_it_missed_in_an_outage_and_says_so(own):
+    rows = outage(own, "normal")
+    late = [row for row in rows if row["verdict"] == "skipped"]
+    assert len(late) >= 2 and {row["reason"] for row in late} == {"late"}, rows
+    assert rows[-1]["verdict"] == "fired"
+
+
+def test_strict_makes_every_missed_instant_after_the_broker_was_away(small):
+    small.pawl("schedule", "add", "job", "--every", "1s", "--mode", "strict", "--overlap", "allow", "--", "true")
+    until(lambda: history(small, "job"))
+    [broker] = small.of("broker")
+    broker.kill()
+    time.sleep(2.5)
+    broker.start()
+    until(lambda: len(history(small, "job")) >= 6)
+    rows = judge(small, "job")
+    assert {row["verdict"] for row in rows} == {"fired"}
+
+
+def test_overlap_skip_is_on_record_with_its_reason(small):
+    small.pawl("schedule", "add", "slow", "--every", "1s", "--overlap", "skip", "--", "sleep", "1.6")
+    until(lambda: {"fired", "skipped"} <= {row["verdict"] for row in history(small, "slow")})
+    rows = judge(small, "slow")
+    assert any("overlap" in row["reason"] for row in rows if row["verdict"] == "skipped")
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_history_from_an_instant_with_a_limit(small, count):
+    small.pawl("schedule", "add", "ticks", "--every", "1s", "--mode", "strict", "--", "true")
+    until(lambda: len(history(small, "ticks")) >= 4)
+    rows = history(small, "ticks")
+    assert history(small, "ticks", "--from", rows[1]["instant"], "--limit", count) == rows[1:1 + count]
+
+
+def test_a_crontab_is_shown_first_and_taken_then(small):
+    from conftest import ROOT
+    crontab = ROOT / "ops" / "demo" / "crontab"
+    dry = small.pawl("import", "crontab", crontab, "--dry-run", "-o", "ndjson", code=8)
+    assert "nothing written" in dry.err
+    assert small.pawl("schedule", "list", "-o", "json").json == []
+    real = small.pawl("import", "crontab", crontab, "-o", "ndjson", code=8)
+    assert [(row["rule"], row["result"]) for row in real.rows] == [(row["rule"], row["result"]) for row in dry.rows]
+    taken = [row for row in real.rows if row["result"] == "taken"]
+    names = {row["name"]: row for row in small.pawl("schedule", "list", "-o", "ndjson").rows}
+    assert set(names) == {row["schedule"] for row in taken} and len(names) == len(taken) > 15
+    assert {row["zone"] for row in names.values()} >= {"America/New_York"}
+    percent = next(row for row in taken if "alive at" in row["command"])
+    task = show(small, percent["schedule"])["task"]
+    assert task["shell"] == "echo alive at $(date +%F\\ %T)"
+    body = next(row for row in taken if "first line" in row["command"])
+    assert show(small, body["schedule"])["task"]["stdin"].splitlines() == ["first line of the body", "second line"]
+    again = small.pawl("import", "crontab", crontab, "-o", "ndjson", code=8)
+    assert {row["result"] for row in again.rows} == {"refused"}  # the names are taken: nothing is doubled

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the command says: help, errors in three lines with the right exit code, rules explained."""
+import re
+
+import pytest
+
+from conftest import ROOT
+
+COMMANDS = re.findall(r'^ *\{ "([a-z ]+)", "', (ROOT / "client/cli/commands.c").read_text(), re.M)
+
+
+def test_the_commands_are_known():
+    assert {"up", "run", "task submit", "schedule add", "when", "broker check"} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(fleet, command):
+    said = fleet.pawl(*command.split(), "--help", PAWL_BROKER="ipc:///nonexistent/broker.sock")
+    assert "usage: pawl" in said.out and said.err == ""
+
+
+def test_help_and_version_stand_alone(fleet):
+    for words in (["--help"], ["help"], ["help", "schedule", "add"], ["version"], ["--version"]):
+        assert fleet.pawl(*words).out
+
+
+ERRORS = [
+    (3, "task", "show", "01J00000000000000000000000"),
+    (3, "schedule", "show", "no-such-schedule"),
+    (3, "executor", "show", "no-such-executor"),
+    (3, "run", "-t", "no/such-type"),
+    (2, "when", "61 * * * *"),
+    (2, "when", "* * * * *", "--zone", "Mars/Olympus"),
+    (2, "schedule", "add", "bad", "--cron", "* * * *", "--", "true"),
+    (2, "schedule", "add", "bad", "--cron", "* * * * *", "--zone", "Mars/Olympus", "--", "true"),
+    (2, "schedule", "add", "bad", "--every", "10", "--", "true"),
+    (2, "schedule", "add", "bad", "--", "true"),
+    (2, "schedule", "add", "bad", "--every", "1s", "--overlap", "maybe", "--", "true"),
+    (2, "task", "list", "--colour", "red"),
+    (2, "task", "list", "--status", "resting"),
+    (2, "task", "list", "--limit", "0"),
+    (2, "task", "list", "-o", "xml"),
+    (2, "task", "explode"),
+    (2, "frobnicate"),
+    (2, "run"),
+    (2, "run", "--in", "5", "--", "true"),
+    (2, "task", "show", "not-an-id!"),
+]
+
+
+@pytest.mark.parametrize("words", ERRORS, ids=lambda words: " ".join(words[1:]))
+def test_an_error_says_what_why_and_what_to_type(fleet, words):
+    said = fleet.pawl(*words[1:], code=words[0])
+    lines = said.err.strip().splitlines()
+    assert len(lines) == 3 and lines[0].startswith("error: "), said
+    assert lines[1].strip().startswith("why: ") and lines[2].strip().startswith("try: ")
+    assert said.out == ""
+
+
+def test_a_misspelt_word_is_met_with_a_guess(fleet):
+    assert "schedule" in fleet.pawl("shedule", "list", code=2).err
+    assert "--status" in fleet.pawl("task", "list", "--statsu", "failed", code=2).err
+
+
+def test_when_explains_a_rule(fleet):
+    said = fleet.pawl("when", "0 2 * * 1-5", "--zone", "Europe/Paris", "-n", "3", "--from", "2027-03-25",
+                      PAWL_BROKER="ipc:///nonexistent/broker.sock")
+    for text in ("Europe/Paris", "2027-03-25", "2027-03-26", "2027-03-29", "+01:00", "+02:00"):
+        assert text in said.out, said
+
+
+def test_when_batch_answers_one_line_for_each(fleet):
+    text = ("Europe/Paris\t30 2 * * *\t1774396800\t3\n"
+            "UTC\t0 0 30 2 *\t0\t1\n"
+            "UTC\t61 * * * *\t0\t1\n"
+            "Mars/Olympus\t* * * * *\t0\t1\n"
+            "UTC\t*/15 * * * *\t0\t4\n")
+    lines = fleet.pawl("when", "--batch", input=text, code=None).lines
+    # 28 March 2026 is the last day before the change; 2026-03-29 has no 02:30.
+    assert lines[0] == "1774402200 1774488600 1774575000"
+    assert lines[1] == "none" or lines[1].startswith("error ")
+    assert lines[2].startswith("error ") and lines[3].startswith("error ")
+    assert lines[4] == "900 1800 2700 3600"
+
+
+def test_dry_run_changes_nothing(fleet):
+    before = len(fleet.tasks())
+    fleet.pawl("run", "--dry-run", "--", "true")
+    fleet.pawl("schedule", "add", "dry", "--every", "1s", "--dry-run", "--", "true")
+    assert len(fleet.tasks()) == before
+    fleet.pawl("schedule", "show", "dry", code=3)
+
+
+def test_json_is_never_mixed_with_notes(fleet):
+    for words in (["run", "--wait", "-o", "json", "--", "true"], ["stats", "-o", "json"],
+                  ["broker", "status", "-o", "json"], ["executor", "show", "one", "-o", "json"]):
+        assert fleet.pawl(*words).json
