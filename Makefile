@@ -16,8 +16,10 @@ PKGS        := $(sort $(DAEMON_PKGS) $(CLI_PKGS))
 pkgcflags   := $(shell pkg-config --cflags $(PKGS))
 libs_of      = $(shell pkg-config --libs $(1))
 
-WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
-            $(WERROR:%=-Werror)
+WARN      = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+            $(WERROR:%=-Werror) $(if $(SAN),$(san_warn))
+# What the sanitizers weave in makes gcc see null pointers that are not there.
+san_warn := -Wno-format-truncation -Wno-unknown-warning-option
 cppflags  = -I. -I$(BUILD)/gen -D_GNU_SOURCE -DPAWL_VERSION='"$(VERSION)"' $(pkgcflags) $(CPPFLAGS)
 cflags    = -std=gnu17 -fPIC -fvisibility=hidden -fno-omit-frame-pointer -pthread \
             $(SAN:%=-fsanitize=%) $(CFLAGS)
