@@ -29,8 +29,8 @@ static err_t cancel(core_t *core, task_t *task, const char *reason, refusal_t *r
     }
     char message[LIMIT_MESSAGE_KEPT + 1] = "";
     size_t len = strnlen(reason, LIMIT_MESSAGE_KEPT);
-    while (len > 0 && len == LIMIT_MESSAGE_KEPT && (reason[len] & 0xC0) == 0x80)
-        len--;
+    while (len > 0 && (reason[len] & 0xC0) == 0x80)
+        len--; /* the cut leaves no part of a character */
     memcpy(message, reason, len);
     return task_cancel(core, task, REASON_BY_HAND, message);
 }
