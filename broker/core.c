@@ -486,7 +486,7 @@ static err_t on_request(core_t *core, const command_t *command)
     else
         refuse(core, &reply, ERR_UNIMPLEMENTED, "", "core does not know request %d",
                (int)request->body_case);
-    if (handler->remembered && reply.error == NULL)
+    if (principal && reply.error == NULL)
         TRY(remember_reply(core, principal->no, request->request_id.data, &reply));
     out_reply(core, command->conn, OUT_REPLY, &reply);
     return ERR_OK;

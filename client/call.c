@@ -172,7 +172,8 @@ pawl_err ask(pawl_client_t *client, const Pawl__V1__Request *request,
         else
             call->orphan = true;
     }
-    call_release(call);
+    /* call_end gave back the reference of the list; this one is ours */
+    call_release(call); // NOLINT(clang-analyzer-unix.Malloc)
     pthread_mutex_unlock(&client->lock);
     return fail_with(client, err, text);
 }

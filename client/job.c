@@ -148,15 +148,15 @@ pawl_err pawl_job_progress(pawl_job_t *self, int64_t done, int64_t total, const 
     return PAWL_OK;
 }
 
-static log_chunk_t *chunk_new(pawl_job_t *self, int stream)
+static log_chunk_t *chunk_after(pawl_job_t *self, log_chunk_t *last, int stream)
 {
     log_chunk_t *chunk = calloc(1, sizeof *chunk);
     if (!chunk) return NULL;
     chunk->stream = (uint32_t)stream;
     chunk->offset = self->log_offset;
     chunk->time_us = clock_wall_us();
-    if (self->logs)
-        self->logs_last->next = chunk;
+    if (last)
+        last->next = chunk;
     else
         self->logs = chunk;
     self->logs_last = chunk;
@@ -170,7 +170,7 @@ static log_chunk_t *chunk_for(pawl_job_t *self, int stream)
     if (last && last->stream == (uint32_t)stream && last->data.len < LIMIT_LOG_CHUNK &&
         last->offset + last->data.len == self->log_offset)
         return last;
-    return chunk_new(self, stream);
+    return chunk_after(self, last, stream);
 }
 
 pawl_err pawl_job_log(pawl_job_t *self, int stream, const void *bytes, size_t len)

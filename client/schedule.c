@@ -95,7 +95,7 @@ pawl_err pawl_schedule_set_int(pawl_schedule_t *self, const char *field, int64_t
         if (strcmp(numbers[i].name, field) != 0) continue;
         if (numbers[i].wide)
             *numbers[i].wide = value;
-        else if (value <= UINT32_MAX)
+        else if (numbers[i].narrow && value <= UINT32_MAX)
             *numbers[i].narrow = (uint32_t)value;
         else
             return PAWL_E_BAD_REQUEST;

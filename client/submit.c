@@ -339,12 +339,12 @@ static pawl_op_t *start(pawl_client_t *client, pawl_batch_t *batch, bool wait, i
     }
     pthread_mutex_lock(&client->lock);
     *err = op_start(self, batch, wait, deadline);
+    if (*err) op_release(self); /* parts that are on their way have references of their own */
     pthread_mutex_unlock(&client->lock);
-    if (*err) {
-        fail_with(client, *err, NULL);
-        pawl_op_destroy(&self);
-    }
-    return self;
+    if (!*err) return self;
+    fail_with(client, *err, NULL);
+    client_release(client);
+    return NULL;
 }
 
 /* ---- the public face

@@ -191,21 +191,19 @@ pawl_err pawl_task_set_stdin(pawl_task_t *self, const void *bytes, size_t len)
 /* ---- fields by name
  * ------------------------------------------------------------------------------- */
 
-static char **text_field(pawl_task_t *self, const char *field)
-{
-    Pawl__V1__Task *task = self->message;
-    if (!strcmp(field, "type")) return &task->type;
-    if (!strcmp(field, "queue")) return &task->queue;
-    if (!strcmp(field, "key")) return &task->key;
-    if (!strcmp(field, "title")) return &task->title;
-    if (!strcmp(field, "operation")) return &task->operation;
-    return NULL;
-}
-
 pawl_err pawl_task_set_text(pawl_task_t *self, const char *field, const char *value)
 {
-    char **plain = text_field(self, field);
-    if (plain) return done(set_text(plain, value));
+    Pawl__V1__Task *task = self->message;
+    const struct {
+        const char *name;
+        char **text;
+    } texts[] = { { "type", &task->type },
+                  { "queue", &task->queue },
+                  { "key", &task->key },
+                  { "title", &task->title },
+                  { "operation", &task->operation } };
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        if (!strcmp(texts[i].name, field)) return done(set_text(texts[i].text, value));
     if (!strcmp(field, "cwd") || !strcmp(field, "account")) {
         Pawl__V1__Command *command = command_of(self);
         return done(command && set_text(*field == 'c' ? &command->cwd : &command->account, value));

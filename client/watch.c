@@ -153,12 +153,12 @@ pawl_watch_t *pawl_watch_new(pawl_client_t *self, uint64_t from_seq, pawl_event_
     client_hold(self);
     pthread_mutex_lock(&self->lock);
     pawl_err err = read_on(watch);
+    if (err) watch_release(watch);
     pthread_mutex_unlock(&self->lock);
-    if (err) {
-        fail_with(self, err, NULL);
-        pawl_watch_destroy(&watch);
-    }
-    return watch;
+    if (!err) return watch;
+    fail_with(self, err, NULL);
+    client_release(self);
+    return NULL;
 }
 
 uint64_t pawl_watch_seq(const pawl_watch_t *self)

@@ -169,8 +169,8 @@ static void exec_in_path(const launch_t *self, const char *path)
     size_t name_len = strlen(self->argv[0]);
     int worst = ENOENT;
     for (const char *part = path; part;) {
-        const char *stop = strchr(part, ':');
-        size_t len = stop ? (size_t)(stop - part) : strlen(part);
+        const char *stop = strchrnul(part, ':');
+        size_t len = (size_t)(stop - part);
         if (len > 0 && len + name_len + 2 <= sizeof candidate) {
             memcpy(candidate, part, len);
             candidate[len] = '/';
@@ -181,7 +181,7 @@ static void exec_in_path(const launch_t *self, const char *path)
                 if (errno != EACCES) break;
             }
         }
-        part = stop ? stop + 1 : NULL;
+        part = *stop ? stop + 1 : NULL;
     }
     errno = worst;
 }

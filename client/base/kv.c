@@ -174,11 +174,8 @@ static err_t sync_parent(const char *path)
     while (len > 1 && parent[len - 1] == '/')
         parent[--len] = '\0';
     char *slash = strrchr(parent, '/');
-    if (!slash)
-        strcpy(parent, ".");
-    else
-        slash[slash == parent ? 1 : 0] = '\0';
-    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (slash) slash[slash == parent ? 1 : 0] = '\0';
+    int fd = open(slash ? parent : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     err_t err = fd < 0 ? ERR_OS : sync_folder(fd, parent);
     if (fd >= 0) close(fd);
     free(parent);

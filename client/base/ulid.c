@@ -51,7 +51,8 @@ void ulid_print(const uint8_t id[ULID_BYTES], char text[ULID_TEXT + 1])
     for (int i = 0; i < ULID_TEXT; i++) {
         unsigned value = 0;
         for (int bit = 5 * i - 2; bit < 5 * i + 3; bit++) {
-            unsigned is_set = bit < 0 ? 0 : id[bit / 8] >> (7 - bit % 8) & 1u;
+            unsigned byte = bit < 0 ? 0 : id[bit / 8];
+            unsigned is_set = byte >> (7 - (unsigned)bit % 8) & 1u;
             value = value << 1 | is_set;
         }
         text[i] = alphabet[value];

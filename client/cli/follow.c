@@ -76,10 +76,11 @@ static void print_piece(log_view_t *self, const pawl_record_t *piece)
 {
     size_t len = 0;
     const char *data = pawl_record_bytes(piece, "data", &len);
+    if (!data) data = "", len = 0;
     int64_t stream = pawl_record_int(piece, "stream");
     if (output_is_json()) {
         static const char *const names[] = { "stdout", "stdout", "stderr", "notes" };
-        json_t *text = json_stringn(data ? data : "", len);
+        json_t *text = json_stringn(data, len);
         json_t *row = json_pack(
             "{s:s, s:s, s:I, s:o}", "time", instant_text(pawl_record_int(piece, "time_us")),
             "stream", names[stream >= 0 && stream <= STREAM_NOTES ? stream : 0], "offset",
@@ -90,10 +91,9 @@ static void print_piece(log_view_t *self, const pawl_record_t *piece)
     } else if (stream == STREAM_NOTES) {
         end_line(self);
         fflush(stdout);
-        fprintf(stderr, "%.*s%s", (int)len, data ? data : "",
-                len && data[len - 1] == '\n' ? "" : "\n");
+        fprintf(stderr, "%.*s%s", (int)len, data, len && data[len - 1] == '\n' ? "" : "\n");
     } else {
-        print_bytes(self, data ? data : "", len);
+        print_bytes(self, data, len);
     }
 }
 
@@ -263,7 +263,7 @@ int task_follow(cli_t *cli, const uint8_t id[PAWL_ID_BYTES], const follow_option
             continue; /* the read of the log has waited */
         }
         if (!options->log && running)
-            err = pawl_task_wait(cli->client, id, 1, false, LONGEST_LOOK_US);
+            (void)pawl_task_wait(cli->client, id, 1, false, LONGEST_LOOK_US);
         else
             pause_us(pause);
         waited += pause;

@@ -184,8 +184,8 @@ json_t *moments_warnings(const moments_t *self, int64_t from)
     zone_t *utc = NULL;
     rule_t *plain = NULL;
     if (!rule_is_cron(self->rule)) return list;
-    int64_t first = rule_next(self->rule, from), second = first;
-    second = first == RULE_NONE ? RULE_NONE : rule_next(self->rule, first);
+    int64_t first = rule_next(self->rule, from);
+    int64_t second = first == RULE_NONE ? RULE_NONE : rule_next(self->rule, first);
     if (second != RULE_NONE && second - first < 60)
         json_array_append_new(
             list,

@@ -253,7 +253,7 @@ int cmd_up(cli_t *cli)
     self.slots = args_number(&cli->args, "slots", usual);
     self.executors = args_number(&cli->args, "executors", 1);
     int code = open_folder(state ? state : default_state(), &self.state);
-    if (code) return code;
+    if (!self.state) return code;
     self.endpoint = say("ipc://%s/broker.sock", self.state);
     code = check_programs();
     if (!code) code = take_lock(&self);

@@ -33,8 +33,14 @@ typedef struct scan {
     rule_error_t *error;
 } scan_t;
 
-/* Notes the failure at byte `at`; always false. */
-bool scan_fail(scan_t *self, const char *code, const uint8_t *at, const char *expected);
+void scan_note(scan_t *self, const char *code, const uint8_t *at, const char *expected);
+/* Notes the failure at byte `at`; always false, where a compiler sees it. */
+static inline bool scan_fail(scan_t *self, const char *code, const uint8_t *at,
+                             const char *expected)
+{
+    scan_note(self, code, at, expected);
+    return false;
+}
 bool scan_accept(scan_t *self, char byte);
 bool scan_digit(const scan_t *self);
 bool scan_letter(const scan_t *self);

@@ -4,7 +4,7 @@
 #include "client/time/civil.h"
 #include "client/time/rule_inside.h"
 
-bool scan_fail(scan_t *self, const char *code, const uint8_t *at, const char *expected)
+void scan_note(scan_t *self, const char *code, const uint8_t *at, const char *expected)
 {
     rule_error_t *error = self->error;
     char found[48] = "the end";
@@ -22,7 +22,6 @@ bool scan_fail(scan_t *self, const char *code, const uint8_t *at, const char *ex
     error->code = code;
     error->column = (size_t)(at - self->text) + 1;
     snprintf(error->text, sizeof error->text, "found %s, expected %s", found, expected);
-    return false;
 }
 
 bool scan_accept(scan_t *self, char byte)

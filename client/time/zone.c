@@ -119,8 +119,9 @@ err_t zone_read_file(const char *name, const char *dir, buf_t *bytes)
 /* From `at` on the offset is `offset`: ends the last span, or changes it if it would be empty. */
 static void spans_change(spans_t *spans, int64_t at, int32_t offset)
 {
-    span_t *last = spans->count ? &spans->at[spans->count - 1] : NULL;
-    if (last && last->from >= at) {
+    bool some = spans->count > 0;
+    span_t *last = some ? &spans->at[spans->count - 1] : NULL;
+    if (some && last->from >= at) {
         last->offset = offset;
         if (spans->count > 1 && last[-1].offset == offset) {
             last[-1].to = last->to;
@@ -128,8 +129,8 @@ static void spans_change(spans_t *spans, int64_t at, int32_t offset)
         }
         return;
     }
-    if (last && last->offset == offset) return;
-    if (last) last->to = at;
+    if (some && last->offset == offset) return;
+    if (some) last->to = at;
     if (spans->count == spans->room) {
         spans->room = spans->room ? spans->room * 2 : 64;
         spans->at = mem_grow(spans->at, spans->room * sizeof *spans->at);
