@@ -229,6 +229,9 @@ static pawl_err describe_worker(struct executor *self)
         const char *kind, *type;
     } known[] = { { "shell", "pawl/shell" }, { "script", "pawl/script" } };
     pawl_err err = pawl_worker_slots(self->worker, (unsigned)config->slots);
+    /* Commands may run for hours: none may stand behind another, shown as running, while a second
+     * executor is idle. */
+    if (!err) err = pawl_worker_prefetch(self->worker, 0);
     for (size_t i = 0; !err && i < ARRAY_LEN(known); i++)
         if (config_listed(&config->kinds, known[i].kind)) {
             err = pawl_worker_kind(self->worker, known[i].kind);
