@@ -220,7 +220,9 @@ static err_t forget_id(core_t *core, const task_t *task)
     TRY(put_scratch(core, TABLE_ids, &key, 0));
     rec_key_t part = key_part(task->n, PART_TOMBSTONE, 0, 0);
     TRY(store_put(core->store, TABLE_part, key_slice(&part), slice(task->spec.id, 16), 0));
-    return timer_set(core, CLOCK_WALL, until, TIMER_TOMBSTONE, task->n);
+    /* broker time: a calendar timer would be looked at every second */
+    return timer_set(core, CLOCK_ELAPSED, core->now_us + (until - core->wall_us), TIMER_TOMBSTONE,
+                     task->n);
 }
 
 static err_t purge_one(core_t *core, uint64_t n)

@@ -42,6 +42,7 @@ typedef struct check {
     meta_dynamic_t meta;
     tallies_t queues, types, lanes, schedules, principals;
     uint64_t tasks, live, keyed, task_ids, uniques, extents;
+    uint64_t remembered, tombstones; /* ids that stand for no task of their own; their timers */
 } check_t;
 
 /* One line of the report. `key` may be empty. */

@@ -224,15 +224,17 @@ static void check_tombstone(check_t *self, slice_t key, uint64_t n)
     slice_t id, value;
     id_row_t row;
     if (!check_get(self, TABLE_part, &part, &id) || id.len != 16) {
-        check_problem(self, TABLE_timer, key, "the id of purged task %llu is not on record",
+        check_problem(self, TABLE_timer, key, "the id to forget of number %llu is not on record",
                       (unsigned long long)n);
         return;
     }
     rec_key_t id_key = key_id(id.at);
     if (!check_get(self, TABLE_ids, &id_key, &value) || !id_row_decode(&row, value) ||
-        row.kind != ID_TOMBSTONE || row.n != n)
-        check_problem(self, TABLE_timer, key, "the id of purged task %llu is no tombstone",
+        row.kind == ID_TASK || (row.kind == ID_TOMBSTONE && row.n != n))
+        check_problem(self, TABLE_timer, key, "the id to forget of number %llu stands for a task",
                       (unsigned long long)n);
+    else
+        self->tombstones++;
 }
 
 static void check_timer(check_t *self, slice_t key, slice_t value)
@@ -277,6 +279,7 @@ static void check_id(check_t *self, slice_t key, slice_t value)
         check_problem(self, TABLE_ids, key, "the row cannot be read");
         return;
     }
+    self->remembered += row.kind != ID_TASK;
     if (row.kind != ID_TASK) return;
     self->task_ids++;
     rec_key_t n = key_n(row.n);
@@ -358,6 +361,10 @@ err_t check_tasks(check_t *self)
     if (self->task_ids != self->tasks)
         check_problem(self, TABLE_ids, slice(NULL, 0), "%llu ids stand for tasks, there are %llu",
                       (unsigned long long)self->task_ids, (unsigned long long)self->tasks);
+    if (self->remembered != self->tombstones)
+        check_problem(self, TABLE_ids, slice(NULL, 0),
+                      "%llu ids are remembered, %llu will be forgotten",
+                      (unsigned long long)self->remembered, (unsigned long long)self->tombstones);
     if (self->uniques != self->keyed)
         check_problem(self, TABLE_uniq, slice(NULL, 0), "%llu keys are held, %llu tasks hold one",
                       (unsigned long long)self->uniques, (unsigned long long)self->keyed);

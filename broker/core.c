@@ -222,6 +222,7 @@ void core_config_default(core_config_t *config)
                                .keep_finished_us = DEFAULT_KEEP_FINISHED_US,
                                .keep_failed_us = DEFAULT_KEEP_FAILED_US,
                                .keep_ledger_us = DEFAULT_KEEP_LEDGER_US,
+                               .keep_journal_us = DEFAULT_KEEP_JOURNAL_US,
                                .items_max = LIMIT_ITEMS };
 }
 
@@ -561,6 +562,7 @@ static err_t apply_all(core_t *core, const batch_t *batch)
     TRY(executors_tick(core));
     TRY(lanes_dispatch(core));
     TRY(schedules_flush(core));
+    TRY(history_trim(core));
     schedules_tell(core);
     executors_push(core);
     TRY(names_flush(core));
@@ -708,6 +710,7 @@ static void dump(core_t *core, buf_t *to)
         const run_t *least = NULL;
         for (const run_t *run; (run = map_next(&core->runs, &at)) != NULL;)
             if (run->n >= next && (least == NULL || run->n < least->n)) least = run;
+        if (least == NULL) break;
         buf_printf(to, "run %llu token %llx executor %u attempt %u flags %u\n",
                    (unsigned long long)least->n, (unsigned long long)least->row.token,
                    least->row.executor, least->row.attempt, least->row.flags);

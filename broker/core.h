@@ -93,7 +93,7 @@ void outputs_free(outputs_t *self);
 
 typedef struct core_config {
     int64_t lease_us, suspect_us, ping_us;
-    int64_t keep_finished_us, keep_failed_us, keep_ledger_us;
+    int64_t keep_finished_us, keep_failed_us, keep_ledger_us, keep_journal_us;
     uint32_t items_max;
     bool want_events;      /* somebody subscribes to event.* */
 } core_config_t;

@@ -244,6 +244,8 @@ err_t timers_due(core_t *core); /* sets core->timer_due_us */
 err_t journal_add(core_t *core, uint8_t event, uint64_t subject, uint32_t attempt, uint64_t aux);
 err_t journal_task(core_t *core, uint8_t event, const task_t *task, uint64_t aux);
 err_t journal_flush(core_t *core);
+/* Deletes journal rows and ledger extents past their retention (keep.c); now and then, a few. */
+err_t history_trim(core_t *core);
 typedef struct block {
     uint64_t no;
     block_row_t row;

@@ -47,6 +47,7 @@ static const conf_key_t keys[] = {
     { "keep.failed", CONF_DURATION, "30d", 0, 0,
       "how long failed, cancelled and expired tasks stay" },
     { "keep.logs", CONF_DURATION, "30d", 0, 0, "how long logs stay" },
+    { "keep.journal", CONF_DURATION, "30d", 0, 0, "how long events stay" },
     { "keep.ledger", CONF_DURATION, "365d", 0, 0, "how long the ledger of a schedule stays" },
     { "limits.items", CONF_COUNT, "10000", 1, LIMIT_ITEMS, "items in one request" },
     { "limits.peers", CONF_COUNT, "20000", 1, 1000000, "peers at a time" },
@@ -309,6 +310,7 @@ static void open_store(broker_t *broker, const conf_t *conf)
     config.keep_finished_us = conf_number(conf, "keep.finished");
     config.keep_failed_us = conf_number(conf, "keep.failed");
     config.keep_ledger_us = conf_number(conf, "keep.ledger");
+    config.keep_journal_us = conf_number(conf, "keep.journal");
     config.items_max = (uint32_t)conf_number(conf, "limits.items");
     uint8_t random[32];
     random_bytes(random, sizeof random);

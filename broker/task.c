@@ -331,6 +331,17 @@ static err_t resubmitted(core_t *core, uint32_t principal, slice_t bytes, const 
     return ERR_OK;
 }
 
+/* The id of a task that another one answered for is remembered for a day, as those of purged tasks
+ * are; it gets a number of its own for that. */
+static err_t remember_alias(core_t *core, const uint8_t id[16], uint64_t holder)
+{
+    uint64_t n = core->meta.next_n++;
+    TRY(put_id(core, id, ID_ALIAS, holder, 0));
+    rec_key_t part = key_part(n, PART_TOMBSTONE, 0, 0);
+    TRY(store_put(core->store, TABLE_part, key_slice(&part), slice(id, 16), 0));
+    return timer_set(core, CLOCK_ELAPSED, core->now_us + 86400 * PAWL_SEC_US, TIMER_TOMBSTONE, n);
+}
+
 /* A live task with the same type and key answers for this one; its id stays an alias. *held. */
 static err_t held_by_key(core_t *core, named_t *type, const Pawl__V1__Task *body, item_t *item,
                          bool *held)
@@ -345,7 +356,7 @@ static err_t held_by_key(core_t *core, named_t *type, const Pawl__V1__Task *body
     uint64_t n;
     if (!uniq_row_decode(&n, value)) return ERR_CORRUPT;
     *held = true;
-    TRY(put_id(core, body->id.data, ID_ALIAS, n, 0));
+    TRY(remember_alias(core, body->id.data, n));
     return answer_other(core, n, item);
 }
 

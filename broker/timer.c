@@ -53,10 +53,10 @@ static err_t come_due(core_t *core, uint64_t n)
     return task_place_ready(core, &task);
 }
 
-/* The id of a purged task is forgotten. */
+/* The id of a purged task, or of one that another answered for, is forgotten. */
 static err_t forget_id(core_t *core, uint64_t n)
 {
-    /* The tombstone's id is kept in the part table, so that it can be found by n. */
+    /* the id is kept in the part table, so that it can be found by n */
     rec_key_t part = key_part(n, PART_TOMBSTONE, 0, 0);
     slice_t value;
     TRY(store_get(core->store, TABLE_part, key_slice(&part), &value));

@@ -86,7 +86,11 @@ void spec_row_encode(const spec_row_t *self, buf_t *to);
 bool spec_row_decode(spec_row_t *self, slice_t from);
 
 /* ---- part: n, kind, token, part -> bytes ------------------------------------------------------- */
-enum { PART_SPEC = 1, PART_OUTPUT = 2, PART_ORPHAN = 3, PART_TOMBSTONE = 4 /* the id of a purged task */ };
+enum {
+    PART_SPEC = 1,
+    PART_OUTPUT = 2,
+    PART_TOMBSTONE = 4, /* the id of a purged task, or (own n) of one that another answered for */
+};
 rec_key_t key_part(uint64_t n, uint8_t kind, uint64_t token, uint16_t part);
 
 /* ---- state: n -> what is known beyond spec and run --------------------------------------------- */
@@ -162,7 +166,7 @@ bool run_row_decode(run_row_t *self, slice_t from);
 
 /* ---- timer: clock, at, kind, n -> empty ------------------------------------------------------------ */
 enum { CLOCK_ELAPSED = 1, CLOCK_WALL = 2 };
-enum { TIMER_DUE = 1, TIMER_EXPIRE = 2, TIMER_LOST = 3, TIMER_TOMBSTONE = 4, TIMER_UNIQUE = 5 };
+enum { TIMER_DUE = 1, TIMER_EXPIRE = 2, TIMER_LOST = 3, TIMER_TOMBSTONE = 4 /* forget an id */ };
 rec_key_t key_timer(uint8_t clock, int64_t at, uint8_t kind, uint64_t n);
 bool timer_key_decode(slice_t key, uint8_t *clock, int64_t *at, uint8_t *kind, uint64_t *n);
 

@@ -340,7 +340,7 @@ static void the_order_of_keys_is_the_order_of_their_numbers(void **state)
         rec_key_t low = key_ready(1, times[i - 1], 9), high = key_ready(1, times[i], 1);
         assert_true(slice_compare(key_slice(&low), key_slice(&high)) < 0);
         assert_int_equal(low.len, READY_KEY);
-        low = key_timer(CLOCK_WALL, times[i - 1], TIMER_UNIQUE, 9);
+        low = key_timer(CLOCK_WALL, times[i - 1], TIMER_TOMBSTONE, 9);
         high = key_timer(CLOCK_WALL, times[i], TIMER_DUE, 1);
         assert_true(slice_compare(key_slice(&low), key_slice(&high)) < 0);
         low = key_park(gate, times[i - 1], 9);
