@@ -55,7 +55,7 @@ static void make_words(void)
         for (unsigned k = 0; k < enums[i]->n_values && k < WORDS_MAX; k++) {
             if (enums[i]->values[k].value == 0) continue;
             const char *from = enums[i]->values[k].name + skip;
-            for (size_t c = 0; from[c] && c < WORD_SIZE - 1; c++)
+            for (size_t c = 0; c < WORD_SIZE - 1 && from[c]; c++)
                 words[i][k][c] = (char)(from[c] >= 'A' && from[c] <= 'Z' ? from[c] + 32 : from[c]);
         }
     }

@@ -456,7 +456,8 @@ void pawl_op_destroy(pawl_op_t **self_p)
     pawl_op_t *self = *self_p;
     pawl_client_t *client = self->client;
     *self_p = NULL;
-    if (client->pid != getpid()) return;
+    /* a forked child leaves alone what its parent uses */
+    if (client->pid != getpid()) return; // NOLINT(clang-analyzer-unix.Malloc)
     pthread_mutex_lock(&client->lock);
     bool waits = self->due_listed && !self->done;
     self->due_listed = false; /* from here on it cannot become due any more */

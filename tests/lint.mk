@@ -1,23 +1,33 @@
-# Looks and habits: formatter's check, arrows, clang-tidy, cppcheck. Products only; tests are compiled
-# with the same warnings.
-lint_sources := $(filter-out $(BUILD)/%,$(wildcard schemas/*.c client/*.c client/*/*.c broker/*.c \
-                broker/*/*.c scheduler/*.c executor/*.c))
-lint_headers := $(wildcard schemas/*.h client/*.h client/*/*.h broker/*.h broker/*/*.h scheduler/*.h executor/*.h)
-tidy_marks   := $(patsubst %.c,$(BUILD)/tidy/%.ok,$(filter-out client/examples/%,$(lint_sources)))
+# Looks and habits: formatter's check, arrows, clang-tidy, cppcheck. clang-tidy and cppcheck read the
+# products only; tests are compiled with the same warnings. Tables (*.tbl.h) are aligned by hand.
+lint_folders := schemas client broker scheduler executor
+lint_sources := $(sort $(filter-out client/examples/%,$(shell find $(lint_folders) -name '*.c')))
+format_files := $(shell find $(lint_folders) tests -name '*.[ch]' ! -name '*.tbl.h')
+tidy_marks   := $(patsubst %.c,$(BUILD)/tidy/%.ok,$(lint_sources))
 
 format-check:
-	@clang-format --dry-run --Werror $(filter-out %.tbl.h,$(lint_sources) $(lint_headers))
+	@clang-format --dry-run --Werror $(format_files)
 arrows:
 	@tests/arrows.sh
+	@tests/one_sender.sh
+
+# A mark a file, younger than all that the file includes. max-nodes bounds how many states of a function
+# are looked at: a quarter of the default finds the same here in a third of the time.
+tidy_flags = -std=gnu17 -Xclang -analyzer-config -Xclang max-nodes=60000
 $(BUILD)/tidy/%.ok: %.c .clang-tidy | $(gen:.c=.h)
 	@mkdir -p $(@D)
-	@clang-tidy --quiet $< -- $(cppflags) -std=gnu17 2>$(@:.ok=.err) || { cat $(@:.ok=.err); exit 1; }
+	@clang-tidy --quiet $< -- $(cppflags) $(tidy_flags) >$(@:.ok=.out) 2>&1 || { cat $(@:.ok=.out); exit 1; }
+	@$(CC) $(cppflags) -MM -MP -MT $@ -MF $(@:.ok=.d) $<
 	@touch $@
-tidy: $(tidy_marks)
-cppcheck: | $(gen:.c=.h)
+tidy:
+	@$(MAKE) --no-print-directory -s -k -j$(shell nproc) tidy-all
+tidy-all: $(tidy_marks)
+
+# Lifetimes and uninitialized memory are clang-tidy's part, which follows them through calls.
+cppcheck:
 	@cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability \
-	    --inline-suppr --suppress=missingIncludeSystem --suppress=internalAstError \
-	    --suppress='*:$(BUILD)/gen/*' -D__GNUC__ -UERR -I. $(lint_sources)
+	    --inline-suppr --suppress=missingIncludeSystem --suppress=uninitvar --suppress=memleak \
+	    --library=tests/cppcheck.cfg -D__GNUC__ -I. $(lint_sources)
 lint: format-check arrows tidy cppcheck
 	@echo "lint: ok"
-.PHONY: format-check arrows tidy cppcheck lint
+.PHONY: format-check arrows tidy tidy-all cppcheck lint

@@ -139,6 +139,7 @@ static bool word_scan(field_scan_t *self, bool *done)
     scan_t *scan = self->scan;
     size_t run = scan_run(scan);
     const uint8_t *at = scan->at;
+    int weekday = self->field == WEEKDAY && run == 4 ? named(self->spec, at) : -1;
     *done = true;
     if (run_is(at, run, "H", 1) && self->name.len) {
         scan->at += run;
@@ -148,9 +149,8 @@ static bool word_scan(field_scan_t *self, bool *done)
         self->cron->last_day = true;
     else if (self->field == DAY && run_is(at, run, "LW", 2))
         self->cron->last_workday = true;
-    else if (self->field == WEEKDAY && run == 4 && named(self->spec, at) >= 0 &&
-             (at[3] & ~0x20) == 'L')
-        self->cron->weekday_last |= (uint8_t)(1 << named(self->spec, at));
+    else if (weekday >= 0 && (at[3] & ~0x20) == 'L')
+        self->cron->weekday_last |= (uint8_t)(1 << weekday);
     else
         *done = false;
     if (*done) scan->at += run;
