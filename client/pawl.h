@@ -44,27 +44,27 @@ enum { PAWL_ID_BYTES = 16, PAWL_ID_TEXT = 27 };
 
 /* 0 or the negative of a number in schemas/errors.tbl.h: -40 is NOT_FOUND, -100 UNREACHABLE. */
 typedef int pawl_err;
-#define PAWL_OK 0
-#define PAWL_E_BAD_REQUEST (-1)
-#define PAWL_E_BUSY (-22)
-#define PAWL_E_REFUSED (-23)
-#define PAWL_E_NOT_FOUND (-40)
-#define PAWL_E_AMBIGUOUS (-41)
-#define PAWL_E_ID_REUSED (-43)
+#define PAWL_OK             0
+#define PAWL_E_BAD_REQUEST  (-1)
+#define PAWL_E_BUSY         (-22)
+#define PAWL_E_REFUSED      (-23)
+#define PAWL_E_NOT_FOUND    (-40)
+#define PAWL_E_AMBIGUOUS    (-41)
+#define PAWL_E_ID_REUSED    (-43)
 #define PAWL_E_WRONG_STATUS (-45)
-#define PAWL_E_STALE (-46)
-#define PAWL_E_CONFLICT (-62)
-#define PAWL_E_EXISTS (-64)
-#define PAWL_E_STORE_FULL (-80)
-#define PAWL_E_UNREACHABLE (-100)
-#define PAWL_E_TIMEOUT (-101)
-#define PAWL_E_CLOSED (-102)
+#define PAWL_E_STALE        (-46)
+#define PAWL_E_CONFLICT     (-62)
+#define PAWL_E_EXISTS       (-64)
+#define PAWL_E_STORE_FULL   (-80)
+#define PAWL_E_UNREACHABLE  (-100)
+#define PAWL_E_TIMEOUT      (-101)
+#define PAWL_E_CLOSED       (-102)
 #define PAWL_E_BACKPRESSURE (-103)
-#define PAWL_E_FORKED (-104)
-#define PAWL_E_OS (-105)
-#define PAWL_E_CONFIG (-106)
-#define PAWL_E_NO_MEMORY (-107)
-#define PAWL_E_EMPTY (-108)
+#define PAWL_E_FORKED       (-104)
+#define PAWL_E_OS           (-105)
+#define PAWL_E_CONFIG       (-106)
+#define PAWL_E_NO_MEMORY    (-107)
+#define PAWL_E_EMPTY        (-108)
 
 PAWL_EXPORT const char *pawl_err_name(pawl_err err); /* "NOT_FOUND"; static */
 PAWL_EXPORT const char *pawl_err_text(pawl_err err); /* one phrase; static */
@@ -153,7 +153,8 @@ PAWL_EXPORT bool pawl_record_has(const pawl_record_t *self, const char *field);
 /* Text of a text field; an enum's word in lower case without its prefix ("running"). */
 PAWL_EXPORT const char *pawl_record_text(const pawl_record_t *self, const char *field);
 PAWL_EXPORT int64_t pawl_record_int(const pawl_record_t *self, const char *field);
-PAWL_EXPORT const void *pawl_record_bytes(const pawl_record_t *self, const char *field, size_t *len);
+PAWL_EXPORT const void *pawl_record_bytes(const pawl_record_t *self, const char *field,
+                                          size_t *len);
 /* NULL: not set. A bytes field that holds a serialized message (TaskInfo.task, Schedule.task,
  * ScheduleInfo.schedule) keeps the kind BYTES and is given here unpacked, as a record. */
 PAWL_EXPORT const pawl_record_t *pawl_record_sub(const pawl_record_t *self, const char *field);
@@ -189,8 +190,8 @@ PAWL_EXPORT pawl_err pawl_task_set_stdin(pawl_task_t *self, const void *bytes, s
 /* Text fields by name: queue, key, title, operation, cwd, account, target.executor, target.host. */
 PAWL_EXPORT pawl_err pawl_task_set_text(pawl_task_t *self, const char *field, const char *value);
 /* Numbers by name: priority (0..9), at_us, delay_us, expire_us, time_limit_us, hold (0/1),
- * retry.max_attempts, retry.backoff_us, retry.factor_milli, retry.cap_us, on_lost (1 retry, 2 fail).
- * PAWL_E_BAD_REQUEST: no such field or out of range. */
+ * retry.max_attempts, retry.backoff_us, retry.factor_milli, retry.cap_us, on_lost (1 retry, 2
+ * fail). PAWL_E_BAD_REQUEST: no such field or out of range. */
 PAWL_EXPORT pawl_err pawl_task_set_int(pawl_task_t *self, const char *field, int64_t value);
 PAWL_EXPORT pawl_err pawl_task_add_label(pawl_task_t *self, const char *key, const char *value);
 PAWL_EXPORT pawl_err pawl_task_add_target_label(pawl_task_t *self, const char *key,
@@ -224,7 +225,8 @@ PAWL_EXPORT void pawl_batch_item_id(const pawl_batch_t *self, size_t i, uint8_t 
 typedef struct pawl_op pawl_op_t;
 typedef void pawl_op_fn(pawl_op_t *op, void *arg);
 PAWL_EXPORT pawl_op_t *pawl_submit_op(pawl_client_t *self, const pawl_task_t *task, pawl_err *err);
-PAWL_EXPORT pawl_op_t *pawl_batch_submit_op(pawl_client_t *self, pawl_batch_t *batch, pawl_err *err);
+PAWL_EXPORT pawl_op_t *pawl_batch_submit_op(pawl_client_t *self, pawl_batch_t *batch,
+                                            pawl_err *err);
 PAWL_EXPORT bool pawl_op_done(const pawl_op_t *self);
 PAWL_EXPORT pawl_err pawl_op_wait(pawl_op_t *self, int64_t timeout_us); /* its result, or TIMEOUT */
 PAWL_EXPORT pawl_err pawl_op_result(const pawl_op_t *self);
@@ -284,9 +286,11 @@ PAWL_EXPORT void pawl_schedule_destroy(pawl_schedule_t **self_p);
  * on_resume (catchup|skip|latest). */
 PAWL_EXPORT pawl_err pawl_schedule_set_text(pawl_schedule_t *self, const char *field,
                                             const char *value);
-/* grace_us, window_us, ahead, rate, jitter_us, supersede, start_by_us, max_running, from_us, to_us. */
+/* grace_us, window_us, ahead, rate, jitter_us, supersede, start_by_us, max_running, from_us,
+ * to_us. */
 PAWL_EXPORT pawl_err pawl_schedule_set_int(pawl_schedule_t *self, const char *field, int64_t value);
-PAWL_EXPORT pawl_err pawl_schedule_set_task(pawl_schedule_t *self, const pawl_task_t *task); /* copied */
+/* The task is copied. */
+PAWL_EXPORT pawl_err pawl_schedule_set_task(pawl_schedule_t *self, const pawl_task_t *task);
 /* if_revision: -1 whatever stands there, 0 must not exist, n that revision. cursor: NULL or "keep",
  * "now". made (may be NULL): the ScheduleInfo on record. */
 PAWL_EXPORT pawl_err pawl_schedule_put(pawl_client_t *self, const pawl_schedule_t *schedule,
@@ -350,16 +354,17 @@ PAWL_EXPORT pawl_err pawl_broker_status(pawl_client_t *self, pawl_record_t **sta
  * UNKNOWN. An outbox hook lets a program keep them on disk before they leave. */
 typedef struct pawl_worker pawl_worker_t;
 typedef struct pawl_job pawl_job_t;
-typedef void pawl_work_fn(pawl_job_t *job, void *arg); /* must end the job by one of the verbs below */
+/* Must end the job by one of the verbs below. */
+typedef void pawl_work_fn(pawl_job_t *job, void *arg);
 
 PAWL_EXPORT pawl_worker_t *pawl_worker_new(pawl_client_t *client);
 /* Joins its threads: waits for running callbacks. Jobs not ended are given back: their pointers are
  * dead. Waits for the answers at most 1 s. No other thread may be inside a call on it. */
 PAWL_EXPORT void pawl_worker_destroy(pawl_worker_t **self_p);
 /* What it serves is set before the start (PAWL_E_CONFIG after it). A callback that returns without
- * having ended its job fails it. */
+ * having ended its job fails it. fn NULL: pull. */
 PAWL_EXPORT pawl_err pawl_worker_type(pawl_worker_t *self, const char *type, pawl_work_fn *fn,
-                                      void *arg); /* fn NULL: pull */
+                                      void *arg);
 PAWL_EXPORT pawl_err pawl_worker_kind(pawl_worker_t *self, const char *kind); /* default worker */
 PAWL_EXPORT pawl_err pawl_worker_queue(pawl_worker_t *self, const char *queue);
 PAWL_EXPORT pawl_err pawl_worker_label(pawl_worker_t *self, const char *key, const char *value);
@@ -374,7 +379,8 @@ PAWL_EXPORT pawl_err pawl_worker_prefetch(pawl_worker_t *self, unsigned extra);
 typedef struct pawl_outbox {
     int (*store)(void *arg, const uint8_t id[PAWL_ID_BYTES], uint64_t token, const void *bytes,
                  size_t len);
-    void (*settled)(void *arg, const uint8_t id[PAWL_ID_BYTES], uint64_t token, const char *verdict);
+    void (*settled)(void *arg, const uint8_t id[PAWL_ID_BYTES], uint64_t token,
+                    const char *verdict);
     void *arg;
 } pawl_outbox_t;
 PAWL_EXPORT void pawl_worker_outbox(pawl_worker_t *self, const pawl_outbox_t *outbox); /* copied */
@@ -432,7 +438,8 @@ PAWL_EXPORT pawl_err pawl_job_fail(pawl_job_t **self_p, const char *message, boo
 PAWL_EXPORT pawl_err pawl_job_timed_out(pawl_job_t **self_p, const char *message);
 PAWL_EXPORT pawl_err pawl_job_cancelled(pawl_job_t **self_p, const char *message);
 PAWL_EXPORT pawl_err pawl_job_give_back(pawl_job_t **self_p, const char *message);
-PAWL_EXPORT pawl_err pawl_job_retry_after(pawl_job_t **self_p, int64_t delay_us, const char *message);
+PAWL_EXPORT pawl_err pawl_job_retry_after(pawl_job_t **self_p, int64_t delay_us,
+                                          const char *message);
 
 #ifdef __cplusplus
 }

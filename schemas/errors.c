@@ -12,8 +12,7 @@ static const struct row {
     const char *name;
     const char *text;
 } table[] = {
-#define ERR(name, number, retry, exit_code, text)                                                  \
-    { ERR_##name, retry, exit_code, #name, text },
+#define ERR(name, number, retry, exit_code, text) { ERR_##name, retry, exit_code, #name, text },
 #include "schemas/errors.tbl.h"
 #undef ERR
 };
@@ -21,8 +20,7 @@ static const struct row {
 static const struct row *find(err_t err)
 {
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-        if (table[i].err == err)
-            return &table[i];
+        if (table[i].err == err) return &table[i];
     return NULL;
 }
 

@@ -7,12 +7,13 @@
  * Writing: store_begin, any number of get/put/del/scan, then store_commit or store_abort. One
  * write transaction at a time, owned by one thread. A commit has three outcomes: ERR_OK; cleanly
  * not done (ERR_STORE_FULL, ERR_DISK_FULL, ERR_NO_MEMORY: nothing changed, go on); unknown
- * (ERR_STORE_IO: no reply may leave, the process must exit). Every put and delete is also appended to
- * the batch's write set.
+ * (ERR_STORE_IO: no reply may leave, the process must exit). Every put and delete is also appended
+ * to the batch's write set.
  *
  * Values of checked tables: store_put appends a CRC32C over (table number, key, value), store_get
- * and scans verify and strip it: a row that was damaged or stands in the wrong place is ERR_CORRUPT.
- * Borrowed slices that get or a scan return are valid until the next put, del, commit or abort. */
+ * and scans verify and strip it: a row that was damaged or stands in the wrong place is
+ * ERR_CORRUPT. Borrowed slices that get or a scan return are valid until the next put, del, commit
+ * or abort. */
 #ifndef BROKER_STORE_STORE_H
 #define BROKER_STORE_STORE_H
 
@@ -67,13 +68,13 @@ typedef struct store_ops {
 
 struct store {
     const store_ops_t *ops;
-    buf_t write_set;      /* of the open transaction: (table u8, key len u16, key, len u32, value)* ;
-                             a deletion has len 0xFFFFFFFF */
-    bool keep_write_set;  /* set it between transactions; default false: write_set stays empty */
-    bool hash_writes;     /* likewise: keep write_hash up to date (costs about 1 ns a byte) */
-    uint64_t write_hash;  /* FNV-1a over the write set of the open transaction, for replay tests */
-    unsigned writes;      /* puts and deletes of the open transaction */
-    err_t doom;           /* why the open transaction can only be aborted, or ERR_OK */
+    buf_t write_set;     /* of the open transaction: (table u8, key len u16, key, len u32, value)* ;
+                            a deletion has len 0xFFFFFFFF */
+    bool keep_write_set; /* set it between transactions; default false: write_set stays empty */
+    bool hash_writes;    /* likewise: keep write_hash up to date (costs about 1 ns a byte) */
+    uint64_t write_hash; /* FNV-1a over the write set of the open transaction, for replay tests */
+    unsigned writes;     /* puts and deletes of the open transaction */
+    err_t doom;          /* why the open transaction can only be aborted, or ERR_OK */
 };
 
 /* What an implementation's views and scans begin with; the wrapper functions fill them in. */
@@ -88,11 +89,12 @@ struct store_scan {
 MUST_CHECK err_t store_begin(store_t *self);
 /* ERR_NOT_FOUND: no such key. ERR_CORRUPT: checksum. `value` comes without the checksum. */
 MUST_CHECK err_t store_get(store_t *self, table_t table, slice_t key, slice_t *value);
-MUST_CHECK err_t store_put(store_t *self, table_t table, slice_t key, slice_t value, unsigned flags);
+MUST_CHECK err_t store_put(store_t *self, table_t table, slice_t key, slice_t value,
+                           unsigned flags);
 /* ERR_NOT_FOUND when it was not there. */
 MUST_CHECK err_t store_del(store_t *self, table_t table, slice_t key);
-/* The first row whose key is >= `from` (down: the last whose key is <= `from`). ERR_NOT_FOUND: none.
- * The caller checks that the key still has its prefix. */
+/* The first row whose key is >= `from` (down: the last whose key is <= `from`). ERR_NOT_FOUND:
+ * none. The caller checks that the key still has its prefix. */
 MUST_CHECK err_t store_seek(store_t *self, table_t table, slice_t from, bool down, slice_t *key,
                             slice_t *value);
 /* Ends the transaction whatever it returns. After a put or del that failed with anything but
@@ -110,7 +112,8 @@ MUST_CHECK err_t store_view_get(store_view_t *view, table_t table, slice_t key, 
  * empty `from`, here and in store_seek, is the first row or, downwards, the last. */
 MUST_CHECK err_t store_scan_open(store_view_t *view, table_t table, slice_t from, bool down,
                                  store_scan_t **scan);
-MUST_CHECK err_t store_scan_next(store_scan_t *scan, slice_t *key, slice_t *value); /* ERR_NOT_FOUND at the end */
+MUST_CHECK err_t store_scan_next(store_scan_t *scan, slice_t *key,
+                                 slice_t *value); /* ERR_NOT_FOUND at the end */
 void store_scan_close(store_scan_t **scan_p);
 
 /* The LMDB store in folder `path` (made with mode 0700 when missing); ERR_STORE_LOCKED with the

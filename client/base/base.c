@@ -31,8 +31,7 @@ void *mem_grow(void *old, size_t bytes)
 void *mem_copy(const void *bytes, size_t len)
 {
     void *at = mem_grow(NULL, len);
-    if (len)
-        memcpy(at, bytes, len);
+    if (len) memcpy(at, bytes, len);
     return at;
 }
 
@@ -43,8 +42,7 @@ char *mem_text(const char *text)
 
 void buf_need(buf_t *self, size_t more)
 {
-    if (self->room - self->len >= more)
-        return;
+    if (self->room - self->len >= more) return;
     size_t room = self->room ? self->room * 2 : 256;
     while (room - self->len < more)
         room *= 2;
@@ -55,8 +53,7 @@ void buf_need(buf_t *self, size_t more)
 void buf_add(buf_t *self, const void *bytes, size_t len)
 {
     buf_need(self, len);
-    if (len)
-        memcpy(self->at + self->len, bytes, len);
+    if (len) memcpy(self->at + self->len, bytes, len);
     self->len += len;
 }
 
@@ -111,8 +108,7 @@ __attribute__((target("sse4.2"))) static uint32_t crc_sse(uint32_t crc, const ui
 uint32_t crc32c(uint32_t crc, const void *bytes, size_t len)
 {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("sse4.2"))
-        return ~crc_sse(~crc, bytes, len);
+    if (__builtin_cpu_supports("sse4.2")) return ~crc_sse(~crc, bytes, len);
 #endif
     return ~crc_bitwise(~crc, bytes, len);
 }

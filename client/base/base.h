@@ -16,13 +16,12 @@
  * applied to bytes from the wire, the disk or a user. */
 #define CHECK(condition)                                                                           \
     do {                                                                                           \
-        if (!(condition))                                                                          \
-            check_failed(#condition, __FILE__, __LINE__);                                          \
+        if (!(condition)) check_failed(#condition, __FILE__, __LINE__);                            \
     } while (0)
 _Noreturn void check_failed(const char *condition, const char *file, int line);
 
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
-#define ARRAY_LEN(array) (sizeof(array) / sizeof *(array))
+#define ARRAY_LEN(array)       (sizeof(array) / sizeof *(array))
 
 /* Daemons only (the SDK must survive a failed malloc): zeroed memory, aborts when there is none. */
 void *mem_new(size_t bytes);
@@ -56,7 +55,8 @@ static inline int slice_compare(slice_t a, slice_t b)
 }
 
 /* Fixed width integers, big-endian: byte order = number order, so they may stand in keys.
- * be_put_* return the byte after what was written. Signed 64-bit keys have their sign bit flipped. */
+ * be_put_* return the byte after what was written. Signed 64-bit keys have their sign bit flipped.
+ */
 static inline uint8_t *be_put_u8(uint8_t *to, uint8_t value)
 {
     *to = value;
@@ -86,8 +86,7 @@ static inline uint8_t *be_put_i64(uint8_t *to, int64_t value)
 }
 static inline uint8_t *be_put_bytes(uint8_t *to, const void *bytes, size_t len)
 {
-    if (len)
-        memcpy(to, bytes, len);
+    if (len) memcpy(to, bytes, len);
     return to + len;
 }
 static inline uint16_t be_u16(const uint8_t *at)
@@ -171,7 +170,8 @@ typedef struct buf {
 
 void buf_need(buf_t *self, size_t more); /* room for `more` bytes behind len */
 void buf_add(buf_t *self, const void *bytes, size_t len);
-void buf_printf(buf_t *self, const char *format, ...) PRINTF_LIKE(2, 3); /* keeps a NUL behind len */
+void buf_printf(buf_t *self, const char *format, ...)
+    PRINTF_LIKE(2, 3); /* keeps a NUL behind len */
 void buf_free(buf_t *self);
 
 /* CRC32C (Castagnoli, RFC 3720 B.4), continued from `crc` (0 to begin). */

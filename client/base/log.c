@@ -20,8 +20,7 @@ void log_open(const char *actor, enum log_level least)
 void log_event(enum log_level level, const char *event, const char *format, ...)
 {
     static const char *const name[] = { "debug", "info", "warn", "error" };
-    if (level < least_level)
-        return;
+    if (level < least_level) return;
     int64_t now = clock_wall_us();
     time_t seconds = (time_t)(now / 1000000);
     struct tm parts;
@@ -35,11 +34,9 @@ void log_event(enum log_level level, const char *event, const char *format, ...)
     int added = vsnprintf(line + len, sizeof line - len - 1, format, args);
     va_end(args);
     size_t end = added < 0 ? len : len + (size_t)added;
-    if (end > sizeof line - 2)
-        end = sizeof line - 2;
+    if (end > sizeof line - 2) end = sizeof line - 2;
     for (size_t i = len; i < end; i++)
-        if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
-            line[i] = '?';
+        if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f) line[i] = '?';
     line[end++] = '\n';
     ssize_t written = write(STDERR_FILENO, line, end);
     (void)written; /* nobody is left to be told */

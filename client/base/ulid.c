@@ -62,12 +62,9 @@ void ulid_print(const uint8_t id[ULID_BYTES], char text[ULID_TEXT + 1])
 
 static int digit(char c)
 {
-    if (c >= 'a' && c <= 'z')
-        c = (char)(c - 'a' + 'A');
-    if (c == 'I' || c == 'L')
-        return 1;
-    if (c == 'O')
-        return 0;
+    if (c >= 'a' && c <= 'z') c = (char)(c - 'a' + 'A');
+    if (c == 'I' || c == 'L') return 1;
+    if (c == 'O') return 0;
     const char *at = c ? strchr(alphabet, c) : NULL;
     return at ? (int)(at - alphabet) : -1;
 }
@@ -77,8 +74,7 @@ static bool fill(const char *text, size_t len, int rest, ulid_t *id)
     memset(id, 0, sizeof *id);
     for (int i = 0; i < ULID_TEXT; i++) {
         int value = (size_t)i < len ? digit(text[i]) : rest;
-        if (value < 0 || (i == 0 && (size_t)i < len && value > 7))
-            return false;
+        if (value < 0 || (i == 0 && (size_t)i < len && value > 7)) return false;
         for (int k = 0; k < 5; k++) {
             int bit = 5 * i - 2 + k;
             if (bit >= 0 && (value >> (4 - k) & 1))

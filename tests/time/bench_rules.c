@@ -59,8 +59,7 @@ static double time_next(const rule_t *rule, int64_t *sum)
         int64_t t = START, from = clock_steady_us();
         for (int i = 0; i < times; i++) {
             t = rule_next(rule, t);
-            if (t == RULE_NONE)
-                t = START;
+            if (t == RULE_NONE) t = START;
         }
         runs[run] = (double)(clock_steady_us() - from) * 1000 / times;
         *sum += t;
@@ -107,8 +106,7 @@ int main(int argc, char **argv)
     int64_t sum = 0, from = clock_steady_us();
     for (int i = 0; i < 20; i++) {
         zone_t *again = NULL;
-        if (zone_open(&again, name, NULL) != ERR_OK)
-            return 1;
+        if (zone_open(&again, name, NULL) != ERR_OK) return 1;
         zone_destroy(&again);
     }
     printf("zone %s opened in %.1f us\n", name, (double)(clock_steady_us() - from) / 20);
