@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * tests/unit/broker/core_world.h - a world of one core for its tests: batches in, outputs and rows
+ * out, on the store in memory. Time passes only when a test says so. */
+#ifndef TESTS_UNIT_BROKER_CORE_WORLD_H
+#define TESTS_UNIT_BROKER_CORE_WORLD_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "broker/core.h"
+#include "client/base/ulid.h"
+#include "client/time/zone.h"
+#include "tests/sim/memstore.h"
+
+/* ---- a world of one core ----------------------------------------------------------------------
+ */
+
+typedef struct world {
+    store_t *store;
+    core_t *core;
+    outputs_t out;
+    int64_t wall_us, steady_us;
+    uint8_t next_random;
+    uint64_t seq;
+    wire_arena_t arena;
+} world_t;
+
+static const int64_t EPOCH_US = INT64_C(1790000000) * 1000000;
+
+static inline void open_core(world_t *w)
+{
+    core_config_t config;
+    core_config_default(&config);
+    uint8_t random[32];
+    memset(random, 7, sizeof random);
+    assert_int_equal(core_open(&w->core, w->store, &config, w->wall_us, w->steady_us, random),
+                     ERR_OK);
+}
+
+static inline int setup(void **state)
+{
+    world_t *w = mem_new(sizeof *w);
+    w->store = memstore_new();
+    w->wall_us = EPOCH_US;
+    w->steady_us = 5000000;
+    wire_arena_init(&w->arena);
+    open_core(w);
+    *state = w;
+    return 0;
+}
+
+static inline int teardown(void **state)
+{
+    world_t *w = *state;
+    char difference[300];
+    assert_int_equal(core_verify(w->core, difference, sizeof difference), ERR_OK);
+    assert_string_equal(difference, "");
+    core_close(&w->core);
+    store_close(&w->store);
+    outputs_free(&w->out);
+    wire_arena_free(&w->arena);
+    free(w);
+    return 0;
+}
+
+static inline err_t step(world_t *w, const command_t *commands, size_t n)
+{
+    batch_t batch = {
+        .wall_us = w->wall_us, .steady_us = w->steady_us, .commands = commands, .n = n
+    };
+    memset(batch.random, ++w->next_random, sizeof batch.random);
+    return core_step(w->core, &batch, &w->out);
+}
+
+static inline void pass(world_t *w, int64_t us)
+{
+    w->wall_us += us;
+    w->steady_us += us;
+}
+
+static inline void tick(world_t *w)
+{
+    assert_int_equal(step(w, NULL, 0), ERR_OK);
+}
+
+static inline const Pawl__V1__Reply *reply_of(world_t *w, conn_t conn)
+{
+    for (size_t i = 0; i < w->out.n; i++) {
+        const output_t *out = &w->out.items[i];
+        if ((out->kind == OUT_REPLY || out->kind == OUT_WELCOME) && out->conn == conn) {
+            const Pawl__V1__Reply *reply;
+            wire_fault_t fault;
+            assert_int_equal(
+                wire_reply_decode(&w->arena, w->out.bytes.at + out->at, out->len, &reply, &fault),
+                ERR_OK);
+            return reply;
+        }
+    }
+    return NULL;
+}
+
+/* All leases pushed to a connection in the last step. */
+static inline size_t leases_of(world_t *w, conn_t conn, const Pawl__V1__Lease **leases, size_t room)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < w->out.n; i++) {
+        const output_t *out = &w->out.items[i];
+        const Pawl__V1__Push *push;
+        wire_fault_t fault;
+        if (out->kind != OUT_PUSH || out->conn != conn) continue;
+        assert_int_equal(
+            wire_push_decode(&w->arena, w->out.bytes.at + out->at, out->len, &push, &fault),
+            ERR_OK);
+        if (push->body_case != PAWL__V1__PUSH__BODY_ASSIGN) continue;
+        for (size_t k = 0; k < push->assign->n_leases && n < room; k++)
+            leases[n++] = push->assign->leases[k];
+    }
+    return n;
+}
+
+static inline const Pawl__V1__Reply *request(world_t *w, conn_t conn, Pawl__V1__Request *request)
+{
+    request->seq = ++w->seq;
+    command_t command = {
+        .kind = CMD_REQUEST, .conn = conn, .principal = "uid:1", .request = request
+    };
+    assert_int_equal(step(w, &command, 1), ERR_OK);
+    return reply_of(w, conn);
+}
+
+static inline const Pawl__V1__Reply *hello(world_t *w, conn_t conn, char *name, uint8_t life,
+                                           uint32_t credit)
+{
+    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__Hello h = PAWL__V1__HELLO__INIT;
+    static char *types[] = { (char *)(uintptr_t) "pawl/shell", (char *)(uintptr_t) "mail/send" };
+    uint8_t incarnation[16];
+    memset(incarnation, life, 16);
+    h.minor = WIRE_MINOR;
+    h.role = PAWL__V1__ROLE__ROLE_EXECUTOR;
+    h.name = name;
+    h.incarnation.data = incarnation;
+    h.incarnation.len = 16;
+    h.types = types;
+    h.n_types = 2;
+    h.slots = h.credit = credit;
+    r.body_case = PAWL__V1__REQUEST__BODY_HELLO;
+    r.hello = &h;
+    return request(w, conn, &r);
+}
+
+static inline ulid_t id_at(const world_t *w, uint8_t nth)
+{
+    uint8_t random[10] = { nth };
+    (void)w;
+    return ulid_make(EPOCH_US, random); /* the same id whenever it is asked for */
+}
+
+typedef struct spec {
+    char *type, *key;
+    int64_t delay_us, expire_us;
+    uint32_t attempts;
+    bool hold, at_most_once;
+} spec_t;
+
+static inline const Pawl__V1__Reply *submit(world_t *w, conn_t conn, ulid_t id, spec_t spec)
+{
+    Pawl__V1__Task task = PAWL__V1__TASK__INIT;
+    Pawl__V1__Command command = PAWL__V1__COMMAND__INIT;
+    Pawl__V1__Retry retry = PAWL__V1__RETRY__INIT;
+    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__Submit s = PAWL__V1__SUBMIT__INIT;
+    task.id.data = id.at;
+    task.id.len = 16;
+    task.type = spec.type ? spec.type : (char *)(uintptr_t) "pawl/shell";
+    if (spec.type == NULL) {
+        command.shell = (char *)(uintptr_t) "true";
+        task.command = &command;
+    }
+    if (spec.key) task.key = spec.key;
+    task.delay_us = spec.delay_us;
+    task.expire_us = spec.expire_us;
+    task.hold = spec.hold;
+    if (spec.at_most_once) task.on_lost = PAWL__V1__ON_LOST__ON_LOST_FAIL;
+    if (spec.attempts) {
+        retry.max_attempts = spec.attempts;
+        task.retry = &retry;
+    }
+    uint8_t bytes[600];
+    ProtobufCBinaryData one = { pawl__v1__task__pack(&task, bytes), bytes };
+    s.tasks = &one;
+    s.n_tasks = 1;
+    r.body_case = PAWL__V1__REQUEST__BODY_SUBMIT;
+    r.submit = &s;
+    return request(w, conn, &r);
+}
+
+static inline Pawl__V1__ReportVerdict report(world_t *w, conn_t conn, ulid_t id, uint64_t token,
+                                             Pawl__V1__Outcome outcome)
+{
+    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__Report rep = PAWL__V1__REPORT__INIT;
+    Pawl__V1__Result result = PAWL__V1__RESULT__INIT, *results[] = { &result };
+    result.id.data = id.at;
+    result.id.len = 16;
+    result.token = token;
+    result.outcome = outcome;
+    rep.results = results;
+    rep.n_results = 1;
+    r.body_case = PAWL__V1__REQUEST__BODY_REPORT;
+    r.report = &rep;
+    const Pawl__V1__Reply *reply = request(w, conn, &r);
+    assert_non_null(reply);
+    assert_null(reply->error);
+    assert_int_equal(reply->reported->n_verdicts, 1);
+    return reply->reported->verdicts[0];
+}
+
+static inline uint64_t count(const world_t *w, Pawl__V1__TaskStatus status)
+{
+    core_stats_t stats;
+    core_stats(w->core, &stats);
+    free(stats.queues);
+    return stats.counts[status];
+}
+#define COUNT(w, name) count(w, PAWL__V1__TASK_STATUS__STATUS_##name)
+#define DONE           PAWL__V1__OUTCOME__OUTCOME_DONE
+#define FAIL           PAWL__V1__OUTCOME__OUTCOME_FAIL
+#define VERDICT(name)  PAWL__V1__REPORT_VERDICT__REPORT_##name
+
+/* Submits one task to an executor that waits for it; returns its lease's token. */
+static inline uint64_t leased(world_t *w, conn_t executor, ulid_t id, spec_t spec)
+{
+    submit(w, 1, id, spec);
+    const Pawl__V1__Lease *lease = NULL;
+    assert_int_equal(leases_of(w, executor, &lease, 1), 1);
+    assert_memory_equal(lease->id.data, id.at, 16);
+    return lease->token;
+}
+
+static inline const Pawl__V1__Reply *change(world_t *w, Pawl__V1__TaskVerb verb, ulid_t id,
+                                            uint8_t nth)
+{
+    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__TaskChange c = PAWL__V1__TASK_CHANGE__INIT;
+    ProtobufCBinaryData one = { 16, id.at };
+    uint8_t request_id[16];
+    memset(request_id, nth, 16);
+    c.verb = verb;
+    c.ids = &one;
+    c.n_ids = 1;
+    r.request_id.data = request_id;
+    r.request_id.len = 16;
+    r.body_case = PAWL__V1__REQUEST__BODY_TASK_CHANGE;
+    r.task_change = &c;
+    return request(w, 1, &r);
+}
+
+typedef struct plan_spec {
+    char *rule;
+    Pawl__V1__Mode mode;
+    uint32_t ahead;
+} plan_spec_t;
+
+static inline void import_utc(world_t *w)
+{
+    buf_t bytes = { 0 };
+    assert_int_equal(zone_read_file("UTC", NULL, &bytes), ERR_OK);
+    command_t zone = { .kind = CMD_ZONE, .name = "UTC", .bytes = slice(bytes.at, bytes.len) };
+    assert_int_equal(step(w, &zone, 1), ERR_OK);
+    buf_free(&bytes);
+}
+
+static inline const Pawl__V1__ScheduleInfo *put_schedule(world_t *w, plan_spec_t spec)
+{
+    import_utc(w);
+    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__SchedulePut put = PAWL__V1__SCHEDULE_PUT__INIT;
+    Pawl__V1__Schedule s = PAWL__V1__SCHEDULE__INIT;
+    Pawl__V1__Task task = PAWL__V1__TASK__INIT;
+    Pawl__V1__Command command = PAWL__V1__COMMAND__INIT;
+    uint8_t request_id[16] = { 1, 2, 3, w->next_random }, bytes[200];
+    command.shell = "true";
+    task.type = "pawl/shell";
+    task.command = &command;
+    s.name = "nightly";
+    s.rule = spec.rule;
+    s.zone = "UTC";
+    s.mode = spec.mode;
+    s.ahead = spec.ahead;
+    s.task.data = bytes;
+    s.task.len = pawl__v1__task__pack(&task, bytes);
+    put.schedule = &s;
+    r.request_id.data = request_id;
+    r.request_id.len = 16;
+    r.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_PUT;
+    r.schedule_put = &put;
+    const Pawl__V1__Reply *reply = request(w, 1, &r);
+    if (reply->error) print_message("%s %s\n", reply->error->field, reply->error->text);
+    assert_null(reply->error);
+    return reply->changed->schedule;
+}
+
+static inline const Pawl__V1__ProposalAnswer *
+propose(world_t *w, const Pawl__V1__ScheduleInfo *info, int64_t cursor)
+{
+    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__Propose p = PAWL__V1__PROPOSE__INIT;
+    Pawl__V1__Proposal item = PAWL__V1__PROPOSAL__INIT, *items[] = { &item };
+    item.uid = info->uid;
+    item.revision = info->revision;
+    item.expect_cursor_us = cursor;
+    item.new_cursor_us = w->wall_us / 1000000 * 1000000;
+    p.items = items;
+    p.n_items = 1;
+    r.body_case = PAWL__V1__REQUEST__BODY_PROPOSE;
+    r.propose = &p;
+    return request(w, 5, &r)->proposed->items[0];
+}
+
+#endif
