@@ -109,6 +109,8 @@ static inline const Pawl__V1__Reply *reply_of(world_t *w, conn_t conn)
 static inline size_t leases_of(world_t *w, conn_t conn, const Pawl__V1__Lease **leases, size_t room)
 {
     size_t n = 0;
+    for (size_t i = 0; i < room; i++)
+        leases[i] = NULL;
     for (size_t i = 0; i < w->out.n; i++) {
         const output_t *out = &w->out.items[i];
         const Pawl__V1__Push *push;
