@@ -36,4 +36,3 @@ R(state_success, "010700090001000000000000000000010000000380060a24181e400080060a
 R(try_extreme, "0165ffffffff0000000000000000ffffffffffffffffffff03ffffffff0ffeffffffffffffffff01ffffffffffffffffff0100"),
 R(try_plain, "01020008000180060a24181e400080060a24182d82400102000006657869742031"),
 R(uniq, "01ffffffffffffffff"),
-// clang-format on
