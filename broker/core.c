@@ -642,16 +642,46 @@ int64_t core_next_due_us(const core_t *core)
  * --------------------------------------------------------------------------------------------------
  */
 
-static int64_t oldest_ready_us(const core_t *core, uint32_t queue)
+/* When the lane's first task became ready, in broker time: the due of its key less the offset of
+ * its priority. A lane's head that no executor has asked for is in the store only. */
+static err_t first_ready(store_view_t *view, const lane_t *lane, int64_t *ready_us)
 {
-    int64_t oldest = 0;
+    rec_key_t from = key_ready(lane->no, INT64_MIN, 0);
+    store_scan_t *scan = NULL;
+    slice_t key, value;
+    uint32_t no = 0;
+    int64_t due = 0;
+    uint64_t n = 0;
+    spec_row_t spec;
+    TRY(store_scan_open(view, TABLE_ready, key_slice(&from), false, &scan));
+    err_t err = store_scan_next(scan, &key, &value);
+    if (err == ERR_OK && !ready_key_decode(key, &no, &due, &n)) err = ERR_CORRUPT;
+    store_scan_close(&scan);
+    if (err == ERR_OK && no != lane->no) err = ERR_NOT_FOUND;
+    TRY(err);
+    rec_key_t of_task = key_n(n);
+    TRY(store_view_get(view, TABLE_spec, key_slice(&of_task), &value));
+    if (!spec_row_decode(&spec, value)) return ERR_CORRUPT;
+    *ready_us = due - priority_offset_us(spec.priority);
+    return ERR_OK;
+}
+
+/* Fills `oldest` by the number of the queue, in the caller's steady time. Numbers only: what cannot
+ * be read is left out here and refused where it is used. */
+static void find_oldest(const core_t *core, int64_t *oldest)
+{
+    store_view_t *view = NULL;
+    if (core->counts[S(WAITING)] == 0 || store_view_open(core->store, &view) != ERR_OK) return;
     for (size_t i = 0; i < core->lanes_n; i++) {
         const lane_t *lane = core->lanes[i];
-        if (lane && lane->queue == queue && lane->waiting && lane->head_known && lane->head_n &&
-            (oldest == 0 || lane->head_due_us < oldest))
-            oldest = lane->head_due_us;
+        int64_t ready_us;
+        if (lane == NULL || lane->waiting == 0 || lane->queue >= core->names_n[NAME_QUEUE] ||
+            first_ready(view, lane, &ready_us) != ERR_OK)
+            continue;
+        ready_us -= core->shift_us;
+        if (ready_us < oldest[lane->queue]) oldest[lane->queue] = ready_us;
     }
-    return oldest;
+    store_view_close(&view);
 }
 
 void core_stats(const core_t *core, core_stats_t *stats)
@@ -671,6 +701,10 @@ void core_stats(const core_t *core, core_stats_t *stats)
                              .run_us = core->run_hist };
     memcpy(stats->counts, core->counts, sizeof stats->counts);
     memcpy(stats->store_id, core->fixed.store_id, 16);
+    int64_t *oldest = mem_new((core->names_n[NAME_QUEUE] + 1) * sizeof *oldest);
+    for (size_t no = 0; no < core->names_n[NAME_QUEUE]; no++)
+        oldest[no] = INT64_MAX;
+    find_oldest(core, oldest);
     stats->queues = mem_new((core->names_n[NAME_QUEUE] + 1) * sizeof *stats->queues);
     for (size_t no = 0; no < core->names_n[NAME_QUEUE]; no++) {
         const named_t *queue = core->names[NAME_QUEUE][no];
@@ -679,8 +713,9 @@ void core_stats(const core_t *core, core_stats_t *stats)
         snprintf(row->name, sizeof row->name, "%s", queue->name);
         row->paused = (queue->flags & REG_PAUSED) != 0;
         memcpy(row->counts, queue->counts, sizeof row->counts);
-        row->oldest_ready_us = oldest_ready_us(core, (uint32_t)no);
+        row->oldest_ready_us = oldest[no];
     }
+    free(oldest);
 }
 
 /* ---- memory against store

@@ -127,7 +127,8 @@ typedef struct core_queue_stats {
     char name[208];
     bool paused;
     uint64_t counts[12];        /* by TaskStatus */
-    int64_t oldest_ready_us;    /* broker time at which the oldest waiting head became ready; 0 none */
+    int64_t oldest_ready_us;    /* steady time of the caller at which the first of its waiting tasks
+                                   became ready; INT64_MAX: none waits */
 } core_queue_stats_t;
 typedef struct core_stats {
     uint64_t batch, epoch, events_seq, generation;

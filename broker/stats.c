@@ -148,14 +148,14 @@ static void put_queues(buf_t *out, const core_stats_t *core, int64_t steady_us, 
     buf_printf(out, "\"queues\":{");
     for (size_t i = 0; i < core->queue_count; i++) {
         const core_queue_stats_t *queue = &core->queues[i];
-        int64_t age = queue->oldest_ready_us ? steady_us - queue->oldest_ready_us : 0;
+        int64_t age = queue->oldest_ready_us < steady_us ? steady_us - queue->oldest_ready_us : 0;
         if (age > *oldest_us) *oldest_us = age;
         buf_printf(out, "%s", i ? "," : "");
         put_text(out, queue->name);
         buf_printf(out, ":{");
         put_counts(out, queue->counts);
         buf_printf(out, ",\"paused\":%s,", queue->paused ? "true" : "false");
-        put_seconds(out, "oldest_waiting", age > 0 ? age : 0);
+        put_seconds(out, "oldest_waiting", age);
         buf_printf(out, "}");
     }
     buf_printf(out, "},");
@@ -212,8 +212,7 @@ void stats_json(buf_t *out, const stats_window_t *window, const writer_stats_t *
     buf_printf(out, ",\"batch\":%.1f},",
                batch.count ? (double)batch.sum / (double)batch.count : 0.0);
     buf_printf(out, "\"store\":{\"used\":%llu,\"live\":%llu,\"map\":%llu,\"level\":",
-               (unsigned long long)now->usage.used_bytes,
-               (unsigned long long)live,
+               (unsigned long long)now->usage.used_bytes, (unsigned long long)live,
                (unsigned long long)now->usage.map_bytes);
     put_text(out, core->level ? core->level : "ok");
     buf_printf(out,

@@ -167,7 +167,7 @@ static inline ulid_t id_at(const world_t *w, uint8_t nth)
 typedef struct spec {
     char *type, *key;
     int64_t delay_us, expire_us;
-    uint32_t attempts;
+    uint32_t attempts, priority; /* priority 0: the usual one */
     bool hold, at_most_once;
 } spec_t;
 
@@ -190,6 +190,10 @@ static inline const Pawl__V1__Reply *submit(world_t *w, conn_t conn, ulid_t id, 
     task.expire_us = spec.expire_us;
     task.hold = spec.hold;
     if (spec.at_most_once) task.on_lost = PAWL__V1__ON_LOST__ON_LOST_FAIL;
+    if (spec.priority) {
+        task.priority_set_case = PAWL__V1__TASK__PRIORITY_SET_PRIORITY;
+        task.priority = spec.priority;
+    }
     if (spec.attempts) {
         retry.max_attempts = spec.attempts;
         task.retry = &retry;

@@ -97,6 +97,36 @@ static void a_lost_executors_task_runs_elsewhere_and_its_late_result_is_stale(vo
     assert_int_equal(COUNT(w, FINISHED), 1);
 }
 
+static int64_t oldest_wait(const world_t *w)
+{
+    core_stats_t stats;
+    core_stats(w->core, &stats);
+    assert_int_equal(stats.queue_count, 1);
+    int64_t since_us = stats.queues[0].oldest_ready_us;
+    free(stats.queues);
+    return since_us == INT64_MAX ? -1 : w->steady_us - since_us;
+}
+
+/* Its priority does not count, nor whether an executor has looked at it, nor a restart. */
+static void the_numbers_tell_how_long_the_first_task_waits(void **state)
+{
+    world_t *w = *state;
+    hello(w, 2, "web-1", 1, 0);
+    submit(w, 1, id_at(w, 1), (spec_t){ .priority = 9 });
+    assert_int_equal(oldest_wait(w), 0);
+    pass(w, 7 * 1000000);
+    submit(w, 1, id_at(w, 2), (spec_t){ .priority = 9 });
+    assert_int_equal(oldest_wait(w), 7 * 1000000);
+    core_close(&w->core);
+    w->steady_us = 1; /* the machine was started anew */
+    open_core(w);
+    assert_int_equal(oldest_wait(w), 7 * 1000000);
+    const Pawl__V1__Lease *leases[2];
+    hello(w, 3, "web-2", 2, 4);
+    assert_int_equal(leases_of(w, 3, leases, 2), 2);
+    assert_int_equal(oldest_wait(w), -1);
+}
+
 static void a_suspect_executor_gets_nothing_new_until_it_is_heard_of(void **state)
 {
     world_t *w = *state;
@@ -348,6 +378,7 @@ int main(void)
         TEST(a_live_key_answers_for_a_second_task),
         TEST(a_failed_attempt_comes_again_after_its_back_off),
         TEST(a_lost_executors_task_runs_elsewhere_and_its_late_result_is_stale),
+        TEST(the_numbers_tell_how_long_the_first_task_waits),
         TEST(a_suspect_executor_gets_nothing_new_until_it_is_heard_of),
         TEST(a_result_of_a_lost_lease_that_nobody_has_since_is_recovered),
         TEST(at_most_once_fails_after_a_second_lease),
