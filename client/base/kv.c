@@ -495,8 +495,10 @@ void kv_usage(kv_t *self, kv_usage_t *usage)
             self->held_bytes = held_bytes(self, txn, oldest);
             uint64_t space = disk_free(self);
             uint64_t behind = usage->file_bytes;
-            if (self->promised_bytes > behind && self->promised_bytes < UINT64_MAX / 2)
-                behind = self->promised_bytes;
+            /* as limit_reached() draws the line: who refuses by degrees must come before it */
+            if (self->promised_bytes > self->ahead_bytes / 4 &&
+                self->promised_bytes < UINT64_MAX / 2)
+                behind = self->promised_bytes - self->ahead_bytes / 4;
             self->disk_limit = space > UINT64_MAX / 2 ? space : space + behind;
         }
         usage->used_bytes = live_bytes(self, txn) + self->held_bytes;
@@ -537,13 +539,14 @@ static err_t limit_reached(kv_t *self)
     if (end >= self->map_bytes && live_bytes(self, self->txn) >= self->map_bytes)
         return ERR_STORE_FULL;
     if (!self->promise_again_us) return ERR_OK;
-    /* the disk gave no more: what is left of the promise is for batches that free */
+    /* The disk gave no more when half of the promise was used: a quarter is for what ends, the last
+     * one for the pages that a batch copies. */
     kv_usage_t usage;
     pthread_mutex_lock(&self->guard);
     self->usage_again_us = 0;
     pthread_mutex_unlock(&self->guard);
     kv_usage(self, &usage);
-    bool enough = usage.used_bytes + self->ahead_bytes / 2 < self->promised_bytes;
+    bool enough = usage.used_bytes + self->ahead_bytes / 4 < self->promised_bytes;
     return enough ? ERR_OK : ERR_DISK_FULL;
 }
 
