@@ -28,12 +28,8 @@ def fill(fleet, most=40):
 def test_a_full_store_refuses_submits_ends_what_runs_and_comes_back(own):
     own.broker("--map", "4MiB")
     own.executor("worker", 1)
-    running = own.pawl("run", "--", "sh", "-c", "while ! test -e go; do sleep 0.1; done; echo through",
-                       "--cwd", own.folder, code=None)
-    if running.code:
-        running = own.pawl("run", "--cwd", own.folder, "--", "sh", "-c",
-                           "while ! test -e go; do sleep 0.1; done; echo through")
-    running = running.out.strip()
+    running = own.pawl("run", "--cwd", own.folder, "--", "sh", "-c",
+                       "while ! test -e go; do sleep 0.1; done; echo through").out.strip()
     own.wait_status(running, "running")
     ids, said = fill(own)
     assert said.code in (8, 9) and "STORE_FULL" in said.err, said
@@ -61,12 +57,12 @@ def namespace_works():
 
 @pytest.mark.skipif(not namespace_works(), reason="needs the right to mount a small tmpfs")
 def test_a_full_disk_refuses_submits_and_service_returns_with_the_room(own):
-    """The broker's state lies on a tmpfs of 3 MiB of its own; a filler file takes and gives the room."""
+    """The broker's state lies on a tmpfs of 40 MiB of its own; a filler file takes and gives the room."""
     disk, room = own.folder / "state", own.folder / "room"
     disk.mkdir()
-    broker = own.add("broker", "broker", "--state", disk, "--listen", f"ipc://{own.folder}/broker.sock",
-                     "--stats", f"ipc://{own.folder}/stats.sock", start=False)
-    script = (f"mount -t tmpfs -o size=3m,mode=700 none {disk}\n"
+    broker = own.add("broker", "broker", "--state", disk, "--map", "32MiB", "--listen", f"ipc://{own.folder}/broker.sock",
+                     "--stats", f"ipc://{own.folder}/stats.sock", start=False, PAWL_BROKER__LOGS__MAP="8MiB")
+    script = (f"mount -t tmpfs -o size=40m,mode=700 none {disk}\n"
               f"( while test -d {own.folder} && kill -0 $$; do\n"
               f"    if test -e {room}; then rm -f {disk}/filler; fi; sleep 0.1\n  done ) &\n"
               f"( until test -e {own.folder}/fill; do sleep 0.1; done; cat /dev/zero > {disk}/filler ) 2>&- &\n"

@@ -44,7 +44,7 @@ ERRORS = [
     (2, "frobnicate"),
     (2, "run"),
     (2, "run", "--in", "5", "--", "true"),
-    (2, "task", "show", "not-an-id!"),
+    (3, "task", "show", "not-an-id!"),
 ]
 
 
