@@ -169,11 +169,14 @@ static uint64_t next_token(const core_t *core, uint64_t last)
     return (last > first ? last : first) + 1;
 }
 
-/* A first lease: expiry no longer counts; true in *expired when it struck already. */
+/* A first lease: expiry no longer counts; true in *expired when it struck already. Nor does it for a
+ * task that was run again by hand: its timer went when it ended. */
 static err_t check_expiry(core_t *core, task_t *task, bool *expired)
 {
     *expired = false;
-    if (!(task->spec.flags & SPEC_EXPIRES) || task->state.token != 0) return ERR_OK;
+    if (!(task->spec.flags & SPEC_EXPIRES) || task->state.token != 0 ||
+        (task->state.flags & STATE_BY_HAND))
+        return ERR_OK;
     int64_t now = task->spec.expire_clock == CLOCK_WALL ? core->wall_us : core->now_us;
     if (task->spec.expire_us <= now) {
         *expired = true;
