@@ -257,10 +257,8 @@ static void place_of(core_t *core, const Pawl__V1__Task *body, spec_row_t *spec)
         spec->timer_clock = CLOCK_WALL;
         spec->timer_at = body->at_us;
     }
-    if (body->hold)
-        spec->flags |= SPEC_HELD;
-    else if (spec->timer_clock)
-        spec->flags |= SPEC_DELAYED;
+    if (body->hold) spec->flags |= SPEC_HELD;
+    if (spec->timer_clock) spec->flags |= SPEC_DELAYED; /* held first, where both are set */
     if (body->expire_us > 0) {
         spec->flags |= SPEC_EXPIRES;
         spec->expire_clock = CLOCK_ELAPSED;
