@@ -91,8 +91,7 @@ static void tally_schedule(check_t *self, slice_t key, const task_rows_t *rows)
         tally->running++;
     else
         tally->waiting++;
-    bool held = rows->status == TASK_S(HELD) && !had_lease(rows);
-    tally->admitted += !rows->parked && !held;
+    tally->admitted += !rows->parked && rows->status != TASK_S(HELD);
 }
 
 static void check_spec(check_t *self, slice_t key, slice_t value)

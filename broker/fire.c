@@ -531,12 +531,11 @@ err_t schedule_task_ended(core_t *core, const task_t *task, bool had_lease, bool
     return release_parked(core, plan);
 }
 
-/* A task of a schedule goes back to waiting. One that was let through stays so; one that was held
- * before its first lease, or run again by hand after its end, passes the policy anew. */
+/* A task of a schedule goes back to waiting. One that was let through stays so; one that was held,
+ * or run again by hand after its end, passes the policy anew. */
 err_t schedule_task_again(core_t *core, task_t *task, bool *park)
 {
-    bool anew = task->status == S(HELD) ? task->state.token == 0 : task->status >= S(FINISHED);
-    if (!anew) return ERR_OK;
+    if (task->status != S(HELD) && task->status < S(FINISHED)) return ERR_OK;
     plan_t *plan;
     TRY(plan_get(core, task->spec.schedule, &plan));
     *park = plan->spec->overlap != PAWL__V1__OVERLAP__OVERLAP_ALLOW &&
@@ -562,15 +561,13 @@ err_t schedule_task_again(core_t *core, task_t *task, bool *park)
     return ERR_OK;
 }
 
-/* Held by hand before its first lease: it makes room for the next one. */
+/* Held by hand: it makes room for the next one. */
 err_t schedule_task_held(core_t *core, const task_t *task, bool was_parked)
 {
     plan_t *plan;
     TRY(plan_get(core, task->spec.schedule, &plan));
-    if (task->state.token == 0 && !was_parked) {
-        plan->cur.admitted--;
-        plan->cur_dirty = true;
-        return release_parked(core, plan);
-    }
-    return ERR_OK;
+    if (was_parked) return ERR_OK;
+    plan->cur.admitted--;
+    plan->cur_dirty = true;
+    return release_parked(core, plan);
 }

@@ -613,7 +613,7 @@ err_t task_end(core_t *core, task_t *task, status_t status, uint8_t reason)
 {
     bool had_lease = task->state.token != 0 || task->run != NULL;
     bool was_parked = /* the overlap policy has not let it through */
-        (task->status == S(HELD) && !had_lease) ||
+        task->status == S(HELD) ||
         (task->status == S(WAITING) &&
          (task->has_state ? task->state.park.len > 0 : (task->spec.flags & SPEC_PARKED) != 0));
     if (task->status != S(RUNNING)) {
