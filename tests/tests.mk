@@ -1,5 +1,6 @@
 # Tests, in the order to read a red run: unit (one cmocka program a file, tests/unit/MODULE/test_X.c,
 # linked with what MODULE may link), wire, store, simulation, crash, end to end.
+include tests/lint.mk
 libs_schemas   := schemas
 libs_base      := base schemas
 libs_time      := time base schemas
@@ -24,12 +25,27 @@ endef
 $(foreach m,$(test_modules),$(eval $(call unit_module,$(m))))
 
 unit: $(foreach m,$(test_modules),unit-$(m))
-.PHONY: unit
 
-include tests/fuzz/fuzz.mk
-include tests/crash/crash.mk
-include tests/bench/store.mk
-include tests/time/time.mk
-include tests/wire/wire.mk
-include tests/lint.mk
-include tests/bench/bench.mk
+# Everything that is C, compiled and no more: for another compiler's warnings.
+objects: $(patsubst %.c,$(BUILD)/%.o,$(lint_sources))
+test-objects: $(patsubst %.c,$(BUILD)/%.o,$(shell find tests -name '*.c'))
+
+check:
+	@$(PYTHON) tests/check.py --build $(BUILD)
+check-install: all
+	@tests/install.sh $(BUILD)
+
+# Campaigns: hours, one after the other.
+SOAK_SECONDS ?= 3600
+soak-torture: $(BUILD)/bin/executor-test_torture
+	PAWL_TORTURE_RUNS=400 timeout 7200 $<
+soak-fuzz:
+	$(MAKE) fuzz FUZZ_SECONDS=$(SOAK_SECONDS)
+soak:
+	@for campaign in sim crash-store loop fuzz time torture; do \
+	    $(MAKE) --no-print-directory soak-$$campaign || bad="$$bad soak-$$campaign"; done; \
+	 [ -z "$$bad" ] || { echo "soak: failed:$$bad"; exit 1; }
+.PHONY: unit objects test-objects check check-install soak soak-torture soak-fuzz
+
+include $(sort $(wildcard tests/*/*.mk))
+include tests/e2e/e2e.mk
