@@ -48,4 +48,3 @@ soak:
 .PHONY: unit objects test-objects check check-install soak soak-torture soak-fuzz
 
 include $(sort $(wildcard tests/*/*.mk))
-include tests/e2e/e2e.mk

@@ -1,9 +1,9 @@
 # The real programs as people use them; the crash loop; both at length. CRASH_KILLS, SOAK_KILLS,
-# SOAK_TASKS and SOAK_SECONDS say how long.
+# SOAK_TASKS and DEMO_SECONDS say how long.
 CRASH_KILLS  ?= 100
 SOAK_KILLS   ?= 3000
 SOAK_TASKS   ?= 100000
-SOAK_SECONDS ?= 600
+DEMO_SECONDS ?= 600
 e2e_python   := PAWL_BUILD=$(BUILD) PAWL_BIN=$(BUILD)/bin PYTHONDONTWRITEBYTECODE=1 $(PYTHON)
 
 e2e: all
@@ -13,5 +13,5 @@ crash-loop: all
 soak-loop: all
 	@$(e2e_python) tests/crash/loop.py --bin $(BUILD)/bin --kills $(SOAK_KILLS)
 soak-demo: all
-	@$(e2e_python) ops/demo/demo.py --bin $(BUILD)/bin --tasks $(SOAK_TASKS) --seconds $(SOAK_SECONDS)
+	@$(e2e_python) ops/demo/demo.py --bin $(BUILD)/bin --tasks $(SOAK_TASKS) --seconds $(DEMO_SECONDS)
 .PHONY: e2e crash-loop soak-loop soak-demo
