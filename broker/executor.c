@@ -242,13 +242,7 @@ err_t executor_settle(core_t *core, executor_t *executor)
         next = run->next;
         if (run->claimed) {
             run->claimed = false;
-            if (run->row.incarnation != executor->incarnation8) {
-                run->row.incarnation = executor->incarnation8;
-                core->scratch.len = 0;
-                run_row_encode(&run->row, &core->scratch);
-                rec_key_t key = key_n(run->n);
-                TRY(put_scratch(core, TABLE_run, &key, 0));
-            }
+            TRY(lease_keep(core, run));
             if (run->row.flags & RUN_CANCELLING)
                 executor_directive(core, executor, PAWL__V1__DIRECTIVE_KIND__DIRECTIVE_CANCEL, run);
         } else if (run->row.incarnation != executor->incarnation8) {
@@ -298,8 +292,10 @@ static err_t join(core_t *core, const command_t *command, Pawl__V1__Welcome *wel
     map_put(&core->executors_by_conn, command->conn, executor);
     executor->lost_at_us = 0;
     executor->assign_no = executor->assign_seen = 0;
-    for (run_t *run = executor->runs; run; run = run->next)
+    for (run_t *run = executor->runs; run; run = run->next) {
         run->assign_no = 0;
+        run->claimed = false; /* by a list that the session before did not complete */
+    }
     core->lanes_stamp++;
     if (fresh) TRY(journal_add(core, EVENT_EXECUTOR_JOINED, name->no, 0, 0));
     welcome->n_verdicts = hello->n_claims;

@@ -615,14 +615,29 @@ err_t lease_lose(core_t *core, run_t *run)
     return err;
 }
 
+err_t lease_keep(core_t *core, run_t *run)
+{
+    uint64_t incarnation = run->executor->incarnation8;
+    if (run->row.incarnation == incarnation && !(run->row.flags & RUN_LOST)) return ERR_OK;
+    if (run->row.flags & RUN_LOST) {
+        TRY(timer_clear(core, CLOCK_ELAPSED, run->row.leased_us, TIMER_LOST, run->n));
+        run->row.flags &= (uint8_t)~RUN_LOST;
+        run->row.leased_us = core->now_us;
+    }
+    run->row.incarnation = incarnation;
+    return run_save(core, run);
+}
+
 err_t lease_lose_for_good(core_t *core, uint64_t n)
 {
     task_t task;
     TRY(task_load(core, n, &task));
     run_t *run = task.run;
     if (run == NULL || !(run->row.flags & RUN_LOST)) return ERR_CORRUPT;
+    bool cancelling = (run->row.flags & RUN_CANCELLING) != 0;
     TRY(end_lost(core, run, &task));
-    err_t err = task_end(core, &task, S(FAILED), REASON_LOST);
+    err_t err = cancelling ? task_end(core, &task, S(CANCELLED), REASON_BY_HAND)
+                           : task_end(core, &task, S(FAILED), REASON_LOST);
     free(run);
     return err;
 }
@@ -634,7 +649,7 @@ err_t lease_return(core_t *core, run_t *run, int64_t delay_us, uint8_t reason, c
     task.state.token = run->row.token;
     task.state.lost = run->row.lost;
     task.state.executor = run->row.executor;
-    task.state.flags = STATE_REPORTED;
+    task.state.flags = STATE_LOST; /* nobody reported it: should its result come yet, it counts */
     task.state.start_wall_us = run->row.leased_wall_us;
     task.state.end_wall_us = core->wall_us;
     task.state.message = slice_text(message);
