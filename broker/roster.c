@@ -43,7 +43,7 @@ void roster_peers(sessions_t *sessions, moment_t now, wire_arena_t *arena,
         info->name = s->hello->name;
         info->role = borrow(role_text(s->hello->role));
         info->principal = s->principal;
-        info->alive = sessions_alive(sessions, s, now.steady_us);
+        info->alive = sessions_listed_alive(sessions, s, now.steady_us);
         info->last_seen_us = s->last_wall_us;
         info->host = s->hello->host;
         if (s->hello->n_addresses) info->internal_ip = s->hello->addresses[0];

@@ -162,6 +162,14 @@ bool sessions_alive(const sessions_t *self, const session_t *session, int64_t st
     return session_live(session) && steady_us - session->last_us < self->config.suspect_us;
 }
 
+bool sessions_listed_alive(const sessions_t *self, const session_t *session, int64_t steady_us)
+{
+    bool client_left =
+        session->state == SESSION_GONE && session->hello->role == PAWL__V1__ROLE__ROLE_CLIENT;
+    return (session_live(session) || client_left) &&
+           steady_us - session->last_us < self->config.suspect_us;
+}
+
 uint32_t sessions_count(const sessions_t *self)
 {
     return self->live;

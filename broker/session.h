@@ -103,8 +103,12 @@ void sessions_end(sessions_t *self, conn_t conn, session_state_t state, moment_t
 session_t *sessions_by_conn(sessions_t *self, conn_t conn);
 session_t *sessions_by_route(sessions_t *self, route_t route);
 bool session_live(const session_t *session); /* connecting, active or suspect */
-/* A peer is listed as alive until suspect_us after its last request. */
+/* Live, and heard of within suspect_us. */
 bool sessions_alive(const sessions_t *self, const session_t *session, int64_t steady_us);
+/* What the list of peers says: a client's requests are its heartbeats, so it is alive until
+ * suspect_us after its last one, also when that one was a Goodbye: most clients are commands that
+ * say it within milliseconds. */
+bool sessions_listed_alive(const sessions_t *self, const session_t *session, int64_t steady_us);
 
 /* To be called at least every few 100 ms. When the caller did not run for more than 1 s (stopped,
  * suspended, starved), everybody's silence of that time is forgiven: leases grow by the gap. */

@@ -114,6 +114,23 @@ a_client_that_only_submits_is_alive_until_one_interval_after_its_last_request(vo
     sessions_destroy(&sessions);
 }
 
+static void a_client_that_left_is_listed_alive_until_its_interval_is_over(void **state)
+{
+    (void)state;
+    sessions_t *sessions = fresh();
+    conn_t client = open_as(sessions, ROUTE, "a", CLIENT, ID, 0);
+    conn_t executor = open_as(sessions, ROUTE + 1, "x", EXECUTOR, ID, 0);
+    sessions_end(sessions, client, SESSION_GONE, at(1));
+    sessions_end(sessions, executor, SESSION_GONE, at(1));
+    const session_t *left = sessions_by_conn(sessions, client);
+    assert_true(sessions_listed_alive(sessions, left, 15 * SECOND - 1));
+    assert_false(sessions_listed_alive(sessions, left, 15 * SECOND));
+    assert_false(sessions_alive(sessions, left, 2 * SECOND));
+    left = sessions_by_conn(sessions, executor);
+    assert_false(sessions_listed_alive(sessions, left, 2 * SECOND));
+    sessions_destroy(&sessions);
+}
+
 static void silence_makes_suspect_then_lost_and_a_request_in_between_heals(void **state)
 {
     (void)state;
@@ -399,6 +416,7 @@ int main(void)
         cmocka_unit_test(a_seq_that_was_seen_is_dropped),
         cmocka_unit_test(
             a_client_that_only_submits_is_alive_until_one_interval_after_its_last_request),
+        cmocka_unit_test(a_client_that_left_is_listed_alive_until_its_interval_is_over),
         cmocka_unit_test(silence_makes_suspect_then_lost_and_a_request_in_between_heals),
         cmocka_unit_test(executors_that_fall_silent_and_come_back_are_told_once_each_way),
         cmocka_unit_test(a_lost_client_is_forgotten_by_core_but_told_that_its_session_is_lost),
