@@ -442,6 +442,15 @@ void executor_directive(core_t *core, executor_t *executor, Pawl__V1__DirectiveK
     out_push(core, executor->conn, &push, false);
 }
 
+void executor_withhold(executor_t *executor, const run_t *run)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < executor->pending_n; i++)
+        if (executor->pending[i]->id.data != run->id)
+            executor->pending[kept++] = executor->pending[i];
+    executor->pending_n = kept;
+}
+
 void executors_push(core_t *core)
 {
     for (size_t i = 0; i < core->executors_n; i++) {

@@ -153,6 +153,8 @@ err_t executors_tick(
     core_t *core); /* losses after a start, assigns sent again, directives repeated */
 int64_t executors_due_us(const core_t *core);
 void executors_push(core_t *core); /* sends the Assigns of this batch */
+/* A lease that ended leaves the Assign being built, if it is in there. */
+void executor_withhold(executor_t *executor, const run_t *run);
 void executor_claims(core_t *core, executor_t *executor, Pawl__V1__Claim *const *claims, size_t n,
                      Pawl__V1__ClaimVerdict *verdicts);
 void executor_directive(core_t *core, executor_t *executor, Pawl__V1__DirectiveKind kind,

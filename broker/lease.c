@@ -46,11 +46,21 @@ static void run_unmap(core_t *core, run_t *run)
     }
 }
 
-/* Takes the lease out of memory and store. The caller frees `run` when done with it. */
+/* Takes the lease out of store and memory. The caller frees `run` when done with it; on an error it
+ * is still in memory, which goes as a whole. */
 static err_t run_remove(core_t *core, run_t *run)
 {
     executor_t *executor = run->executor;
+    if (run->row.flags & RUN_LOST) {
+        rec_key_t timer = key_timer(CLOCK_ELAPSED, run->row.leased_us, TIMER_LOST, run->n);
+        err_t err = store_del(core->store, TABLE_timer, key_slice(&timer));
+        if (err != ERR_OK && err != ERR_NOT_FOUND)
+            return err; /* absent: that timer is what ends it */
+    }
+    rec_key_t key = key_n(run->n);
+    TRY(del_row(core, TABLE_run, &key));
     if (executor) {
+        executor_withhold(executor, run);
         if (run->prev)
             run->prev->next = run->next;
         else
@@ -61,14 +71,7 @@ static err_t run_remove(core_t *core, run_t *run)
     }
     run_unmap(core, run);
     core->cancelling -= (run->row.flags & RUN_CANCELLING) != 0;
-    if (run->row.flags & RUN_LOST) {
-        rec_key_t timer = key_timer(CLOCK_ELAPSED, run->row.leased_us, TIMER_LOST, run->n);
-        err_t err = store_del(core->store, TABLE_timer, key_slice(&timer));
-        if (err != ERR_OK && err != ERR_NOT_FOUND)
-            return err; /* absent: that timer is what ends it */
-    }
-    rec_key_t key = key_n(run->n);
-    return del_row(core, TABLE_run, &key);
+    return ERR_OK;
 }
 
 static err_t run_save(core_t *core, const run_t *run)
