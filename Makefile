@@ -1,5 +1,4 @@
-# Pawl. make | make up | make check | make soak | make bench | make demo | make install
-# Variants: make SAN=address,undefined check-c ; make SAN=thread check-c ; make CC=clang BUILD=build/clang
+# Pawl. `make help` lists what can be made.
 comma    := ,
 SAN      ?=
 BUILD    ?= build$(if $(SAN),/$(subst $(comma),+,$(SAN)))
@@ -31,7 +30,7 @@ gen      := $(BUILD)/gen/schemas/pawl.pb-c.c
 programs := pawl pawl-broker pawl-scheduler pawl-executor
 bins     := $(addprefix $(BUILD)/bin/,$(programs))
 
-all: $(bins) $(BUILD)/lib/libpawl.so.0 $(BUILD)/lib/pawl.pc
+all: $(bins) $(BUILD)/lib/libpawl.so.0
 
 # ---- what a module may link is what it may include (tests/arrows.sh) --------------------------
 $(BUILD)/lib/schemas.a:   $(call obj,schemas/*.c) $(gen:.c=.o)
@@ -53,9 +52,6 @@ $(BUILD)/bin/pawl: LDLIBS = $(call libs_of,$(CLI_PKGS))
 $(BUILD)/lib/libpawl.so.0: $(call obj,client/*.c) $(call lib,base schemas)
 	$(CC) -shared -Wl,-soname,libpawl.so.0 -Wl,--version-script=client/libpawl.map $(ldflags) -o $@ $^ $(call libs_of,$(SDK_PKGS))
 include client/examples/examples.mk
-$(BUILD)/lib/pawl.pc: client/pawl.pc.in Makefile
-	@mkdir -p $(@D)
-	sed -e 's|@PREFIX@|$(PREFIX)|;s|@VERSION@|$(VERSION)|' $< > $@
 
 $(BUILD)/gen/schemas/%.pb-c.c $(BUILD)/gen/schemas/%.pb-c.h &: schemas/%.proto
 	@mkdir -p $(BUILD)/gen
@@ -88,13 +84,31 @@ install: all
 	install -m 644 client/pawl.h $(DESTDIR)$(PREFIX)/include
 	install -m 755 $(BUILD)/lib/libpawl.so.0 $(DESTDIR)$(PREFIX)/lib
 	ln -sf libpawl.so.0 $(DESTDIR)$(PREFIX)/lib/libpawl.so
-	install -m 644 $(BUILD)/lib/pawl.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	sed -e 's|@PREFIX@|$(PREFIX)|;s|@VERSION@|$(VERSION)|' client/pawl.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/pawl.pc
 	install -m 644 schemas/pawl.proto schemas/errors.tbl.h $(DESTDIR)$(PREFIX)/share/pawl/schemas
+
+define help
+make            the programs, into $(BUILD)/bin
+make up         and run broker, scheduler and executor here (Ctrl-C ends them)
+make check      every test (after sh ops/install-deps); tests/check.py --list: the steps, one by one
+make lint       formatter, includes, clang-tidy, cppcheck
+make unit       unit tests; unit-MODULE: of $(test_modules)
+make wire check-time fuzz-replay crash-store sim crash-loop e2e    other tests
+make examples   client/examples, against the library
+make demo       a crontab, 10,000 tasks and kills at random; ends by itself
+make bench      figures, beside Redis and beanstalkd where they are
+make soak       campaigns of hours: soak-sim crash-store loop fuzz time torture
+make install    DESTDIR and PREFIX ($(PREFIX)) work
+make clean
+Variants: SAN=address,undefined or SAN=thread (into build/...), CC=clang BUILD=build/clang, WERROR=1
+endef
+help:
+	@: $(info $(help))
 
 clean:
 	rm -rf build
 
-.PHONY: all up demo install clean
+.PHONY: all up demo install help clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
