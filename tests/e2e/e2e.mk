@@ -4,7 +4,7 @@ CRASH_KILLS  ?= 100
 SOAK_KILLS   ?= 3000
 SOAK_TASKS   ?= 100000
 DEMO_SECONDS ?= 600
-e2e_python   := PAWL_BUILD=$(BUILD) PAWL_BIN=$(BUILD)/bin PYTHONDONTWRITEBYTECODE=1 $(PYTHON)
+e2e_python   := env PAWL_BUILD=$(BUILD) PAWL_BIN=$(BUILD)/bin PYTHONDONTWRITEBYTECODE=1 $(PYTHON)
 
 e2e: all
 	@$(e2e_python) -m pytest -q -p no:cacheprovider --durations=10 tests/e2e
