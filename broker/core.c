@@ -6,8 +6,8 @@
  *
  * When the commit fails cleanly (the store is full) memory is thrown away and rebuilt from the
  * store exactly as at start, sessions kept, and the batch is tried once more with everything that
- * adds refused. Any other failure is not survived: the caller exits and the next start reads the
- * truth. */
+ * adds refused; then, in what the store keeps in reserve for this, with nothing but what frees.
+ * Any other failure is not survived: the caller exits and the next start reads the truth. */
 #include "broker/inside.h"
 
 #include <stdarg.h>
@@ -292,6 +292,7 @@ err_t core_open(core_t **out, store_t *store, const core_config_t *config, int64
     wire_arena_init(core->arena);
     core->queue_hist = mem_new(sizeof *core->queue_hist);
     core->run_hist = mem_new(sizeof *core->run_hist);
+    store->freeing = true; /* also a full store must be opened, to make room */
     err_t err = store_begin(store);
     if (err == ERR_OK) {
         err = open_store(core, steady_us, random);
@@ -458,6 +459,24 @@ static const struct handler {
     [BODY(EXECUTOR_CHANGE)] = { executor_change, true },
 };
 
+static void refuse_full(core_t *core, const command_t *command, err_t err)
+{
+    Pawl__V1__Reply reply = PAWL__V1__REPLY__INIT;
+    reply.seq = command->request->seq;
+    refuse(core, &reply, err, "", "%s: nothing was done, free room and try again", err_text(err));
+    reply.error->retry_after_us = 5 * PAWL_SEC_US;
+    if (command->request->body_case == BODY(HELLO)) executor_forget_hello(core, command->conn);
+    out_reply(core, command->conn, OUT_REPLY, &reply);
+}
+
+/* What leads to room, however full the store is. */
+static bool frees(const Pawl__V1__Request *request)
+{
+    return request->body_case == BODY(BYE) ||
+           (request->body_case == BODY(TASK_CHANGE) &&
+            request->task_change->verb == PAWL__V1__TASK_VERB__TASK_CANCEL);
+}
+
 static err_t on_request(core_t *core, const command_t *command)
 {
     const Pawl__V1__Request *request = command->request;
@@ -465,6 +484,10 @@ static err_t on_request(core_t *core, const command_t *command)
     if (executor) executor->suspect = false; /* it lives */
     if (executor && request->assign_seen > executor->assign_seen)
         executor->assign_seen = request->assign_seen;
+    if (core->free_only && !frees(request)) {
+        refuse_full(core, command, ERR_STORE_FULL);
+        return ERR_OK;
+    }
     if (request->body_case == BODY(HELLO)) return executor_hello(core, command);
     if (request->body_case == BODY(BYE)) {
         schedule_unfollow(core, command->conn);
@@ -532,16 +555,19 @@ static err_t apply(core_t *core, const command_t *command)
 /* ---- the step
  * ---------------------------------------------------------------------------------------------- */
 
+enum effort { EFFORT_ALL, EFFORT_ENDS, EFFORT_FREES };
+
 /* From 60 % of the store history gives way, from 85 % nothing is added, from 92 % nothing starts.
  */
-static void judge_space(core_t *core, bool refuse_adds)
+static void judge_space(core_t *core, enum effort effort)
 {
     store_usage_t usage;
     store_usage(core->store, &usage);
     uint64_t percent = usage.map_bytes ? usage.used_bytes * 100 / usage.map_bytes : 0;
     core->level_history = percent >= 60;
-    core->refuse_adds = refuse_adds || percent >= 85;
-    core->end_only = percent >= 92;
+    core->refuse_adds = effort != EFFORT_ALL || percent >= 85;
+    core->free_only = effort == EFFORT_FREES;
+    core->end_only = core->free_only || percent >= 92;
     core->level = core->end_only      ? "end-only"
                   : core->refuse_adds ? "refuse"
                   : percent >= 60     ? "history"
@@ -573,14 +599,15 @@ static err_t apply_all(core_t *core, const batch_t *batch)
     return save_meta(core);
 }
 
-static err_t attempt(core_t *core, const batch_t *batch, outputs_t *out, bool refuse_adds)
+static err_t attempt(core_t *core, const batch_t *batch, outputs_t *out, enum effort effort)
 {
     outputs_clear(out);
     wire_arena_reset(core->arena);
-    judge_space(core, refuse_adds);
+    judge_space(core, effort);
     core->batch = batch;
     core->out = out;
     core->failed = ERR_OK;
+    core->store->freeing = effort == EFFORT_FREES;
     TRY(store_begin(core->store));
     TRY(apply_all(core, batch));
     out->batch = core->meta.batch;
@@ -599,14 +626,7 @@ static void refuse_all(core_t *core, const batch_t *batch, err_t err)
     wire_arena_reset(core->arena);
     for (size_t i = 0; i < batch->n; i++) {
         const command_t *command = &batch->commands[i];
-        if (command->kind != CMD_REQUEST) continue;
-        Pawl__V1__Reply reply = PAWL__V1__REPLY__INIT;
-        reply.seq = command->request->seq;
-        refuse(core, &reply, err, "", "%s: nothing was done, free room and try again",
-               err_text(err));
-        reply.error->retry_after_us = 5 * PAWL_SEC_US;
-        if (command->request->body_case == BODY(HELLO)) executor_forget_hello(core, command->conn);
-        out_reply(core, command->conn, OUT_REPLY, &reply);
+        if (command->kind == CMD_REQUEST) refuse_full(core, command, err);
     }
 }
 
@@ -615,10 +635,14 @@ err_t core_step(core_t *core, const batch_t *batch, outputs_t *out)
     int64_t now = batch->steady_us + core->shift_us;
     if (now > core->now_us) core->now_us = now;
     core->wall_us = batch->wall_us;
-    err_t err = attempt(core, batch, out, false);
+    err_t err = attempt(core, batch, out, EFFORT_ALL);
     if (core_refused(err)) {
         TRY(rebuild(core));
-        err = attempt(core, batch, out, true);
+        err = attempt(core, batch, out, EFFORT_ENDS);
+    }
+    if (core_refused(err)) {
+        TRY(rebuild(core));
+        err = attempt(core, batch, out, EFFORT_FREES);
     }
     if (core_refused(err)) {
         TRY(rebuild(core));

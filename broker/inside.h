@@ -328,6 +328,7 @@ struct core {
     outputs_t *out;
     uint32_t random_used;
     bool level_history, refuse_adds, end_only; /* from 60, 85, 92 % of the store */
+    bool free_only;                            /* full: nothing but what leads to room */
     err_t failed; /* first store error of a function that could not hand it up */
     const char *level;
     buf_t scratch, body; /* encoded value being written; the last task_body */

@@ -14,7 +14,7 @@ enum {
     PURGE_ROOM = LIMIT_BATCH_OPS,
     PURGE_MORE_US = 50000,    /* the last look found as many as it may */
     PURGE_AGAIN_US = 1000000, /* it found some, or has not seen all blocks yet */
-    PURGE_IDLE_US = 10000000, /* nothing in all blocks */
+    PURGE_IDLE_US = 10000000, /* nothing in all blocks, and no need for room */
     HISTORY_PERCENT = 60,
 };
 
@@ -378,7 +378,7 @@ static void find_expired(readers_t *self, int64_t now_us)
     err_t err = search_expired(self, purge);
     if (err != ERR_OK) log_event(LOG_ERROR, "RETENTION_FAILED", "error=%s", err_name(err));
     self->purge_found |= purge->n > 0;
-    bool idle = self->purge_block == 0 && !self->purge_found;
+    bool idle = self->purge_block == 0 && !self->purge_found && !crowded(self);
     self->purge_at_us = now_us + (err != ERR_OK || idle    ? PURGE_IDLE_US
                                   : purge->n == PURGE_ROOM ? PURGE_MORE_US
                                                            : PURGE_AGAIN_US);

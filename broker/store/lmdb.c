@@ -34,6 +34,7 @@ kv_t *lmdb_store_kv(store_t *self)
 
 static err_t lmdb_begin(store_t *self)
 {
+    kv_set_freeing(lmdb_store_kv(self), self->freeing);
     return kv_begin(lmdb_store_kv(self));
 }
 

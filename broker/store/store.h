@@ -74,6 +74,8 @@ struct store {
     bool hash_writes;    /* likewise: keep write_hash up to date (costs about 1 ns a byte) */
     uint64_t write_hash; /* FNV-1a over the write set of the open transaction, for replay tests */
     unsigned writes;     /* puts and deletes of the open transaction */
+    bool freeing; /* set it between transactions: those that follow may also put when the store is
+                     full, because they delete more: part of a reserve is for them */
     err_t doom;          /* why the open transaction can only be aborted, or ERR_OK */
 };
 

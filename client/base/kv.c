@@ -86,6 +86,7 @@ struct kv {
     err_t failed;  /* the first error that dooms it */
     err_t refusal; /* why it may not add: it began at a limit */
     bool added;    /* it has a put */
+    bool freeing;  /* it may put beyond the limit */
 
     pthread_mutex_t guard; /* of what follows */
     kv_view_t *views;
@@ -550,6 +551,12 @@ static err_t limit_reached(kv_t *self)
     return enough ? ERR_OK : ERR_DISK_FULL;
 }
 
+void kv_set_freeing(kv_t *self, bool freeing)
+{
+    CHECK(!self->txn);
+    self->freeing = freeing;
+}
+
 err_t kv_begin(kv_t *self)
 {
     CHECK(!self->txn);
@@ -563,7 +570,7 @@ err_t kv_begin(kv_t *self)
     }
     self->failed = ERR_OK;
     self->added = false;
-    self->refusal = limit_reached(self);
+    self->refusal = self->freeing ? ERR_OK : limit_reached(self);
     return ERR_OK;
 }
 
@@ -673,6 +680,7 @@ err_t kv_commit(kv_t *self)
     CHECK(self->txn);
     if (!self->failed && self->added) {
         uint64_t limit = self->map_bytes + self->delete_reserve / 2;
+        if (self->freeing) limit += self->delete_reserve / 4;
         MDB_envinfo info;
         mdb_env_info(self->env, &info);
         /* the last page may only be far off when it is near already, or the batch is enormous */

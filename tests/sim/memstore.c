@@ -247,7 +247,7 @@ static err_t mem_begin(store_t *base)
     CHECK(!self->open);
     if (self->dead) return ERR_STORE_IO;
     self->working = image_share(&self->committed);
-    self->may_add = self->committed.bytes < self->fault.map_bytes;
+    self->may_add = base->freeing || self->committed.bytes < self->fault.map_bytes;
     self->open = true;
     return ERR_OK;
 }

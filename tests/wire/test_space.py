@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A store of 8 MiB, filled: what is refused, what still ends, what gives way, and the way back."""
-import os
+import signal
 import subprocess
 import time
 
@@ -156,3 +156,49 @@ def test_what_was_taken_before_the_store_was_full_is_there_after_a_restart(broke
         client.change("task_change", pb.TaskChange(verb=pb.TASK_CANCEL, ids=ids[i:i + 100]))
     until(lambda: percent(client) < 60, 30)
     assert submit(client, task()).accepted == 1
+
+
+def test_what_runs_ends_even_when_its_results_overfill_the_store(broker):
+    hands = worker(broker, "hands", 64)
+    client = Peer(broker.endpoint, "c").open()
+    running = [task() for _ in range(64)]
+    submit(client, *running)
+    leases = until(lambda: hands.ask("ping") and sum(len(p.assign.leases) for p in hands.pushes) == 64 and
+                   [lease for p in hands.pushes for lease in p.assign.leases])
+    hands.ask("report", pb.Report(credit=0))  # nothing more
+    fill(client)
+    end = time.monotonic() + 60
+
+    def again(peer):
+        fresh = Peer(broker.endpoint, peer.hello.name, peer.hello.role, peer.incarnation)
+        fresh.hello.CopyFrom(peer.hello)
+        fresh.hello.credit = 0
+        while True:
+            try:
+                return fresh.open()
+            except Refused as no:
+                assert no.code == E["STORE_FULL"] and time.monotonic() < end
+    for lease in leases:
+        hands.hello.claims.add(id=lease.id, token=lease.token)
+    refused = 0
+    for lease in leases:  # 3.8 MB of output where 1.2 are left
+        result = pb.Result(id=lease.id, token=lease.token, outcome=pb.OUTCOME_DONE,
+                           output=b'"' + b"y" * 60000 + b'"')
+        while True:
+            try:
+                verdicts = hands.ask("report", pb.Report(results=[result], credit=0)).reported.verdicts
+                assert list(verdicts) == [pb.REPORT_DONE]
+                break
+            except Refused as no:
+                assert (no.code, no.retry_after_us > 0) == (E["STORE_FULL"], True)
+                assert time.monotonic() < end, status(client)
+                refused += 1
+                if refused == 3:  # a start finds no room, either
+                    broker.end(signal.SIGKILL)
+                    broker.start("--map", "8MiB")
+                    hands, client = again(hands), again(client)
+                time.sleep(0.05)
+    assert refused > 0  # it was full to the brim, and went on by itself
+    assert broker.end() == 0
+    check = subprocess.run([BIN, "--check", "--state", broker.state], capture_output=True, text=True, timeout=60)
+    assert check.returncode == 0, check.stdout

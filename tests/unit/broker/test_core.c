@@ -296,7 +296,7 @@ static void a_commit_without_memory_is_refused_and_survived(void **state)
     poor = *real_ops;
     poor.commit = commit_without_memory;
     w->store->ops = &poor;
-    no_memory_left = 2;
+    no_memory_left = 3; /* it is tried with less and less */
     Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
     Pawl__V1__Ping ping = PAWL__V1__PING__INIT;
     r.body_case = PAWL__V1__REQUEST__BODY_PING;
@@ -309,6 +309,35 @@ static void a_commit_without_memory_is_refused_and_survived(void **state)
     assert_int_equal(reply_of(w, 1)->error->code, ERR_NO_MEMORY);
     assert_true(w->store->ops == real_ops);
     assert_int_equal(submit(w, 1, id_at(w, 1), (spec_t){ 0 })->submitted->accepted, 1);
+}
+
+static void a_store_that_is_full_to_the_brim_can_still_be_purged(void **state)
+{
+    world_t *w = *state;
+    hello(w, 2, "web-1", 1, 1);
+    uint64_t token = leased(w, 2, id_at(w, 1), (spec_t){ 0 });
+    for (unsigned i = 2; i < 200; i++) {
+        char key[201];
+        snprintf(key, sizeof key, "%0200u", i);
+        submit(w, 1, id_at(w, (uint8_t)i),
+               (spec_t){ .type = (char *)(uintptr_t) "mail/send", .key = key, .hold = true });
+    }
+    assert_int_equal(report(w, 2, id_at(w, 1), token, DONE), VERDICT(DONE));
+    store_usage_t usage;
+    store_usage(w->store, &usage);
+    memstore_faults(w->store)->map_bytes = usage.used_bytes - usage.page_bytes;
+    /* nothing can be put in the normal way */
+    const Pawl__V1__Reply *reply = submit(w, 1, id_at(w, 200), (spec_t){ 0 });
+    assert_int_equal(reply->error->code, ERR_STORE_FULL);
+    assert_true(reply->error->retry_after_us > 0);
+    uint64_t rows = memstore_rows(w->store, TABLE_spec);
+    const uint64_t ns[] = { 1 };
+    command_t purge = { .kind = CMD_PURGE, .ns = ns, .n = 1 };
+    assert_int_equal(step(w, &purge, 1), ERR_OK);
+    assert_int_equal(memstore_rows(w->store, TABLE_spec), rows - 1);
+    /* and a cancel is taken, since it leads to room */
+    assert_int_equal(change(w, PAWL__V1__TASK_VERB__TASK_CANCEL, id_at(w, 2), 9)->changed->done, 1);
+    assert_int_equal(COUNT(w, CANCELLED), 1);
 }
 
 /* ---- schedules
@@ -388,6 +417,7 @@ int main(void)
         TEST(cancel_stops_what_waits_and_tells_what_runs),
         TEST(a_full_store_refuses_what_adds_and_takes_what_ends),
         TEST(a_commit_without_memory_is_refused_and_survived),
+        TEST(a_store_that_is_full_to_the_brim_can_still_be_purged),
         TEST(an_instant_fires_once_whoever_proposes_it),
         TEST(normal_skips_an_outage_as_one_range_and_supersedes_what_waits),
         TEST(strict_makes_every_instant_up_to_ahead_and_keeps_the_rest_virtual),
