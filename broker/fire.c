@@ -183,7 +183,8 @@ static err_t make_task(core_t *core, plan_t *plan, firing_t *firing, enum cause 
 {
     firing->schedule = plan->no;
     firing->parked = parked;
-    firing_id(core->fixed.secret, plan->row.uid, firing->instant_us, cause, number, firing->id);
+    firing_id(core->fixed.secret, plan->row.uid, firing->instant_us, (uint8_t)cause, number,
+              firing->id);
     plan->cur.waiting++;
     plan->cur.admitted += !parked;
     plan->cur_dirty = true;
