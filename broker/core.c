@@ -465,7 +465,7 @@ static void refuse_full(core_t *core, const command_t *command, err_t err)
     reply.seq = command->request->seq;
     refuse(core, &reply, err, "", "%s: nothing was done, free room and try again", err_text(err));
     reply.error->retry_after_us = 5 * PAWL_SEC_US;
-    if (command->request->body_case == BODY(HELLO)) executor_forget_hello(core, command->conn);
+    if (command->request->body_case == BODY(HELLO)) executor_gone(core, command->conn);
     out_reply(core, command->conn, OUT_REPLY, &reply);
 }
 
@@ -519,6 +519,7 @@ static err_t on_request(core_t *core, const command_t *command)
 static err_t on_gone(core_t *core, const command_t *command)
 {
     schedule_unfollow(core, command->conn);
+    executor_gone(core, command->conn);
     return ERR_OK;
 }
 

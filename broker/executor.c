@@ -265,7 +265,7 @@ static void unbind(core_t *core, executor_t *executor)
     executor->lost_at_us = executor->held ? core->now_us + core->config.lease_us : 0;
 }
 
-void executor_forget_hello(core_t *core, conn_t conn)
+void executor_gone(core_t *core, conn_t conn)
 {
     executor_t *executor = executor_of(core, conn);
     if (executor) unbind(core, executor);

@@ -166,7 +166,8 @@ executor_t *executor_for(core_t *core, named_t *name); /* makes one without sess
 void executor_attach(executor_t *executor, run_t *run);
 void executors_free(core_t *core);
 void executors_relink(core_t *core);                   /* to the names that were read anew */
-void executor_forget_hello(core_t *core, conn_t conn); /* its Hello was refused */
+/* The session ended, or its Hello was refused: its leases run out from now. */
+void executor_gone(core_t *core, conn_t conn);
 void executors_forget_runs(core_t *core);
 
 err_t lease_take(core_t *core, executor_t *executor, lane_t *lane, const fresh_t *task,
