@@ -379,22 +379,15 @@ err_t executor_lost(core_t *core, executor_t *executor)
                        0, 0);
 }
 
-static err_t give_all_back(core_t *core, executor_t *executor, uint64_t above_assign,
-                           const char *why)
-{
-    for (run_t *run = executor->runs, *next; run; run = next) {
-        next = run->next;
-        if (run->assign_no >= above_assign && !(run->row.flags & RUN_LOST))
-            TRY(lease_return(core, run, 0, REASON_RETURNED, why));
-    }
-    return ERR_OK;
-}
-
 err_t executor_bye(core_t *core, conn_t conn)
 {
     executor_t *executor = executor_of(core, conn);
     if (executor == NULL) return ERR_OK;
-    TRY(give_all_back(core, executor, 0, "the executor left"));
+    for (run_t *run = executor->runs, *next; run; run = next) {
+        next = run->next;
+        if (!(run->row.flags & RUN_LOST))
+            TRY(lease_return(core, run, 0, REASON_RETURNED, "the executor left"));
+    }
     unbind(core, executor);
     executor->lost_at_us = 0;
     memset(executor->incarnation, 0, sizeof executor->incarnation);
@@ -405,11 +398,19 @@ err_t executor_bye(core_t *core, conn_t conn)
 err_t executor_undelivered(core_t *core, conn_t conn)
 {
     executor_t *executor = executor_of(core, conn);
-    if (executor == NULL)
-        return ERR_OK;
+    if (executor == NULL) return ERR_OK;
     executor->credit = 0; /* nothing more until it says again what it has room for */
-    return give_all_back(core, executor, executor->assign_seen + 1,
-                         "the assignment could not be sent");
+    for (run_t *run = executor->runs, *next; run; run = next) {
+        bool only;
+        next = run->next;
+        if (run->assign_no <= executor->assign_seen || (run->row.flags & RUN_LOST)) continue;
+        /* An assign before the one that failed may have arrived and begun: what runs at most once
+         * stays its own, and is sent again until it is seen or the session is lost. */
+        TRY(lease_is_only(core, run, &only));
+        if (!only)
+            TRY(lease_return(core, run, 0, REASON_RETURNED, "the assignment could not be sent"));
+    }
+    return ERR_OK;
 }
 
 void executor_suspect(core_t *core, conn_t conn, bool suspect)

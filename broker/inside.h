@@ -179,6 +179,7 @@ err_t lease_return(core_t *core, run_t *run, int64_t delay_us, uint8_t reason, c
 err_t lease_cancel(core_t *core, run_t *run); /* marks it and tells the executor */
 err_t lease_keep(core_t *core, run_t *run); /* its executor has it: in this life, not lost */
 err_t lease_kill(core_t *core, run_t *run);  /* ends it on record at once; the executor is fenced */
+err_t lease_is_only(core_t *core, run_t *run, bool *only); /* runs at most once: on_lost fail */
 err_t lease_again(core_t *core, run_t *run); /* puts it into the next Assign once more */
 run_t *run_by_id(core_t *core, const uint8_t id[16]); /* NULL: not running */
 err_t runs_load(core_t *core);

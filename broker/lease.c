@@ -579,16 +579,25 @@ static err_t end_lost(core_t *core, run_t *run, task_t *task)
     return ERR_OK;
 }
 
+err_t lease_is_only(core_t *core, run_t *run, bool *only)
+{
+    task_t task;
+    const Pawl__V1__Task *body;
+    TRY(task_of_run(core, run, &task));
+    TRY(task_unpack(core, &task, &body));
+    *only = body->on_lost == PAWL__V1__ON_LOST__ON_LOST_FAIL;
+    return ERR_OK;
+}
+
 err_t lease_lose(core_t *core, run_t *run)
 {
     task_t task;
     if (run->row.flags & RUN_LOST) return ERR_OK; /* its last lease is counting already */
     bool cancelling = (run->row.flags & RUN_CANCELLING) != 0;
     if (!cancelling) {
-        TRY(task_of_run(core, run, &task));
-        const Pawl__V1__Task *body;
-        TRY(task_unpack(core, &task, &body));
-        if (body->on_lost == PAWL__V1__ON_LOST__ON_LOST_FAIL) {
+        bool only;
+        TRY(lease_is_only(core, run, &only));
+        if (only) {
             /* At most once: nobody else gets it, but its result counts for one more lease. */
             run->row.flags |= RUN_LOST;
             run->row.leased_us = core->now_us + core->config.lease_us;
