@@ -198,5 +198,7 @@ def test_a_crontab_is_shown_first_and_taken_then(small):
     assert task["shell"] == "echo alive at $(date +%F\\ %T)"
     body = next(row for row in taken if "first line" in row["command"])
     assert show(small, body["schedule"])["task"]["stdin"].splitlines() == ["first line of the body", "second line"]
-    again = small.pawl("import", "crontab", crontab, "-o", "ndjson", code=8)
-    assert {row["result"] for row in again.rows} == {"refused"}  # the names are taken: nothing is doubled
+    small.pawl("import", "crontab", crontab, code=8)  # again: nothing is doubled, nothing is changed
+    after = {row["name"]: row for row in small.pawl("schedule", "list", "-o", "ndjson").rows}
+    assert {name: (row["uid"], row["revision"]) for name, row in after.items()} == {
+        name: (row["uid"], row["revision"]) for name, row in names.items()}
