@@ -204,6 +204,7 @@ err_t load_all(core_t *core)
 static err_t rebuild(core_t *core)
 {
     store_abort(core->store);
+    executors_undo(core);
     forget_memory(core);
     TRY(store_begin(core->store));
     err_t err = load_all(core);
@@ -605,6 +606,7 @@ static err_t attempt(core_t *core, const batch_t *batch, outputs_t *out, enum ef
 {
     outputs_clear(out);
     wire_arena_reset(core->arena);
+    executors_settled(core);
     judge_space(core, effort);
     core->batch = batch;
     core->out = out;

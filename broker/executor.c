@@ -64,7 +64,60 @@ static void forget_details(executor_t *executor)
     executor->addresses_n = executor->labels_n = executor->types_n = executor->queues_n = 0;
 }
 
-/* Sessions stay when memory is rebuilt: only what was read from the store goes. */
+/* ---- what a refused commit takes back ---------------------------------------------------------
+ */
+
+struct executor_undo {
+    executor_t *executor;
+    executor_t before; /* its session part; owns the details */
+};
+
+/* Before its session changes. The details move: whoever says Hello brings new ones. */
+static void remember(core_t *core, executor_t *executor)
+{
+    if (executor->remembered) return;
+    if (core->undo_n == core->undo_room) {
+        core->undo_room = core->undo_room ? core->undo_room * 2 : 16;
+        core->undo = mem_grow(core->undo, core->undo_room * sizeof *core->undo);
+    }
+    core->undo[core->undo_n++] = (struct executor_undo){ executor, *executor };
+    executor->remembered = true;
+    executor->host = NULL;
+    executor->addresses = executor->labels = NULL;
+    executor->types = executor->queues = NULL;
+    executor->addresses_n = executor->labels_n = executor->types_n = executor->queues_n = 0;
+}
+
+void executors_settled(core_t *core)
+{
+    for (size_t i = 0; i < core->undo_n; i++) {
+        core->undo[i].executor->remembered = false;
+        forget_details(&core->undo[i].before);
+    }
+    core->undo_n = 0;
+}
+
+void executors_undo(core_t *core)
+{
+    for (size_t i = 0; i < core->undo_n; i++) {
+        executor_t *executor = core->undo[i].executor;
+        if (executor->conn) map_take(&core->executors_by_conn, executor->conn);
+        executor->conn = 0;
+    }
+    for (size_t i = 0; i < core->undo_n; i++) {
+        executor_t *executor = core->undo[i].executor, *before = &core->undo[i].before;
+        forget_details(executor);
+        before->lanes = executor->lanes; /* grown meanwhile, perhaps; the rest is read anew */
+        before->pending = executor->pending;
+        before->pending_room = executor->pending_room;
+        *executor = *before;
+        if (executor->conn) map_put(&core->executors_by_conn, executor->conn, executor);
+    }
+    core->undo_n = 0;
+}
+
+/* Sessions stay when memory is rebuilt: only what was read from the store goes. What was sent and
+ * not seen is no longer known, so the running lists are compared soon. */
 void executors_forget_runs(core_t *core)
 {
     for (size_t i = 0; i < core->executors_n; i++) {
@@ -73,6 +126,7 @@ void executors_forget_runs(core_t *core)
         core->executors[i]->pending_n = 0;
         core->executors[i]->lanes_n = 0;
         core->executors[i]->lanes_stamp = 0;
+        core->executors[i]->compare_at_us = 0;
     }
 }
 
@@ -105,6 +159,9 @@ void executors_relink(core_t *core)
 
 void executors_free(core_t *core)
 {
+    executors_settled(core);
+    free(core->undo);
+    core->undo = NULL;
     for (size_t i = 0; i < core->executors_n; i++)
         executor_free(core->executors[i]);
     free(core->executors);
@@ -258,6 +315,7 @@ err_t executor_settle(core_t *core, executor_t *executor)
 /* The connection is no longer this executor's; its leases run out from now. */
 static void unbind(core_t *core, executor_t *executor)
 {
+    remember(core, executor);
     if (executor->conn) map_take(&core->executors_by_conn, executor->conn);
     executor->conn = 0;
     executor->suspect = false;
@@ -283,6 +341,7 @@ static err_t join(core_t *core, const command_t *command, Pawl__V1__Welcome *wel
         out_add(core, OUT_DROP, executor->conn);
         unbind(core, executor);
     }
+    remember(core, executor);
     TRY(take_details(core, executor, hello));
     bool fresh = memcmp(executor->incarnation, hello->incarnation.data, 16) != 0;
     memcpy(executor->incarnation, hello->incarnation.data, 16);

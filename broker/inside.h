@@ -125,6 +125,7 @@ typedef struct executor {
     int64_t lost_at_us;    /* without session: when its leases end; 0: nothing to lose */
     int64_t compare_at_us; /* next comparison of running lists */
     bool told_held_dirty;
+    bool remembered; /* it is in core->undo */
     char *host;
     char **addresses;
     size_t addresses_n;
@@ -165,6 +166,9 @@ err_t executor_settle(core_t *core, executor_t *executor);
 executor_t *executor_for(core_t *core, named_t *name); /* makes one without session */
 void executor_attach(executor_t *executor, run_t *run);
 void executors_free(core_t *core);
+/* Sessions change in memory only: before a batch is tried, and when its commit was refused. */
+void executors_settled(core_t *core);
+void executors_undo(core_t *core);
 void executors_relink(core_t *core);                   /* to the names that were read anew */
 /* The session ended, or its Hello was refused: its leases run out from now. */
 void executor_gone(core_t *core, conn_t conn);
@@ -351,6 +355,8 @@ struct core {
     size_t executors_n;
     size_t executor_turn;
     map_t executors_by_conn;
+    struct executor_undo *undo; /* the sessions that this batch changes, as they were */
+    size_t undo_n, undo_room;
     map_t plans;
     conn_t *followers;
     size_t followers_n;
