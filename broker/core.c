@@ -195,6 +195,7 @@ err_t load_all(core_t *core)
 {
     TRY(load_meta(core));
     TRY(names_load(core));
+    rezone_load(core);
     executors_relink(core);
     TRY(lanes_load(core));
     TRY(runs_load(core));
@@ -322,6 +323,14 @@ void core_close(core_t **self_p)
     buf_free(&core->body);
     free(core);
     *self_p = NULL;
+}
+
+void core_zones(const core_t *self, core_zone_fn *fn, void *arg)
+{
+    for (size_t no = 0; no < self->names_n[NAME_ZONE]; no++) {
+        const named_t *zone = self->names[NAME_ZONE][no];
+        if (zone) fn(arg, zone->name, zone->value);
+    }
 }
 
 void core_want_events(core_t *self, bool want)
@@ -590,6 +599,7 @@ static err_t apply_all(core_t *core, const batch_t *batch)
         TRY(apply(core, &batch->commands[i]));
     TRY(executors_tick(core));
     TRY(lanes_dispatch(core));
+    TRY(rezone_step(core));
     TRY(schedules_flush(core));
     TRY(history_trim(core));
     schedules_tell(core);

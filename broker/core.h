@@ -119,6 +119,10 @@ bool core_refused(err_t err); /* cleanly not done */
  * runs a batch without commands then. */
 int64_t core_next_due_us(const core_t *self);
 
+/* Calls `fn` with each zone of the store and the hash64 of its bytes; between steps. */
+typedef void core_zone_fn(void *arg, const char *name, uint64_t hash);
+void core_zones(const core_t *self, core_zone_fn *fn, void *arg);
+
 /* From now on steps put OUT_EVENT out (bytes: a packed EventInfo), or do not; between steps. */
 void core_want_events(core_t *self, bool want);
 

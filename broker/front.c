@@ -441,6 +441,7 @@ static void tick(front_t *self)
             intake_record(self, self->open, command, slice(NULL, 0));
         }
     } while (n == ENDINGS_A_TURN);
+    if (self->now.steady_us - self->zones_us >= self->config.zones_every_us) intake_zones(self);
     if (self->now.steady_us - self->published_us >= PAWL_SEC_US) {
         /* keeps to the second, unless it fell behind by more */
         self->published_us += PAWL_SEC_US;
@@ -571,6 +572,7 @@ static void front_free(front_t **self_p)
     buf_free(&self->parcel_bytes);
     free(self->parcels);
     free(self->again);
+    zones_destroy(&self->config.zones);
     free(self->askers);
     free(self);
     *self_p = NULL;
@@ -594,6 +596,7 @@ err_t front_start(front_t **out, const front_config_t *config, writer_stats_t *f
         front_free(&self);
         return err;
     }
+    intake_zones(self); /* before the first request: the first batch begins with them */
     self->actor = zactor_new(front_main, self);
     CHECK(self->actor != NULL);
     *out = self;

@@ -15,11 +15,14 @@
 
 #include "broker/session.h"
 #include "broker/writer.h"
+#include "broker/zones.h"
 
 typedef struct front_config {
     const char *endpoint;  /* ipc://PATH */
     const char *state_dir; /* told by StatusGet */
     sessions_config_t sessions;
+    zones_t *zones;                        /* what core has; taken over */
+    int64_t zones_every_us;                /* between looks at the files */
     bool record;                           /* keep frames for the writer's record */
     poison_t *poison;                      /* borrowed; NULL: nobody is suspected */
     void *writer, *logs, *readers, *stats; /* the near ends of the actors' PAIRs */

@@ -34,7 +34,7 @@ struct front {
     zsock_t *router_sock;
     void *router; /* the same, raw */
     sessions_t *sessions;
-    int64_t started_us, drained_us, ticked_us, published_us;
+    int64_t started_us, drained_us, ticked_us, published_us, zones_us;
     moment_t now;
 
     job_t *open;                 /* being filled; NULL: none yet */
@@ -78,6 +78,8 @@ void front_take_back(query_t *query, query_t **list);
 
 /* One frame. */
 void intake_frame(front_t *self, route_t route, zmq_msg_t *frame);
+/* Hands the zones to core whose files have changed. */
+void intake_zones(front_t *self);
 /* A Report whose chunks are committed goes on to core. */
 void intake_report(front_t *self, query_t *query);
 /* For the record: the commands that are no request. */

@@ -304,7 +304,11 @@ void schedules_trim(core_t *core);
 void schedule_unfollow(core_t *core, conn_t conn);
 void schedules_free(core_t *core);
 void plan_info(core_t *core, const plan_t *plan, Pawl__V1__ScheduleInfo *info);
+err_t schedule_rezone(core_t *core, plan_t *plan, uint64_t zone_hash);
+/* rezone.c: zone data, and schedules that still have to follow it. */
 err_t zone_import(core_t *core, const char *name, slice_t bytes);
+void rezone_load(core_t *core);
+err_t rezone_step(core_t *core);
 /* Hooks of the task life cycle. */
 err_t schedule_task_leased(core_t *core, const task_t *task, bool first);
 err_t schedule_task_ended(core_t *core, const task_t *task, bool had_lease, bool was_parked);
@@ -362,6 +366,7 @@ struct core {
     size_t followers_n;
     int64_t rate_all_at_us, rate_all_tokens_us;
     unsigned firings_left; /* of this batch */
+    uint32_t rezone_at;    /* schedule to look at next; 0: no zone has changed */
     map_t blocks;
     block_t *block;            /* the last one that was asked for */
     journal_pack_t journal;

@@ -5,7 +5,6 @@
 #include <zmq.h>
 
 #include "client/base/log.h"
-#include "client/time/zone.h"
 #include "schemas/limits.h"
 
 typedef Pawl__V1__Request request_t;
@@ -131,16 +130,8 @@ static const checked_task_t *check_tasks(wire_arena_t *arena, const Pawl__V1__Su
     return tasks;
 }
 
-/* Zone data is state of the store: the bytes go into the batch before the schedule that names them.
- * A name without a file is left to core, which refuses it unless the store has the zone already. */
-static void add_zone(front_t *self, job_t *job, const char *name)
+static void tell_zone(front_t *self, job_t *job, const char *name, slice_t bytes)
 {
-    buf_t bytes = { 0 };
-    if (*name == '\0' || !zone_name_valid(slice_text(name)) ||
-        zone_read_file(name, NULL, &bytes) != ERR_OK) {
-        buf_free(&bytes);
-        return;
-    }
     uint8_t *kept = wire_arena_take(&job->arena, bytes.len + strlen(name) + 1);
     CHECK(kept != NULL);
     memcpy(kept, bytes.at, bytes.len);
@@ -149,8 +140,31 @@ static void add_zone(front_t *self, job_t *job, const char *name)
     command->kind = CMD_ZONE;
     command->name = kept_name;
     command->bytes = slice(kept, bytes.len);
-    buf_free(&bytes);
     intake_record(self, job, command, slice(NULL, 0));
+}
+
+/* Zone data is state of the store: the bytes go into the batch before the schedule that names them.
+ * A name without a file is left to core, which refuses it unless the store has the zone already. */
+static void add_zone(front_t *self, job_t *job, const char *name)
+{
+    buf_t bytes = { 0 };
+    if (*name && zones_read(self->config.zones, name, &bytes) == ERR_OK) {
+        tell_zone(self, job, name, slice(bytes.at, bytes.len));
+        zones_add(self->config.zones, name, hash64(bytes.at, bytes.len));
+    }
+    buf_free(&bytes);
+}
+
+void intake_zones(front_t *self)
+{
+    buf_t bytes = { 0 };
+    size_t at = 0;
+    self->zones_us = self->now.steady_us;
+    for (const char *name; (name = zones_next_changed(self->config.zones, &at, &bytes)) != NULL;) {
+        log_event(LOG_INFO, "ZONE_CHANGED", "name=%s bytes=%zu", name, bytes.len);
+        tell_zone(self, front_open(self), name, slice(bytes.at, bytes.len));
+    }
+    buf_free(&bytes);
 }
 
 static bool is_executor(const session_t *session)

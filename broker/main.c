@@ -57,6 +57,9 @@ static const conf_key_t keys[] = {
       "their bytes" },
     { "limits.bytes_in_flight_all", CONF_BYTES, "1GiB", LIMIT_MESSAGE, INT64_C(1) << 40,
       "of all peers" },
+    { "zones.folder", CONF_TEXT, "", 0, 0, "folder of zone files; the system's" },
+    { "zones.every", CONF_DURATION, "1h", 1000000, INT64_C(86400000000),
+      "zone files are looked at this often" },
     { "debug", CONF_BOOL, "false", 0, 0, "log more" },
 };
 
@@ -354,6 +357,9 @@ static err_t start(broker_t *self, const conf_t *conf, const char *record)
     front.sessions.bytes_max = (uint64_t)conf_number(conf, "limits.bytes_in_flight");
     front.sessions.bytes_all_max = (uint64_t)conf_number(conf, "limits.bytes_in_flight_all");
     writer_stats_t *first = writer_stats_take(self->core, self->store);
+    front.zones = zones_new(conf_text(conf, "zones.folder"));
+    front.zones_every_us = conf_number(conf, "zones.every");
+    core_zones(self->core, zones_add, front.zones);
     err_t err = stats_start(&self->stats, conf_text(conf, "stats"));
     if (err == ERR_OK) err = logs_start(&self->logs, &logs);
     readers.read_log_arg = self->logs;
@@ -362,6 +368,7 @@ static err_t start(broker_t *self, const conf_t *conf, const char *record)
         err = writer_start(&self->writer, self->core, self->store, self->poison, record);
     if (err != ERR_OK) {
         writer_stats_free(&first);
+        zones_destroy(&front.zones);
         return err;
     }
     front.poison = self->poison;

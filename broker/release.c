@@ -92,6 +92,7 @@ static void keep_for_later(front_t *self, const job_t *job)
         command_t command = job->commands[i];
         if (command.kind == CMD_REQUEST && job->items[i].bye)
             command = (command_t){ .kind = CMD_LOST, .conn = command.conn };
+        if (command.kind == CMD_ZONE) zones_add(self->config.zones, command.name, 0); /* unknown */
         if (command.kind != CMD_LOST && command.kind != CMD_GONE &&
             command.kind != CMD_UNDELIVERED && command.kind != CMD_SUSPECT)
             continue;

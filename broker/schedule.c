@@ -197,21 +197,31 @@ static err_t save_rule(core_t *core, uint32_t no, uint64_t revision, uint64_t zo
     return put_scratch(core, TABLE_sched, &key, 0);
 }
 
-err_t zone_import(core_t *core, const char *name, slice_t bytes)
+/* The data of its zone changed: a new revision of the same definition. The cursor stays. */
+err_t schedule_rezone(core_t *core, plan_t *plan, uint64_t zone_hash)
 {
-    named_t *zone;
-    uint64_t hash = hash64(bytes.at, bytes.len);
-    TRY(name_make(core, NAME_ZONE, name, &zone));
-    if (zone->value == hash) return ERR_OK;
-    zone->value = hash;
-    zone->since_wall_us = core->wall_us;
-    for (uint16_t part = 0; bytes.len > 0; part++) {
-        size_t len = bytes.len < LIMIT_PART ? bytes.len : LIMIT_PART;
-        rec_key_t key = key_zone(hash, part);
-        TRY(store_put(core->store, TABLE_zone, key_slice(&key), slice(bytes.at, len), 0));
-        bytes = slice(bytes.at + len, bytes.len - len);
+    const Pawl__V1__Schedule *spec = plan->spec;
+    zone_t *zone = NULL;
+    rule_t *rule = NULL;
+    rule_error_t error;
+    if (load_zone(core, zone_hash, spec->zone, &zone) != ERR_OK) return ERR_CORRUPT;
+    if (rule_parse(&rule, spec->rule, strlen(spec->rule),
+                   spec->exclusions[0] ? spec->exclusions : NULL, spec->name, zone,
+                   &error) != ERR_OK) {
+        zone_destroy(&zone); /* e.g. a local date that is none any more: it keeps what it has */
+        return ERR_OK;
     }
-    return name_save(core, zone);
+    rule_destroy(&plan->rule);
+    zone_destroy(&plan->zone);
+    plan->rule = rule;
+    plan->zone = zone;
+    plan->zone_hash = zone_hash;
+    plan->cur.revision = ++plan->row.revision;
+    plan->cur_dirty = true;
+    plan->tell = true;
+    TRY(save_row(core, plan));
+    TRY(save_rule(core, plan->no, plan->row.revision, zone_hash, spec));
+    return journal_add(core, EVENT_SCHEDULE_EDITED, plan->no, 0, 0);
 }
 
 err_t schedules_flush(core_t *core)

@@ -117,6 +117,6 @@ err_t timers_due(core_t *core)
         int64_t look = core->now_us + (wait < PAWL_SEC_US ? wait : PAWL_SEC_US);
         if (look < due) due = look;
     }
-    core->timer_due_us = due;
+    core->timer_due_us = core->rezone_at ? core->now_us : due; /* there is more to do */
     return ERR_OK;
 }

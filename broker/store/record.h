@@ -233,7 +233,7 @@ bool uniq_row_decode(uint64_t *n, slice_t from);
     X(EXECUTOR_LEFT, 50, "executor.left") X(EXECUTOR_DRAINED, 51, "executor.drained")              \
     X(EXECUTOR_RESUMED, 52, "executor.resumed")                                                    \
     X(QUEUE_PAUSED, 56, "queue.paused") X(QUEUE_RESUMED, 57, "queue.resumed")                      \
-    X(HISTORY_GAVE_WAY, 60, "store.history_gave_way")
+    X(HISTORY_GAVE_WAY, 60, "store.history_gave_way") X(ZONE_CHANGED, 61, "zone.changed")
 enum journal_event {
 #define X(name, number, text) EVENT_##name = (number),
     JOURNAL_EVENTS(X)
@@ -294,7 +294,13 @@ enum name_kind {
 rec_key_t key_name(enum name_kind kind, slice_t text);
 void name_row_encode(uint32_t no, buf_t *to);
 bool name_row_decode(uint32_t *no, slice_t from);
-enum { REG_PAUSED = 1, REG_DRAINED = 2, REG_BUILTIN = 4, REG_REMOVED = 8 };
+enum {
+    REG_PAUSED = 1,
+    REG_DRAINED = 2,
+    REG_BUILTIN = 4,
+    REG_REMOVED = 8,
+    REG_REZONE = 16, /* a zone that changed: not all its schedules have followed */
+};
 typedef struct reg_row {
     uint8_t flags;
     int64_t since_wall_us;     /* of the flag */

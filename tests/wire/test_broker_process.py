@@ -404,3 +404,41 @@ def test_a_request_that_was_in_hand_at_two_crashes_is_refused_and_others_are_not
     assert broker.end() == 0  # an orderly end forgives
     broker.start()
     assert Peer(broker.endpoint, "c").open().ask("submit", bad).submitted.accepted == 1
+
+
+def test_zone_files_that_changed_are_taken_at_start_and_while_it_runs(tmp_path):
+    folder = tmp_path / "zoneinfo" / "Europe"
+    folder.mkdir(parents=True)
+    data = [pathlib.Path("/usr/share/zoneinfo", name).read_bytes() for name in
+            ("Europe/Paris", "Asia/Tokyo", "America/Lima")]
+
+    def change_file(number):
+        fresh = folder / "new"
+        fresh.write_bytes(data[number])
+        fresh.rename(folder / "Paris")
+    change_file(0)
+    broker = Broker(tmp_path / "state", PAWL_BROKER__ZONES__FOLDER=str(folder.parent),
+                    PAWL_BROKER__ZONES__EVERY="1s").start()
+    client = Peer(broker.endpoint, "c").open()
+    template = pb.Task(type="pawl/shell", command=pb.Command(shell="true")).SerializeToString()
+    put = pb.SchedulePut(schedule=pb.Schedule(name="noon", rule="0 12 * * *", zone="Europe/Paris", task=template))
+    first = client.change("schedule_put", put).schedule
+
+    def look():
+        return client.ask("schedule_get", pb.ScheduleGet(name="noon")).schedules.items[0]
+    assert broker.end() == 0
+    change_file(1)
+    broker.start()
+    client = Peer(broker.endpoint, "c").open()
+    second = look()
+    assert (second.revision, second.cursor_us) == (2, first.cursor_us)
+    assert (second.next_us // 1_000_000) % 86400 == 3 * 3600
+    change_file(2)
+    third = until(lambda: look().revision == 3 and look())
+    assert (third.next_us // 1_000_000) % 86400 == 17 * 3600
+    events = client.ask("event_read", pb.EventRead(from_seq=1, limit=1000)).events.items
+    assert [e.name for e in events if e.kind == "zone.changed"] == ["Europe/Paris"] * 2
+    assert broker.end() == 0
+    assert (tmp_path / "broker.log").read_bytes().count(b"ZONE_CHANGED name=Europe/Paris") == 2
+    check = subprocess.run([BIN, "--check", "--state", broker.state], capture_output=True, text=True, timeout=60)
+    assert check.returncode == 0, check.stdout

@@ -31,7 +31,8 @@ typedef struct world {
     core_t *core;
     outputs_t outputs;
     int64_t wall_us;
-    uint8_t next_id, next_request;
+    uint8_t next_id;
+    uint16_t next_request;
     world_lease_t leases[64]; /* assigned in the last step */
     size_t leases_n;
     uint32_t error; /* code of the last step's error, of the request or its first item */
@@ -101,7 +102,8 @@ static inline void world_step(world_t *self, const command_t *commands, size_t n
     batch_t batch = {
         .wall_us = self->wall_us, .steady_us = self->wall_us, .commands = commands, .n = n
     };
-    batch.random[0] = self->next_request;
+    batch.random[0] = (uint8_t)self->next_request;
+    batch.random[1] = (uint8_t)(self->next_request >> 8);
     assert_int_equal(core_step(self->core, &batch, &self->outputs), ERR_OK);
     for (size_t i = 0; i < self->outputs.n; i++)
         world_take(self, &self->outputs.items[i]);
@@ -109,7 +111,8 @@ static inline void world_step(world_t *self, const command_t *commands, size_t n
 
 static inline void world_request(world_t *self, conn_t conn, Pawl__V1__Request *request)
 {
-    uint8_t request_id[16] = { ++self->next_request, 7 };
+    self->next_request++;
+    uint8_t request_id[16] = { (uint8_t)self->next_request, 7, (uint8_t)(self->next_request >> 8) };
     request->seq = self->next_request;
     request->request_id = (ProtobufCBinaryData){ 16, request_id };
     command_t command = {

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Schedules follow new data of their zone; their cursors stay. */
+#include "tests/unit/broker/query_world.h"
+
+#include "broker/check.h"
+
+static world_t world;
+static const int64_t DAY = INT64_C(86400) * 1000000;
+enum { SCHEDULES = 300 }; /* more than one batch moves */
+
+/* Zone UTC with the file of another one: as good as a changed law. */
+static void give_utc_the_data_of(const char *other)
+{
+    buf_t bytes = { 0 };
+    assert_int_equal(zone_read_file(other, NULL, &bytes), ERR_OK);
+    command_t command = { .kind = CMD_ZONE, .name = "UTC", .bytes = slice(bytes.at, bytes.len) };
+    world_step(&world, &command, 1);
+    buf_free(&bytes);
+}
+
+static void put_schedule(const char *name)
+{
+    world_schedule(&world, name, "0 12 * * *", PAWL__V1__MODE__MODE_STRICT,
+                   PAWL__V1__OVERLAP__OVERLAP_QUEUE_ALL);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    world_open(&world);
+    world_executor(&world, 1, "exec-1", 0);
+    for (int i = 0; i < SCHEDULES; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "job-%d", i);
+        put_schedule(name);
+    }
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    static char report[4096];
+    size_t problems = 0;
+    FILE *out = fmemopen(report, sizeof report, "w");
+    assert_int_equal(check_store(world.store, out, &problems), ERR_OK);
+    fclose(out);
+    if (problems) fail_msg("%s", report);
+    world_close(&world);
+    return 0;
+}
+
+static const char *last_job(void)
+{
+    static char name[16];
+    snprintf(name, sizeof name, "job-%d", SCHEDULES - 1);
+    return name;
+}
+
+static void a_changed_zone_gives_each_schedule_a_new_revision_and_keeps_its_cursor(void **state)
+{
+    (void)state;
+    world.wall_us += 2 * DAY;
+    world_propose(&world, "job-0");
+    Pawl__V1__ScheduleInfo before = *world_schedule_get(&world, "job-0");
+    give_utc_the_data_of("Asia/Tokyo"); /* noon is at 03:00 UTC now */
+    const Pawl__V1__ScheduleInfo *info = world_schedule_get(&world, "job-0");
+    assert_int_equal(info->revision, before.revision + 1);
+    assert_int_equal(info->cursor_us, before.cursor_us);
+    assert_int_equal((info->next_us - before.next_us) % DAY, -9 * DAY / 24);
+    assert_int_equal(world_schedule_get(&world, last_job())->revision, 1);
+    assert_true(core_next_due_us(world.core) <= world.wall_us);
+    world_sleep(&world, 1);
+    assert_int_equal(world_schedule_get(&world, last_job())->revision, 2);
+    world.wall_us += 3 * DAY;
+    world_propose(&world, "job-0"); /* the ledger goes on without a hole: see tear_down */
+    world_propose(&world, last_job());
+    give_utc_the_data_of("Asia/Tokyo"); /* the same bytes: nothing */
+    assert_int_equal(world_schedule_get(&world, "job-0")->revision, before.revision + 1);
+}
+
+static void a_restart_in_the_middle_goes_on(void **state)
+{
+    (void)state;
+    give_utc_the_data_of("Asia/Tokyo");
+    store_t *kept = memstore_clone(world.store);
+    world_close(&world);
+    world_open_on(&world, kept);
+    assert_int_equal(world_schedule_get(&world, last_job())->revision, 1);
+    world_sleep(&world, 1);
+    world_sleep(&world, 1);
+    assert_int_equal(world_schedule_get(&world, last_job())->revision, 2);
+    assert_int_equal(world_schedule_get(&world, "job-0")->revision, 2);
+}
+
+static void bytes_that_are_no_zone_change_nothing(void **state)
+{
+    (void)state;
+    command_t command = { .kind = CMD_ZONE,
+                          .name = "UTC",
+                          .bytes = slice("TZif2 and no more", 17) };
+    world_step(&world, &command, 1);
+    world_sleep(&world, 1);
+    assert_int_equal(world_schedule_get(&world, "job-0")->revision, 1);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_changed_zone_gives_each_schedule_a_new_revision_and_keeps_its_cursor),
+        TEST(a_restart_in_the_middle_goes_on),
+        TEST(bytes_that_are_no_zone_change_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
