@@ -593,6 +593,8 @@ static err_t apply_all(core_t *core, const batch_t *batch)
     core->meta.wall_us = core->wall_us;
     core->random_used = 0;
     core->firings_left = LIMIT_FIRINGS;
+    core->assigned_bytes = 0;
+    core->more_to_give = false;
     core->ops = 0;
     TRY(timers_run(core));
     for (size_t i = 0; i < batch->n; i++)
@@ -673,6 +675,7 @@ int64_t core_next_due_us(const core_t *core)
 {
     int64_t due = executors_due_us(core);
     if (core->timer_due_us < due) due = core->timer_due_us;
+    if (core->more_to_give) due = core->now_us;
     return due == INT64_MAX ? INT64_MAX : due - core->shift_us;
 }
 

@@ -13,6 +13,8 @@
 #define TELL_AGAIN_US   (2 * PAWL_SEC_US)
 #define COMPARE_US      (30 * PAWL_SEC_US)
 
+enum { LEASE_BYTES = 128 /* of a Lease in an Assign, beside its texts; at most */ };
+
 /* ---- the table ----------------------------------------------------------------------------------
  */
 
@@ -511,6 +513,40 @@ void executor_withhold(executor_t *executor, const run_t *run)
     executor->pending_n = kept;
 }
 
+/* The leases that were gathered leave as one Assign. */
+static void push(core_t *core, executor_t *executor)
+{
+    if (executor->conn && executor->pending_n) {
+        Pawl__V1__Assign assign = PAWL__V1__ASSIGN__INIT;
+        Pawl__V1__Push message = PAWL__V1__PUSH__INIT;
+        assign.number = ++executor->assign_no;
+        assign.leases = executor->pending;
+        assign.n_leases = executor->pending_n;
+        message.body_case = PAWL__V1__PUSH__BODY_ASSIGN;
+        message.assign = &assign;
+        out_push(core, executor->conn, &message, true);
+        executor->assign_sent_us = core->now_us;
+    }
+    executor->pending_n = executor->pending_bytes = 0;
+}
+
+void executor_assign(core_t *core, run_t *run, Pawl__V1__Lease *lease)
+{
+    executor_t *executor = run->executor;
+    size_t bytes = lease->task.len + strlen(lease->schedule) + LEASE_BYTES;
+    if (executor->pending_n == LIMIT_ITEMS || executor->pending_bytes + bytes > LIMIT_MESSAGE)
+        push(core, executor);
+    if (executor->pending_n == executor->pending_room) {
+        executor->pending_room = executor->pending_room ? executor->pending_room * 2 : 64;
+        executor->pending =
+            mem_grow(executor->pending, executor->pending_room * sizeof *executor->pending);
+    }
+    executor->pending[executor->pending_n++] = lease;
+    executor->pending_bytes += bytes;
+    core->assigned_bytes += bytes;
+    run->assign_no = executor->assign_no + 1;
+}
+
 void executors_push(core_t *core)
 {
     for (size_t i = 0; i < core->executors_n; i++) {
@@ -519,19 +555,7 @@ void executors_push(core_t *core)
             executor->told_held_dirty = false;
             out_add(core, OUT_HELD, executor->conn)->count = executor->held;
         }
-        if (executor->pending_n == 0) continue;
-        if (executor->conn) {
-            Pawl__V1__Assign assign = PAWL__V1__ASSIGN__INIT;
-            Pawl__V1__Push push = PAWL__V1__PUSH__INIT;
-            assign.number = ++executor->assign_no;
-            assign.leases = executor->pending;
-            assign.n_leases = executor->pending_n;
-            push.body_case = PAWL__V1__PUSH__BODY_ASSIGN;
-            push.assign = &assign;
-            out_push(core, executor->conn, &push, true);
-            executor->assign_sent_us = core->now_us;
-        }
-        executor->pending_n = 0;
+        push(core, executor);
     }
 }
 

@@ -139,7 +139,7 @@ typedef struct executor {
     size_t lanes_n;
     uint64_t lanes_stamp;      /* core->lanes_stamp they were chosen at */
     Pawl__V1__Lease **pending; /* the Assign being built in this batch */
-    size_t pending_n, pending_room;
+    size_t pending_n, pending_room, pending_bytes;
 } executor_t;
 
 err_t executor_hello(core_t *core, const command_t *command);
@@ -153,6 +153,8 @@ bool executor_serves(core_t *core, const executor_t *executor, const lane_t *lan
 err_t executors_tick(
     core_t *core); /* losses after a start, assigns sent again, directives repeated */
 int64_t executors_due_us(const core_t *core);
+/* Into the Assign being built, which leaves when it is as large as a message may be. */
+void executor_assign(core_t *core, run_t *run, Pawl__V1__Lease *lease);
 void executors_push(core_t *core); /* sends the Assigns of this batch */
 /* A lease that ended leaves the Assign being built, if it is in there. */
 void executor_withhold(executor_t *executor, const run_t *run);
@@ -367,6 +369,8 @@ struct core {
     int64_t rate_all_at_us, rate_all_tokens_us;
     unsigned firings_left; /* of this batch */
     uint32_t rezone_at;    /* schedule to look at next; 0: no zone has changed */
+    size_t assigned_bytes; /* likewise: of the leases given */
+    bool more_to_give;     /* dispatch stopped there: the next batch goes on */
     map_t blocks;
     block_t *block;            /* the last one that was asked for */
     journal_pack_t journal;

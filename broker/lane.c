@@ -11,7 +11,8 @@
 
 enum {
     QUANTUM_MAX = 64,
-    LATE_SHARE = 2 /* at most one late lease in so many while live ones wait */
+    ASSIGNED_MAX = 32 << 20, /* bytes of leases given in one batch, about */
+    LATE_SHARE = 2           /* at most one late lease in so many while live ones wait */
 };
 
 /* ---- finding and making lanes ---------------------------------------------------------------- */
@@ -315,6 +316,10 @@ static err_t give(core_t *core, executor_t *executor, uint32_t want, uint32_t *g
     TRY(choose_lanes(core, executor));
     while (want > 0) {
         choice_t choice;
+        if (core->assigned_bytes >= ASSIGNED_MAX) { /* memory for one batch has an end */
+            core->more_to_give = true;
+            return ERR_OK;
+        }
         TRY(choose(core, executor, &choice));
         if (choice.lane == NULL) return ERR_OK;
         TRY(pop(core, choice.lane, &choice.first, choice.stored));

@@ -129,9 +129,8 @@ err_t runs_load(core_t *core)
 /* ---- given
  * --------------------------------------------------------------------------------------- */
 
-static void add_to_assign(core_t *core, run_t *run, slice_t body)
+static err_t add_to_assign(core_t *core, run_t *run, slice_t body)
 {
-    executor_t *executor = run->executor;
     Pawl__V1__Lease *lease = batch_alloc(core, sizeof *lease);
     pawl__v1__lease__init(lease);
     lease->id.data = run->id; /* lives as long as the run: the push is packed in this batch */
@@ -140,20 +139,17 @@ static void add_to_assign(core_t *core, run_t *run, slice_t body)
     lease->attempt = run->row.attempt;
     lease->attempts_max = run->attempts_max;
     lease->planned_us = run->instant_us ? run->instant_us : run->row.leased_wall_us;
-    plan_t *plan;
-    if (run->row.schedule && plan_get(core, run->row.schedule, &plan) == ERR_OK)
+    if (run->row.schedule) {
+        plan_t *plan;
+        TRY(plan_get(core, run->row.schedule, &plan));
         lease->schedule = batch_printf(core, "%.*s", (int)plan->row.name.len, plan->row.name.at);
+    }
     uint8_t *copy = batch_alloc(core, body.len);
     memcpy(copy, body.at, body.len);
     lease->task.data = copy;
     lease->task.len = body.len;
-    if (executor->pending_n == executor->pending_room) {
-        executor->pending_room = executor->pending_room ? executor->pending_room * 2 : 64;
-        executor->pending =
-            mem_grow(executor->pending, executor->pending_room * sizeof *executor->pending);
-    }
-    executor->pending[executor->pending_n++] = lease;
-    run->assign_no = executor->assign_no + 1;
+    executor_assign(core, run, lease);
+    return ERR_OK;
 }
 
 err_t lease_again(core_t *core, run_t *run)
@@ -162,8 +158,7 @@ err_t lease_again(core_t *core, run_t *run)
     TRY(task_of_run(core, run, &task));
     slice_t body;
     TRY(task_body(core, &task, &body));
-    add_to_assign(core, run, body);
-    return ERR_OK;
+    return add_to_assign(core, run, body);
 }
 
 static uint64_t next_token(const core_t *core, uint64_t last)
@@ -172,8 +167,8 @@ static uint64_t next_token(const core_t *core, uint64_t last)
     return (last > first ? last : first) + 1;
 }
 
-/* A first lease: expiry no longer counts; true in *expired when it struck already. Nor does it for a
- * task that was run again by hand: its timer went when it ended. */
+/* A first lease: expiry no longer counts; true in *expired when it struck already. Nor does it for
+ * a task that was run again by hand: its timer went when it ended. */
 static err_t check_expiry(core_t *core, task_t *task, bool *expired)
 {
     *expired = false;
@@ -234,7 +229,7 @@ err_t lease_take(core_t *core, executor_t *executor, lane_t *lane, const fresh_t
     if (task.spec.flags & SPEC_SCHEDULED) TRY(schedule_task_leased(core, &task, first));
     hist_add(core->queue_hist,
              core->now_us - (fresh->due_us - priority_offset_us(task.spec.priority)));
-    add_to_assign(core, run, body);
+    TRY(add_to_assign(core, run, body));
     executor->told_held_dirty = true;
     core->started++;
     core->ops++;
