@@ -206,6 +206,22 @@ static err_t forget_tries(core_t *core, uint64_t n)
     }
 }
 
+/* Input and outputs, those of earlier attempts too. */
+static err_t forget_parts(core_t *core, uint64_t n)
+{
+    for (;;) {
+        rec_key_t from = key_part(n, 0, 0, 0), row;
+        slice_t key, value;
+        err_t err = store_seek(core->store, TABLE_part, key_slice(&from), false, &key, &value);
+        if (err == ERR_NOT_FOUND || (err == ERR_OK && be_u64(key.at) != n)) return ERR_OK;
+        TRY(err);
+        if (key.len > sizeof row.at) return ERR_CORRUPT;
+        memcpy(row.at, key.at, key.len); /* the key is gone with its row */
+        row.len = key.len;
+        TRY(del_row(core, TABLE_part, &row));
+    }
+}
+
 /* The id stays remembered for a day after acceptance, so that a late resend creates nothing. */
 static err_t forget_id(core_t *core, const task_t *task)
 {
@@ -236,9 +252,7 @@ static err_t purge_one(core_t *core, uint64_t n)
     bool forced = core->level_history; /* history gives way to live work, oldest first */
     if (!forced && task.state.end_wall_us + keep > core->wall_us) return ERR_OK;
     TRY(forget_tries(core, n));
-    if (task.state.flags & STATE_OUTPUT_PARTS)
-        TRY(del_parts(core, n, PART_OUTPUT, task.state.token));
-    if (task.spec.flags & SPEC_PARTS) TRY(del_parts(core, n, PART_SPEC, 0));
+    TRY(forget_parts(core, n));
     TRY(forget_id(core, &task));
     rec_key_t key = key_n(n);
     TRY(del_row(core, TABLE_state, &key));
