@@ -137,10 +137,7 @@ class Demo:
     def kill_somebody(self):
         role = self.dice.choices(("broker", "scheduler", "executor", "pawl task submit"), (3, 3, 4, 1))[0]
         if role == "pawl task submit":
-            running = self.dice.choice(self.submitters).running
-            if running and running.poll() is None:
-                running.kill()
-                self.kills[role] += 1
+            self.kill_a_submit()
             return
         victim = self.dice.choice(self.fleet.of(role))
         victim.kill()
@@ -171,6 +168,16 @@ class Demo:
                 raise submitter.failed
         self.say(f"all submitted ({sum(s.again for s in self.submitters)} files more than once); "
                  f"killed: {self.killed()}")
+
+    def kill_a_submit(self):
+        end = time.monotonic() + 1
+        while time.monotonic() < end:
+            running = self.dice.choice(self.submitters).running
+            if running and running.poll() is None:
+                running.kill()
+                self.kills["pawl task submit"] += 1
+                return
+            time.sleep(0.002)
 
     def still_there(self):
         """A program that ended by itself is a fault; it is started again all the same."""
