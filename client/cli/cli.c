@@ -116,9 +116,9 @@ static const char *endpoint_of(const char *given)
     return say("ipc://%s", given);
 }
 
-int cli_connect(cli_t *self)
+/* 0, or the code of a printed error. */
+static int start_client(cli_t *self)
 {
-    if (self->client) return 0;
     char why[512] = "";
     const char *endpoint = args_text(&self->args, "broker");
     pawl_conf_t *conf = pawl_conf_new();
@@ -130,8 +130,25 @@ int cli_connect(cli_t *self)
     if (!self->client)
         return fail(EXIT_USAGE, "cannot use this broker", *why ? why : "the endpoint is not one",
                     "-b ipc:///run/pawl/broker.sock, or pawl up to start a broker");
+    return 0;
+}
+
+bool cli_try_connect(cli_t *self, int64_t timeout_us)
+{
+    if (self->client) return true;
+    if (start_client(self) == 0 && pawl_client_connect(self->client, timeout_us) == PAWL_OK)
+        return true;
+    pawl_client_destroy(&self->client);
+    return false;
+}
+
+int cli_connect(cli_t *self)
+{
+    if (self->client) return 0;
+    int code = start_client(self);
+    if (code) return code;
     notice_start(self);
-    err = pawl_client_connect(self->client, self->timeout_us);
+    pawl_err err = pawl_client_connect(self->client, self->timeout_us);
     if (!err) return 0;
     if (err == PAWL_E_TIMEOUT || err == PAWL_E_UNREACHABLE)
         return fail(EXIT_UNREACHABLE, "the broker does not answer",

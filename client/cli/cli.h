@@ -30,6 +30,9 @@ int cli_main(int argc, char **argv);
 /* Connects when that has not been done; 0 or the exit code of a printed error. After 2 s without a
  * broker, now or later, one line on stderr says so. */
 int cli_connect(cli_t *self);
+/* For what is better with a broker but can do without: false, and nothing is said, when none
+ * answers in time. */
+bool cli_try_connect(cli_t *self, int64_t timeout_us);
 /* How long the session has been away, microseconds; 0 while it stands. */
 int64_t cli_away_us(cli_t *self);
 /* From now on Ctrl-C ends the program at once with exit code 130; `words` (may be NULL, borrowed)

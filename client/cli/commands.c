@@ -156,8 +156,22 @@ static const flag_t when_flags[] = {
 };
 static const flag_t import_flags[] = {
     SWITCH("system", 0, "with a user column, as /etc/crontab and /etc/cron.d have"),
-    TEXT("zone", 0, "ZONE", "zone of lines without CRON_TZ (this machine's)"),
-    TEXT("prefix", 0, "NAME", "names are NAME-LINE (the file's name)"),
+    TEXTS("user", 'u', "USER", "what crontab -l -u USER prints"),
+    END,
+};
+/* Of every import. */
+static const flag_t import_all_flags[] = {
+    TEXT("prefix", 0, "NAME", "in front of the schedules' names; crontab: NAME-LINE (the file's)"),
+    TEXTS("on", 0, "host=H", "where they run: host=H, executor=E or label=KEY=VALUE"),
+    TEXT("queue", 0, "NAME", "their queue (default)"),
+    END,
+};
+static const flag_t import_zone_flags[] = {
+    TEXT("zone", 0, "ZONE", "zone of rules that name none (this machine's; celery-beat: UTC)"),
+    END,
+};
+static const flag_t import_type_flags[] = {
+    TEXTS("type-map", 0, "A=B", "their task or handler A is the type B here"),
     END,
 };
 static const flag_t stats_flags[] = { SWITCH("watch", 0, "again every second"), END };
@@ -273,8 +287,18 @@ const command_t commands[] = {
 
     GROUP("import", "take over what other tools run", "pawl import crontab /etc/cron.d --dry-run"),
     { "import crontab", "[FILE|DIR|-]...", "schedules from crontabs",
-      "crontab -l | pawl import crontab - --dry-run", cmd_import_crontab, { import_flags },
-      0, ANY, REST_NONE, NULL },
+      "crontab -l | pawl import crontab - --dry-run", cmd_import_crontab,
+      { import_flags, import_zone_flags, import_all_flags }, 0, ANY, REST_NONE, NULL },
+    { "import systemd-timers", "[DIR|FILE]...", "schedules from timer units and their services",
+      "pawl import systemd-timers /etc/systemd/system --dry-run", cmd_import_systemd,
+      { import_zone_flags, import_all_flags }, 0, ANY, REST_NONE, NULL },
+    { "import celery-beat", "FILE...", "schedules from JSON of Celery beat or django-celery-beat",
+      "pawl import celery-beat beat.json --type-map shop.tasks.send=mail/send --dry-run",
+      cmd_import_celery, { import_zone_flags, import_type_flags, import_all_flags },
+      1, ANY, REST_NONE, NULL },
+    { "import xxl-job", "FILE...", "schedules from XXL-JOB's table xxl_job_info as CSV",
+      "pawl import xxl-job xxl_job_info.csv --zone Asia/Shanghai --dry-run", cmd_import_xxl_job,
+      { import_zone_flags, import_type_flags, import_all_flags }, 1, ANY, REST_NONE, NULL },
 
     { "logs", "ID|SCHEDULE", "what a task, or the newest of a schedule, printed",
       "pawl logs -f nightly", cmd_logs, { logs_flags }, 1, 1, REST_NONE, NULL },

@@ -11,6 +11,7 @@ typedef struct reading {
     crontab_t *to;
     bool user_column;
     const char *zone, *shell;
+    const char *name; /* that the comment above gives */
     json_t *env;
 } reading_t;
 
@@ -175,8 +176,13 @@ static void read_entry(reading_t *self, const char *at, crontab_line_t *line)
 
 static void read_line(reading_t *self, const char *text, size_t number)
 {
+    static const char says_name[] = "# pawl: schedule ";
     const char *name, *value, *at = skip_blanks(text);
-    if (!*at || *at == '#') return;
+    if (strncmp(at, says_name, strlen(says_name)) == 0) {
+        at = skip_blanks(at + strlen(says_name));
+        self->name = say("%.*s", (int)strcspn(at, " \t"), at);
+    }
+    if (!*at || *at == '#' || at != skip_blanks(text)) return;
     if (read_variable(at, &name, &value)) {
         take_variable(self, name, value);
         return;
@@ -185,6 +191,8 @@ static void read_line(reading_t *self, const char *text, size_t number)
     to->lines = mem_grow(to->lines, (to->count + 1) * sizeof *to->lines);
     crontab_line_t *line = &to->lines[to->count++];
     *line = (crontab_line_t){ .number = number, .zone = self->zone, .shell = self->shell };
+    line->name = self->name && *self->name ? self->name : NULL;
+    self->name = NULL;
     line->env = self->env ? json_incref(self->env) : json_object();
     read_entry(self, at, line);
 }

@@ -14,6 +14,7 @@
 /* Texts are those of text.h; env is owned by the crontab. */
 typedef struct crontab_line {
     size_t number;          /* from 1 */
+    const char *name;       /* of a comment `# pawl: schedule NAME` right above; NULL: none */
     const char *rule;       /* five fields divided by one blank, or @daily and the like */
     const char *account;    /* of the user column; "" without one */
     const char *source;     /* the command as written, for reports */

@@ -30,6 +30,9 @@
     HANDLER(queue_change)                                                                          \
     HANDLER(peer_list)                                                                             \
     HANDLER(import_crontab)                                                                        \
+    HANDLER(import_systemd)                                                                        \
+    HANDLER(import_celery)                                                                         \
+    HANDLER(import_xxl_job)                                                                        \
     HANDLER(stats)                                                                                 \
     HANDLER(top)                                                                                   \
     HANDLER(events)                                                                                \

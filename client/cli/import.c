@@ -1,43 +1,70 @@
-/* SPDX-License-Identifier: Apache-2.0
- * client/cli/import.c - pawl import crontab: each line becomes a schedule, or a reason why not. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/cli/import.h"
+
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "client/cli/crontab.h"
-#include "client/cli/handlers.h"
-#include "client/cli/moments.h"
 #include "client/cli/output.h"
-#include "client/cli/taskspec.h"
+#include "client/cli/settle.h"
 
 static const column_t import_columns[] = {
-    { "line", "", AS_GIVEN, IN_TABLE },
-    { "rule", "", AS_GIVEN, IN_TABLE },
-    { "account", "", AS_GIVEN, IN_TABLE },
-    { "command", "", AS_GIVEN, IN_TABLE },
-    { "result", "", AS_GIVEN, IN_TABLE },
-    { "schedule", "", AS_GIVEN, IN_TABLE },
-    { "zone", "", AS_GIVEN, IN_TABLE },
-    { "notes", "", AS_GIVEN, IN_TABLE },
-    { 0 },
+    { "line", "", AS_GIVEN, IN_TABLE },    { "rule", "", AS_GIVEN, IN_TABLE },
+    { "account", "", AS_GIVEN, IN_TABLE }, { "command", "", AS_GIVEN, IN_TABLE },
+    { "result", "", AS_GIVEN, IN_TABLE },  { "schedule", "", AS_GIVEN, IN_TABLE },
+    { "zone", "", AS_GIVEN, IN_TABLE },    { "notes", "", AS_GIVEN, IN_TABLE },
+    { "action", "", AS_GIVEN, IN_TABLE },  { 0 },
 };
+
+/* A schedule that an earlier import may have made. */
+typedef struct made {
+    const char *name;
+    json_t *spec;
+    bool claimed;
+} made_t;
 
 typedef struct importing {
     cli_t *cli;
-    output_t *output;
-    bool people;
-    const char *zone;
-    const char **names; /* given out in this run */
-    size_t name_count, lines, taken, refused;
+    const char *mark; /* "import/crontab" */
+    import_list_t list;
+    json_t *task_fields; /* of --on and --queue, put over every task */
+    made_t *made;
+    size_t made_count;
+    output_t *output; /* NULL: for people */
+    size_t taken, refused, unchanged;
 } importing_t;
 
-/* The file's name without folder and ending, letters that names may have. */
-static const char *stem_of(const char *path)
+// ---- files
+// ---------------------------------------------------------------------------------------
+
+int import_read_file(const char *path, buf_t *text)
+{
+    enum { CHUNK = 65536, MOST = 16 << 20 };
+    bool standard_input = strcmp(path, "-") == 0;
+    FILE *file = standard_input ? stdin : fopen(path, "re");
+    size_t got;
+    errno = file ? 0 : errno;
+    if (file) do {
+            buf_need(text, CHUNK);
+            got = fread(text->at + text->len, 1, CHUNK, file);
+            text->len += got;
+        } while (got && text->len <= MOST);
+    bool failed = !file || ferror(file);
+    int why = errno;
+    if (file && !standard_input) fclose(file);
+    if (failed)
+        return fail(EXIT_FAILED, say("cannot read %s", path), strerror(why), "a file to read");
+    if (text->len > MOST)
+        return fail(EXIT_LIMIT, say("cannot read %s", path), "it is larger than 16 MiB",
+                    "a smaller file");
+    buf_add(text, "", 1);
+    text->len--;
+    return 0;
+}
+
+const char *import_stem(const char *path)
 {
     const char *slash = strrchr(path, '/');
     char *stem = text_keep(mem_text(slash ? slash + 1 : path));
@@ -48,213 +75,281 @@ static const char *stem_of(const char *path)
     return *stem && strcmp(stem, "-") != 0 ? stem : "crontab";
 }
 
-static const char *name_for(importing_t *self, const char *stem, size_t number)
+// ---- names
+// ---------------------------------------------------------------------------------------
+
+static const char *text_at(const json_t *object, const char *key)
 {
-    const char *name = say("%s-%zu", stem, number);
-    for (size_t i = 0, copy = 2; i < self->name_count;) {
-        if (strcmp(self->names[i], name) != 0) {
-            i++;
-            continue;
-        }
-        name = say("%s-%zu-%zu", stem, number, copy++);
-        i = 0;
-    }
-    self->names = mem_grow(self->names, (self->name_count + 1) * sizeof *self->names);
-    return self->names[self->name_count++] = name;
+    return json_string_value(json_object_get(object, key));
 }
 
-static const char *own_account(void)
+/* "backup" made "backup-3" and "backup-3-2". */
+static bool made_from(const char *name, const char *stem)
 {
-    const struct passwd *user = getpwuid(geteuid());
-    return user ? user->pw_name : "";
+    size_t len = strlen(stem);
+    return strncmp(name, stem, len) == 0 && name[len] == '-' &&
+           isdigit((unsigned char)name[len + 1]) &&
+           name[len + 1 + strspn(name + len + 1, "0123456789-")] == '\0';
 }
 
-/* The task of a line: its shell, environment, standard input and account. */
-static json_t *task_of(const crontab_line_t *line)
-{
-    json_t *task = json_object();
-    if (line->shell && strcmp(line->shell, "/bin/sh") != 0)
-        json_object_set_new(task, "argv", json_pack("[s, s, s]", line->shell, "-c", line->command));
-    else
-        json_object_set_new(task, "shell", json_string(line->command));
-    json_t *env = json_copy(line->env);
-    json_object_set_new(env, "SHELL", json_string(line->shell ? line->shell : "/bin/sh"));
-    json_object_set_new(task, "env", env);
-    if (line->stdin_text) json_object_set_new(task, "stdin", json_string(line->stdin_text));
-    if (*line->account && strcmp(line->account, own_account()) != 0)
-        json_object_set_new(task, "account", json_string(line->account));
-    return task;
-}
-
-/* NULL: the schedule exists now (or would). Else why not. */
-static const char *create(importing_t *self, const crontab_line_t *line, const char *name,
-                          const char *zone)
+/* Fetches what earlier imports made from files of this name. */
+static int find_made(importing_t *self, const char *stem)
 {
     cli_t *cli = self->cli;
+    pawl_list_t *list = NULL;
+    const pawl_record_t *row;
+    pawl_err err = pawl_schedule_list(cli->client, stem, &list, cli->timeout_us);
+    if (err) return fail_client(cli->client, err, "cannot list schedules");
+    while ((row = pawl_list_next(list, &err))) {
+        const char *name = pawl_record_text(row, "name"), *mark = "";
+        pawl_record_t *whole = NULL;
+        if (!made_from(name, stem) || pawl_schedule_get(cli->client, name, &whole, cli->timeout_us))
+            continue;
+        json_t *spec = schedule_spec_of_record(whole, &mark);
+        pawl_record_destroy(&whole);
+        if (strcmp(mark, self->mark) != 0) {
+            json_decref(spec);
+            continue;
+        }
+        self->made = mem_grow(self->made, (self->made_count + 1) * sizeof *self->made);
+        self->made[self->made_count++] = (made_t){ text_at(spec, "name"), spec, false };
+    }
+    pawl_list_destroy(&list);
+    return err ? fail_client(cli->client, err, "cannot list schedules") : 0;
+}
+
+static bool same_field(const json_t *a, const json_t *b, const char *field)
+{
+    return json_equal(json_object_get(a, field), json_object_get(b, field)) == 1;
+}
+
+static bool name_is_taken(const importing_t *self, const char *name)
+{
+    for (size_t i = 0; i < self->list.count; i++) {
+        const char *other = self->list.items[i].name;
+        if (other && strcmp(other, name) == 0) return true;
+    }
+    for (size_t i = 0; i < self->made_count; i++)
+        if (self->made[i].claimed && strcmp(self->made[i].name, name) == 0) return true;
+    return false;
+}
+
+/* How sure it is that `made` is what this item became: the same in all, the same task, the same
+ * place. */
+static bool is_same(const import_item_t *item, const made_t *made, int pass)
+{
+    bool task = same_field(item->spec, made->spec, "task");
+    if (pass == 0)
+        return task && same_field(item->spec, made->spec, "rule") &&
+               same_field(item->spec, made->spec, "zone");
+    if (pass == 1) return task;
+    return strcmp(made->name, say("%s-%zu", item->stem, item->number)) == 0;
+}
+
+/* Lines move when others come and go: a line keeps the name it got when it was new. */
+static void name_items(importing_t *self)
+{
+    enum { PASSES = 3 };
+    for (int pass = 0; pass < PASSES; pass++)
+        for (size_t i = 0; i < self->list.count; i++) {
+            import_item_t *item = &self->list.items[i];
+            for (size_t k = 0; !item->name && !item->refused && k < self->made_count; k++) {
+                made_t *made = &self->made[k];
+                if (made->claimed || !made_from(made->name, item->stem) ||
+                    !is_same(item, made, pass))
+                    continue;
+                item->name = made->name;
+                made->claimed = true;
+            }
+        }
+    for (size_t i = 0; i < self->list.count; i++) {
+        import_item_t *item = &self->list.items[i];
+        if (item->name || item->refused) continue;
+        const char *name = say("%s-%zu", item->stem, item->number);
+        for (size_t copy = 2; name_is_taken(self, name); copy++)
+            name = say("%s-%zu-%zu", item->stem, item->number, copy);
+        item->name = name;
+    }
+}
+
+static int give_names(importing_t *self)
+{
+    const char **seen = NULL;
+    size_t count = 0;
+    int code = 0;
+    for (size_t i = 0; !code && self->cli->client && i < self->list.count; i++) {
+        const import_item_t *item = &self->list.items[i];
+        size_t k = 0;
+        while (k < count && strcmp(seen[k], item->stem) != 0)
+            k++;
+        if (item->name || !*item->stem || k < count) continue;
+        seen = mem_grow(seen, (count + 1) * sizeof *seen);
+        seen[count++] = item->stem;
+        code = find_made(self, item->stem);
+    }
+    free(seen);
+    if (!code) name_items(self);
+    return code;
+}
+
+// ---- items
+// ---------------------------------------------------------------------------------------
+
+/* Makes the spec canonical, or refuses. The name is a placeholder until it has one. */
+static void check(importing_t *self, import_item_t *item)
+{
     spec_error_t error;
-    json_t *object = task_of(line);
-    pawl_task_t *task = task_from_json(object, zone, &error);
-    json_decref(object);
-    if (!task) return say("%s: %s", error.field, error.why);
-    pawl_schedule_t *schedule = pawl_schedule_new(name);
-    pawl_err err = schedule ? PAWL_OK : PAWL_E_BAD_REQUEST;
-    if (!err) err = pawl_schedule_set_text(schedule, "rule", line->rule);
-    if (!err) err = pawl_schedule_set_text(schedule, "zone", zone);
-    if (!err) err = pawl_schedule_set_task(schedule, task);
-    bool sent = !err && !cli->dry_run;
-    if (sent) err = pawl_schedule_put(cli->client, schedule, 0, NULL, NULL, cli->timeout_us);
-    pawl_schedule_destroy(&schedule);
-    pawl_task_destroy(&task);
-    return err ? client_why(sent ? cli->client : NULL, err) : NULL;
+    if (item->refused || !item->spec) return;
+    if (self->task_fields)
+        json_object_update(json_object_get(item->spec, "task"), self->task_fields);
+    json_object_set_new(item->spec, "name", json_string(item->name ? item->name : "unnamed"));
+    const char *zone = self->list.zone ? self->list.zone : local_zone();
+    json_t *spec = schedule_spec_read(item->spec, zone, &error);
+    if (!spec && (strcmp(error.field, "rule") == 0 || strcmp(error.field, "zone") == 0))
+        import_refuse(item, "%s", error.why);
+    else if (!spec)
+        import_refuse(item, "%s: %s", error.field, error.why);
+    json_decref(item->spec);
+    item->spec = spec;
 }
 
-static bool both_days(const char *rule)
+static void twice(importing_t *self)
 {
-    char *fields = text_keep(mem_text(rule)), *field[5] = { NULL };
-    for (size_t i = 0; i < 5; i++)
-        field[i] = strsep(&fields, " ");
-    return field[4] && field[2][0] != '*' && field[4][0] != '*';
+    for (size_t i = 0; i < self->list.count; i++)
+        for (size_t k = 0; k < i && self->list.items[i].name; k++) {
+            const import_item_t *first = &self->list.items[k];
+            if (!first->refused && first->name &&
+                strcmp(first->name, self->list.items[i].name) == 0)
+                import_refuse(&self->list.items[i], "the name %s is that of %s already",
+                              first->name, first->at);
+        }
 }
 
-static const char *notes_of(const crontab_line_t *line, const char *zone, const char *given_zone)
+static void report(importing_t *self, const import_item_t *item, const settlement_t *settled)
 {
-    buf_t notes = { 0 };
-    buf_printf(&notes, "zone %s%s", zone,
-               line->zone   ? " (CRON_TZ)"
-               : given_zone ? ""
-                            : " (this machine's)");
-    if (line->unescaped) buf_printf(&notes, "; \"\\%%\" unescaped");
-    if (both_days(line->rule)) buf_printf(&notes, "; day of month OR weekday (cron's rule)");
-    if (line->stdin_text) buf_printf(&notes, "; text after %% becomes standard input");
-    if (*line->account) buf_printf(&notes, "; account %s", line->account);
-    return text_keep((char *)notes.at);
-}
-
-static void report(importing_t *self, const char *at, const crontab_line_t *line, const char *name,
-                   const char *zone, const char *why, const char *notes)
-{
-    self->lines++;
+    const char *why = item->refused, *action = settle_word(why ? SETTLE_REFUSED : settled->kind);
+    const char *zone = why ? NULL : text_at(item->spec, "zone");
     self->taken += !why;
     self->refused += why != NULL;
-    if (self->people) {
-        const char *account = *line->account ? say("%-8s ", line->account) : "";
-        if (why)
-            printf("%-14s %-16s %s%.40s  -> REFUSED: %s\n", at, line->rule, account, line->source,
-                   why);
-        else
-            printf("%-14s %-16s %s%.40s  -> schedule %s; %s\n", at, line->rule, account,
-                   line->source, name, notes);
+    self->unchanged += !why && settled->kind == SETTLE_UNCHANGED;
+    if (self->output) {
+        output_row(self->output,
+                   json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?, s:s?, s:s, s:s}", "line", item->at,
+                             "rule", item->rule, "account", item->account, "command", item->what,
+                             "result", why ? "refused" : "taken", "schedule",
+                             why ? NULL : item->name, "zone", zone, "notes",
+                             why ? why : item->notes, "action", action));
         return;
     }
-    output_row(self->output,
-               json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?, s:s?, s:s}", "line", at, "rule",
-                         line->rule, "account", line->account, "command", line->source, "result",
-                         why ? "refused" : "taken", "schedule", why ? NULL : name, "zone",
-                         why ? NULL : zone, "notes", why ? why : notes));
+    const char *account = *item->account ? say("%-8s ", item->account) : "";
+    printf("%-14s %-16s %s%.40s  -> ", item->at, item->rule, account, item->what);
+    if (why)
+        printf("REFUSED: %s\n", why);
+    else
+        printf("schedule %s %s%s%s\n", item->name, action, *item->notes ? "; " : "", item->notes);
+    if (!why && settled->kind == SETTLE_EDIT) settle_print_changes(settled, "    ");
 }
 
-static void import_line(importing_t *self, const char *stem, const crontab_line_t *line)
+static int settle(importing_t *self, import_item_t *item)
 {
-    const char *prefix = args_text(&self->cli->args, "prefix"), *zone, *why = line->refused;
-    const char *at = say("%s:%zu", stem, line->number), *name = NULL;
-    zone = line->zone ? line->zone : self->zone ? self->zone : local_zone();
-    if (!why) why = moments_refusal(line->rule, zone);
-    if (!why) {
-        name = name_for(self, prefix ? prefix : stem, line->number);
-        why = create(self, line, name, zone);
+    cli_t *cli = self->cli;
+    settlement_t settled = { 0 };
+    bool own_name = !*item->stem || item->number == 0;
+    int code = 0;
+    if (!item->refused) {
+        json_object_set_new(item->spec, "name", json_string(item->name));
+        code = settle_look(cli, &settled, item->spec, false);
     }
-    report(self, at, line, name, zone, why, why ? "" : notes_of(line, zone, self->zone));
+    if (!code && settled.kind == SETTLE_EDIT && strcmp(settled.made_by, self->mark) != 0 &&
+        !own_name)
+        import_refuse(item,
+                      "a schedule %s exists that no import of this kind made (--prefix gives "
+                      "other names)",
+                      item->name);
+    if (!code && !item->refused && !cli->dry_run &&
+        (settled.kind == SETTLE_CREATE || settled.kind == SETTLE_EDIT) &&
+        !settle_write(cli, &settled, settled.old ? NULL : self->mark, NULL))
+        import_refuse(item, "%s", settled.why);
+    if (!code) report(self, item, &settled);
+    settlement_free(&settled);
+    return code;
 }
 
-static int read_all(FILE *file, buf_t *text)
+static void tell_gone(const importing_t *self)
 {
-    size_t got;
-    do {
-        buf_need(text, 65536);
-        got = fread(text->at + text->len, 1, 65536, file);
-        text->len += got;
-    } while (got);
-    return ferror(file) ? -1 : 0;
+    buf_t names = { 0 };
+    size_t n = 0;
+    for (size_t i = 0; i < self->made_count; i++)
+        if (!self->made[i].claimed) buf_printf(&names, "%s%s", n++ ? ", " : "", self->made[i].name);
+    if (n)
+        cli_note(self->cli, "no longer there, but still scheduled: %s (pawl schedule rm NAME)",
+                 (const char *)names.at);
+    buf_free(&names);
 }
 
-static bool is_system(const char *path)
-{
-    return strcmp(path, "/etc/crontab") == 0 || strstr(path, "/cron.d/") != NULL;
-}
+// ---- the command
+// ---------------------------------------------------------------------------------
 
-static int import_file(importing_t *self, const char *path)
+/* --type-map THEIRS=OURS, as often as wanted. */
+static int read_types(cli_t *cli, json_t *types)
 {
-    bool standard_input = strcmp(path, "-") == 0;
-    FILE *file = standard_input ? stdin : fopen(path, "re");
-    if (!file)
-        return fail(EXIT_FAILED, say("cannot read %s", path), strerror(errno),
-                    "pawl import crontab FILE, or crontab -l | pawl import crontab -");
-    buf_t text = { 0 };
-    int failed = read_all(file, &text);
-    if (!standard_input) fclose(file);
-    if (failed) {
-        buf_free(&text);
-        return fail(EXIT_FAILED, say("cannot read %s", path), strerror(errno), "a readable file");
+    const given_t *given;
+    for (size_t i = 0; (given = args_given(&cli->args, "type-map", i)); i++) {
+        const char *equals = strchr(given->value, '=');
+        if (!equals || equals == given->value || !equals[1])
+            return fail(EXIT_USAGE, "bad value of --type-map",
+                        say("\"%s\" is not THEIRS=OURS", given->value),
+                        "--type-map shop.tasks.send=mail/send");
+        json_object_set_new(types, say("%.*s", (int)(equals - given->value), given->value),
+                            json_string(equals + 1));
     }
-    crontab_t crontab;
-    crontab_read(&crontab, (char *)text.at, text.len,
-                 args_has(&self->cli->args, "system") || is_system(path));
-    buf_free(&text);
-    const char *stem = stem_of(path);
-    for (size_t i = 0; i < crontab.count; i++)
-        import_line(self, stem, &crontab.lines[i]);
-    if (crontab.mailto)
-        cli_note(self->cli,
-                 "%s: MAILTO=%s is not taken over: output is kept with the task (pawl logs)", stem,
-                 crontab.mailto);
-    for (size_t i = 0; i < crontab.ignored_count; i++)
-        cli_note(self->cli, "%s: %s is not taken over", stem, crontab.ignored[i]);
-    crontab_free(&crontab);
     return 0;
 }
 
-/* As cron reads a folder: names of letters, digits, - and _ only. */
-static int wanted(const struct dirent *entry)
+static int import_all(importing_t *self, import_read_fn *read)
 {
-    for (const char *at = entry->d_name; *at; at++)
-        if (!isalnum((unsigned char)*at) && *at != '-' && *at != '_') return 0;
-    return 1;
-}
-
-static int import_path(importing_t *self, const char *path)
-{
-    struct stat info;
-    struct dirent **entries = NULL;
-    if (strcmp(path, "-") == 0 || stat(path, &info) != 0 || !S_ISDIR(info.st_mode))
-        return import_file(self, path);
-    int n = scandir(path, &entries, wanted, alphasort), code = 0;
-    for (int i = 0; i < n; i++) {
-        if (!code) code = import_file(self, say("%s/%s", path, entries[i]->d_name));
-        free(entries[i]);
-    }
-    free(entries);
-    return n < 0 ? fail(EXIT_FAILED, say("cannot read %s", path), strerror(errno), "a folder")
-                 : code;
-}
-
-int cmd_import_crontab(cli_t *cli)
-{
-    importing_t self = { .cli = cli, .zone = args_text(&cli->args, "zone") };
+    cli_t *cli = self->cli;
+    enum { LOOK_US = 1000 * 1000 };
     int code = cli->dry_run ? 0 : cli_connect(cli);
-    if (!code && cli->args.word_count == 0 && isatty(STDIN_FILENO))
-        code = fail(EXIT_USAGE, "pawl import crontab needs a file", "none was named",
-                    "pawl import crontab FILE --dry-run, or crontab -l | pawl import crontab -");
-    if (code) return code;
-    self.people = !output_is_json() && strcmp(output_format(), "csv") != 0 &&
+    if (!code) code = read(cli, &self->list);
+    if (!code && cli->dry_run &&
+        !cli_try_connect(cli, cli->timeout_given ? cli->timeout_us : LOOK_US))
+        cli_note(cli, "no broker answers: what is scheduled already was not compared");
+    for (size_t i = 0; !code && i < self->list.count; i++)
+        check(self, &self->list.items[i]);
+    if (!code) twice(self);
+    if (!code) code = give_names(self);
+    for (size_t i = 0; !code && i < self->list.count; i++)
+        code = settle(self, &self->list.items[i]);
+    return code;
+}
+
+int import_run(cli_t *cli, const char *kind, import_read_fn *read)
+{
+    importing_t self = { .cli = cli, .mark = say("import/%s", kind) };
+    json_t *types = json_object();
+    bool people = !output_is_json() && strcmp(output_format(), "csv") != 0 &&
                   strcmp(output_format(), "id") != 0;
-    self.output = self.people ? NULL : output_new(import_columns, 0);
-    if (cli->args.word_count == 0) code = import_path(&self, "-");
-    for (size_t i = 0; !code && i < cli->args.word_count; i++)
-        code = import_path(&self, cli->args.words[i]);
+    self.list.zone = args_text(&cli->args, "zone");
+    self.list.prefix = args_text(&cli->args, "prefix");
+    self.list.types = types;
+    self.task_fields = task_json_from_args(&cli->args);
+    int code = self.task_fields ? read_types(cli, types) : EXIT_USAGE;
+    self.output = people || code ? NULL : output_new(import_columns, 0);
+    if (!code) code = import_all(&self, read);
     int printed = self.output ? output_end(&self.output) : 0;
     fflush(stdout);
-    cli_note(cli, "%zu lines: %zu taken, %zu refused%s", self.lines, self.taken, self.refused,
-             cli->dry_run ? "   (nothing written)" : "");
-    free(self.names);
+    if (!code) {
+        tell_gone(&self);
+        cli_note(cli, "%zu found: %zu taken (%zu unchanged), %zu refused%s",
+                 self.taken + self.refused, self.taken, self.unchanged, self.refused,
+                 cli->dry_run ? "   (nothing written)" : "");
+    }
+    for (size_t i = 0; i < self.made_count; i++)
+        json_decref(self.made[i].spec);
+    free(self.made);
+    import_list_free(&self.list);
+    json_decref(self.task_fields);
+    json_decref(types);
     return code ? code : printed ? printed : self.refused ? EXIT_PARTLY : EXIT_OK;
 }

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/cli/settle.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char *text_at(const json_t *object, const char *key)
+{
+    return json_string_value(json_object_get(object, key));
+}
+
+int settle_look(cli_t *cli, settlement_t *out, const json_t *spec, bool whole)
+{
+    pawl_record_t *record = NULL;
+    *out = (settlement_t){ .kind = SETTLE_CREATE, .whole = whole, .made_by = "" };
+    out->spec = json_deep_copy(spec);
+    pawl_err err = PAWL_E_NOT_FOUND;
+    if (cli->client)
+        err = pawl_schedule_get(cli->client, text_at(spec, "name"), &record, cli->timeout_us);
+    if (err && err != PAWL_E_NOT_FOUND)
+        return fail_client(cli->client, err,
+                           say("cannot look at schedule %s", text_at(spec, "name")));
+    if (record) {
+        out->old = schedule_spec_of_record(record, &out->made_by);
+        out->revision = pawl_record_int(record, "revision");
+    }
+    pawl_record_destroy(&record);
+    schedule_spec_anchor(out->spec, out->old);
+    if (!out->old) return 0;
+    out->changes = schedule_spec_changes(out->old, out->spec, whole);
+    out->kind = json_array_size(out->changes) ? SETTLE_EDIT : SETTLE_UNCHANGED;
+    return 0;
+}
+
+static bool changed(const settlement_t *self, const char *field)
+{
+    size_t i;
+    json_t *change;
+    json_array_foreach(self->changes, i,
+                       change) if (strcmp(text_at(change, "field"), field) == 0) return true;
+    return false;
+}
+
+static bool refused(settlement_t *self, const char *why)
+{
+    self->kind = SETTLE_REFUSED;
+    self->why = why;
+    return false;
+}
+
+/* Creates or edits it; what only `paused` says is done apart. */
+static pawl_err put(cli_t *cli, settlement_t *self, const char *mark, const char *cursor,
+                    spec_error_t *error)
+{
+    pawl_schedule_t *schedule = NULL;
+    uint64_t revision = (uint64_t)self->revision;
+    const char *name = text_at(self->spec, "name");
+    pawl_err err = PAWL_OK;
+    if (self->old && !self->whole)
+        err = pawl_schedule_load(cli->client, name, &schedule, &revision, cli->timeout_us);
+    else
+        schedule = pawl_schedule_new(name);
+    if (!err && !schedule) err = PAWL_E_NO_MEMORY;
+    if (!err && (int64_t)revision != self->revision) err = PAWL_E_CONFLICT;
+    if (!err && !schedule_spec_put(self->spec, mark, schedule, error)) err = PAWL_E_BAD_REQUEST;
+    if (!err)
+        err =
+            pawl_schedule_put(cli->client, schedule, self->revision, cursor, NULL, cli->timeout_us);
+    pawl_schedule_destroy(&schedule);
+    return err;
+}
+
+bool settle_write(cli_t *cli, settlement_t *self, const char *made_by, const char *cursor)
+{
+    spec_error_t error = { "", "" };
+    const json_t *paused = json_object_get(self->spec, "paused");
+    bool was_paused = json_is_true(json_object_get(self->old, "paused"));
+    bool only_paused = changed(self, "paused") && json_array_size(self->changes) == 1;
+    const char *mark = made_by ? made_by : self->made_by;
+    if (!cursor) cursor = changed(self, "rule") || changed(self, "zone") ? "now" : "keep";
+    bool puts = self->kind == SETTLE_CREATE || !only_paused;
+    pawl_err err = puts ? put(cli, self, mark, self->old ? cursor : NULL, &error) : PAWL_OK;
+    if (err && *error.why) return refused(self, say("%s: %s", error.field, error.why));
+    if (!err && paused && json_is_true(paused) != was_paused)
+        err = pawl_schedule_change(cli->client, was_paused ? "resume" : "pause",
+                                   text_at(self->spec, "name"), "as its file says", NULL, NULL,
+                                   cli->timeout_us);
+    if (err) return refused(self, client_why(cli->client, err));
+    return true;
+}
+
+void settlement_free(settlement_t *self)
+{
+    json_decref(self->spec);
+    json_decref(self->old);
+    json_decref(self->changes);
+    *self = (settlement_t){ 0 };
+}
+
+const char *settle_word(settle_kind_t kind)
+{
+    static const char *const words[] = { "unchanged", "created", "edited", "refused" };
+    return words[kind];
+}
+
+static const char *shown(const json_t *value)
+{
+    if (!value || json_is_null(value)) return "(none)";
+    char *text = json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+    return text ? text_keep(text) : json_string_value(value);
+}
+
+void settle_print_changes(const settlement_t *self, const char *indent)
+{
+    size_t i;
+    json_t *change;
+    json_array_foreach(self->changes, i, change)
+        printf("%s%s: %s -> %s\n", indent, text_at(change, "field"),
+               shown(json_object_get(change, "old")), shown(json_object_get(change, "new")));
+}
