@@ -62,10 +62,12 @@ static void settle_line(submitting_t *self, const round_t *round, const line_t *
     if (err) {
         pawl_id_print(line->id, text);
         puts("-");
+        /* beyond UNREACHABLE errors are local: nobody knows what the broker did */
         refuse(self, line->number,
-               say("no answer (%s): whether it is on record, pawl task show %s "
-                   "tells",
-                   pawl_err_text(err), text));
+               err > PAWL_E_UNREACHABLE
+                   ? say("%s (%s)", pawl_err_text(err), pawl_err_name(err))
+                   : say("no answer (%s): whether it is on record, pawl task show %s tells",
+                         pawl_err_text(err), text));
         return;
     }
     err = pawl_batch_item_error(round->batch, i);
