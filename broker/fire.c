@@ -95,21 +95,23 @@ static err_t supersede_waiting(core_t *core, plan_t *plan)
     return ERR_OK;
 }
 
+static int compare_run(const void *a, const void *b)
+{
+    const run_t *x = *(run_t *const *)a, *y = *(run_t *const *)b;
+    return (x->n > y->n) - (x->n < y->n);
+}
+
 /* The running ones of this schedule are told to stop; with `hard` they end on record at once, and
  * their executors' reports will be LATE. */
 static err_t stop_running(core_t *core, plan_t *plan, bool hard)
 {
-    run_t *found[64];
-    size_t n = 0, at = 0;
-    for (run_t *run; n < ARRAY_LEN(found) && (run = map_next(&core->runs, &at)) != NULL;)
-        if (run->row.schedule == plan->no) found[n++] = run;
-    for (size_t i = 1; i < n; i++) /* by number: never by the order of a hash table */
-        for (size_t k = i; k > 0 && found[k - 1]->n > found[k]->n; k--) {
-            run_t *swap = found[k];
-            found[k] = found[k - 1];
-            found[k - 1] = swap;
-        }
-    if (n == 0 && plan->cur.leased_n) { /* it waits for its retry */
+    run_t **found = batch_alloc(core, (plan->cur.running + 1u) * sizeof(run_t *));
+    size_t n = 0;
+    for (size_t i = 0; i < core->executors_n; i++)
+        for (run_t *run = core->executors[i]->runs; run; run = run->next)
+            if (run->row.schedule == plan->no && n < plan->cur.running) found[n++] = run;
+    qsort(found, n, sizeof *found, compare_run); /* by number: never by what memory looks like */
+    if (n == 0 && plan->cur.leased_n) {          /* it waits for its retry */
         task_t task;
         TRY(task_load(core, plan->cur.leased_n, &task));
         if (task.status == S(DELAYED) || task.status == S(WAITING))
