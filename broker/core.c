@@ -593,6 +593,7 @@ static err_t apply_all(core_t *core, const batch_t *batch)
     core->meta.wall_us = core->wall_us;
     core->random_used = 0;
     core->firings_left = LIMIT_FIRINGS;
+    core->touched_n = 0;
     core->assigned_bytes = 0;
     core->more_to_give = false;
     core->ops = 0;

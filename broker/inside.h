@@ -364,6 +364,8 @@ struct core {
     struct executor_undo *undo; /* the sessions that this batch changes, as they were */
     size_t undo_n, undo_room;
     map_t plans;
+    plan_t **touched; /* plans that this batch looked at, in that order: others have not changed */
+    size_t touched_n, touched_room;
     conn_t *followers;
     size_t followers_n;
     int64_t rate_all_at_us, rate_all_tokens_us;
@@ -373,6 +375,8 @@ struct core {
     bool more_to_give;     /* dispatch stopped there: the next batch goes on */
     map_t blocks;
     block_t *block;            /* the last one that was asked for */
+    block_t **dirty_blocks;
+    size_t dirty_blocks_n, dirty_blocks_room;
     journal_pack_t journal;
     bool journal_open;
     int64_t timer_due_us; /* broker time of the next timer row, INT64_MAX none */

@@ -79,11 +79,23 @@ err_t journal_flush(core_t *core)
 
 enum { BLOCKS_KEPT = 4096 };
 
+static void make_dirty(core_t *core, block_t *block)
+{
+    if (block->dirty) return;
+    block->dirty = true;
+    if (core->dirty_blocks_n == core->dirty_blocks_room) {
+        core->dirty_blocks_room = core->dirty_blocks_room ? core->dirty_blocks_room * 2 : 64;
+        core->dirty_blocks =
+            mem_grow(core->dirty_blocks, core->dirty_blocks_room * sizeof(block_t *));
+    }
+    core->dirty_blocks[core->dirty_blocks_n++] = block;
+}
+
 err_t block_of(core_t *core, uint64_t n, block_t **out)
 {
     uint64_t no = n >> BLOCK_SHIFT;
     if (core->block && core->block->no == no) {
-        core->block->dirty = true;
+        make_dirty(core, core->block);
         *out = core->block;
         return ERR_OK;
     }
@@ -98,7 +110,7 @@ err_t block_of(core_t *core, uint64_t n, block_t **out)
         if (err == ERR_OK && !block_row_decode(&block->row, value)) err = ERR_CORRUPT;
         if (err != ERR_OK && err != ERR_NOT_FOUND) return err;
     }
-    block->dirty = true;
+    make_dirty(core, block);
     core->block = block;
     *out = block;
     return ERR_OK;
@@ -106,15 +118,15 @@ err_t block_of(core_t *core, uint64_t n, block_t **out)
 
 err_t blocks_flush(core_t *core)
 {
-    size_t at = 0;
-    for (block_t *block; (block = map_next(&core->blocks, &at)) != NULL;) {
-        if (!block->dirty) continue;
+    for (size_t i = 0; i < core->dirty_blocks_n; i++) {
+        block_t *block = core->dirty_blocks[i];
         block->dirty = false;
         core->scratch.len = 0;
         block_row_encode(&block->row, &core->scratch);
         rec_key_t key = key_n(block->no);
         TRY(put_scratch(core, TABLE_block, &key, 0));
     }
+    core->dirty_blocks_n = 0;
     if (core->blocks.n > BLOCKS_KEPT) blocks_free(core);
     return ERR_OK;
 }
@@ -126,4 +138,7 @@ void blocks_free(core_t *core)
         free(block);
     map_free(&core->blocks);
     core->block = NULL;
+    free(core->dirty_blocks);
+    core->dirty_blocks = NULL;
+    core->dirty_blocks_n = core->dirty_blocks_room = 0;
 }

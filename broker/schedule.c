@@ -33,6 +33,20 @@ void schedules_free(core_t *core)
     for (plan_t *plan; (plan = map_next(&core->plans, &at)) != NULL;)
         plan_free(plan);
     map_free(&core->plans);
+    free(core->touched);
+    core->touched = NULL;
+    core->touched_n = core->touched_room = 0;
+}
+
+static void touch(core_t *core, plan_t *plan)
+{
+    if (plan->used == core->meta.batch) return;
+    plan->used = core->meta.batch;
+    if (core->touched_n == core->touched_room) {
+        core->touched_room = core->touched_room ? core->touched_room * 2 : 64;
+        core->touched = mem_grow(core->touched, core->touched_room * sizeof(plan_t *));
+    }
+    core->touched[core->touched_n++] = plan;
 }
 
 static err_t load_definition(core_t *core, plan_t *plan)
@@ -130,7 +144,7 @@ err_t plan_get(core_t *core, uint32_t no, plan_t **out)
         }
         map_put(&core->plans, no, plan);
     }
-    plan->used = core->meta.batch;
+    touch(core, plan);
     *out = plan;
     return ERR_OK;
 }
@@ -226,8 +240,8 @@ err_t schedule_rezone(core_t *core, plan_t *plan, uint64_t zone_hash)
 
 err_t schedules_flush(core_t *core)
 {
-    size_t at = 0;
-    for (plan_t *plan; (plan = map_next(&core->plans, &at)) != NULL;) {
+    for (size_t i = 0; i < core->touched_n; i++) {
+        plan_t *plan = core->touched[i];
         if (plan->cur_dirty) {
             plan->cur_dirty = false;
             core->scratch.len = 0;
@@ -255,7 +269,7 @@ err_t schedules_flush(core_t *core)
 void schedules_trim(core_t *core)
 {
     if (core->plans.n <= PLANS_KEPT) return;
-    plan_t *idle[256];
+    plan_t *idle[1024]; /* more than a batch brings in, or the cache would grow */
     size_t n = 0, at = 0;
     for (plan_t *plan; n < ARRAY_LEN(idle) && (plan = map_next(&core->plans, &at)) != NULL;)
         if (plan->used != core->meta.batch && !plan->held) idle[n++] = plan;
@@ -339,8 +353,8 @@ void plan_info(core_t *core, const plan_t *plan, Pawl__V1__ScheduleInfo *info)
 
 void schedules_tell(core_t *core)
 {
-    size_t at = 0;
-    for (plan_t *plan; (plan = map_next(&core->plans, &at)) != NULL;) {
+    for (size_t t = 0; t < core->touched_n; t++) {
+        plan_t *plan = core->touched[t];
         if (!plan->tell) continue;
         plan->tell = false;
         Pawl__V1__ScheduleInfo info, *list[] = { &info };
@@ -443,7 +457,8 @@ static bool contradicts(core_t *core, const Pawl__V1__Schedule *spec,
     if (template->hold || template->delay_us || template->at_us || template->expire_us ||
         template->key[0]) {
         refuse(core, reply, ERR_CONTRADICTION, "schedule.task",
-               "the task of a schedule may not be held, delayed, dated, keyed or expire: the schedule says "
+               "the task of a schedule may not be held, delayed, dated, keyed or expire: the "
+               "schedule says "
                "when it runs");
         return true;
     }
@@ -583,7 +598,7 @@ static err_t create(core_t *core, plan_t *plan, uint32_t principal)
     plan->gate = (gate_row_t){ .kind = GATE_OVERLAP, .subject = plan->no };
     plan->rate_at_us = core->now_us;
     map_put(&core->plans, plan->no, plan);
-    plan->used = core->meta.batch;
+    touch(core, plan);
     rec_key_t name = key_name(NAME_SCHEDULE, plan->row.name);
     core->scratch.len = 0;
     name_row_encode(plan->no, &core->scratch);
