@@ -58,53 +58,9 @@ static uint32_t items_of(const request_t *request)
     }
 }
 
-/* ---- record ---------------------------------------------------------------------------------- */
-
-static void record_bytes(buf_t *to, slice_t bytes, bool wide)
-{
-    uint8_t len[4];
-    if (wide)
-        buf_add(to, len, (size_t)(be_put_u32(len, (uint32_t)bytes.len) - len));
-    else
-        buf_add(to, len, (size_t)(be_put_u16(len, (uint16_t)bytes.len) - len));
-    buf_add(to, bytes.at, bytes.len);
-}
-
 void intake_record(front_t *self, job_t *job, const command_t *command, slice_t frame)
 {
-    if (!self->config.record) return;
-    buf_t *to = &job->record;
-    uint8_t head[9];
-    be_put_u64(be_put_u8(head, (uint8_t)command->kind), command->conn);
-    buf_add(to, head, sizeof head);
-    switch (command->kind) {
-    case CMD_REQUEST:
-        record_bytes(to, slice_text(command->principal), false);
-        record_bytes(to, frame, true);
-        break;
-    case CMD_ZONE:
-        record_bytes(to, slice_text(command->name), false);
-        record_bytes(to, command->bytes, true);
-        break;
-    case CMD_PURGE:
-        be_put_u32(head, (uint32_t)command->n);
-        buf_add(to, head, 4);
-        for (size_t i = 0; i < command->n; i++) {
-            be_put_u64(head, command->ns[i]);
-            buf_add(to, head, 8);
-        }
-        break;
-    case CMD_SUSPECT:
-        be_put_u8(head, command->flag);
-        buf_add(to, head, 1);
-        break;
-    case CMD_LOST:
-        be_put_u64(head, command->silent_us);
-        buf_add(to, head, 8);
-        break;
-    default:
-        break;
-    }
+    if (self->config.record) tape_command(&job->record, command, frame);
 }
 
 /* ---- to core --------------------------------------------------------------------------------- */

@@ -287,6 +287,7 @@ typedef struct broker {
     core_t *core;
     stats_t *stats;
     poison_t *poison;
+    tape_t *tape;
     logs_t *logs;
     readers_t *readers;
     writer_t *writer;
@@ -317,8 +318,9 @@ static void open_store(broker_t *broker, const conf_t *conf)
     config.items_max = (uint32_t)conf_number(conf, "limits.items");
     uint8_t random[32];
     random_bytes(random, sizeof random);
-    err = core_open(&broker->core, broker->store, &config, clock_wall_us(), clock_steady_us(),
-                    random);
+    int64_t wall_us = clock_wall_us(), steady_us = clock_steady_us();
+    tape_start(broker->tape, &config, wall_us, steady_us, random);
+    err = core_open(&broker->core, broker->store, &config, wall_us, steady_us, random);
     if (err != ERR_OK) die(err, path, "pawl-broker --check --state DIR");
 }
 
@@ -332,7 +334,7 @@ static void open_poison(broker_t *self, const conf_t *conf)
         log_event(LOG_WARN, "POISON_UNWATCHED", "file=\"%s\" why=\"%s\"", path, strerror(errno));
 }
 
-static err_t start(broker_t *self, const conf_t *conf, const char *record)
+static err_t start(broker_t *self, const conf_t *conf)
 {
     char path[4096];
     snprintf(path, sizeof path, "%s/logs", conf_text(conf, "state"));
@@ -347,7 +349,7 @@ static err_t start(broker_t *self, const conf_t *conf, const char *record)
                                            conf_number(conf, "keep.failed") } };
     front_config_t front = { .endpoint = conf_text(conf, "listen"),
                              .state_dir = conf_text(conf, "state"),
-                             .record = record != NULL };
+                             .record = self->tape != NULL };
     sessions_config_default(&front.sessions);
     front.sessions.lease_us = conf_number(conf, "lease");
     front.sessions.suspect_us = conf_number(conf, "suspect");
@@ -365,7 +367,7 @@ static err_t start(broker_t *self, const conf_t *conf, const char *record)
     readers.read_log_arg = self->logs;
     if (err == ERR_OK) err = readers_start(&self->readers, &readers);
     if (err == ERR_OK)
-        err = writer_start(&self->writer, self->core, self->store, self->poison, record);
+        err = writer_start(&self->writer, self->core, self->store, self->poison, self->tape);
     if (err != ERR_OK) {
         writer_stats_free(&first);
         zones_destroy(&front.zones);
@@ -392,6 +394,7 @@ static void stop(broker_t *self)
         store_close(&self->store);
     }
     poison_close(&self->poison);
+    tape_close(&self->tape);
 }
 
 /* What has been answered is durable: a library that does not end must not keep the process. */
@@ -444,10 +447,12 @@ int main(int argc, char **argv)
     make_state(conf_text(conf, "state"));
     int signals = take_signals();
     broker_t broker = { 0 };
+    if (options.record && tape_open(&broker.tape, options.record) != ERR_OK)
+        die(ERR_OS, options.record, "pawl-broker --record FILE");
     open_store(&broker, conf);
     open_poison(&broker, conf); /* the store's lock makes the file ours */
     prepare_czmq();
-    err_t err = start(&broker, conf, options.record);
+    err_t err = start(&broker, conf);
     if (err == ERR_OK) {
         printf("ready pid=%d listen=%s stats=%s\n", (int)getpid(), conf_text(conf, "listen"),
                conf_text(conf, "stats"));

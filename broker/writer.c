@@ -1,15 +1,7 @@
-/* SPDX-License-Identifier: Apache-2.0
- * The record (--record FILE), for replay tests; big-endian, one entry a batch:
- *   length u32 of what follows, batch number u64, wall i64, steady i64, random 32 bytes,
- *   count u32 of commands, then each command:
- *     kind u8, conn u64, and for CMD_REQUEST: principal (length u16, bytes), the frame as it came
- *     (length u32, bytes); CMD_ZONE: name (u16, bytes), file (u32, bytes); CMD_PURGE: n u32, n x
- *     u64; CMD_LOST: silent u64; CMD_SUSPECT: flag u8.
- * It is written before the step, without a sync: a crash may cut the last entry. */
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/writer.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -25,7 +17,8 @@ struct writer {
     core_t *core;
     store_t *store;
     poison_t *poison;
-    int record_fd; /* -1: nothing is recorded */
+    tape_t *tape;    /* NULL: nothing is recorded */
+    int want_events; /* as core was told last; -1: never */
     uint64_t number;
     hist_t commit, batch;
 };
@@ -109,50 +102,25 @@ writer_stats_t *writer_stats_take(const core_t *core, store_t *store)
 
 /* ---- the step -------------------------------------------------------------------------------- */
 
-static void put_all(int fd, const void *bytes, size_t len)
-{
-    const uint8_t *at = bytes;
-    while (len) {
-        ssize_t put = write(fd, at, len);
-        if (put < 0 && errno == EINTR) continue;
-        if (put <= 0) {
-            log_event(LOG_ERROR, "RECORD_FAILED", "why=\"%s\"", strerror(errno));
-            return;
-        }
-        at += put;
-        len -= (size_t)put;
-    }
-}
-
-static void record_batch(const writer_t *self, const job_t *job, const batch_t *batch)
-{
-    uint8_t head[4 + 8 + 8 + 8 + 32 + 4], *to = head;
-    to = be_put_u32(to, (uint32_t)(sizeof head - 4 + job->record.len));
-    to = be_put_u64(to, self->number);
-    to = be_put_u64(to, (uint64_t)batch->wall_us);
-    to = be_put_u64(to, (uint64_t)batch->steady_us);
-    to = be_put_bytes(to, batch->random, sizeof batch->random);
-    be_put_u32(to, (uint32_t)batch->n);
-    put_all(self->record_fd, head, sizeof head);
-    put_all(self->record_fd, job->record.at, job->record.len);
-}
-
 /* Steps core. Returns only when the outputs may leave. */
 static void step(writer_t *self, job_t *job)
 {
-    if (job->want_events >= 0) core_want_events(self->core, job->want_events == 1);
     batch_t batch = { .wall_us = clock_wall_us(),
                       .steady_us = clock_steady_us(),
                       .commands = job->commands,
                       .n = job->n };
     random_bytes(batch.random, sizeof batch.random);
     self->number++;
-    if (self->record_fd >= 0) record_batch(self, job, &batch);
+    store_usage_t usage;
+    store_usage(self->store, &usage);
+    tape_batch(self->tape, self->number, &batch, self->want_events, &usage,
+               slice(job->record.at, job->record.len));
     poison_begin(self->poison);
     for (size_t i = 0; i < job->n; i++)
         poison_add(self->poison, job->items[i].hash);
     err_t err = core_step(self->core, &batch, &job->outputs);
     poison_end(self->poison);
+    tape_outcome(self->tape, self->number, err, self->store->write_hash, &job->outputs);
     job->refused = err != ERR_OK;
     if (err != ERR_OK && !core_refused(err)) {
         log_event(LOG_ERROR, "COMMIT_UNKNOWN",
@@ -169,10 +137,11 @@ static void step(writer_t *self, job_t *job)
 
 static void on_job(writer_t *self, job_t *job)
 {
-    if (job->n > 0 || core_next_due_us(self->core) <= clock_steady_us())
-        step(self, job);
-    else if (job->want_events >= 0)
+    if (job->want_events >= 0) {
+        self->want_events = job->want_events;
         core_want_events(self->core, job->want_events == 1);
+    }
+    if (job->n > 0 || core_next_due_us(self->core) <= clock_steady_us()) step(self, job);
     if (job->want_stats) {
         job->stats = writer_stats_take(self->core, self->store);
         job->stats->commit = self->commit;
@@ -223,23 +192,15 @@ static void writer_main(zsock_t *pipe, void *arg)
     HANDED_OVER(self);
 }
 
-err_t writer_start(writer_t **out, core_t *core, store_t *store, poison_t *poison,
-                   const char *record)
+err_t writer_start(writer_t **out, core_t *core, store_t *store, poison_t *poison, tape_t *tape)
 {
-    int fd = -1;
-    if (record != NULL) {
-        fd = open(record, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-        if (fd < 0) {
-            log_event(LOG_ERROR, "RECORD_FAILED", "file=\"%s\" why=\"%s\"", record,
-                      strerror(errno));
-            return ERR_OS;
-        }
-    }
     writer_t *self = mem_new(sizeof *self);
     self->core = core;
     self->store = store;
     self->poison = poison;
-    self->record_fd = fd;
+    self->tape = tape;
+    self->want_events = -1;
+    store->hash_writes = tape != NULL;
     self->near = letter_pipe(&self->far);
     self->actor = zactor_new(writer_main, self);
     CHECK(self->actor != NULL);
@@ -265,7 +226,6 @@ void writer_stop(writer_t **self_p)
     }
     zsock_destroy(&self->near);
     zsock_destroy(&self->far);
-    if (self->record_fd >= 0) close(self->record_fd);
     core_close(&self->core);
     store_close(&self->store);
     free(self);

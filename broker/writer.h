@@ -16,6 +16,7 @@
 #include "broker/core.h"
 #include "broker/poison.h"
 #include "broker/query.h"
+#include "broker/tape.h"
 #include "client/base/hist.h"
 
 enum { WRITER_EXIT_UNKNOWN = 70 };
@@ -68,10 +69,9 @@ command_t *job_add(job_t *self, job_item_t item); /* a zeroed command beside `it
 
 typedef struct writer writer_t;
 /* Takes core and store over (core_close, store_close at stop). `poison` is borrowed, may be NULL.
- * `record`: file that gets every batch, NULL: none; see writer.c for its layout. The thread starts
- * here. */
+ * `tape` gets every batch, borrowed, NULL: none. The thread starts here. */
 MUST_CHECK err_t writer_start(writer_t **out, core_t *core, store_t *store, poison_t *poison,
-                              const char *record);
+                              tape_t *tape);
 /* The front's end of the PAIR; letters: LETTER_QUERY with a job_t down, LETTER_DONE back. */
 void *writer_socket(writer_t *self);
 /* Ends the thread after the job in hand; closes core, then the store. */

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The golden replay: what a real broker was given, played to core elsewhere, comes to the same rows and
+the same answers. So core has no input but its batches: no zone of the machine, locale, clock, address."""
+import os
+import subprocess
+import time
+
+import pytest
+import zmq
+
+from pawl_wire import Peer, Silence, new_id, pb
+from test_broker_process import BIN, FAST, Broker
+
+PLAYER = BIN.parent / "replay"
+pytestmark = pytest.mark.skipif(not (BIN.exists() and PLAYER.exists()), reason=f"{BIN} or replay is not built")
+
+
+def work_off(worker, give_up):
+    """Ends leases, each third one badly, until nothing comes for a while."""
+    n = 0
+    while True:
+        try:
+            leases = worker.leases(give_up)
+        except Silence:
+            return n
+        results = []
+        for lease in leases:
+            n += 1
+            bad = n % 3 == 0
+            results.append(pb.Result(id=lease.id, token=lease.token,
+                                     outcome=pb.OUTCOME_FAIL if bad else pb.OUTCOME_DONE,
+                                     message="no" if bad else "", output=b"" if bad else b'"%d"' % n * (n % 40)))
+        progress = [pb.Progress(id=r.id, token=r.token, done=1, total=2, text="half") for r in results]
+        chunks = [pb.LogChunk(id=r.id, token=r.token, stream=1, offset=0, data=b"line\n", time_us=1) for r in results]
+        worker.ask("report", pb.Report(progress=progress, logs=chunks))
+        worker.ask("report", pb.Report(results=results))
+
+
+def load(broker, round):
+    client = Peer(broker.endpoint, "client").open()
+    worker = Peer(broker.endpoint, "worker", pb.ROLE_EXECUTOR, kinds=["worker"], types=["test/replay", "test/other"],
+                  slots=8, credit=16).open()
+    Peer(broker.endpoint, "silent", pb.ROLE_EXECUTOR, kinds=["worker"], types=["test/replay"], slots=3, credit=3).open()
+    scheduler = Peer(broker.endpoint, "scheduler", pb.ROLE_SCHEDULER).open()
+    template = pb.Task(type="test/other").SerializeToString()
+    plan = client.change("schedule_put", pb.SchedulePut(schedule=pb.Schedule(
+        name=f"tick-{round}", rule="@every 1s from 2026-01-01T00:00:00Z", zone="Europe/Paris",
+        mode=pb.MODE_STRICT, task=template))).schedule
+    ids = []
+    for i in range(60):
+        tasks = [pb.Task(id=new_id(), type=("test/replay", "test/other")[k % 2], priority=k,
+                         key=f"key-{i}" if k == 3 else "", delay_us=300_000 if k == 4 else 0, hold=k == 5,
+                         retry=pb.Retry(max_attempts=2, backoff_us=200_000),
+                         labels=[pb.Label(key="n", value=str(k))], input=b'"%s"' % (b"x" * (1 << k + 4)))
+                 for k in range(10)]
+        ids += [t.id for t in tasks]
+        client.ask("submit", pb.Submit(tasks=[t.SerializeToString() for t in tasks]))
+    client.change("task_change", pb.TaskChange(verb=pb.TASK_START, ids=ids[5::20]))
+    client.change("task_change", pb.TaskChange(verb=pb.TASK_CANCEL, ids=ids[15::20], reason="not needed"))
+    client.change("queue_change", pb.QueueChange(name="default", pause=True))
+    client.change("queue_change", pb.QueueChange(name="default", pause=False))
+    end = time.monotonic() + 3.5  # the silent one is lost, retries come due
+    cursor = plan.cursor_us
+    while time.monotonic() < end:
+        work_off(worker, 0.05)
+        client.ask("ping")
+        item = pb.Proposal(uid=plan.uid, revision=plan.revision, expect_cursor_us=cursor,
+                           new_cursor_us=int(time.time() * 1e6))
+        cursor = scheduler.ask("propose", pb.Propose(items=[item])).proposed.items[0].cursor_us
+    client.change("executor_change", pb.ExecutorChange(name="worker", drain=True))
+    client.change("executor_change", pb.ExecutorChange(name="worker", drain=False))
+    worker.ask("bye")
+
+
+def test_a_recorded_run_comes_to_the_same_writes_and_answers_elsewhere(tmp_path):
+    tape = tmp_path / "tape"
+    broker = Broker(tmp_path / "state", **FAST).start("--record", tape)
+    load(broker, 1)
+    sub = zmq.Context.instance().socket(zmq.SUB)  # events are built from now on
+    sub.linger = 0
+    sub.connect(f"ipc://{broker.state}/stats.sock")
+    sub.subscribe("event.")
+    assert broker.end() == 0
+    broker.start("--record", tape)  # another life on the same tape
+    load(broker, 2)
+    sub.close()
+    assert broker.end() == 0
+    worlds = [{"TZ": "UTC", "LANG": "C"},
+              {"TZ": "Pacific/Kiritimati", "LANG": "tr_TR.UTF-8", "LC_ALL": "de_DE.UTF-8", "MALLOC_PERTURB_": "165",
+               "HOME": "/nonexistent"},
+              {"TZ": "America/St_Johns", "MALLOC_ARENA_MAX": "1", "MALLOC_PERTURB_": "90"}]
+    lines = set()
+    for world in worlds:
+        run = subprocess.run([PLAYER, tape], capture_output=True, text=True, timeout=120, cwd="/",
+                             env={"PATH": os.environ["PATH"], **world})
+        assert run.returncode == 0, run.stdout + run.stderr
+        lines.add(run.stdout)
+    assert len(lines) == 1
+    assert int(lines.pop().split()[1]) > 100
+
+
+def test_a_tape_that_was_tampered_with_is_told(tmp_path):
+    tape = tmp_path / "tape"
+    broker = Broker(tmp_path / "state").start("--record", tape)
+    client = Peer(broker.endpoint, "c").open()
+    for _ in range(5):
+        client.ask("submit", pb.Submit(tasks=[pb.Task(id=new_id(), type="pawl/shell", title="the first title", command=pb.Command(
+            shell="true")).SerializeToString()]))
+    assert broker.end() == 0
+    data = tape.read_bytes()
+    assert data.count(b"the first title") == 5
+    tape.write_bytes(data.replace(b"the first title", b"the other title", 1))
+    run = subprocess.run([PLAYER, tape], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 1 and "differs" in run.stdout
