@@ -490,7 +490,7 @@ err_t schedule_task_leased(core_t *core, const task_t *task, bool first)
 }
 
 /* The gate opens for as many as the policy has room for. */
-static err_t release_parked(core_t *core, plan_t *plan)
+err_t schedule_release(core_t *core, plan_t *plan)
 {
     while (plan->gate.waiting > 0 && plan->cur.admitted < plan->spec->max_running) {
         rec_key_t from = key_park(plan->gate_id, INT64_MIN, 0);
@@ -531,7 +531,7 @@ err_t schedule_task_ended(core_t *core, const task_t *task, bool had_lease, bool
         plan->held = false;
         plan->tell = true;
     }
-    return release_parked(core, plan);
+    return schedule_release(core, plan);
 }
 
 /* A task of a schedule goes back to waiting. One that was let through stays so; one that was held,
@@ -572,5 +572,5 @@ err_t schedule_task_held(core_t *core, const task_t *task, bool was_parked)
     if (was_parked) return ERR_OK;
     plan->cur.admitted--;
     plan->cur_dirty = true;
-    return release_parked(core, plan);
+    return schedule_release(core, plan);
 }

@@ -551,7 +551,18 @@ static void answer_changed(core_t *core, const plan_t *plan, Pawl__V1__Reply *re
 static bool edit_refused(core_t *core, const plan_t *old, const plan_t *plan,
                          const Pawl__V1__SchedulePut *put, Pawl__V1__Reply *reply)
 {
+    if (put->cursor > PAWL__V1__CURSOR_ACTION__CURSOR_NOW) {
+        refuse(core, reply, ERR_UNIMPLEMENTED, "cursor",
+               "the cursor is kept or moved to now, not to an instant of choice");
+        return true;
+    }
     if (same_rule(old->spec, plan->spec)) return false;
+    if (strcmp(old->spec->rule, plan->spec->rule) != 0 &&
+        plan_next_us(plan, core->wall_us) == INT64_MAX) {
+        refuse(core, reply, ERR_TOO_LATE, "schedule.rule",
+               "the new rule has no instant after now: nothing would ever run");
+        return true;
+    }
     if (put->cursor == PAWL__V1__CURSOR_ACTION__CURSOR_KEEP) {
         refuse(core, reply, ERR_CONTRADICTION, "cursor",
                "a new rule starts now: `keep` goes only with an unchanged rule");
@@ -610,10 +621,11 @@ static err_t create(core_t *core, plan_t *plan, uint32_t principal)
 }
 
 /* The old plan takes over definition, rule and zone of the new one, which goes. */
-static err_t edit(core_t *core, plan_t *old, plan_t *plan)
+static err_t edit(core_t *core, plan_t *old, plan_t *plan, Pawl__V1__CursorAction cursor)
 {
     bool new_rule = !same_rule(old->spec, plan->spec);
-    if (new_rule) TRY(close_backlog(core, old, VERDICT_REASON_EDITED));
+    if (new_rule || cursor == PAWL__V1__CURSOR_ACTION__CURSOR_NOW)
+        TRY(close_backlog(core, old, VERDICT_REASON_EDITED));
     plan_t swap = *old;
     old->spec = plan->spec;
     old->template = plan->template;
@@ -626,7 +638,9 @@ static err_t edit(core_t *core, plan_t *old, plan_t *plan)
     plan->zone = swap.zone;
     plan_free(plan);
     old->row.revision++;
+    old->held = false; /* by `ahead` as it was */
     TRY(write_plan(core, old, swap.row.definition_len));
+    TRY(schedule_release(core, old)); /* more may run at once now */
     return journal_add(core, EVENT_SCHEDULE_EDITED, old->no, 0, 0);
 }
 
@@ -695,7 +709,7 @@ err_t schedule_put(core_t *core, const command_t *command, Pawl__V1__Reply *repl
         return ERR_OK;
     }
     if (old) {
-        TRY(edit(core, old, plan));
+        TRY(edit(core, old, plan, put->cursor));
         answer_changed(core, old, reply);
         return ERR_OK;
     }

@@ -319,6 +319,65 @@ static void a_hello_in_a_refused_commit_leaves_the_session_before_it(void **stat
     assert_int_equal(report(w, 2, id_at(w, 1), token, DONE), VERDICT(DONE));
 }
 
+/* ---- edits ------------------------------------------------------------------------------------
+ */
+
+typedef struct edit {
+    const char *rule;
+    Pawl__V1__CursorAction cursor;
+    uint32_t max_running;
+} edit_t;
+
+static const Pawl__V1__Reply *edit(world_t *w, edit_t what)
+{
+    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__SchedulePut put = PAWL__V1__SCHEDULE_PUT__INIT;
+    Pawl__V1__Schedule s = PAWL__V1__SCHEDULE__INIT;
+    Pawl__V1__Task task = PAWL__V1__TASK__INIT;
+    Pawl__V1__Command command = PAWL__V1__COMMAND__INIT;
+    uint8_t request_id[16] = { 7, w->next_random }, bytes[200];
+    command.shell = (char *)(uintptr_t) "true";
+    task.type = (char *)(uintptr_t) "pawl/shell";
+    task.command = &command;
+    s.name = (char *)(uintptr_t) "nightly";
+    s.rule = (char *)(uintptr_t)what.rule;
+    s.zone = (char *)(uintptr_t) "UTC";
+    s.mode = PAWL__V1__MODE__MODE_STRICT;
+    s.max_running = what.max_running;
+    s.ahead = 5;
+    s.task.data = bytes;
+    s.task.len = pawl__v1__task__pack(&task, bytes);
+    put.schedule = &s;
+    put.cursor = what.cursor;
+    r.request_id.data = request_id;
+    r.request_id.len = 16;
+    r.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_PUT;
+    r.schedule_put = &put;
+    return request(w, 1, &r);
+}
+
+static void an_edit_does_what_it_says_to_the_cursor_or_is_refused(void **state)
+{
+    world_t *w = *state;
+    const Pawl__V1__Lease *leases[9];
+    const Pawl__V1__ScheduleInfo *info = put_schedule(
+        w, (plan_spec_t){ .rule = "* * * * *", .mode = PAWL__V1__MODE__MODE_STRICT, .ahead = 5 });
+    pass(w, INT64_C(3600) * SEC);
+    assert_int_equal(edit(w, (edit_t){ "@at 2020-01-01T00:00:00", 0, 1 })->error->code,
+                     ERR_TOO_LATE);
+    assert_int_equal(
+        edit(w, (edit_t){ "* * * * *", PAWL__V1__CURSOR_ACTION__CURSOR_AT, 1 })->error->code,
+        ERR_UNIMPLEMENTED);
+    assert_int_equal(propose(w, info, info->cursor_us)->fired, 5);
+    hello(w, 2, "web-1", 1, 9);
+    assert_int_equal(leases_of(w, 2, leases, 9), 1);
+    const Pawl__V1__Reply *reply =
+        edit(w, (edit_t){ "* * * * *", PAWL__V1__CURSOR_ACTION__CURSOR_NOW, 3 });
+    assert_null(reply->error);
+    assert_int_equal(reply->changed->schedule->behind, 0);
+    assert_int_equal(leases_of(w, 2, leases, 9), 2); /* three may run at once now */
+}
+
 /* ---- sizes ------------------------------------------------------------------------------------
  */
 
@@ -418,6 +477,7 @@ int main(void)
         TEST(a_loss_in_a_refused_commit_is_no_less_a_loss),
         TEST(a_bye_in_a_refused_commit_gives_the_leases_back),
         TEST(a_hello_in_a_refused_commit_leaves_the_session_before_it),
+        TEST(an_edit_does_what_it_says_to_the_cursor_or_is_refused),
         TEST(no_assign_is_larger_than_a_message_may_be),
         TEST(a_purged_task_leaves_no_output_of_any_attempt),
     };
