@@ -222,7 +222,7 @@ static int compare_fresh(const void *a, const void *b)
 /* The lane's first task, fresh or stored; *stored tells which. n = 0: nothing waits. */
 static err_t peek(core_t *core, lane_t *lane, fresh_t *first, bool *stored)
 {
-    if (!lane->fresh_sorted) {
+    if (!lane->fresh_sorted && lane->fresh_n > 0) {
         qsort(lane->fresh + lane->fresh_taken, lane->fresh_n - lane->fresh_taken, sizeof(fresh_t),
               compare_fresh);
         lane->fresh_sorted = true;
