@@ -1,0 +1,557 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A client: submits, changes its mind, edits schedules, and asks again for what it was told, on
+ * purpose. What was acknowledged is checked at once and for ever after. */
+#include "tests/sim/judge.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "client/base/ulid.h"
+
+enum { ASK_SUBMIT = 1, ASK_MEMO = 2, BATCH_MAX = 8, SCHEDULES_MAX = 8 };
+
+typedef struct wish {
+    uint8_t id[16], other[16];
+    uint8_t *body;
+    size_t len;
+    bool acked, has_other;
+} wish_t;
+
+typedef struct memo { /* a request whose reply is remembered */
+    uint8_t *body;
+    size_t len;
+    buf_t answer; /* the first one */
+    bool answered;
+    int64_t asked_us, jumped_us;
+} memo_t;
+
+typedef struct client {
+    wish_t *wishes;
+    size_t wishes_n, wishes_room;
+    memo_t *memos;
+    size_t memos_n, memos_room;
+    unsigned told; /* once the world is quiet: 1 resumed, 2 removed */
+} client_t;
+
+void client_start(sim_t *sim, peer_t *peer)
+{
+    (void)sim;
+    peer->self = mem_new(sizeof(client_t));
+}
+
+void client_free(peer_t *peer)
+{
+    client_t *self = peer->self;
+    for (size_t i = 0; i < self->wishes_n; i++)
+        free(self->wishes[i].body);
+    for (size_t i = 0; i < self->memos_n; i++) {
+        free(self->memos[i].body);
+        buf_free(&self->memos[i].answer);
+    }
+    free(self->wishes);
+    free(self->memos);
+    free(self);
+}
+
+bool client_idle(const peer_t *peer)
+{
+    return peer->pending_n == 0;
+}
+
+/* ---- tasks ----------------------------------------------------------------------------------- */
+
+static void draw_place(sim_t *sim, Pawl__V1__Task *task, Pawl__V1__Target *target,
+                       Pawl__V1__Retry *retry)
+{
+    static char *const queues[] = { (char *)(uintptr_t) "", (char *)(uintptr_t) "fast",
+                                    (char *)(uintptr_t) "slow" };
+    task->queue = queues[sim_below(sim, 3)];
+    if (sim_coin(sim, 10)) {
+        task->priority_set_case = PAWL__V1__TASK__PRIORITY_SET_PRIORITY;
+        task->priority = (uint32_t)sim_below(sim, 10);
+    }
+    switch (sim_below(sim, 12)) {
+    case 0:
+        task->delay_us = sim_between(sim, 1, 20 * SEC_US);
+        break;
+    case 1:
+        task->at_us = sim_wall_us(sim) + sim_between(sim, -5 * SEC_US, 30 * SEC_US);
+        break;
+    case 2:
+        task->hold = true;
+        break;
+    default:
+        break;
+    }
+    if (sim_coin(sim, 8)) task->expire_us = sim_between(sim, 1, 20 * SEC_US);
+    if (sim_coin(sim, 20)) task->on_lost = PAWL__V1__ON_LOST__ON_LOST_FAIL;
+    if (sim_coin(sim, 40)) {
+        retry->max_attempts = 1 + (uint32_t)sim_below(sim, 4);
+        retry->backoff_set_case = PAWL__V1__RETRY__BACKOFF_SET_BACKOFF_US;
+        retry->backoff_us = sim_between(sim, 0, 3 * SEC_US);
+        retry->cap_us = 5 * SEC_US;
+        task->retry = retry;
+    }
+    if (sim_coin(sim, 5)) {
+        if (sim_coin(sim, 50))
+            target->executor = (char *)(uintptr_t) "worker-0";
+        else
+            target->host = (char *)(uintptr_t) "host-0";
+        task->target = target;
+    }
+}
+
+static wish_t *new_wish(sim_t *sim, client_t *self)
+{
+    Pawl__V1__Task task = PAWL__V1__TASK__INIT;
+    Pawl__V1__Command command = PAWL__V1__COMMAND__INIT;
+    Pawl__V1__Target target = PAWL__V1__TARGET__INIT;
+    Pawl__V1__Retry retry = PAWL__V1__RETRY__INIT;
+    static char *const keys[] = { (char *)(uintptr_t) "key-0", (char *)(uintptr_t) "key-1",
+                                  (char *)(uintptr_t) "key-2" };
+    static uint8_t big[2600];
+    uint8_t random[10];
+    if (self->wishes_n == self->wishes_room) {
+        self->wishes_room = self->wishes_room ? self->wishes_room * 2 : 64;
+        self->wishes = mem_grow(self->wishes, self->wishes_room * sizeof *self->wishes);
+    }
+    wish_t *wish = &self->wishes[self->wishes_n++];
+    *wish = (wish_t){ 0 };
+    sim_bytes(sim, random, sizeof random);
+    ulid_t id = ulid_make(sim_wall_us(sim) + sim_between(sim, -SEC_US, SEC_US), random);
+    memcpy(wish->id, id.at, 16);
+    task.id.data = wish->id;
+    task.id.len = 16;
+    if (sim_coin(sim, 60)) {
+        task.type = (char *)(uintptr_t) "pawl/shell";
+        command.shell = (char *)(uintptr_t) "true";
+        task.command = &command;
+    } else {
+        task.type = (char *)(uintptr_t) "mail/send";
+        if (sim->swarm.keys && sim_coin(sim, 30)) task.key = keys[sim_below(sim, 3)];
+        if (sim_coin(sim, 5)) {
+            memset(big, '1', sizeof big);
+            task.input.data = big;
+            task.input.len = sizeof big;
+        }
+    }
+    draw_place(sim, &task, &target, &retry);
+    if (strcmp(task.type, "mail/send") == 0 && task.target && task.target->host[0])
+        task.target = NULL; /* not everybody on that host takes the type */
+    buf_t bytes = { 0 };
+    wire_pack(&task.base, pack_room, &bytes);
+    wish->body = bytes.at;
+    wish->len = bytes.len;
+    return wish;
+}
+
+/* note: the first wish and how many */
+static void submit(sim_t *sim, peer_t *peer, size_t first, size_t n)
+{
+    client_t *self = peer->self;
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__Submit body = PAWL__V1__SUBMIT__INIT;
+    ProtobufCBinaryData tasks[BATCH_MAX];
+    for (size_t i = 0; i < n; i++)
+        tasks[i] = (ProtobufCBinaryData){ self->wishes[first + i].len, self->wishes[first + i].body };
+    body.tasks = tasks;
+    body.n_tasks = n;
+    request.body_case = PAWL__V1__REQUEST__BODY_SUBMIT;
+    request.submit = &body;
+    peer_ask(sim, peer, &request, ASK_SUBMIT, (uint64_t)first << 8 | n);
+}
+
+static void on_submitted(sim_t *sim, peer_t *peer, const pending_t *asked,
+                         const Pawl__V1__Reply *reply)
+{
+    client_t *self = peer->self;
+    size_t first = (size_t)(asked->note >> 8), n = (size_t)(asked->note & 255), refused = 0;
+    if (reply->error) return; /* nothing of it was done, as far as this reply knows */
+    if (reply->body_case != PAWL__V1__REPLY__BODY_SUBMITTED) {
+        sim_fail(sim, "a Submit was answered with body %d", (int)reply->body_case);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        wish_t *wish = &self->wishes[first + i];
+        const Pawl__V1__ItemResult *item = NULL;
+        for (size_t k = 0; k < reply->submitted->n_items; k++)
+            if (reply->submitted->items[k]->index == i) item = reply->submitted->items[k];
+        if (item && item->error) {
+            refused++;
+            if (wish->acked)
+                sim_fail(sim, "task %s was accepted, and a resend is refused: %u %s",
+                         hex(wish->id, 16), item->error->code, item->error->text);
+            continue;
+        }
+        const uint8_t *other = item && item->id.len == 16 ? item->id.data : NULL;
+        if (wish->acked && other && wish->has_other && memcmp(other, wish->other, 16) != 0)
+            sim_fail(sim, "task %s was answered with two others", hex(wish->id, 16));
+        if (wish->acked && other && !wish->has_other)
+            sim_fail(sim, "task %s was accepted, a resend is answered with another",
+                     hex(wish->id, 16));
+        wish->acked = true;
+        if (other) {
+            wish->has_other = true;
+            memcpy(wish->other, other, 16);
+        }
+        judge_accepted(sim, wish->id, other);
+    }
+    if (reply->submitted->accepted != n - refused)
+        sim_fail(sim, "%u of %zu accepted, %zu refused", reply->submitted->accepted, n, refused);
+}
+
+/* ---- requests that are remembered ------------------------------------------------------------- */
+
+static void ask_memo(sim_t *sim, peer_t *peer, Pawl__V1__Request *request)
+{
+    client_t *self = peer->self;
+    uint8_t id[16];
+    sim_bytes(sim, id, sizeof id);
+    request->request_id.data = id;
+    request->request_id.len = sizeof id;
+    buf_t bytes = { 0 };
+    wire_request_pack(request, pack_room, &bytes);
+    if (self->memos_n == self->memos_room) {
+        self->memos_room = self->memos_room ? self->memos_room * 2 : 16;
+        self->memos = mem_grow(self->memos, self->memos_room * sizeof *self->memos);
+    }
+    self->memos[self->memos_n] = (memo_t){ .body = bytes.at,
+                                           .len = bytes.len,
+                                           .asked_us = sim->now_us,
+                                           .jumped_us = sim->wall_jumped_us };
+    peer_ask(sim, peer, request, ASK_MEMO, self->memos_n++);
+}
+
+static void ask_again(sim_t *sim, peer_t *peer, size_t i)
+{
+    client_t *self = peer->self;
+    Pawl__V1__Request *request =
+        pawl__v1__request__unpack(NULL, self->memos[i].len, self->memos[i].body);
+    CHECK(request != NULL);
+    peer_ask(sim, peer, request, ASK_MEMO, i);
+    pawl__v1__request__free_unpacked(request, NULL);
+}
+
+static void on_memo(sim_t *sim, peer_t *peer, const pending_t *asked, const Pawl__V1__Reply *reply)
+{
+    client_t *self = peer->self;
+    memo_t *memo = &self->memos[asked->note];
+    uint32_t code = reply->error ? reply->error->code : 0;
+    if (code == ERR_BUSY || code == ERR_STORE_FULL || code == ERR_DISK_FULL) return;
+    /* a memory of a day, by a clock that a restart may have pushed forward */
+    bool forgotten = sim->wall_jumped_us - memo->jumped_us + (sim->now_us - memo->asked_us) >
+                     INT64_C(80000) * SEC_US;
+    if (code) {
+        if (memo->answered && !forgotten)
+            sim_fail(sim, "a request was done, and its resend is refused: %u %s", code,
+                     reply->error->text);
+        return;
+    }
+    Pawl__V1__Reply plain = *reply;
+    buf_t bytes = { 0 };
+    plain.seq = 0;
+    plain.repeated_reply = false;
+    plain.n_directives = 0;
+    wire_reply_pack(&plain, pack_room, &bytes);
+    if (!memo->answered) {
+        memo->answered = true;
+        memo->answer = bytes;
+        return;
+    }
+    if (!forgotten && !reply->repeated_reply) sim_fail(sim, "a resent request was done again");
+    if (!forgotten &&
+        !slice_equal(slice(bytes.at, bytes.len), slice(memo->answer.at, memo->answer.len)))
+        sim_fail(sim, "a resent request has another answer than the first copy");
+    buf_free(&bytes);
+}
+
+void client_reply(sim_t *sim, peer_t *peer, const pending_t *asked, const Pawl__V1__Reply *reply)
+{
+    if (asked->kind == ASK_SUBMIT)
+        on_submitted(sim, peer, asked, reply);
+    else
+        on_memo(sim, peer, asked, reply);
+}
+
+static void change_tasks(sim_t *sim, peer_t *peer)
+{
+    client_t *self = peer->self;
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__TaskChange body = PAWL__V1__TASK_CHANGE__INIT;
+    ProtobufCBinaryData ids[3];
+    uint8_t any[3][16];
+    size_t n = 1 + sim_below(sim, 3);
+    for (size_t i = 0; i < n; i++) {
+        if (self->wishes_n && sim_coin(sim, 70)) {
+            /* young ones are more fun */
+            size_t back = sim_below(sim, self->wishes_n < 20 ? self->wishes_n : 20);
+            memcpy(any[i], self->wishes[self->wishes_n - 1 - back].id, 16);
+        } else if (!judge_pick(sim, any[i])) {
+            sim_bytes(sim, any[i], 16);
+        }
+        ids[i] = (ProtobufCBinaryData){ 16, any[i] };
+    }
+    body.verb = (Pawl__V1__TaskVerb)(1 + sim_below(sim, 4));
+    body.ids = ids;
+    body.n_ids = n;
+    request.body_case = PAWL__V1__REQUEST__BODY_TASK_CHANGE;
+    request.task_change = &body;
+    ask_memo(sim, peer, &request);
+}
+
+/* ---- schedules ------------------------------------------------------------------------------- */
+
+static void stamp(int64_t wall_us, char *to, size_t len)
+{
+    time_t seconds = (time_t)(wall_us / SEC_US);
+    struct tm tm;
+    gmtime_r(&seconds, &tm);
+    strftime(to, len, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+static void draw_rule(sim_t *sim, Pawl__V1__Schedule *schedule, char *text, size_t len)
+{
+    static const int minutes[] = { 1, 2, 5, 10, 15, 30 };
+    static const int steps[] = { 4, 7, 10, 30, 45, 60, 90, 300 };
+    bool slow = sim->swarm.slow_schedules;
+    char at[40];
+    schedule->zone = (char *)(uintptr_t) "UTC";
+    switch (sim_below(sim, 8)) {
+    case 0:
+    case 1:
+        snprintf(text, len, "*/%d * * * *", minutes[slow ? 3 + sim_below(sim, 3) : sim_below(sim, 6)]);
+        break;
+    case 2:
+        snprintf(text, len, "%d */%d * * *", (int)sim_below(sim, 60), 1 + (int)sim_below(sim, 4));
+        break;
+    case 3:
+        snprintf(text, len, "*/%d * * * *", minutes[slow ? 4 : sim_below(sim, 5)]);
+        schedule->zone = (char *)(uintptr_t) "Europe/Paris";
+        break;
+    case 4:
+        stamp(sim_wall_us(sim) + sim_between(sim, -20 * SEC_US, 60 * SEC_US), at, sizeof at);
+        snprintf(text, len, "@at %s", at);
+        break;
+    default:
+        stamp(sim_wall_us(sim) + sim_between(sim, -1000 * SEC_US, 20 * SEC_US), at, sizeof at);
+        snprintf(text, len, "@every %ds from %s",
+                 slow ? 600 + (int)sim_below(sim, 900) : steps[sim_below(sim, ARRAY_LEN(steps))],
+                 at);
+    }
+    schedule->rule = text;
+}
+
+static void draw_policies(sim_t *sim, Pawl__V1__Schedule *schedule)
+{
+    schedule->mode = (Pawl__V1__Mode)(1 + sim_below(sim, 3));
+    schedule->overlap = (Pawl__V1__Overlap)sim_below(sim, 8);
+    if (schedule->mode == PAWL__V1__MODE__MODE_STRICT && sim_coin(sim, 80))
+        schedule->overlap = sim_coin(sim, 50) ? PAWL__V1__OVERLAP__OVERLAP_QUEUE_ALL
+                                              : PAWL__V1__OVERLAP__OVERLAP_ALLOW;
+    schedule->ahead = (uint32_t)sim_below(sim, 5);
+    schedule->rate = (uint32_t)sim_below(sim, 20);
+    schedule->max_running = (uint32_t)sim_below(sim, 3);
+    if (sim_coin(sim, 30)) schedule->jitter_us = sim_between(sim, 1, 8 * SEC_US);
+    if (sim_coin(sim, 20)) {
+        schedule->grace_set_case = PAWL__V1__SCHEDULE__GRACE_SET_GRACE_US;
+        schedule->grace_us = sim_between(sim, 0, 60 * SEC_US);
+    }
+    if (sim_coin(sim, 20)) schedule->window_us = sim_between(sim, SEC_US, 3600 * SEC_US);
+    if (sim_coin(sim, 20)) {
+        schedule->start_by_set_case = PAWL__V1__SCHEDULE__START_BY_SET_START_BY_US;
+        schedule->start_by_us = sim_between(sim, 0, 30 * SEC_US);
+    }
+    if (sim_coin(sim, 20)) {
+        schedule->supersede_set_case = PAWL__V1__SCHEDULE__SUPERSEDE_SET_SUPERSEDE;
+        schedule->supersede = sim_coin(sim, 50);
+    }
+    if (sim_coin(sim, 10)) schedule->from_us = sim_wall_us(sim) + sim_between(sim, -SEC_US, 20 * SEC_US);
+    if (sim_coin(sim, 10)) schedule->to_us = sim_wall_us(sim) + sim_between(sim, SEC_US, 90 * SEC_US);
+}
+
+static void schedule_name(sim_t *sim, char *name, size_t len)
+{
+    snprintf(name, len, "schedule-%u", (unsigned)sim_below(sim, sim->swarm.schedules + 1));
+}
+
+static void put_schedule(sim_t *sim, peer_t *peer)
+{
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__SchedulePut body = PAWL__V1__SCHEDULE_PUT__INIT;
+    Pawl__V1__Schedule schedule = PAWL__V1__SCHEDULE__INIT;
+    Pawl__V1__Task task = PAWL__V1__TASK__INIT;
+    Pawl__V1__Command command = PAWL__V1__COMMAND__INIT;
+    char name[40], rule[80];
+    uint8_t packed[256];
+    schedule_name(sim, name, sizeof name);
+    schedule.name = name;
+    draw_rule(sim, &schedule, rule, sizeof rule);
+    draw_policies(sim, &schedule);
+    task.type = (char *)(uintptr_t) "pawl/shell";
+    command.shell = (char *)(uintptr_t) "true";
+    task.command = &command;
+    if (sim_coin(sim, 20)) task.on_lost = PAWL__V1__ON_LOST__ON_LOST_FAIL;
+    if (sim_coin(sim, 30)) task.title = name;
+    schedule.task.data = packed;
+    schedule.task.len = pawl__v1__task__pack(&task, packed);
+    body.schedule = &schedule;
+    static const Pawl__V1__CursorAction actions[] = { PAWL__V1__CURSOR_ACTION__CURSOR_UNSPECIFIED,
+                                                      PAWL__V1__CURSOR_ACTION__CURSOR_NOW,
+                                                      PAWL__V1__CURSOR_ACTION__CURSOR_NOW,
+                                                      PAWL__V1__CURSOR_ACTION__CURSOR_KEEP };
+    body.cursor = actions[sim_below(sim, 4)];
+    request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_PUT;
+    request.schedule_put = &body;
+    ask_memo(sim, peer, &request);
+}
+
+static void ask_change(sim_t *sim, peer_t *peer, const char *name, Pawl__V1__ScheduleVerb verb,
+                       Pawl__V1__OnResume on_resume, Pawl__V1__Overlap overlap)
+{
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__ScheduleChange body = PAWL__V1__SCHEDULE_CHANGE__INIT;
+    body.name = (char *)(uintptr_t)name;
+    body.verb = verb;
+    body.on_resume = on_resume;
+    body.overlap = overlap;
+    request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_CHANGE;
+    request.schedule_change = &body;
+    ask_memo(sim, peer, &request);
+}
+
+static void change_schedule(sim_t *sim, peer_t *peer)
+{
+    char name[40];
+    schedule_name(sim, name, sizeof name);
+    Pawl__V1__ScheduleVerb verb = sim_coin(sim, 15)
+                                      ? PAWL__V1__SCHEDULE_VERB__SCHEDULE_REMOVE
+                                      : (Pawl__V1__ScheduleVerb)(1 + sim_below(sim, 3));
+    Pawl__V1__OnResume on_resume = sim_coin(sim, 60) ? PAWL__V1__ON_RESUME__ON_RESUME_UNSPECIFIED
+                                                     : (Pawl__V1__OnResume)(1 + sim_below(sim, 3));
+    Pawl__V1__Overlap overlap = sim_coin(sim, 80) ? PAWL__V1__OVERLAP__OVERLAP_UNSPECIFIED
+                                                  : (Pawl__V1__Overlap)(1 + sim_below(sim, 7));
+    if (verb != PAWL__V1__SCHEDULE_VERB__SCHEDULE_RESUME) on_resume = 0;
+    if (verb != PAWL__V1__SCHEDULE_VERB__SCHEDULE_NOW) overlap = 0;
+    ask_change(sim, peer, name, verb, on_resume, overlap);
+}
+
+/* ---- queues and executors --------------------------------------------------------------------- */
+
+static void pause_queue(sim_t *sim, peer_t *peer, size_t which, bool pause)
+{
+    static char *const names[] = { (char *)(uintptr_t) "default", (char *)(uintptr_t) "fast",
+                                   (char *)(uintptr_t) "slow" };
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__QueueChange body = PAWL__V1__QUEUE_CHANGE__INIT;
+    body.name = names[which];
+    body.pause = pause;
+    request.body_case = PAWL__V1__REQUEST__BODY_QUEUE_CHANGE;
+    request.queue_change = &body;
+    ask_memo(sim, peer, &request);
+}
+
+static void drain_executor(sim_t *sim, peer_t *peer, size_t which, bool drain)
+{
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__ExecutorChange body = PAWL__V1__EXECUTOR_CHANGE__INIT;
+    char name[32];
+    snprintf(name, sizeof name, "worker-%zu", which);
+    body.name = name;
+    body.drain = drain;
+    request.body_case = PAWL__V1__REQUEST__BODY_EXECUTOR_CHANGE;
+    request.executor_change = &body;
+    ask_memo(sim, peer, &request);
+}
+
+static void garbage(sim_t *sim, peer_t *peer)
+{
+    uint8_t bytes[60];
+    sim_bytes(sim, bytes, sizeof bytes);
+    if (sim_coin(sim, 70)) memcpy(bytes, "\x0dPWL1", 5);
+    link_up(sim, peer, bytes, 5 + sim_below(sim, sizeof bytes - 5));
+}
+
+/* ---- its day --------------------------------------------------------------------------------- */
+
+static void resume_all(sim_t *sim, peer_t *peer)
+{
+    for (size_t i = 0; i < 3; i++)
+        pause_queue(sim, peer, i, false);
+    for (size_t i = 0; i < sim->swarm.executors; i++)
+        drain_executor(sim, peer, i, false);
+    for (unsigned i = 0; i <= sim->swarm.schedules; i++) {
+        char name[40];
+        snprintf(name, sizeof name, "schedule-%u", i);
+        ask_change(sim, peer, name, PAWL__V1__SCHEDULE_VERB__SCHEDULE_RESUME, 0, 0);
+    }
+}
+
+static void remove_all(sim_t *sim, peer_t *peer)
+{
+    for (unsigned i = 0; i <= sim->swarm.schedules; i++) {
+        char name[40];
+        snprintf(name, sizeof name, "schedule-%u", i);
+        ask_change(sim, peer, name, PAWL__V1__SCHEDULE_VERB__SCHEDULE_REMOVE, 0, 0);
+    }
+}
+
+static void submit_some(sim_t *sim, peer_t *peer)
+{
+    client_t *self = peer->self;
+    size_t first = self->wishes_n, n = 1 + (sim_coin(sim, 60) ? 0 : sim_below(sim, BATCH_MAX));
+    for (size_t i = 0; i < n; i++)
+        new_wish(sim, self);
+    submit(sim, peer, first, n);
+}
+
+void client_tick(sim_t *sim, peer_t *peer)
+{
+    client_t *self = peer->self;
+    if (sim->quiet) {
+        if (strcmp(peer->name, "client-0") != 0 || peer->pending_n) return;
+        if (self->told == 0) {
+            self->told = 1;
+            resume_all(sim, peer);
+        } else if (self->told == 1 && judge_backlog(sim) == 0) {
+            self->told = 2;
+            remove_all(sim, peer);
+        }
+        return;
+    }
+    if (peer->pending_n > 6) return;
+    uint64_t draw = sim_below(sim, 100);
+    if (draw < 55)
+        submit_some(sim, peer);
+    else if (draw < 62 && self->wishes_n > BATCH_MAX)
+        submit(sim, peer, sim_below(sim, self->wishes_n - BATCH_MAX), 1 + sim_below(sim, 3));
+    else if (draw < 70 && self->memos_n)
+        ask_again(sim, peer, sim_below(sim, self->memos_n));
+    else if (draw < 80 && sim->swarm.by_hand)
+        change_tasks(sim, peer);
+    else if (draw < 85 && sim->swarm.schedules)
+        put_schedule(sim, peer);
+    else if (draw < 90 && sim->swarm.schedules)
+        change_schedule(sim, peer);
+    else if (draw < 92 && sim->swarm.by_hand)
+        pause_queue(sim, peer, sim_below(sim, 3), sim_coin(sim, 30));
+    else if (draw < 94 && sim->swarm.by_hand)
+        drain_executor(sim, peer, sim_below(sim, sim->swarm.executors), sim_coin(sim, 30));
+    else if (draw < 95)
+        garbage(sim, peer);
+}
+
+bool client_done(const peer_t *peer)
+{
+    return ((const client_t *)peer->self)->told == 2 && peer->pending_n == 0;
+}
+
+/* What was acknowledged is still on record when everything is over. */
+void client_judge(sim_t *sim, const peer_t *peer)
+{
+    const client_t *self = peer->self;
+    for (size_t i = 0; i < self->wishes_n && !sim->failed; i++)
+        if (self->wishes[i].acked && !judge_known(sim, self->wishes[i].id) &&
+            !sim->swarm.short_history)
+            sim_fail(sim, "task %s was acknowledged and is gone", hex(self->wishes[i].id, 16));
+}

@@ -1,0 +1,792 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Tasks: each row of each durable batch, each event of the journal, each word to a peer. */
+#include "tests/sim/judge.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+typedef struct known {
+    uint8_t id[16];
+    uint8_t kind; /* 0: forgotten */
+    uint64_t n;
+    bool used;
+} known_t;
+
+typedef struct told {
+    uint8_t id[16];
+    uint64_t token;
+    int what; /* outcome of a report, or 100 + verb */
+} told_t;
+
+struct judge {
+    mtask_t *tasks; /* by number */
+    size_t tasks_n, tasks_room;
+    known_t *known;
+    size_t known_n, known_room;
+    mschedule_t *schedules; /* by number */
+    size_t schedules_n;
+    char **executors; /* names by number */
+    size_t executors_n;
+    told_t *told; /* what the batch was asked */
+    size_t told_n, told_room;
+    uint64_t *touched;
+    size_t touched_n, touched_room;
+    uint64_t next_seq, batch;
+    bool secret_known, queue_paused[64];
+    meta_static_t fixed;
+    int64_t wall_us;
+};
+
+const uint8_t *judge_secret(const sim_t *sim)
+{
+    return sim->judge->fixed.secret;
+}
+
+mschedule_t *judge_schedules(const sim_t *sim, size_t *n)
+{
+    *n = sim->judge->schedules_n;
+    return sim->judge->schedules;
+}
+
+void judge_start(sim_t *sim)
+{
+    sim->judge = mem_new(sizeof *sim->judge);
+    sim->judge->next_seq = 1;
+}
+
+void judge_free(sim_t *sim)
+{
+    judge_t *judge = sim->judge;
+    for (size_t i = 0; i < judge->tasks_n; i++)
+        free(judge->tasks[i].reported);
+    for (size_t i = 0; i < judge->schedules_n; i++)
+        ledger_free(&judge->schedules[i]);
+    for (size_t i = 0; i < judge->executors_n; i++)
+        free(judge->executors[i]);
+    free(judge->executors);
+    free(judge->tasks);
+    free(judge->known);
+    free(judge->schedules);
+    free(judge->told);
+    free(judge->touched);
+    free(judge);
+}
+
+/* ---- finding --------------------------------------------------------------------------------- */
+
+static known_t *known_at(judge_t *judge, const uint8_t id[16])
+{
+    if ((judge->known_n + 1) * 2 > judge->known_room) {
+        known_t *old = judge->known;
+        size_t room = judge->known_room;
+        judge->known_room = room ? room * 2 : 1024;
+        judge->known = mem_new(judge->known_room * sizeof *judge->known);
+        judge->known_n = 0;
+        for (size_t i = 0; i < room; i++)
+            if (old[i].used) *known_at(judge, old[i].id) = old[i];
+        free(old);
+    }
+    size_t at = (size_t)((be_u64(id) ^ be_u64(id + 8)) * UINT64_C(0x9E3779B97F4A7C15) >> 20);
+    for (;; at++) {
+        known_t *known = &judge->known[at & (judge->known_room - 1)];
+        if (!known->used) {
+            known->used = true;
+            memcpy(known->id, id, 16);
+            judge->known_n++;
+        }
+        if (memcmp(known->id, id, 16) == 0) return known;
+    }
+}
+
+static mtask_t *task_at(judge_t *judge, uint64_t n)
+{
+    if (n >= judge->tasks_room) {
+        size_t room = judge->tasks_room ? judge->tasks_room : 256;
+        while (room <= n)
+            room *= 2;
+        judge->tasks = mem_grow(judge->tasks, room * sizeof *judge->tasks);
+        memset(judge->tasks + judge->tasks_room, 0,
+               (room - judge->tasks_room) * sizeof *judge->tasks);
+        judge->tasks_room = room;
+    }
+    if (n >= judge->tasks_n) judge->tasks_n = n + 1;
+    mtask_t *task = &judge->tasks[n];
+    task->n = n;
+    return task;
+}
+
+static mtask_t *touch(judge_t *judge, uint64_t n)
+{
+    mtask_t *task = task_at(judge, n);
+    if (task->touched) return task;
+    task->touched = true;
+    if (judge->touched_n == judge->touched_room) {
+        judge->touched_room = judge->touched_room ? judge->touched_room * 2 : 64;
+        judge->touched = mem_grow(judge->touched, judge->touched_room * sizeof *judge->touched);
+    }
+    judge->touched[judge->touched_n++] = n;
+    return task;
+}
+
+static mschedule_t *schedule_at(judge_t *judge, uint32_t no)
+{
+    if (no >= judge->schedules_n) {
+        judge->schedules = mem_grow(judge->schedules, (no + 1u) * sizeof *judge->schedules);
+        memset(judge->schedules + judge->schedules_n, 0,
+               (no + 1u - judge->schedules_n) * sizeof *judge->schedules);
+        judge->schedules_n = no + 1u;
+    }
+    mschedule_t *schedule = &judge->schedules[no];
+    schedule->no = no;
+    schedule->touched = true;
+    return schedule;
+}
+
+mtask_t *judge_task(sim_t *sim, const uint8_t id[16])
+{
+    known_t *known = known_at(sim->judge, id);
+    return known->kind == ID_TASK ? &sim->judge->tasks[known->n] : NULL;
+}
+
+bool judge_known(sim_t *sim, const uint8_t id[16])
+{
+    return known_at(sim->judge, id)->kind != 0;
+}
+
+bool judge_pick(sim_t *sim, uint8_t id[16])
+{
+    judge_t *judge = sim->judge;
+    if (judge->tasks_n < 2) return false;
+    uint64_t span = judge->tasks_n - 1 < 40 ? judge->tasks_n - 1 : 40;
+    const mtask_t *task = &judge->tasks[judge->tasks_n - 1 - sim_below(sim, span)];
+    memcpy(id, task->id, 16);
+    return task->there;
+}
+
+static bool ended(uint8_t status)
+{
+    return status >= T(FINISHED);
+}
+
+static bool was_told(const judge_t *judge, const uint8_t id[16], uint64_t token, int what)
+{
+    for (size_t i = 0; i < judge->told_n; i++)
+        if (judge->told[i].what == what && (token == 0 || judge->told[i].token == token) &&
+            memcmp(judge->told[i].id, id, 16) == 0)
+            return true;
+    return false;
+}
+
+/* ---- the batch ------------------------------------------------------------------------------- */
+
+static void note(judge_t *judge, const uint8_t *id, uint64_t token, int what)
+{
+    if (judge->told_n == judge->told_room) {
+        judge->told_room = judge->told_room ? judge->told_room * 2 : 64;
+        judge->told = mem_grow(judge->told, judge->told_room * sizeof *judge->told);
+    }
+    told_t *told = &judge->told[judge->told_n++];
+    memcpy(told->id, id, 16);
+    told->token = token;
+    told->what = what;
+}
+
+void judge_before(sim_t *sim, const batch_t *batch)
+{
+    judge_t *judge = sim->judge;
+    judge->told_n = 0;
+    judge->wall_us = batch->wall_us;
+    for (size_t i = 0; i < batch->n; i++) {
+        if (batch->commands[i].kind != CMD_REQUEST) continue;
+        const Pawl__V1__Request *request = batch->commands[i].request;
+        ledger_told(sim, request);
+        if (request->body_case == PAWL__V1__REQUEST__BODY_REPORT)
+            for (size_t k = 0; k < request->report->n_results; k++) {
+                const Pawl__V1__Result *result = request->report->results[k];
+                note(judge, result->id.data, result->token, (int)result->outcome);
+            }
+        if (request->body_case == PAWL__V1__REQUEST__BODY_TASK_CHANGE)
+            for (size_t k = 0; k < request->task_change->n_ids; k++) {
+                const uint8_t *id = request->task_change->ids[k].data;
+                note(judge, id, 0, 100 + (int)request->task_change->verb);
+            }
+    }
+}
+
+/* ---- rows ------------------------------------------------------------------------------------ */
+
+static void on_spec(sim_t *sim, uint64_t n, slice_t value, bool gone)
+{
+    judge_t *judge = sim->judge;
+    mtask_t *task = touch(judge, n);
+    spec_row_t spec;
+    if (gone) {
+        if (!ended(task->status))
+            sim_fail(sim, "task %llu was purged with status %d", (unsigned long long)n,
+                     task->status);
+        task->there = false;
+        task->purged = true;
+        return;
+    }
+    if (task->there) sim_fail(sim, "the spec of task %llu was rewritten", (unsigned long long)n);
+    if (!spec_row_decode(&spec, value)) {
+        sim_fail(sim, "the spec of task %llu cannot be read", (unsigned long long)n);
+        return;
+    }
+    task->there = true;
+    memcpy(task->id, spec.id, 16);
+    task->spec_flags = spec.flags;
+    task->schedule = spec.schedule;
+    task->type = spec.type;
+    task->queue = spec.queue;
+    task->lane = spec.lane;
+    task->instant_us = spec.instant_wall_us;
+    Pawl__V1__Task *body =
+        spec.flags & SPEC_PARTS ? NULL : pawl__v1__task__unpack(NULL, spec.body.len, spec.body.at);
+    if (body) {
+        task->at_most_once = body->on_lost == PAWL__V1__ON_LOST__ON_LOST_FAIL;
+        task->targeted = body->target != NULL;
+        pawl__v1__task__free_unpacked(body, NULL);
+    }
+    if (spec.flags & SPEC_SCHEDULED) {
+        mschedule_t *schedule = schedule_at(judge, spec.schedule);
+        if (spec.flags & SPEC_MANUAL)
+            schedule->manual++;
+        else
+            schedule->live++;
+    }
+}
+
+static void on_state(sim_t *sim, uint64_t n, slice_t value, bool gone)
+{
+    mtask_t *task = touch(sim->judge, n);
+    state_row_t state;
+    task->has_state = !gone;
+    if (gone) return;
+    if (!state_row_decode(&state, value)) {
+        sim_fail(sim, "the state of task %llu cannot be read", (unsigned long long)n);
+        return;
+    }
+    if (state.token < task->state_token)
+        sim_fail(sim, "the token of task %llu went back", (unsigned long long)n);
+    task->state_status = state.status;
+    task->state_flags = state.flags;
+    task->state_token = state.token;
+    task->reason = state.reason;
+    task->end_us = state.end_wall_us;
+    task->parked = state.park.len > 0;
+    if (state.token > task->token) task->token = state.token;
+    if (!(state.flags & STATE_REPORTED) || state.token == 0) return;
+    for (size_t i = 0; i < task->reported_n; i++)
+        if (task->reported[i] == state.token) return;
+    task->reported = mem_grow(task->reported, (task->reported_n + 1) * sizeof *task->reported);
+    task->reported[task->reported_n++] = state.token;
+}
+
+static void on_run(sim_t *sim, uint64_t n, slice_t value, bool gone)
+{
+    mtask_t *task = touch(sim->judge, n);
+    run_row_t run;
+    if (gone) {
+        task->run = false;
+        return;
+    }
+    if (!run_row_decode(&run, value)) {
+        sim_fail(sim, "the lease of task %llu cannot be read", (unsigned long long)n);
+        return;
+    }
+    bool same = task->run && run.token == task->run_token;
+    if (same && run.executor != task->run_executor)
+        sim_fail(sim, "task %llu: one token, two executors", (unsigned long long)n);
+    if (!same && run.token <= task->token)
+        sim_fail(sim, "task %llu was leased with token %llx after %llx", (unsigned long long)n,
+                 (unsigned long long)run.token, (unsigned long long)task->token);
+    if (!same && task->run)
+        sim_fail(sim, "task %llu was leased twice at once", (unsigned long long)n);
+    task->run = true;
+    task->run_token = task->token = run.token;
+    task->run_executor = run.executor;
+}
+
+static void on_id(sim_t *sim, slice_t key, slice_t value, bool gone)
+{
+    known_t *known = known_at(sim->judge, key.at);
+    id_row_t row;
+    if (gone) {
+        if (known->kind != ID_TOMBSTONE && !(known->kind == ID_TASK))
+            sim_fail(sim, "id %s was forgotten", hex(key.at, 16));
+        known->kind = 0;
+        return;
+    }
+    if (!id_row_decode(&row, value)) {
+        sim_fail(sim, "an id cannot be read");
+        return;
+    }
+    if (known->kind == ID_TASK && row.kind == ID_TASK && known->n != row.n)
+        sim_fail(sim, "id %s stands for two tasks: %llu and %llu", hex(key.at, 16),
+                 (unsigned long long)known->n, (unsigned long long)row.n);
+    if (known->kind == ID_ALIAS && row.kind == ID_TASK)
+        sim_fail(sim, "id %s was answered with another task, now it is one", hex(key.at, 16));
+    known->kind = row.kind;
+    known->n = row.n;
+}
+
+/* ---- the journal: one step at a time --------------------------------------------------------- */
+
+static bool may_follow(const mtask_t *task, uint8_t event)
+{
+    uint8_t from = task->journal;
+    bool waits = from == T(WAITING) || from == T(DELAYED);
+    bool recovered = waits && task->lost;
+    switch (event) {
+    case EVENT_CREATED:
+        return from == 0;
+    case EVENT_HELD:
+        return waits;
+    case EVENT_DELAYED:
+        return from == T(RUNNING) || from == T(HELD) || (from == T(WAITING) && task->token == 0) ||
+               recovered;
+    case EVENT_WAITING:
+        return from == T(DELAYED) || from == T(HELD) || from == T(RUNNING) || recovered ||
+               (ended(from) && from != T(FINISHED));
+    case EVENT_RUNNING:
+        return from == T(WAITING);
+    case EVENT_LOST:
+    case EVENT_CANCELLING:
+        return from == T(RUNNING);
+    case EVENT_FINISHED:
+    case EVENT_FAILED:
+        return from == T(RUNNING) || recovered;
+    case EVENT_CANCELLED:
+        return waits || from == T(HELD) || from == T(RUNNING);
+    case EVENT_SUPERSEDED:
+        return waits;
+    case EVENT_EXPIRED:
+        return waits || from == T(HELD);
+    default:
+        return false;
+    }
+}
+
+static uint8_t status_of_event(uint8_t event, uint8_t before)
+{
+    static const struct {
+        uint8_t event, status;
+    } map[] = { { EVENT_HELD, T(HELD) },           { EVENT_DELAYED, T(DELAYED) },
+                { EVENT_WAITING, T(WAITING) },     { EVENT_RUNNING, T(RUNNING) },
+                { EVENT_FINISHED, T(FINISHED) },   { EVENT_FAILED, T(FAILED) },
+                { EVENT_CANCELLED, T(CANCELLED) }, { EVENT_SUPERSEDED, T(SUPERSEDED) },
+                { EVENT_EXPIRED, T(EXPIRED) } };
+    for (size_t i = 0; i < ARRAY_LEN(map); i++)
+        if (map[i].event == event) return map[i].status;
+    return event == EVENT_CREATED ? T(WAITING) : before;
+}
+
+static const char *unfounded(const judge_t *judge, const mtask_t *task, const journal_entry_t *e)
+{
+    switch (e->event) {
+    case EVENT_FINISHED:
+        if (!was_told(judge, task->id, 0, PAWL__V1__OUTCOME__OUTCOME_DONE))
+            return "finished without a report that says so";
+        break;
+    case EVENT_WAITING:
+        if (ended(task->journal) &&
+            !was_told(judge, task->id, 0, 100 + PAWL__V1__TASK_VERB__TASK_RETRY))
+            return "runs again without anybody asking";
+        break;
+    case EVENT_HELD:
+        if (task->journal != T(WAITING) &&
+            !was_told(judge, task->id, 0, 100 + PAWL__V1__TASK_VERB__TASK_HOLD))
+            return "held without anybody asking";
+        break;
+    case EVENT_CANCELLING:
+        if (!task->schedule && !was_told(judge, task->id, 0, 100 + PAWL__V1__TASK_VERB__TASK_CANCEL))
+            return "cancelling without anybody asking";
+        break;
+    case EVENT_CANCELLED:
+        if (!task->schedule && !task->cancel_asked &&
+            !was_told(judge, task->id, 0, 100 + PAWL__V1__TASK_VERB__TASK_CANCEL))
+            return "cancelled without anybody asking";
+        break;
+    case EVENT_EXPIRED:
+        if (!(task->spec_flags & SPEC_EXPIRES)) return "expired, but never expires";
+        break;
+    case EVENT_SUPERSEDED:
+        if (!task->schedule) return "superseded, but of no schedule";
+        break;
+    case EVENT_RUNNING:
+        if (task->at_most_once && task->lost) return "at most once, and leased after a loss";
+        break;
+    default:
+        break;
+    }
+    return NULL;
+}
+
+static void on_event(sim_t *sim, const journal_entry_t *entry)
+{
+    judge_t *judge = sim->judge;
+    mtask_t *task = touch(judge, entry->subject);
+    if (entry->event == EVENT_PURGED) return;
+    const char *wrong = may_follow(task, entry->event) ? unfounded(judge, task, entry)
+                                                       : "not a step of the table of statuses";
+    if (wrong)
+        sim_fail(sim, "task %llu (%s): event %s after status %d: %s",
+                 (unsigned long long)entry->subject, hex(task->id, 16),
+                 journal_event_text(entry->event), task->journal, wrong);
+    if (entry->event == EVENT_LOST)
+        task->lost = true;
+    else if (entry->event == EVENT_RUNNING || ended(task->journal))
+        task->lost = false;
+    if (entry->event == EVENT_CANCELLING) task->cancel_asked = true;
+    if (entry->event == EVENT_WAITING && ended(task->journal)) {
+        task->cancel_asked = false;
+        task->done_token = 0;
+    }
+    task->journal = status_of_event(entry->event, task->journal);
+}
+
+static void on_journal(sim_t *sim, slice_t key, slice_t value, bool gone)
+{
+    judge_t *judge = sim->judge;
+    journal_unpack_t unpack;
+    journal_entry_t entry;
+    if (gone) return;
+    if (key.len != 8 || !journal_unpack_begin(&unpack, be_u64(key.at), value)) {
+        sim_fail(sim, "a journal row cannot be read");
+        return;
+    }
+    while (journal_unpack_next(&unpack, &entry)) {
+        if (entry.seq < judge->next_seq) continue; /* the row was there, it grew */
+        if (entry.seq != judge->next_seq)
+            sim_fail(sim, "the journal jumps from %llu to %llu",
+                     (unsigned long long)judge->next_seq, (unsigned long long)entry.seq);
+        judge->next_seq = entry.seq + 1;
+        if (entry.event < 32) on_event(sim, &entry);
+    }
+}
+
+/* ---- a durable batch ------------------------------------------------------------------------- */
+
+static void on_reg(judge_t *judge, slice_t key, slice_t value, bool gone)
+{
+    reg_row_t row;
+    if (gone || key.len != 5 || !reg_row_decode(&row, value)) return;
+    uint32_t no = be_u32(key.at + 1);
+    if (key.at[0] == NAME_QUEUE && no < ARRAY_LEN(judge->queue_paused))
+        judge->queue_paused[no] = (row.flags & REG_PAUSED) != 0;
+    if (key.at[0] != NAME_EXECUTOR) return;
+    if (no >= judge->executors_n) {
+        judge->executors = mem_grow(judge->executors, (no + 1u) * sizeof(char *));
+        for (size_t i = judge->executors_n; i <= no; i++)
+            judge->executors[i] = NULL;
+        judge->executors_n = no + 1u;
+    }
+    free(judge->executors[no]);
+    judge->executors[no] = mem_new(row.name.len + 1);
+    memcpy(judge->executors[no], row.name.at, row.name.len);
+}
+
+static void on_cursor(sim_t *sim, slice_t key, slice_t value, bool gone)
+{
+    mschedule_t *schedule = schedule_at(sim->judge, be_u32(key.at));
+    scur_row_t row;
+    if (gone || !scur_row_decode(&row, value)) {
+        sim_fail(sim, "the cursor of schedule %u is gone or cannot be read", schedule->no);
+        return;
+    }
+    if (schedule->has_cursor && row.cursor_us < schedule->cursor.cursor_us)
+        sim_fail(sim, "the cursor of schedule %u went back from %lld to %lld", schedule->no,
+                 (long long)schedule->cursor.cursor_us, (long long)row.cursor_us);
+    schedule->has_cursor = true;
+    schedule->cursor = row;
+}
+
+static void on_meta(sim_t *sim, slice_t key, slice_t value)
+{
+    judge_t *judge = sim->judge;
+    meta_dynamic_t meta;
+    if (key.at[0] == META_STATIC) {
+        if (!meta_static_decode(&judge->fixed, value)) sim_fail(sim, "meta cannot be read");
+        return;
+    }
+    if (!meta_dynamic_decode(&meta, value)) {
+        sim_fail(sim, "meta cannot be read");
+        return;
+    }
+    if (meta.batch < judge->batch || meta.batch > judge->batch + 2)
+        sim_fail(sim, "batch %llu follows %llu", (unsigned long long)meta.batch,
+                 (unsigned long long)judge->batch);
+    judge->batch = meta.batch;
+}
+
+static void on_row(sim_t *sim, table_t table, slice_t key, slice_t value, bool gone)
+{
+    judge_t *judge = sim->judge;
+    uint32_t no;
+    uint16_t range;
+    int64_t from;
+    extent_t extent;
+    switch (table) {
+    case TABLE_spec:
+        on_spec(sim, be_u64(key.at), value, gone);
+        break;
+    case TABLE_state:
+        on_state(sim, be_u64(key.at), value, gone);
+        break;
+    case TABLE_run:
+        on_run(sim, be_u64(key.at), value, gone);
+        break;
+    case TABLE_ids:
+        on_id(sim, key, value, gone);
+        break;
+    case TABLE_reg:
+        on_reg(judge, key, value, gone);
+        break;
+    case TABLE_scur:
+        on_cursor(sim, key, value, gone);
+        break;
+    case TABLE_sched:
+        if (!gone) ledger_sched_row(sim, schedule_at(judge, be_u32(key.at)), key, value);
+        break;
+    case TABLE_ledger:
+        if (gone || !ledger_key_decode(key, &no, &range, &from) || !extent_decode(&extent, value))
+            sim_fail(sim, "a ledger row is gone or cannot be read");
+        else
+            ledger_extent(schedule_at(judge, no), &extent);
+        break;
+    case TABLE_meta:
+        on_meta(sim, key, value);
+        break;
+    default:
+        break;
+    }
+}
+
+static bool next_write(reader_t *in, table_t *table, slice_t *key, slice_t *value, bool *gone)
+{
+    if (in->at == in->end) return false;
+    *table = (table_t)reader_u8(in);
+    size_t len = (size_t)reader_u8(in) << 8;
+    len |= reader_u8(in);
+    *key = slice(reader_take(in, len), len);
+    const uint8_t *four = reader_take(in, 4);
+    uint32_t value_len = four ? be_u32(four) : 0;
+    *gone = value_len == UINT32_MAX;
+    *value = *gone ? slice(NULL, 0) : slice(reader_take(in, value_len), value_len);
+    CHECK(!in->bad);
+    return true;
+}
+
+static void settle(sim_t *sim, mtask_t *task)
+{
+    task->touched = false;
+    if (!task->there) return;
+    uint8_t status = task->run                             ? T(RUNNING)
+                     : task->has_state                     ? task->state_status
+                     : task->spec_flags & SPEC_HELD        ? T(HELD)
+                     : task->spec_flags & SPEC_DELAYED     ? T(DELAYED)
+                                                           : T(WAITING);
+    if (!task->has_state) task->parked = (task->spec_flags & SPEC_PARKED) != 0;
+    if (status != task->journal)
+        sim_fail(sim, "task %llu: its rows say status %d, its events %d",
+                 (unsigned long long)task->n, status, task->journal);
+    if (status == T(FINISHED) && task->status != T(FINISHED) &&
+        !was_told(sim->judge, task->id, task->token, PAWL__V1__OUTCOME__OUTCOME_DONE))
+        sim_fail(sim, "task %llu finished without a report of its newest token",
+                 (unsigned long long)task->n);
+    if (status != task->status) task->waiting_since_us = sim->now_us;
+    task->status = status;
+}
+
+static void judge_overlap(sim_t *sim)
+{
+    judge_t *judge = sim->judge;
+    for (size_t i = 0; i < judge->schedules_n; i++)
+        judge->schedules[i].leased = 0;
+    for (size_t i = 0; i < judge->tasks_n; i++)
+        if (judge->tasks[i].run && judge->tasks[i].schedule &&
+            judge->tasks[i].schedule < judge->schedules_n)
+            judge->schedules[judge->tasks[i].schedule].leased++;
+    for (size_t i = 0; i < judge->schedules_n; i++) {
+        mschedule_t *schedule = &judge->schedules[i];
+        if (schedule->loose || schedule->revisions_n == 0) continue;
+        const Pawl__V1__Schedule *spec = schedule->revisions[schedule->revisions_n - 1].spec;
+        if (spec && schedule->leased > spec->max_running)
+            sim_fail(sim, "schedule %u has %u tasks under lease, its policy allows %u",
+                     schedule->no, schedule->leased, spec->max_running);
+    }
+}
+
+void judge_committed(sim_t *sim, store_t *store, const batch_t *batch)
+{
+    judge_t *judge = sim->judge;
+    reader_t in = reader(slice(store->write_set.at, store->write_set.len));
+    table_t table;
+    slice_t key, value;
+    bool gone, runs = false;
+    if (batch == NULL) judge->told_n = 0;
+    /* the journal tells of tasks whose rows may come later in the set: rows first */
+    while (next_write(&in, &table, &key, &value, &gone)) {
+        on_row(sim, table, key, value, gone);
+        runs |= table == TABLE_run;
+    }
+    in = reader(slice(store->write_set.at, store->write_set.len));
+    while (next_write(&in, &table, &key, &value, &gone))
+        if (table == TABLE_jrn) on_journal(sim, key, value, gone);
+    for (size_t i = 0; i < judge->touched_n; i++)
+        settle(sim, &judge->tasks[judge->touched[i]]);
+    judge->touched_n = 0;
+    for (size_t i = 0; i < judge->schedules_n; i++)
+        if (judge->schedules[i].touched) ledger_settle(sim, &judge->schedules[i]);
+    if (runs) judge_overlap(sim);
+}
+
+void judge_counts(sim_t *sim, const core_t *core)
+{
+    judge_t *judge = sim->judge;
+    core_stats_t stats;
+    uint64_t counts[12] = { 0 };
+    for (size_t i = 0; i < judge->tasks_n; i++)
+        if (judge->tasks[i].there) counts[judge->tasks[i].status]++;
+    core_stats(core, &stats);
+    free(stats.queues);
+    for (size_t i = 1; i < ARRAY_LEN(counts); i++)
+        if (counts[i] != stats.counts[i])
+            sim_fail(sim, "core counts %llu tasks of status %zu, there are %llu",
+                     (unsigned long long)stats.counts[i], i, (unsigned long long)counts[i]);
+}
+
+size_t judge_old_ones(sim_t *sim, uint64_t *ns, size_t room)
+{
+    judge_t *judge = sim->judge;
+    size_t n = 0;
+    for (size_t i = 1; i < judge->tasks_n && n < room; i++)
+        if (judge->tasks[i].there && ended(judge->tasks[i].status) && sim_coin(sim, 30))
+            ns[n++] = i;
+    return n;
+}
+
+/* ---- what peers were told -------------------------------------------------------------------- */
+
+void judge_accepted(sim_t *sim, const uint8_t id[16], const uint8_t *other)
+{
+    known_t *known = known_at(sim->judge, id);
+    if (known->kind == 0)
+        sim_fail(sim, "task %s was acknowledged and is not on record", hex(id, 16));
+    if (other == NULL || known->kind != ID_ALIAS) return;
+    if (memcmp(sim->judge->tasks[known->n].id, other, 16) != 0)
+        sim_fail(sim, "id %s was answered with task %s, it stands for another", hex(id, 16),
+                 hex(other, 16));
+}
+
+void judge_leased(sim_t *sim, const peer_t *peer, const Pawl__V1__Lease *lease)
+{
+    known_t *known = known_at(sim->judge, lease->id.data);
+    mtask_t *task = known->kind ? &sim->judge->tasks[known->n] : NULL;
+    if (task == NULL || lease->token > task->token) {
+        sim_fail(sim, "%s was given task %s with token %llx, which is not on record", peer->name,
+                 hex(lease->id.data, 16), (unsigned long long)lease->token);
+        return;
+    }
+    if (lease->token < task->holder_token) return; /* late, and fenced by now */
+    if (lease->token == task->holder_token && task->holder != peer->index)
+        sim_fail(sim, "task %s: %s and peer %u were given the same token", hex(task->id, 16),
+                 peer->name, task->holder);
+    task->holder_token = lease->token;
+    task->holder = peer->index;
+}
+
+void judge_verdict(sim_t *sim, const peer_t *peer, const uint8_t id[16], uint64_t token,
+                   Pawl__V1__Outcome outcome, Pawl__V1__ReportVerdict verdict)
+{
+    known_t *known = known_at(sim->judge, id);
+    mtask_t *task = known->kind == ID_TASK ? &sim->judge->tasks[known->n] : NULL;
+    if (verdict == PAWL__V1__REPORT_VERDICT__REPORT_UNKNOWN) {
+        if (task && !task->purged)
+            sim_fail(sim, "%s: the result of task %s was UNKNOWN", peer->name, hex(id, 16));
+        return;
+    }
+    if (task == NULL || task->purged) return; /* purged meanwhile */
+    bool recorded = false;
+    for (size_t i = 0; i < task->reported_n; i++)
+        recorded |= task->reported[i] == token;
+    if (verdict == PAWL__V1__REPORT_VERDICT__REPORT_STALE) {
+        if (task->token <= token)
+            sim_fail(sim, "task %s: token %llx is called stale, there is no newer one", hex(id, 16),
+                     (unsigned long long)token);
+        return;
+    }
+    if (verdict == PAWL__V1__REPORT_VERDICT__REPORT_LATE) return;
+    if (!recorded)
+        sim_fail(sim, "%s was told that its result of task %s token %llx is recorded; it is not",
+                 peer->name, hex(id, 16), (unsigned long long)token);
+    if (outcome != PAWL__V1__OUTCOME__OUTCOME_DONE) return;
+    if (task->status != T(FINISHED) || task->token != token)
+        sim_fail(sim, "%s was told that task %s is done with token %llx; its status is %d, token %llx",
+                 peer->name, hex(id, 16), (unsigned long long)token, task->status,
+                 (unsigned long long)task->token);
+    if (task->done_token && task->done_token != token)
+        sim_fail(sim, "task %s was accepted as done twice", hex(id, 16));
+    task->done_token = token;
+}
+
+/* ---- rest ------------------------------------------------------------------------------------ */
+
+size_t judge_unfinished(sim_t *sim, char *what, size_t len)
+{
+    judge_t *judge = sim->judge;
+    size_t n = 0;
+    for (size_t i = 1; i < judge->tasks_n; i++) {
+        const mtask_t *task = &judge->tasks[i];
+        if (!task->there || ended(task->status) || task->status == T(HELD)) continue;
+        if (n++ == 0 && what)
+            snprintf(what, len,
+                     "task %zu status %d parked %d schedule %u attempt token %llx executor %u", i,
+                     task->status, task->parked, task->schedule, (unsigned long long)task->token,
+                     task->run_executor);
+    }
+    return n;
+}
+
+size_t judge_backlog(sim_t *sim)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < sim->judge->schedules_n; i++)
+        n += ledger_due(sim, &sim->judge->schedules[i]);
+    return n;
+}
+
+/* Something that any executor could take has waited since then. */
+bool judge_work_waits(sim_t *sim, int64_t since_us)
+{
+    judge_t *judge = sim->judge;
+    for (size_t i = 1; i < judge->tasks_n; i++) {
+        const mtask_t *task = &judge->tasks[i];
+        if (task->there && task->status == T(WAITING) && !task->parked && !task->targeted &&
+            task->waiting_since_us <= since_us &&
+            !(task->queue < ARRAY_LEN(judge->queue_paused) && judge->queue_paused[task->queue]))
+            return true;
+    }
+    return false;
+}
+
+uint32_t judge_held_by(sim_t *sim, const char *executor)
+{
+    judge_t *judge = sim->judge;
+    uint32_t held = 0;
+    for (size_t i = 1; i < judge->tasks_n; i++) {
+        const mtask_t *task = &judge->tasks[i];
+        if (task->run && task->run_executor < judge->executors_n &&
+            judge->executors[task->run_executor] &&
+            strcmp(judge->executors[task->run_executor], executor) == 0)
+            held++;
+    }
+    return held;
+}
+
+void judge_end(sim_t *sim)
+{
+    for (size_t i = 0; i < sim->judge->schedules_n && !sim->failed; i++)
+        if (sim->judge->schedules[i].there) ledger_judge(sim, &sim->judge->schedules[i]);
+}

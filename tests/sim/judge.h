@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * tests/sim/judge.h - the promises, as a slow and obvious model.
+ *
+ * It is fed from two sides: the rows that each durable batch wrote (never what core says of them),
+ * and what peers were told. Every batch is judged when it is durable, every answer when it arrives;
+ * judge_end holds the whole seed against what schedules should have done. */
+#ifndef SIM_JUDGE_H
+#define SIM_JUDGE_H
+
+#include "tests/sim/sim.h"
+
+/* A task as its rows have it, and what happened to it. */
+typedef struct mtask {
+    uint64_t n;
+    uint8_t id[16];
+    bool there, purged;
+    uint16_t spec_flags;
+    uint32_t schedule, type, queue, lane;
+    int64_t instant_us;
+    bool at_most_once, targeted;
+    uint8_t status;  /* by its rows */
+    uint8_t journal; /* by its events */
+    bool run;
+    uint32_t run_executor;
+    uint64_t run_token, token; /* token: the newest ever */
+    bool has_state;
+    uint8_t state_status, reason;
+    uint16_t state_flags;
+    uint64_t state_token;
+    int64_t end_us;
+    bool parked;
+    bool lost;          /* its last attempt was lost */
+    bool cancel_asked;
+    bool touched;
+    uint64_t *reported; /* tokens whose result is on record */
+    size_t reported_n;
+    uint64_t holder_token; /* the newest token that an executor was given, and who that was */
+    uint32_t holder;
+    uint64_t done_token; /* an executor was told DONE or RECOVERED for a result "done" */
+    int64_t waiting_since_us;
+} mtask_t;
+
+typedef struct mrevision {
+    uint64_t number;
+    char *rule, *zone;
+    int64_t jitter_us, from_us, to_us;
+    Pawl__V1__Schedule *spec;
+    rule_t *parsed; /* of rules that are not simple enough for a loop of our own */
+    zone_t *parsed_zone;
+    int64_t start_us, end_us; /* its instants are those of (start, end] */
+} mrevision_t;
+
+typedef struct mschedule {
+    uint32_t no;
+    uint8_t uid[16];
+    bool there, gone, paused;
+    uint64_t revision;
+    bool has_cursor;
+    scur_row_t cursor;
+    buf_t definition;
+    uint32_t definition_len;
+    mrevision_t *revisions;
+    size_t revisions_n;
+    extent_t *extents; /* of the ledger table, by from */
+    size_t extents_n, extents_room;
+    bool loose;     /* its policy once let more than max_running through */
+    bool skip_word; /* somebody said skip, latest or now about its backlog */
+    uint64_t live, manual;
+    uint32_t leased;
+    bool touched;
+} mschedule_t;
+
+void judge_start(sim_t *sim);
+void judge_free(sim_t *sim);
+
+/* A batch is about to be stepped; it became durable (batch NULL: the start of a broker). */
+void judge_before(sim_t *sim, const batch_t *batch);
+void judge_committed(sim_t *sim, store_t *store, const batch_t *batch);
+/* Core's own numbers against the model's. */
+void judge_counts(sim_t *sim, const core_t *core);
+/* Tasks that retention might look at. */
+size_t judge_old_ones(sim_t *sim, uint64_t *ns, size_t room);
+
+/* What peers were told. */
+void judge_accepted(sim_t *sim, const uint8_t id[16], const uint8_t *other);
+void judge_leased(sim_t *sim, const peer_t *peer, const Pawl__V1__Lease *lease);
+void judge_verdict(sim_t *sim, const peer_t *peer, const uint8_t id[16], uint64_t token,
+                   Pawl__V1__Outcome outcome, Pawl__V1__ReportVerdict verdict);
+
+mtask_t *judge_task(sim_t *sim, const uint8_t id[16]); /* NULL: not on record */
+bool judge_pick(sim_t *sim, uint8_t id[16]); /* some task on record */
+bool judge_known(sim_t *sim, const uint8_t id[16]);    /* task, alias or tombstone */
+size_t judge_unfinished(sim_t *sim, char *what, size_t len); /* beyond those held by hand */
+size_t judge_backlog(sim_t *sim);                            /* instants due without a verdict */
+bool judge_work_waits(sim_t *sim, int64_t since_us);
+uint32_t judge_held_by(sim_t *sim, const char *executor);
+void judge_end(sim_t *sim);
+
+/* schedules (ledger.c) */
+void ledger_sched_row(sim_t *sim, mschedule_t *schedule, slice_t key, slice_t value);
+void ledger_settle(sim_t *sim, mschedule_t *schedule);
+void ledger_extent(mschedule_t *schedule, const extent_t *extent);
+void ledger_judge(sim_t *sim, mschedule_t *schedule);
+uint64_t ledger_due(sim_t *sim, const mschedule_t *schedule);
+void ledger_free(mschedule_t *schedule);
+void ledger_told(sim_t *sim, const Pawl__V1__Request *request);
+const uint8_t *judge_secret(const sim_t *sim);
+mschedule_t *judge_schedules(const sim_t *sim, size_t *n);
+
+#endif

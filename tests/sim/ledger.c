@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Schedules: the instants of each revision, one after the other by a loop of our own where the rule
+ * is simple enough for one, against the verdicts on record and the tasks that exist. */
+#include "tests/sim/judge.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+void ledger_free(mschedule_t *schedule)
+{
+    for (size_t i = 0; i < schedule->revisions_n; i++) {
+        mrevision_t *revision = &schedule->revisions[i];
+        free(revision->rule);
+        free(revision->zone);
+        if (revision->spec) pawl__v1__schedule__free_unpacked(revision->spec, NULL);
+        rule_destroy(&revision->parsed);
+        zone_destroy(&revision->parsed_zone);
+    }
+    free(schedule->revisions);
+    free(schedule->extents);
+    buf_free(&schedule->definition);
+}
+
+/* ---- rows ------------------------------------------------------------------------------------ */
+
+static char *text_of(slice_t text)
+{
+    char *copy = mem_new(text.len + 1);
+    if (text.len) memcpy(copy, text.at, text.len);
+    return copy;
+}
+
+void ledger_sched_row(sim_t *sim, mschedule_t *schedule, slice_t key, slice_t value)
+{
+    sched_row_t row;
+    sched_rule_row_t rule;
+    uint64_t number = be_u64(key.at + 5);
+    switch (key.at[4]) {
+    case SCHED_HEADER:
+        if (!sched_row_decode(&row, value)) {
+            sim_fail(sim, "schedule %u cannot be read", schedule->no);
+            return;
+        }
+        if (row.revision < schedule->revision)
+            sim_fail(sim, "the revision of schedule %u went back", schedule->no);
+        schedule->there = true;
+        memcpy(schedule->uid, row.uid, 16);
+        schedule->revision = row.revision;
+        schedule->gone = (row.flags & SCHEDULE_GONE) != 0;
+        schedule->paused = (row.flags & SCHEDULE_PAUSED) != 0;
+        schedule->definition_len = row.definition_len;
+        break;
+    case SCHED_PART:
+        if (number == 0) schedule->definition.len = 0;
+        buf_add(&schedule->definition, value.at, value.len);
+        break;
+    default:
+        if (!sched_rule_row_decode(&rule, value)) {
+            sim_fail(sim, "the rule of schedule %u cannot be read", schedule->no);
+            return;
+        }
+        schedule->revisions = mem_grow(schedule->revisions, (schedule->revisions_n + 1) *
+                                                                sizeof *schedule->revisions);
+        schedule->revisions[schedule->revisions_n++] =
+            (mrevision_t){ .number = number,
+                           .rule = text_of(rule.rule),
+                           .zone = text_of(rule.zone),
+                           .jitter_us = rule.jitter_us ? (int64_t)(hash64(schedule->uid, 16) %
+                                                                   (uint64_t)rule.jitter_us)
+                                                       : 0,
+                           .from_us = rule.from_us,
+                           .to_us = rule.to_us,
+                           .start_us = INT64_MIN };
+    }
+}
+
+/* After a batch: a new revision begins where the cursor now stands. */
+void ledger_settle(sim_t *sim, mschedule_t *schedule)
+{
+    schedule->touched = false;
+    if (schedule->revisions_n == 0) {
+        sim_fail(sim, "schedule %u has no rule", schedule->no);
+        return;
+    }
+    mrevision_t *last = &schedule->revisions[schedule->revisions_n - 1];
+    if (last->start_us != INT64_MIN) return;
+    if (schedule->revisions_n > 1)
+        schedule->revisions[schedule->revisions_n - 2].end_us = schedule->cursor.cursor_us;
+    last->start_us = schedule->cursor.cursor_us;
+    last->end_us = INT64_MAX;
+    if (last->number != schedule->revision)
+        sim_fail(sim, "schedule %u is at revision %llu, its newest rule at %llu", schedule->no,
+                 (unsigned long long)schedule->revision, (unsigned long long)last->number);
+    last->spec = pawl__v1__schedule__unpack(NULL, schedule->definition_len, schedule->definition.at);
+    if (last->spec == NULL) {
+        sim_fail(sim, "the definition of schedule %u cannot be read", schedule->no);
+        return;
+    }
+    const Pawl__V1__Schedule *spec = last->spec;
+    const Pawl__V1__Schedule *before =
+        schedule->revisions_n > 1 ? schedule->revisions[schedule->revisions_n - 2].spec : NULL;
+    if (spec->overlap == PAWL__V1__OVERLAP__OVERLAP_ALLOW ||
+        spec->overlap == PAWL__V1__OVERLAP__OVERLAP_KILL ||
+        (before && before->max_running > spec->max_running))
+        schedule->loose = true;
+}
+
+void ledger_extent(mschedule_t *schedule, const extent_t *extent)
+{
+    if (schedule->extents_n == schedule->extents_room) {
+        schedule->extents_room = schedule->extents_room ? schedule->extents_room * 2 : 16;
+        schedule->extents =
+            mem_grow(schedule->extents, schedule->extents_room * sizeof *schedule->extents);
+    }
+    schedule->extents[schedule->extents_n++] = *extent;
+}
+
+/* What somebody asked for decides which verdicts may be there. */
+void ledger_told(sim_t *sim, const Pawl__V1__Request *request)
+{
+    if (request->body_case != PAWL__V1__REQUEST__BODY_SCHEDULE_CHANGE) return;
+    const Pawl__V1__ScheduleChange *change = request->schedule_change;
+    size_t n;
+    mschedule_t *schedules = judge_schedules(sim, &n);
+    for (size_t i = 0; i < n; i++) {
+        mschedule_t *schedule = &schedules[i];
+        if (schedule->revisions_n == 0 || schedule->gone) continue;
+        const Pawl__V1__Schedule *spec = schedule->revisions[schedule->revisions_n - 1].spec;
+        if (spec == NULL || strcmp(spec->name, change->name) != 0) continue;
+        if (change->on_resume) schedule->skip_word = true;
+        if (change->overlap) schedule->loose = true;
+    }
+}
+
+/* ---- instants -------------------------------------------------------------------------------- */
+
+/* Minute by minute, and step by step: nothing of the rule library. */
+static bool own_next(const mrevision_t *revision, int64_t after, int64_t *next)
+{
+    int every = 0, hours = 0;
+    long count = 0;
+    char unit = 0, stamp[32];
+    if (strcmp(revision->zone, "UTC") != 0) return false;
+    if (sscanf(revision->rule, "@every %ld%c from %31s", &count, &unit, stamp) == 3) {
+        struct tm tm = { 0 };
+        if (strptime(stamp, "%Y-%m-%dT%H:%M:%SZ", &tm) == NULL) return false;
+        int64_t anchor = timegm(&tm), step = count * (unit == 's' ? 1 : unit == 'm' ? 60 : 3600);
+        *next = anchor;
+        if (after >= anchor) *next = anchor + ((after - anchor) / step + 1) * step;
+        return true;
+    }
+    if (sscanf(revision->rule, "*/%d * * * *", &every) == 1 && strlen(revision->rule) < 12) {
+        int64_t minute = after / 60 + 1;
+        while (minute % 60 % every != 0)
+            minute++;
+        *next = minute * 60;
+        return true;
+    }
+    if (sscanf(revision->rule, "%d */%d * * *", &every, &hours) == 2) {
+        int64_t minute = after / 60 + 1;
+        while (minute % 60 != every || minute / 60 % 24 % hours != 0)
+            minute++;
+        *next = minute * 60;
+        return true;
+    }
+    return false;
+}
+
+static int64_t next_instant(mrevision_t *revision, int64_t after_us)
+{
+    int64_t next;
+    if (after_us < revision->from_us - 1) after_us = revision->from_us - 1;
+    int64_t after = after_us >= 0 ? after_us / SEC_US : 0;
+    if (!own_next(revision, after, &next)) {
+        if (revision->parsed == NULL) {
+            rule_error_t error;
+            CHECK(zone_open(&revision->parsed_zone, revision->zone, NULL) == ERR_OK);
+            CHECK(rule_parse(&revision->parsed, revision->rule, strlen(revision->rule), NULL,
+                             revision->spec->name, revision->parsed_zone, &error) == ERR_OK);
+        }
+        next = rule_next(revision->parsed, after);
+        if (next == RULE_NONE) return INT64_MAX;
+    }
+    next *= SEC_US;
+    return revision->to_us && next > revision->to_us ? INT64_MAX : next;
+}
+
+uint64_t ledger_due(sim_t *sim, const mschedule_t *schedule)
+{
+    if (!schedule->there || schedule->gone || schedule->paused || schedule->revisions_n == 0)
+        return 0;
+    mrevision_t *revision = &schedule->revisions[schedule->revisions_n - 1];
+    return next_instant(revision, schedule->cursor.cursor_us) <=
+           sim_wall_us(sim) - revision->jitter_us - 5 * SEC_US;
+}
+
+/* ---- the ledger ------------------------------------------------------------------------------ */
+
+static int64_t grace_us(mrevision_t *revision, int64_t instant)
+{
+    bool dated = strncmp(revision->rule, "@at", 3) == 0 || strncmp(revision->rule, "@dates", 6) == 0;
+    int64_t grace = dated ? 300 * SEC_US : 30 * SEC_US, next = next_instant(revision, instant);
+    if (revision->spec->grace_set_case) grace = revision->spec->grace_us;
+    if (next == INT64_MAX) return grace;
+    return grace < (next - instant) / 2 ? grace : (next - instant) / 2;
+}
+
+/* May this verdict be there at all, and was it given at its time? */
+static const char *odd_verdict(const mschedule_t *schedule, mrevision_t *revision, const extent_t *e)
+{
+    Pawl__V1__Mode mode = revision->spec->mode;
+    bool word = e->reason == VERDICT_REASON_EDITED || e->reason == VERDICT_REASON_PAUSED ||
+                e->reason == VERDICT_REASON_REMOVED;
+    if (e->decided_last_us < e->to_us) return "decided before its time";
+    if (!word && e->verdict != VERDICT_FOLDED &&
+        e->decided_last_us < e->to_us + revision->jitter_us)
+        return "decided before its jittered time";
+    if (mode == PAWL__V1__MODE__MODE_STRICT && !schedule->skip_word) {
+        if (e->verdict == VERDICT_FOLDED) return "folded in strict";
+        if (e->verdict == VERDICT_SKIPPED && !word && e->reason != VERDICT_REASON_WINDOW)
+            return "skipped in strict";
+    }
+    if (mode == PAWL__V1__MODE__MODE_NORMAL && e->verdict == VERDICT_FOLDED && !schedule->skip_word)
+        return "folded in normal";
+    if (e->verdict == VERDICT_FIRED && e->reason == VERDICT_REASON_ON_TIME &&
+        e->decided_first_us - e->from_us - revision->jitter_us > grace_us(revision, e->from_us))
+        return "called on time, and was late";
+    if (e->verdict == VERDICT_SKIPPED && e->reason == VERDICT_REASON_LATE &&
+        e->decided_last_us - e->to_us - revision->jitter_us <= grace_us(revision, e->to_us))
+        return "called late, and was on time";
+    return NULL;
+}
+
+typedef struct walk {
+    sim_t *sim;
+    mschedule_t *schedule;
+    uint64_t fired;
+} walk_t;
+
+static void judge_fired(walk_t *walk, int64_t instant)
+{
+    uint8_t id[16];
+    firing_id(judge_secret(walk->sim), walk->schedule->uid, instant, CAUSE_LIVE, 0, id);
+    const mtask_t *task = judge_task(walk->sim, id);
+    walk->fired++;
+    if (task == NULL && judge_known(walk->sim, id)) return; /* purged */
+    if (task == NULL && walk->sim->swarm.short_history) return;
+    if (task == NULL || task->schedule != walk->schedule->no || task->instant_us != instant)
+        sim_fail(walk->sim, "schedule %u: instant %lld is on record as fired, without its task",
+                 walk->schedule->no, (long long)(instant / SEC_US));
+}
+
+/* One extent, which must begin at the next instant. Returns the last instant it covers. */
+static int64_t judge_extent(walk_t *walk, mrevision_t *revision, const extent_t *e, int64_t after)
+{
+    int64_t instant = next_instant(revision, after);
+    uint32_t no = walk->schedule->no;
+    if (instant != e->from_us)
+        sim_fail(walk->sim, "schedule %u revision %llu: instant %lld has no verdict, the next "
+                 "extent begins at %lld", no, (unsigned long long)revision->number,
+                 (long long)(instant / SEC_US), (long long)(e->from_us / SEC_US));
+    const char *odd = odd_verdict(walk->schedule, revision, e);
+    if (odd)
+        sim_fail(walk->sim, "schedule %u revision %llu (%s): %s/%s of %lld..%lld, decided %lld..%lld: %s",
+                 no, (unsigned long long)revision->number, revision->rule, verdict_text(e->verdict),
+                 verdict_reason_text(e->reason), (long long)(e->from_us / SEC_US),
+                 (long long)(e->to_us / SEC_US), (long long)(e->decided_first_us / SEC_US),
+                 (long long)(e->decided_last_us / SEC_US), odd);
+    uint64_t count = 0;
+    for (; instant <= e->to_us && !walk->sim->failed; instant = next_instant(revision, after)) {
+        count++;
+        after = instant;
+        if (e->verdict == VERDICT_FIRED) judge_fired(walk, instant);
+    }
+    if (count != e->count || after != e->to_us)
+        sim_fail(walk->sim, "schedule %u: the extent %lld..%lld says %llu instants, there are %llu",
+                 no, (long long)(e->from_us / SEC_US), (long long)(e->to_us / SEC_US),
+                 (unsigned long long)e->count, (unsigned long long)count);
+    return after;
+}
+
+static int compare_extents(const void *a, const void *b)
+{
+    const extent_t *x = a, *y = b;
+    if (x->from_us != y->from_us) return x->from_us < y->from_us ? -1 : 1;
+    return (x->revision > y->revision) - (x->revision < y->revision);
+}
+
+void ledger_judge(sim_t *sim, mschedule_t *schedule)
+{
+    walk_t walk = { .sim = sim, .schedule = schedule };
+    extent_t *all = mem_new((schedule->extents_n + 1) * sizeof *all);
+    size_t n = schedule->extents_n, at = 0;
+    if (n) memcpy(all, schedule->extents, n * sizeof *all);
+    if (schedule->cursor.open.count) all[n++] = schedule->cursor.open;
+    qsort(all, n, sizeof *all, compare_extents);
+    for (size_t r = 0; r < schedule->revisions_n && !sim->failed; r++) {
+        mrevision_t *revision = &schedule->revisions[r];
+        if (revision->spec == NULL) continue;
+        int64_t end = revision->end_us == INT64_MAX ? schedule->cursor.cursor_us : revision->end_us;
+        int64_t after = revision->start_us;
+        while (at < n && all[at].revision == revision->number && !sim->failed)
+            after = judge_extent(&walk, revision, &all[at++], after);
+        int64_t missing = next_instant(revision, after);
+        if (missing <= end)
+            sim_fail(sim, "schedule %u revision %llu (%s): the cursor passed instant %lld without "
+                     "a verdict", schedule->no, (unsigned long long)revision->number,
+                     revision->rule, (long long)(missing / SEC_US));
+    }
+    if (at < n)
+        sim_fail(sim, "schedule %u: the ledger has a verdict of revision %llu at %lld that no "
+                 "revision explains", schedule->no, (unsigned long long)all[at].revision,
+                 (long long)(all[at].from_us / SEC_US));
+    free(all);
+    if (!sim->failed && (walk.fired != schedule->live || walk.fired != schedule->cursor.fired))
+        sim_fail(sim, "schedule %u: %llu instants are on record as fired, %llu tasks were made, "
+                 "its counter says %llu", schedule->no, (unsigned long long)walk.fired,
+                 (unsigned long long)schedule->live, (unsigned long long)schedule->cursor.fired);
+    if (!sim->failed && schedule->manual != schedule->cursor.number)
+        sim_fail(sim, "schedule %u: %llu runs by hand were made, its counter says %llu",
+                 schedule->no, (unsigned long long)schedule->manual,
+                 (unsigned long long)schedule->cursor.number);
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A scheduler: follows all schedules and proposes by a clock of its own that may be wrong. */
+#include "tests/sim/sim.h"
+
+#include <stdlib.h>
+
+enum { ASK_FOLLOW = 1, ASK_PROPOSE = 2, PLANS_MAX = 64 };
+
+typedef struct known_plan {
+    uint8_t uid[16];
+    uint64_t revision;
+    int64_t cursor_us, next_us, jitter_us, retry_us;
+    bool asked;
+} known_plan_t;
+
+typedef struct planner {
+    int64_t skew_us; /* its clock minus the broker's, as it is; corrected when it is told */
+    int64_t followed_us;
+    bool mirror; /* proposes what it should not, now and then */
+    known_plan_t plans[PLANS_MAX];
+    size_t n;
+} planner_t;
+
+void planner_start(sim_t *sim, peer_t *peer)
+{
+    planner_t *self = peer->self = mem_new(sizeof *self);
+    if (sim_coin(sim, 50)) self->skew_us = sim_between(sim, -3 * SEC_US, 3 * SEC_US);
+    self->mirror = sim_coin(sim, 30);
+}
+
+void planner_free(peer_t *peer)
+{
+    free(peer->self);
+}
+
+void planner_forget(peer_t *peer)
+{
+    ((planner_t *)peer->self)->n = 0;
+}
+
+static void take(planner_t *self, const Pawl__V1__ScheduleInfo *info)
+{
+    size_t i = 0;
+    while (i < self->n && memcmp(self->plans[i].uid, info->uid.data, 16) != 0)
+        i++;
+    if (i == self->n) {
+        if (self->n == PLANS_MAX || info->removed) return;
+        self->n++;
+    } else if (info->removed) {
+        self->plans[i] = self->plans[--self->n];
+        return;
+    }
+    known_plan_t *plan = &self->plans[i];
+    *plan = (known_plan_t){ .revision = info->revision,
+                            .cursor_us = info->cursor_us,
+                            .next_us = info->next_us,
+                            .jitter_us = info->jitter_us };
+    memcpy(plan->uid, info->uid.data, 16);
+}
+
+static void follow(sim_t *sim, peer_t *peer, char *after)
+{
+    planner_t *self = peer->self;
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__ScheduleFollow body = PAWL__V1__SCHEDULE_FOLLOW__INIT;
+    self->followed_us = sim->now_us;
+    body.after = after;
+    body.limit = 3;
+    request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_FOLLOW;
+    request.schedule_follow = &body;
+    peer_ask(sim, peer, &request, ASK_FOLLOW, 0);
+}
+
+void planner_welcome(sim_t *sim, peer_t *peer)
+{
+    planner_t *self = peer->self;
+    for (size_t i = 0; i < self->n; i++)
+        self->plans[i].asked = false;
+    follow(sim, peer, (char *)(uintptr_t) "");
+}
+
+void planner_push(sim_t *sim, peer_t *peer, const Pawl__V1__Push *push)
+{
+    (void)sim;
+    if (push->body_case != PAWL__V1__PUSH__BODY_SCHEDULES) return;
+    for (size_t i = 0; i < push->schedules->n_items; i++)
+        take(peer->self, push->schedules->items[i]);
+}
+
+void planner_tick(sim_t *sim, peer_t *peer)
+{
+    planner_t *self = peer->self;
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__Propose propose = PAWL__V1__PROPOSE__INIT;
+    Pawl__V1__Proposal items[16], *list[16];
+    if (!peer->welcomed || peer->pending_n > 2) return;
+    if (sim->now_us - self->followed_us > 20 * SEC_US) follow(sim, peer, (char *)(uintptr_t) "");
+    int64_t wall = sim_wall_us(sim) + self->skew_us;
+    for (size_t i = 0; i < self->n && propose.n_items < ARRAY_LEN(items); i++) {
+        known_plan_t *plan = &self->plans[i];
+        bool wild = self->mirror && sim_chance(sim, 20);
+        if (!wild && (plan->asked || plan->next_us == 0 || plan->next_us > wall ||
+                      plan->retry_us > wall))
+            continue;
+        Pawl__V1__Proposal *one = &items[propose.n_items];
+        pawl__v1__proposal__init(one);
+        one->uid.data = plan->uid;
+        one->uid.len = 16;
+        one->revision = plan->revision;
+        one->expect_cursor_us = plan->cursor_us;
+        one->new_cursor_us = wall - plan->jitter_us;
+        if (wild) one->new_cursor_us += sim_between(sim, -100 * SEC_US, 100 * SEC_US);
+        if (wild && sim_coin(sim, 30)) one->expect_cursor_us += SEC_US;
+        if (one->new_cursor_us < 0) continue;
+        list[propose.n_items++] = one;
+        plan->asked = true;
+    }
+    if (propose.n_items == 0) return;
+    propose.items = list;
+    request.body_case = PAWL__V1__REQUEST__BODY_PROPOSE;
+    request.propose = &propose;
+    peer_ask(sim, peer, &request, ASK_PROPOSE, 0);
+}
+
+static void on_proposed(sim_t *sim, planner_t *self, const pending_t *asked,
+                        const Pawl__V1__Proposed *proposed)
+{
+    Pawl__V1__Request *request = pawl__v1__request__unpack(NULL, asked->len, asked->body);
+    CHECK(request != NULL && request->body_case == PAWL__V1__REQUEST__BODY_PROPOSE);
+    if (proposed->n_items != request->propose->n_items)
+        sim_fail(sim, "%zu proposals, %zu answers", request->propose->n_items, proposed->n_items);
+    for (size_t i = 0; i < proposed->n_items && i < request->propose->n_items; i++) {
+        const Pawl__V1__ProposalAnswer *answer = proposed->items[i];
+        size_t k = 0;
+        while (k < self->n &&
+               memcmp(self->plans[k].uid, request->propose->items[i]->uid.data, 16) != 0)
+            k++;
+        if (k == self->n) continue;
+        known_plan_t *plan = &self->plans[k];
+        plan->asked = false;
+        plan->retry_us = 0;
+        if (answer->verdict == PAWL__V1__PROPOSAL_VERDICT__PROPOSAL_GONE) {
+            self->plans[k] = self->plans[--self->n];
+            continue;
+        }
+        plan->revision = answer->revision;
+        plan->cursor_us = answer->cursor_us;
+        plan->next_us = answer->next_us;
+        plan->retry_us = answer->retry_us;
+        if (answer->verdict == PAWL__V1__PROPOSAL_VERDICT__PROPOSAL_TOO_EARLY)
+            self->skew_us = proposed->wall_us - sim_wall_us(sim);
+        if (answer->verdict == PAWL__V1__PROPOSAL_VERDICT__PROPOSAL_HELD && answer->retry_us == 0)
+            plan->next_us = 0; /* a push tells */
+    }
+    pawl__v1__request__free_unpacked(request, NULL);
+}
+
+void planner_reply(sim_t *sim, peer_t *peer, const pending_t *asked, const Pawl__V1__Reply *reply)
+{
+    planner_t *self = peer->self;
+    if (asked->kind == ASK_PROPOSE && reply->body_case == PAWL__V1__REPLY__BODY_PROPOSED) {
+        on_proposed(sim, self, asked, reply->proposed);
+    } else if (asked->kind == ASK_PROPOSE) {
+        for (size_t i = 0; i < self->n; i++)
+            self->plans[i].asked = false;
+    } else if (reply->body_case == PAWL__V1__REPLY__BODY_SCHEDULES) {
+        for (size_t i = 0; i < reply->schedules->n_items; i++)
+            take(self, reply->schedules->items[i]);
+        if (reply->schedules->next[0]) follow(sim, peer, reply->schedules->next);
+    }
+}
