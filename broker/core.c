@@ -493,8 +493,8 @@ static err_t on_request(core_t *core, const command_t *command)
     executor_t *executor = executor_of(core, command->conn);
     if (executor) executor->suspect = false; /* it lives */
     if (executor && request->assign_seen > executor->assign_seen)
-        executor->assign_seen = request->assign_seen < executor->assign_no ? request->assign_seen
-                                                                           : executor->assign_no;
+        executor->assign_seen =
+            request->assign_seen < executor->assign_no ? request->assign_seen : executor->assign_no;
     if (core->free_only && !frees(request)) {
         refuse_full(core, command, ERR_STORE_FULL);
         return ERR_OK;

@@ -41,35 +41,35 @@ typedef struct checked_task {
 typedef struct command {
     command_kind_t kind;
     conn_t conn;
-    const char *principal;          /* CMD_REQUEST: "uid:1000" */
-    const Pawl__V1__Request *request;  /* borrowed until core_step returns */
-    const checked_task_t *tasks;    /* Submit: its tasks, decoded and checked one by one by the
-                                       caller; NULL: core does it */
-    const char *name;               /* CMD_ZONE */
-    slice_t bytes;                  /* CMD_ZONE */
-    const uint64_t *ns;             /* CMD_PURGE */
+    const char *principal;            /* CMD_REQUEST: "uid:1000" */
+    const Pawl__V1__Request *request; /* borrowed until core_step returns */
+    const checked_task_t *tasks;      /* Submit: its tasks, decoded and checked one by one by the
+                                         caller; NULL: core does it */
+    const char *name;                 /* CMD_ZONE */
+    slice_t bytes;                    /* CMD_ZONE */
+    const uint64_t *ns;               /* CMD_PURGE */
     size_t n;
-    uint64_t silent_us;             /* CMD_LOST */
-    bool flag;                      /* CMD_SUSPECT */
+    uint64_t silent_us; /* CMD_LOST */
+    bool flag;          /* CMD_SUSPECT */
 } command_t;
 
 typedef struct batch {
-    int64_t wall_us;      /* calendar time: planned instants, `at` */
-    int64_t steady_us;    /* broker time as the caller reads it; core keeps it from going back */
-    uint8_t random[32];   /* session ids, uids, secrets are drawn from it */
+    int64_t wall_us;    /* calendar time: planned instants, `at` */
+    int64_t steady_us;  /* broker time as the caller reads it; core keeps it from going back */
+    uint8_t random[32]; /* session ids, uids, secrets are drawn from it */
     const command_t *commands;
     size_t n;
 } batch_t;
 
 typedef enum {
-    OUT_REPLY = 1,    /* bytes: a packed Reply for `conn` */
-    OUT_PUSH = 2,     /* bytes: a packed Push for `conn`; assign = true: undelivered must be told */
-    OUT_WELCOME = 3,  /* bytes: a packed Reply with Welcome; `session` is the new session's id */
-    OUT_HELD = 4,     /* count: leases that `conn` holds now, for lists and stats */
-    OUT_EVENT = 5,    /* event: a change of status, for the stats socket (only while wanted) */
-    OUT_DROP = 6,     /* the session of `conn` is over (replaced by a newer incarnation) */
-    OUT_ENDED = 7,    /* id: this task has ended, for waiters */
-    OUT_DRAIN = 8,    /* `conn`, flag: the executor is draining now / not any more */
+    OUT_REPLY = 1,   /* bytes: a packed Reply for `conn` */
+    OUT_PUSH = 2,    /* bytes: a packed Push for `conn`; assign = true: undelivered must be told */
+    OUT_WELCOME = 3, /* bytes: a packed Reply with Welcome; `session` is the new session's id */
+    OUT_HELD = 4,    /* count: leases that `conn` holds now, for lists and stats */
+    OUT_EVENT = 5,   /* event: a change of status, for the stats socket (only while wanted) */
+    OUT_DROP = 6,    /* the session of `conn` is over (replaced by a newer incarnation) */
+    OUT_ENDED = 7,   /* id: this task has ended, for waiters */
+    OUT_DRAIN = 8,   /* `conn`, flag: the executor is draining now / not any more */
 } output_kind_t;
 
 typedef struct output {
@@ -77,15 +77,15 @@ typedef struct output {
     conn_t conn;
     bool flag;
     uint32_t count;
-    uint32_t at, len;       /* bytes: in outputs.bytes */
-    uint8_t id[16];         /* OUT_WELCOME: session; OUT_ENDED, OUT_EVENT: task */
+    uint32_t at, len; /* bytes: in outputs.bytes */
+    uint8_t id[16];   /* OUT_WELCOME: session; OUT_ENDED, OUT_EVENT: task */
 } output_t;
 
 typedef struct outputs {
     output_t *items;
     size_t n, room;
     buf_t bytes;
-    uint64_t batch;         /* number of the batch they wait for */
+    uint64_t batch; /* number of the batch they wait for */
 } outputs_t;
 
 void outputs_clear(outputs_t *self); /* empties, keeps the memory */
@@ -95,7 +95,7 @@ typedef struct core_config {
     int64_t lease_us, suspect_us, ping_us;
     int64_t keep_finished_us, keep_failed_us, keep_ledger_us, keep_journal_us;
     uint32_t items_max;
-    bool want_events;      /* somebody subscribes to event.* */
+    bool want_events; /* somebody subscribes to event.* */
 } core_config_t;
 void core_config_default(core_config_t *config);
 
@@ -108,10 +108,10 @@ void core_close(core_t **self_p);
 
 /* Applies due timers, then the commands in order, then dispatches, in one transaction, and commits.
  * ERR_OK: outputs may leave. ERR_STORE_FULL, ERR_DISK_FULL, ERR_NO_MEMORY (core_refused): cleanly
- * not done: core's memory was rebuilt from the store, `outputs` holds error replies for the requests,
- * and may leave; commands that are no request have had no effect and are the caller's to repeat.
- * Anything else: the outcome is unknown or the store is damaged: nothing may leave, the process must
- * exit. */
+ * not done: core's memory was rebuilt from the store, `outputs` holds error replies for the
+ * requests, and may leave; commands that are no request have had no effect and are the caller's to
+ * repeat. Anything else: the outcome is unknown or the store is damaged: nothing may leave, the
+ * process must exit. */
 MUST_CHECK err_t core_step(core_t *self, const batch_t *batch, outputs_t *outputs);
 bool core_refused(err_t err); /* cleanly not done */
 
@@ -130,13 +130,13 @@ void core_want_events(core_t *self, bool want);
 typedef struct core_queue_stats {
     char name[208];
     bool paused;
-    uint64_t counts[12];        /* by TaskStatus */
-    int64_t oldest_ready_us;    /* steady time of the caller at which the first of its waiting tasks
-                                   became ready; INT64_MAX: none waits */
+    uint64_t counts[12];     /* by TaskStatus */
+    int64_t oldest_ready_us; /* steady time of the caller at which the first of its waiting tasks
+                                became ready; INT64_MAX: none waits */
 } core_queue_stats_t;
 typedef struct core_stats {
     uint64_t batch, epoch, events_seq, generation;
-    uint64_t counts[12];        /* by TaskStatus, all queues */
+    uint64_t counts[12];                /* by TaskStatus, all queues */
     uint64_t submitted, started, ended; /* since start of the process */
     uint64_t commits, last_batch_ops;
     uint8_t store_id[16];
@@ -145,7 +145,8 @@ typedef struct core_stats {
     core_queue_stats_t *queues; /* owned by the caller: free() */
     size_t queue_count;
     /* microseconds; log2 buckets with 4 steps each, see client/base/hist.h */
-    struct hist *queue_us, *run_us; /* ready -> lease, lease -> end; borrowed, reset by core_stats_reset */
+    struct hist *queue_us, *run_us; /* ready -> lease, lease -> end; borrowed, reset by
+                                       core_stats_reset */
 } core_stats_t;
 void core_stats(const core_t *self, core_stats_t *stats);
 

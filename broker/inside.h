@@ -60,7 +60,7 @@ void names_free(core_t *core);
  * executor takes it before the batch ends (fused submit and lease). */
 typedef struct fresh {
     int64_t due_us;
-    uint64_t n;          /* 0: withdrawn */
+    uint64_t n; /* 0: withdrawn */
     /* Accepted in this batch: its spec, body included, so that a lease needs no read. Else NULL. */
     const spec_row_t *spec;
 } fresh_t;
@@ -113,8 +113,8 @@ typedef struct run {
 
 typedef struct executor {
     named_t *name;
-    uint32_t no; /* of the name: finds it again after memory was rebuilt */
-    conn_t conn; /* 0: no session */
+    uint32_t no;  /* of the name: finds it again after memory was rebuilt */
+    conn_t conn;  /* 0: no session */
     bool suspect; /* silent: it gets no new work */
     uint8_t incarnation[16];
     uint64_t incarnation8;
@@ -171,7 +171,7 @@ void executors_free(core_t *core);
 /* Sessions change in memory only: before a batch is tried, and when its commit was refused. */
 void executors_settled(core_t *core);
 void executors_undo(core_t *core);
-void executors_relink(core_t *core);                   /* to the names that were read anew */
+void executors_relink(core_t *core); /* to the names that were read anew */
 /* The session ended, or its Hello was refused: its leases run out from now. */
 void executor_gone(core_t *core, conn_t conn);
 void executors_forget_runs(core_t *core);
@@ -183,10 +183,10 @@ err_t lease_lose(core_t *core, run_t *run);
 err_t lease_lose_for_good(core_t *core, uint64_t n); /* on_lost fail: the second lease passed */
 err_t lease_return(core_t *core, run_t *run, int64_t delay_us, uint8_t reason, const char *message);
 err_t lease_cancel(core_t *core, run_t *run); /* marks it and tells the executor */
-err_t lease_keep(core_t *core, run_t *run); /* its executor has it: in this life, not lost */
-err_t lease_kill(core_t *core, run_t *run);  /* ends it on record at once; the executor is fenced */
+err_t lease_keep(core_t *core, run_t *run);   /* its executor has it: in this life, not lost */
+err_t lease_kill(core_t *core, run_t *run); /* ends it on record at once; the executor is fenced */
 err_t lease_is_only(core_t *core, run_t *run, bool *only); /* runs at most once: on_lost fail */
-err_t lease_again(core_t *core, run_t *run); /* puts it into the next Assign once more */
+err_t lease_again(core_t *core, run_t *run);          /* puts it into the next Assign once more */
 run_t *run_by_id(core_t *core, const uint8_t id[16]); /* NULL: not running */
 err_t runs_load(core_t *core);
 void runs_free(core_t *core);
@@ -356,7 +356,7 @@ struct core {
     uint64_t lanes_stamp; /* rises with each new lane and each executor's Hello */
     lane_t **fresh_lanes; /* lanes with fresh tasks */
     size_t fresh_lanes_n, fresh_lanes_room;
-    map_t runs;                /* by a hash of the task's id */
+    map_t runs;        /* by a hash of the task's id */
     size_t cancelling; /* runs with RUN_CANCELLING */
     executor_t **executors;
     size_t executors_n;
@@ -375,7 +375,7 @@ struct core {
     size_t assigned_bytes; /* likewise: of the leases given */
     bool more_to_give;     /* dispatch stopped there: the next batch goes on */
     map_t blocks;
-    block_t *block;            /* the last one that was asked for */
+    block_t *block; /* the last one that was asked for */
     block_t **dirty_blocks;
     size_t dirty_blocks_n, dirty_blocks_room;
     journal_pack_t journal;

@@ -561,8 +561,7 @@ err_t task_place_ready(core_t *core, task_t *task)
     task->state.park = slice(NULL, 0);
     if (task->spec.flags & SPEC_SCHEDULED) TRY(schedule_task_again(core, task, &park));
     task_move(core, task, S(WAITING));
-    if (!park)
-        lane_add(core, lane_at(core, task->spec.lane), task->state.due_us, task->n, NULL);
+    if (!park) lane_add(core, lane_at(core, task->spec.lane), task->state.due_us, task->n, NULL);
     task->has_state = true;
     TRY(task_save(core, task));
     return journal_task(core, EVENT_WAITING, task, 0);

@@ -23,7 +23,7 @@ static inline slice_t key_slice(const rec_key_t *key)
     return slice(key->at, key->len);
 }
 
-/* ---- meta: key u8 -------------------------------------------------------------------------- */
+/* ---- meta: key u8 ---------------------------------------------------------------------------- */
 enum { META_STATIC = 1, META_DYNAMIC = 2 };
 rec_key_t key_u8(uint8_t value);
 typedef struct meta_static {
@@ -46,16 +46,16 @@ enum { ID_TASK = 1, ID_ALIAS = 2, ID_TOMBSTONE = 3 };
 rec_key_t key_id(const uint8_t id[16]);
 typedef struct id_row {
     uint8_t kind;
-    uint64_t n;          /* alias: of the task that answered for it */
-    uint32_t expiry_s;   /* tombstone: wall seconds; 0 otherwise */
+    uint64_t n;        /* alias: of the task that answered for it */
+    uint32_t expiry_s; /* tombstone: wall seconds; 0 otherwise */
 } id_row_t;
 void id_row_encode(const id_row_t *self, buf_t *to);
 bool id_row_decode(id_row_t *self, slice_t from);
 
-/* ---- spec: n -> header, body (a serialized Task as it came) ----------------------------------- */
+/* ---- spec: n -> header, body (a serialized Task as it came) ---------------------------------- */
 rec_key_t key_n(uint64_t n);
 enum {
-    SPEC_HELD = 1,      /* where it was first placed; none of the four: ready */
+    SPEC_HELD = 1, /* where it was first placed; none of the four: ready */
     SPEC_DELAYED = 2,
     SPEC_PARKED = 4,
     SPEC_SCHEDULED = 8, /* schedule and instant follow */
@@ -68,24 +68,24 @@ enum {
 typedef struct spec_row {
     uint16_t flags;
     uint8_t priority;
-    uint32_t attempts_max;     /* counted tries before it fails for good */
+    uint32_t attempts_max; /* counted tries before it fails for good */
     uint32_t lane, principal, queue, type;
     int64_t created_wall_us;
-    int64_t due_us;            /* of its ready key: broker time it became ready + priority offset */
+    int64_t due_us; /* of its ready key: broker time it became ready + priority offset */
     uint8_t id[16];
-    uint32_t schedule;         /* SPEC_SCHEDULED */
+    uint32_t schedule; /* SPEC_SCHEDULED */
     int64_t instant_wall_us;
-    int64_t timer_at;          /* SPEC_DELAYED: at (clock below), to find its timer row */
+    int64_t timer_at; /* SPEC_DELAYED: at (clock below), to find its timer row */
     uint8_t timer_clock;
-    int64_t expire_us;         /* SPEC_EXPIRES: on timer_clock's... see timer kinds; wall for start_by */
+    int64_t expire_us; /* SPEC_EXPIRES: on timer_clock's... see timer kinds; wall for start_by */
     uint8_t expire_clock;
     uint32_t body_len;
-    slice_t body;              /* borrowed; empty when SPEC_PARTS */
+    slice_t body; /* borrowed; empty when SPEC_PARTS */
 } spec_row_t;
 void spec_row_encode(const spec_row_t *self, buf_t *to);
 bool spec_row_decode(spec_row_t *self, slice_t from);
 
-/* ---- part: n, kind, token, part -> bytes ------------------------------------------------------- */
+/* ---- part: n, kind, token, part -> bytes ----------------------------------------------------- */
 enum {
     PART_SPEC = 1,
     PART_OUTPUT = 2,
@@ -93,36 +93,45 @@ enum {
 };
 rec_key_t key_part(uint64_t n, uint8_t kind, uint64_t token, uint16_t part);
 
-/* ---- state: n -> what is known beyond spec and run --------------------------------------------- */
+/* ---- state: n -> what is known beyond spec and run ------------------------------------------- */
 /* Exists only once the first attempt ended or somebody or a timer intervened. Without it: a run row
  * means running, else the spec's flags tell held, delayed or waiting. With a run row the status
  * is running whatever stands here. */
 enum {
-    STATE_REPORTED = 1,   /* the last attempt was ended by a Report with `token` */
+    STATE_REPORTED = 1, /* the last attempt was ended by a Report with `token` */
     STATE_CANCELLING = 2,
-    STATE_LOST = 4,       /* the last attempt ended as lost: its result may still be RECOVERED */
-    STATE_EXIT = 8,       /* exit_code is set */
+    STATE_LOST = 4, /* the last attempt ended as lost: its result may still be RECOVERED */
+    STATE_EXIT = 8, /* exit_code is set */
     STATE_OUTPUT_PARTS = 16,
-    STATE_BY_HAND = 32,   /* run again by hand after it had ended */
+    STATE_BY_HAND = 32, /* run again by hand after it had ended */
 };
-enum { TAIL_PLACE = 1, TAIL_MESSAGE = 2, TAIL_OUTPUT = 3, TAIL_OUTPUT_TYPE = 4, TAIL_PROGRESS = 5, TAIL_USAGE = 6, TAIL_TIMER = 7, TAIL_PARK = 8 };
+enum {
+    TAIL_PLACE = 1,
+    TAIL_MESSAGE = 2,
+    TAIL_OUTPUT = 3,
+    TAIL_OUTPUT_TYPE = 4,
+    TAIL_PROGRESS = 5,
+    TAIL_USAGE = 6,
+    TAIL_TIMER = 7,
+    TAIL_PARK = 8
+};
 typedef struct state_row {
-    uint8_t status;            /* TaskStatus */
+    uint8_t status; /* TaskStatus */
     uint16_t flags;
-    uint16_t attempts;         /* counted tries so far */
-    uint8_t lost, reason;      /* reason: see reasons below */
-    uint64_t token;            /* the newest ever leased (0: never) */
-    uint32_t executor;         /* of the last attempt, 0 none */
+    uint16_t attempts;    /* counted tries so far */
+    uint8_t lost, reason; /* reason: see reasons below */
+    uint64_t token;       /* the newest ever leased (0: never) */
+    uint32_t executor;    /* of the last attempt, 0 none */
     int64_t start_wall_us, end_wall_us;
     int16_t exit_code;
     uint8_t outcome, signal;
     /* tail; slices are borrowed */
-    int64_t due_us;            /* waiting: the due of its ready or park key */
-    int64_t timer_at;          /* delayed: its timer row */
+    int64_t due_us;   /* waiting: the due of its ready or park key */
+    int64_t timer_at; /* delayed: its timer row */
     uint8_t timer_clock;
-    slice_t park;              /* waiting, parked: the gate, 16 bytes */
+    slice_t park; /* waiting, parked: the gate, 16 bytes */
     slice_t message, output, output_type, progress_text;
-    uint32_t output_len;       /* whole length, also when in parts */
+    uint32_t output_len; /* whole length, also when in parts */
     int64_t progress_done, progress_total;
     int64_t cpu_us, memory_bytes;
 } state_row_t;
@@ -130,6 +139,7 @@ void state_row_encode(const state_row_t *self, buf_t *to);
 bool state_row_decode(state_row_t *self, slice_t from);
 
 /* Why a task waits, failed or was dropped; permanent numbers. */
+// clang-format off
 #define TASK_REASONS(X)                                                                            \
     X(NONE, 0, "") X(EXHAUSTED, 1, "exhausted") X(PERMANENT, 2, "permanent")                       \
     X(DEADLINE, 3, "deadline") X(LOST, 4, "lost") X(QUARANTINE, 5, "quarantine")                   \
@@ -137,6 +147,7 @@ bool state_row_decode(state_row_t *self, slice_t from);
     X(START_BY, 9, "start_by") X(SUPERSEDED, 10, "superseded") X(REMOVED, 11, "schedule removed")  \
     X(OVERLAP, 12, "overlap") X(RETRY, 13, "retry") X(RETURNED, 14, "returned")                    \
     X(RETRY_AFTER, 15, "retry after") X(DELAY, 16, "delay") X(HELD, 17, "held")
+// clang-format on
 enum task_reason {
 #define X(name, number, text) REASON_##name = (number),
     TASK_REASONS(X)
@@ -144,33 +155,37 @@ enum task_reason {
 };
 const char *task_reason_text(uint8_t reason);
 
-/* ---- ready: lane, flag, tag, due, n -> empty ---------------------------------------------------- */
+/* ---- ready: lane, flag, tag, due, n -> empty ------------------------------------------------- */
 enum { READY_KEY = 27 };
 rec_key_t key_ready(uint32_t lane, int64_t due_us, uint64_t n);
 bool ready_key_decode(slice_t key, uint32_t *lane, int64_t *due_us, uint64_t *n);
 
-/* ---- run: n -> lease ----------------------------------------------------------------------------- */
-enum { RUN_CANCELLING = 1, RUN_HAS_STATE = 2, RUN_LOST = 4 /* on_lost fail: waits one more lease */ };
+/* ---- run: n -> lease ------------------------------------------------------------------------- */
+enum {
+    RUN_CANCELLING = 1,
+    RUN_HAS_STATE = 2,
+    RUN_LOST = 4 /* on_lost fail: waits one more lease */
+};
 typedef struct run_row {
     uint32_t executor;
-    uint64_t incarnation;      /* first 8 bytes of the executor's incarnation */
+    uint64_t incarnation; /* first 8 bytes of the executor's incarnation */
     uint64_t token;
     uint16_t attempt;
-    uint8_t flags, lost;       /* lost: attempts lost so far */
+    uint8_t flags, lost; /* lost: attempts lost so far */
     int64_t leased_us, leased_wall_us;
     uint32_t lane;
-    uint32_t schedule;         /* 0 none */
+    uint32_t schedule; /* 0 none */
 } run_row_t;
 void run_row_encode(const run_row_t *self, buf_t *to);
 bool run_row_decode(run_row_t *self, slice_t from);
 
-/* ---- timer: clock, at, kind, n -> empty ------------------------------------------------------------ */
+/* ---- timer: clock, at, kind, n -> empty ------------------------------------------------------ */
 enum { CLOCK_ELAPSED = 1, CLOCK_WALL = 2 };
 enum { TIMER_DUE = 1, TIMER_EXPIRE = 2, TIMER_LOST = 3, TIMER_TOMBSTONE = 4 /* forget an id */ };
 rec_key_t key_timer(uint8_t clock, int64_t at, uint8_t kind, uint64_t n);
 bool timer_key_decode(slice_t key, uint8_t *clock, int64_t *at, uint8_t *kind, uint64_t *n);
 
-/* ---- park: gate 16, tag 6, due, n -> lane ; gate: gate 16 -> kind, waiting ------------------------- */
+/* ---- park: gate 16, tag 6, due, n -> lane ; gate: gate 16 -> kind, waiting ------------------- */
 enum { GATE_OVERLAP = 1 };
 void gate_of_schedule(uint32_t schedule, uint8_t gate[16]);
 rec_key_t key_gate(const uint8_t gate[16]);
@@ -186,20 +201,20 @@ typedef struct gate_row {
 void gate_row_encode(const gate_row_t *self, buf_t *to);
 bool gate_row_decode(gate_row_t *self, slice_t from);
 
-/* ---- lane: l -> what all its tasks have in common --------------------------------------------------- */
+/* ---- lane: l -> what all its tasks have in common -------------------------------------------- */
 enum { TARGET_ANY = 0, TARGET_EXECUTOR = 1, TARGET_HOST = 2, TARGET_LABELS = 3 };
 enum { BAND_LIVE = 0, BAND_LATE = 1 };
 rec_key_t key_u32(uint32_t value);
 typedef struct lane_row {
     uint32_t queue, type;
     uint8_t band, target_kind;
-    slice_t target;            /* executor or host name; labels as sorted "k=v" joined by NUL */
+    slice_t target; /* executor or host name; labels as sorted "k=v" joined by NUL */
     uint32_t waiting;
 } lane_row_t;
 void lane_row_encode(const lane_row_t *self, buf_t *to);
 bool lane_row_decode(lane_row_t *self, slice_t from);
 
-/* ---- try: n, token -> an attempt that did not end the task ------------------------------------------- */
+/* ---- try: n, token -> an attempt that did not end the task ----------------------------------- */
 rec_key_t key_try(uint64_t n, uint64_t token);
 typedef struct try_row {
     uint16_t attempt;
@@ -214,12 +229,13 @@ enum { ENDED_LOST = 100, ENDED_STALE = 101 }; /* beside the wire's Outcome numbe
 void try_row_encode(const try_row_t *self, buf_t *to);
 bool try_row_decode(try_row_t *self, slice_t from);
 
-/* ---- uniq: scope, type, text -> holder ----------------------------------------------------------------- */
+/* ---- uniq: scope, type, text -> holder ------------------------------------------------------- */
 rec_key_t key_uniq(uint8_t scope, uint32_t type, slice_t text);
 void uniq_row_encode(uint64_t n, buf_t *to);
 bool uniq_row_decode(uint64_t *n, slice_t from);
 
-/* ---- jrn: first seq -> packed entries -------------------------------------------------------------------- */
+/* ---- jrn: first seq -> packed entries -------------------------------------------------------- */
+// clang-format off
 #define JOURNAL_EVENTS(X)                                                                          \
     X(CREATED, 1, "created") X(HELD, 2, "held") X(DELAYED, 3, "delayed") X(BLOCKED, 4, "blocked")  \
     X(WAITING, 5, "waiting") X(RUNNING, 6, "running") X(EXTERNAL, 7, "external")                   \
@@ -234,6 +250,7 @@ bool uniq_row_decode(uint64_t *n, slice_t from);
     X(EXECUTOR_RESUMED, 52, "executor.resumed")                                                    \
     X(QUEUE_PAUSED, 56, "queue.paused") X(QUEUE_RESUMED, 57, "queue.resumed")                      \
     X(HISTORY_GAVE_WAY, 60, "store.history_gave_way") X(ZONE_CHANGED, 61, "zone.changed")
+// clang-format on
 enum journal_event {
 #define X(name, number, text) EVENT_##name = (number),
     JOURNAL_EVENTS(X)
@@ -268,28 +285,40 @@ typedef struct journal_unpack {
     uint32_t left; /* entries to come */
 } journal_unpack_t;
 bool journal_unpack_begin(journal_unpack_t *self, uint64_t first_seq, slice_t row);
-bool journal_unpack_next(journal_unpack_t *self, journal_entry_t *entry); /* false: end or damaged (in.bad) */
+/* false: end or damaged (in.bad) */
+bool journal_unpack_next(journal_unpack_t *self, journal_entry_t *entry);
 
-/* ---- block: n / 1024 -> summary ---------------------------------------------------------------------------- */
+/* ---- block: n / 1024 -> summary -------------------------------------------------------------- */
 enum { BLOCK_SHIFT = 10 };
 typedef struct block_row {
-    uint16_t counts[12];       /* tasks by status; [0]: purged */
+    uint16_t counts[12];                    /* tasks by status; [0]: purged */
     int64_t created_min_us, created_max_us; /* wall */
     int64_t end_min_us, end_max_us;         /* wall, of ended ones; 0 none */
 } block_row_t;
 void block_row_encode(const block_row_t *self, buf_t *to);
 bool block_row_decode(block_row_t *self, slice_t from);
 
-/* ---- count: kind, number -> tasks by status ------------------------------------------------------------------ */
-enum { COUNT_QUEUE = 1, COUNT_TYPE = 2, COUNT_REPLIES = 3 /* of a principal: [1] remembered ones */ };
+/* ---- count: kind, number -> tasks by status -------------------------------------------------- */
+enum {
+    COUNT_QUEUE = 1,
+    COUNT_TYPE = 2,
+    COUNT_REPLIES = 3 /* of a principal: [1] remembered ones */
+};
 rec_key_t key_kind_no(uint8_t kind, uint32_t no);
 void count_row_encode(const uint64_t counts[12], buf_t *to);
 bool count_row_decode(uint64_t counts[12], slice_t from);
 
-/* ---- names: kind, text -> number ; reg: kind, number -> record ------------------------------------------------- */
+/* ---- names: kind, text -> number ; reg: kind, number -> record ------------------------------- */
 enum name_kind {
-    NAME_TYPE = 1, NAME_QUEUE = 2, NAME_PRINCIPAL = 3, NAME_EXECUTOR = 4, NAME_SCHEDULE = 5,
-    NAME_ZONE = 6, NAME_LANE = 7, NAME_UID = 8 /* schedule uid -> s */, NAME_KINDS = 9
+    NAME_TYPE = 1,
+    NAME_QUEUE = 2,
+    NAME_PRINCIPAL = 3,
+    NAME_EXECUTOR = 4,
+    NAME_SCHEDULE = 5,
+    NAME_ZONE = 6,
+    NAME_LANE = 7,
+    NAME_UID = 8 /* schedule uid -> s */,
+    NAME_KINDS = 9
 };
 rec_key_t key_name(enum name_kind kind, slice_t text);
 void name_row_encode(uint32_t no, buf_t *to);
@@ -303,17 +332,17 @@ enum {
 };
 typedef struct reg_row {
     uint8_t flags;
-    int64_t since_wall_us;     /* of the flag */
-    uint64_t value;            /* zone: hash of its bytes; executor: first 8 bytes of incarnation */
+    int64_t since_wall_us; /* of the flag */
+    uint64_t value;        /* zone: hash of its bytes; executor: first 8 bytes of incarnation */
     slice_t name, reason;
 } reg_row_t;
 void reg_row_encode(const reg_row_t *self, buf_t *to);
 bool reg_row_decode(reg_row_t *self, slice_t from);
 
-/* ---- zone: hash, part -> TZif bytes (LIMIT_PART a row) -------------------------------------------------------------- */
+/* ---- zone: hash, part -> TZif bytes (LIMIT_PART a row) --------------------------------------- */
 rec_key_t key_zone(uint64_t hash, uint16_t part);
 
-/* ---- sched: s, kind, number -> header | definition part | rule of a revision ------------------------------------------ */
+/* ---- sched: s, kind, number -> header | definition part | rule of a revision ----------------- */
 enum { SCHED_HEADER = 0, SCHED_PART = 1, SCHED_RULE = 2 };
 rec_key_t key_sched(uint32_t schedule, uint8_t kind, uint64_t number);
 enum { SCHEDULE_PAUSED = 1, SCHEDULE_GONE = 2 };
@@ -323,8 +352,8 @@ typedef struct sched_row {
     uint8_t flags;
     int64_t created_wall_us, edited_wall_us, paused_wall_us;
     uint32_t principal;
-    uint32_t definition_len;   /* bytes of the serialized Schedule in SCHED_PART rows */
-    slice_t name, reason;      /* reason: of the pause */
+    uint32_t definition_len; /* bytes of the serialized Schedule in SCHED_PART rows */
+    slice_t name, reason;    /* reason: of the pause */
 } sched_row_t;
 void sched_row_encode(const sched_row_t *self, buf_t *to);
 bool sched_row_decode(sched_row_t *self, slice_t from);
@@ -336,17 +365,22 @@ typedef struct sched_rule_row { /* key number: revision */
 void sched_rule_row_encode(const sched_rule_row_t *self, buf_t *to);
 bool sched_rule_row_decode(sched_rule_row_t *self, slice_t from);
 
-/* ---- ledger: s, range, from -> extent ; scur: s -> cursor and the open extent ------------------------------------------ */
-#define VERDICTS(X) X(FIRED, 1, "fired") X(SKIPPED, 2, "skipped") X(FOLDED, 3, "folded") X(SUPERSEDED, 4, "superseded")
+/* ---- ledger: s, range, from -> extent ; scur: s -> cursor and the open extent ---------------- */
+// clang-format off
+#define VERDICTS(X) \
+    X(FIRED, 1, "fired") X(SKIPPED, 2, "skipped") X(FOLDED, 3, "folded") X(SUPERSEDED, 4, "superseded")
+// clang-format on
 enum verdict {
 #define X(name, number, text) VERDICT_##name = (number),
     VERDICTS(X)
 #undef X
 };
+// clang-format off
 #define VERDICT_REASONS(X)                                                                         \
     X(NONE, 0, "") X(ON_TIME, 1, "on time") X(LATE, 2, "late") X(OVERLAP, 3, "overlap")            \
     X(WINDOW, 4, "window") X(PAUSED, 5, "paused") X(REMOVED, 6, "removed") X(EDITED, 7, "edited")  \
     X(CATCHUP, 8, "catchup") X(LATEST, 9, "latest") X(ZONE, 10, "zone")
+// clang-format on
 enum verdict_reason {
 #define X(name, number, text) VERDICT_REASON_##name = (number),
     VERDICT_REASONS(X)
@@ -355,12 +389,12 @@ enum verdict_reason {
 const char *verdict_text(uint8_t verdict);
 const char *verdict_reason_text(uint8_t reason);
 typedef struct extent {
-    int64_t from_us, to_us;    /* first and last instant, un-jittered, wall */
-    uint64_t count;            /* 0: no extent */
+    int64_t from_us, to_us; /* first and last instant, un-jittered, wall */
+    uint64_t count;         /* 0: no extent */
     uint8_t verdict, reason;
     uint64_t revision, zone_hash;
     int64_t decided_first_us, decided_last_us; /* wall */
-    uint64_t aux;              /* skipped for overlap: task n that blocked; folded: instant it went into */
+    uint64_t aux; /* skipped for overlap: task n that blocked; folded: instant it went into */
 } extent_t;
 rec_key_t key_ledger(uint32_t schedule, uint16_t range, int64_t from_us);
 bool ledger_key_decode(slice_t key, uint32_t *schedule, uint16_t *range, int64_t *from_us);
@@ -368,18 +402,18 @@ void extent_encode(const extent_t *self, buf_t *to);
 bool extent_decode(extent_t *self, slice_t from);
 typedef struct scur_row {
     uint64_t revision;
-    int64_t cursor_us;         /* every instant up to it has a verdict */
-    int64_t floor_us;          /* window: instants below it are skipped */
+    int64_t cursor_us; /* every instant up to it has a verdict */
+    int64_t floor_us;  /* window: instants below it are skipped */
     int64_t armed_us;
     int64_t last_fired_us;
-    uint32_t running;          /* tasks of it that had a lease and have not ended */
-    uint32_t waiting;          /* tasks of it that never had a lease and have not ended */
-    uint32_t admitted;         /* of both, those that its overlap policy let through to a lane */
+    uint32_t running;  /* tasks of it that had a lease and have not ended */
+    uint32_t waiting;  /* tasks of it that never had a lease and have not ended */
+    uint32_t admitted; /* of both, those that its overlap policy let through to a lane */
     uint64_t fired, missed;
-    uint64_t number;           /* of manual runs */
-    uint64_t last_n;           /* newest task that it made and that never had a lease; 0 none */
-    uint64_t leased_n;         /* newest task of it that had a lease and has not ended; 0 none */
-    extent_t open;             /* newest ledger extent, not yet in the ledger table */
+    uint64_t number;   /* of manual runs */
+    uint64_t last_n;   /* newest task that it made and that never had a lease; 0 none */
+    uint64_t leased_n; /* newest task of it that had a lease and has not ended; 0 none */
+    extent_t open;     /* newest ledger extent, not yet in the ledger table */
 } scur_row_t;
 void scur_row_encode(const scur_row_t *self, buf_t *to);
 bool scur_row_decode(scur_row_t *self, slice_t from);
@@ -390,7 +424,8 @@ enum cause { CAUSE_LIVE = 1, CAUSE_MANUAL = 2, CAUSE_BACKFILL = 3 };
 void firing_id(const uint8_t secret[32], const uint8_t uid[16], int64_t instant_us, uint8_t cause,
                uint64_t number, uint8_t id[16]);
 
-/* ---- reply: principal, request id -> order, reply ; replyage: principal, order, request id -> empty ---------------------- */
+/* ---- reply: principal, request id -> order, reply ;
+ *      replyage: principal, order, request id -> empty */
 rec_key_t key_reply(uint32_t principal, const uint8_t request_id[16]);
 rec_key_t key_reply_age(uint32_t principal, int64_t order_us, const uint8_t request_id[16]);
 void reply_row_encode(int64_t order_us, slice_t reply, buf_t *to);

@@ -76,7 +76,7 @@ struct store {
     unsigned writes;     /* puts and deletes of the open transaction */
     bool freeing; /* set it between transactions: those that follow may also put when the store is
                      full, because they delete more: part of a reserve is for them */
-    err_t doom;          /* why the open transaction can only be aborted, or ERR_OK */
+    err_t doom;   /* why the open transaction can only be aborted, or ERR_OK */
 };
 
 /* What an implementation's views and scans begin with; the wrapper functions fill them in. */

@@ -59,7 +59,8 @@ MUST_CHECK err_t kv_open(kv_t **out, const kv_config_t *config, int64_t *holder)
 void kv_close(kv_t **self_p);
 
 /* While set, transactions may put although a limit is reached: for those that delete more than they
- * add, but cannot do without a row. A quarter of the reserve for deletes is theirs. False at first; between transactions. */
+ * add, but cannot do without a row. A quarter of the reserve for deletes is theirs. False at first;
+ * between transactions. */
 void kv_set_freeing(kv_t *self, bool freeing);
 MUST_CHECK err_t kv_begin(kv_t *self);
 /* ERR_NOT_FOUND: no such key. `value` is borrowed until the next put, del, commit or abort. */
