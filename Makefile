@@ -91,6 +91,7 @@ define help
 make            the programs, into $(BUILD)/bin
 make up         and run broker, scheduler and executor here (Ctrl-C ends them)
 make check      every test (after sh ops/install-deps); tests/check.py --list: the steps, one by one
+make format     clang-format over the tree
 make lint       formatter, includes, clang-tidy, cppcheck
 make unit       unit tests; unit-MODULE: of $(test_modules)
 make wire check-time fuzz-replay crash-store sim crash-loop e2e    other tests

@@ -7,6 +7,8 @@ tidy_marks   := $(patsubst %.c,$(BUILD)/tidy/%.ok,$(lint_sources))
 
 format-check:
 	@clang-format --dry-run --Werror $(format_files)
+format:
+	@clang-format -i $(format_files)
 arrows:
 	@tests/arrows.sh
 	@tests/one_sender.sh
@@ -30,4 +32,4 @@ cppcheck:
 	    --library=tests/cppcheck.cfg -D__GNUC__ -I. $(lint_sources)
 lint: format-check arrows tidy cppcheck
 	@echo "lint: ok"
-.PHONY: format-check arrows tidy tidy-all cppcheck lint
+.PHONY: format format-check arrows tidy tidy-all cppcheck lint
