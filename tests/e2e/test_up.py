@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from conftest import BIN, processes_with
+from conftest import BIN, no_sanitizer_spoke, processes_with
 from fleet import until
 
 
@@ -63,6 +63,7 @@ def up(folder):
         up.process.kill()
         up.process.wait(10)
     until(lambda: not processes_with(f"HOME={folder}/home"), 10, words="the end of all its processes")
+    no_sanitizer_spoke(folder)
 
 
 def test_the_first_command_of_the_readme_runs_and_its_three_printed_commands_work(up):
