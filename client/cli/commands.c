@@ -45,7 +45,6 @@ static const flag_t task_flags[] = {
     TEXT("shell", 0, "TEXT", "a command line for /bin/sh -c, in place of -- CMD"),
     TEXT("input", 0, "J|@F|-", "input as JSON: text, a file's, or standard input's"),
     TEXTS("on", 0, "host=H", "where: host=H, executor=E or label=KEY=VALUE"),
-    TEXT("key", 0, "KEY", "one unfinished task per type and key"),
     NUMBER("priority", 0, 0, 9, "0 first, 9 last (5)"),
     NUMBER("retry", 0, 1, 1000, "attempts in all"),
     TEXT("backoff", 0, "D", "pause before the second attempt (5s), doubling"),
@@ -58,10 +57,12 @@ static const flag_t task_flags[] = {
     TEXT("stdin", 0, "TEXT", "the command's standard input"),
     TEXT("account", 0, "NAME", "account it runs as, where the executor allows that"),
     WORDS("on-lost", "retry|fail", "when its executor is lost"),
-    TEXT("expire", 0, "D", "give up when it has not started so long after it was accepted"),
     END,
 };
+/* What only a task that is submitted may have. */
 static const flag_t run_flags[] = {
+    TEXT("key", 0, "KEY", "one unfinished task per type and key"),
+    TEXT("expire", 0, "D", "give up when it has not started so long after it was accepted"),
     TEXT("at", 0, "T", "not before this instant"),
     TEXT("in", 0, "D", "not before so long from now"),
     SWITCH("hold", 0, "wait for pawl task start"),
@@ -174,6 +175,18 @@ static const flag_t import_type_flags[] = {
     TEXTS("type-map", 0, "A=B", "their task or handler A is the type B here"),
     END,
 };
+static const flag_t export_flags[] = { TEXT("text", 0, "TEXT", "in the name"), END };
+static const flag_t export_crontab_flags[] = {
+    SWITCH("system", 0, "with a user column, for /etc/cron.d"),
+    END,
+};
+static const flag_t apply_flags[] = {
+    TEXTS("file", 'f', "DIR|FILE", "YAML or JSON; of a folder *.yaml, *.yml and *.json; -: stdin"),
+    SWITCH("prune", 0, "remove what this owner's files made and no longer hold"),
+    TEXT("owner", 0, "NAME", "whose files these are (default); --prune keeps to them"),
+    SWITCH("adopt", 0, "take over schedules that others made"),
+    END,
+};
 static const flag_t stats_flags[] = { SWITCH("watch", 0, "again every second"), END };
 static const flag_t top_flags[] = { SWITCH("once", 0, "one picture, then end"), END };
 static const flag_t events_flags[] = {
@@ -257,6 +270,13 @@ const command_t commands[] = {
     { "schedule rm", "NAME", "remove it; its history stays",
       "pawl schedule rm nightly", cmd_schedule_change, { reason_flags }, 1, 1, REST_NONE, NULL },
 
+    { "schedule apply", "", "make schedules as files say; what they do not hold stays",
+      "pawl schedule apply -f schedules/ --prune --dry-run", cmd_schedule_apply,
+      { apply_flags, set_flags }, 0, 0, REST_NONE, NULL },
+    { "schedule diff", "", "what apply would change",
+      "pawl schedule diff -f schedules/", cmd_schedule_apply, { apply_flags },
+      0, 0, REST_NONE, NULL },
+
     { "when", "RULE", "what a rule means, and its next instants; needs no broker",
       "pawl when \"0 2 * * 1-5\" --zone Europe/Paris -n 3", cmd_when, { when_flags, count_flags },
       0, 1, REST_NONE, NULL },
@@ -299,6 +319,15 @@ const command_t commands[] = {
     { "import xxl-job", "FILE...", "schedules from XXL-JOB's table xxl_job_info as CSV",
       "pawl import xxl-job xxl_job_info.csv --zone Asia/Shanghai --dry-run", cmd_import_xxl_job,
       { import_zone_flags, import_type_flags, import_all_flags }, 1, ANY, REST_NONE, NULL },
+
+    GROUP("export", "write schedules to files", "pawl export yaml > schedules.yaml"),
+    { "export yaml", "[NAME]...", "schedules as pawl schedule apply reads them",
+      "pawl export yaml > schedules.yaml", cmd_export, { export_flags }, 0, ANY, REST_NONE, NULL },
+    { "export json", "[NAME]...", "the same as JSON",
+      "pawl export json nightly", cmd_export, { export_flags }, 0, ANY, REST_NONE, NULL },
+    { "export crontab", "[NAME]...", "a crontab; what it cannot say is in comments, and told",
+      "pawl export crontab --system > /etc/cron.d/from-pawl", cmd_export,
+      { export_crontab_flags, export_flags }, 0, ANY, REST_NONE, NULL },
 
     { "logs", "ID|SCHEDULE", "what a task, or the newest of a schedule, printed",
       "pawl logs -f nightly", cmd_logs, { logs_flags }, 1, 1, REST_NONE, NULL },

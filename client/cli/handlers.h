@@ -33,6 +33,8 @@
     HANDLER(import_systemd)                                                                        \
     HANDLER(import_celery)                                                                         \
     HANDLER(import_xxl_job)                                                                        \
+    HANDLER(export)                                                                                \
+    HANDLER(schedule_apply)                                                                        \
     HANDLER(stats)                                                                                 \
     HANDLER(top)                                                                                   \
     HANDLER(events)                                                                                \

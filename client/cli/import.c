@@ -246,7 +246,9 @@ static void report(importing_t *self, const import_item_t *item, const settlemen
     if (why)
         printf("REFUSED: %s\n", why);
     else
-        printf("schedule %s %s%s%s\n", item->name, action, *item->notes ? "; " : "", item->notes);
+        printf("schedule %s %s%s%s%s\n", item->name,
+               self->cli->dry_run && settled->kind != SETTLE_UNCHANGED ? "would be " : "", action,
+               *item->notes ? "; " : "", item->notes);
     if (!why && settled->kind == SETTLE_EDIT) settle_print_changes(settled, "    ");
 }
 

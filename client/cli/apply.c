@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * client/cli/apply.c - pawl schedule apply and diff: what files say becomes what is scheduled.
+ *
+ * A schedule that apply makes is marked as OWNER's; --prune removes only those with that mark. All
+ * files are read and checked before anything is written. */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "client/cli/handlers.h"
+#include "client/cli/import.h"
+#include "client/cli/output.h"
+#include "client/cli/settle.h"
+#include "client/cli/yamlfile.h"
+
+static const column_t apply_columns[] = {
+    { "name", "", AS_GIVEN, IN_TABLE },
+    { "action", "", AS_GIVEN, IN_TABLE },
+    { "file", "", AS_GIVEN, IN_TABLE },
+    { "line", "", AS_GIVEN, IN_TABLE },
+    { "reason", "", AS_GIVEN, IN_TABLE },
+    { "changes", "", AS_GIVEN, IN_JSON },
+    { 0 },
+};
+
+typedef struct wanted {
+    const char *path;
+    int line;
+    json_t *spec;
+} wanted_t;
+
+typedef struct applying {
+    cli_t *cli;
+    wanted_t *wanted;
+    size_t count, faults;
+    const char *mark; /* "apply/OWNER" */
+    bool writes;      /* neither diff nor --dry-run */
+    output_t *output; /* NULL: for people */
+    size_t created, edited, unchanged, pruned, refused;
+} applying_t;
+
+static const char *text_at(const json_t *object, const char *key)
+{
+    return json_string_value(json_object_get(object, key));
+}
+
+// ---- the files
+// -----------------------------------------------------------------------------------
+
+enum { FAULTS_SHOWN = 20 };
+
+static void tell_fault(applying_t *self, const char *why)
+{
+    if (self->faults++ < FAULTS_SHOWN) fprintf(stderr, "%s\n", why);
+}
+
+static void take_document(applying_t *self, const yaml_file_t *file, const yaml_document_t *found)
+{
+    spec_error_t error;
+    json_t *spec = schedule_spec_read(found->value, local_zone(), &error);
+    int line = spec ? found->line : yaml_line(found, error.field);
+    if (!spec) {
+        tell_fault(self, say("%s:%d: %s%s%s", file->path, line, error.field,
+                             *error.field ? ": " : "", error.why));
+        return;
+    }
+    for (size_t i = 0; i < self->count; i++)
+        if (strcmp(text_at(self->wanted[i].spec, "name"), text_at(spec, "name")) == 0)
+            tell_fault(self, say("%s:%d: name: \"%s\" is that of %s:%d already", file->path,
+                                 yaml_line(found, "name"), text_at(spec, "name"),
+                                 self->wanted[i].path, self->wanted[i].line));
+    self->wanted = mem_grow(self->wanted, (self->count + 1) * sizeof *self->wanted);
+    self->wanted[self->count++] = (wanted_t){ file->path, line, spec };
+}
+
+static int read_file(applying_t *self, const char *path)
+{
+    buf_t text = { 0 };
+    yaml_file_t file;
+    const char *why;
+    int code = import_read_file(path, &text);
+    if (code) {
+        buf_free(&text);
+        return code;
+    }
+    if (!yaml_read(&file, path, (const char *)text.at, text.len, &why)) {
+        tell_fault(self, why);
+    } else {
+        for (size_t i = 0; i < file.count; i++)
+            take_document(self, &file, &file.documents[i]);
+        yaml_free(&file);
+    }
+    buf_free(&text);
+    return 0;
+}
+
+static int is_yaml(const struct dirent *entry)
+{
+    static const char *const ends[] = { ".yaml", ".yml", ".json" };
+    const char *dot = strrchr(entry->d_name, '.');
+    for (size_t i = 0; dot && i < ARRAY_LEN(ends); i++)
+        if (strcmp(dot, ends[i]) == 0) return entry->d_name[0] != '.';
+    return 0;
+}
+
+static int read_path(applying_t *self, const char *path)
+{
+    struct stat info;
+    struct dirent **entries = NULL;
+    if (strcmp(path, "-") == 0 || stat(path, &info) != 0 || !S_ISDIR(info.st_mode))
+        return read_file(self, path);
+    int n = scandir(path, &entries, is_yaml, alphasort), code = 0;
+    for (int i = 0; i < n; i++) {
+        if (!code) code = read_file(self, say("%s/%s", path, entries[i]->d_name));
+        free(entries[i]);
+    }
+    free(entries);
+    if (n == 0)
+        return fail(EXIT_USAGE, say("%s holds no schedules", path),
+                    "no file in it ends with .yaml, .yml or .json", "pawl schedule apply -f FILE");
+    return n < 0 ? fail(EXIT_FAILED, say("cannot read %s", path), strerror(errno), "a folder")
+                 : code;
+}
+
+// ---- one schedule
+// --------------------------------------------------------------------------------
+
+/* `settled` NULL: it is pruned. */
+static void report(applying_t *self, const char *name, const wanted_t *wanted,
+                   const settlement_t *settled)
+{
+    const char *word = settled ? settle_word(settled->kind) : "pruned";
+    const char *why = settled ? settled->why : NULL;
+    if (self->output) {
+        const json_t *changes = settled ? settled->changes : NULL;
+        output_row(self->output,
+                   json_pack("{s:s, s:s, s:s?, s:o, s:s?, s:O?}", "name", name, "action", word,
+                             "file", wanted ? wanted->path : NULL, "line",
+                             wanted ? json_integer(wanted->line) : json_null(), "reason", why,
+                             "changes", changes));
+        return;
+    }
+    if (why)
+        printf("REFUSED    %s: %s\n", name, why);
+    else if (!settled || settled->kind != SETTLE_UNCHANGED || self->cli->verbose)
+        printf("%-10s %s\n", word, name);
+    if (settled && settled->kind == SETTLE_EDIT) settle_print_changes(settled, "           ");
+}
+
+static bool owned_by_another(const applying_t *self, const settlement_t *settled)
+{
+    return settled->old && strncmp(settled->made_by, "apply/", strlen("apply/")) == 0 &&
+           strcmp(settled->made_by, self->mark) != 0;
+}
+
+static int settle(applying_t *self, const wanted_t *wanted)
+{
+    cli_t *cli = self->cli;
+    settlement_t settled;
+    const char *cursor = args_text(&cli->args, "cursor");
+    bool adopts = args_has(&cli->args, "adopt");
+    int code = settle_look(cli, &settled, wanted->spec, true);
+    if (code) return code;
+    bool marks = settled.old && adopts && strcmp(settled.made_by, self->mark) != 0;
+    if (marks && settled.kind == SETTLE_UNCHANGED) settled.kind = SETTLE_EDIT;
+    if (marks)
+        json_array_append_new(settled.changes, json_pack("{s:s, s:s, s:s}", "field", "owner", "old",
+                                                         settled.made_by, "new", self->mark));
+    if (owned_by_another(self, &settled) && !adopts && settled.kind == SETTLE_EDIT) {
+        settled.kind = SETTLE_REFUSED;
+        settled.why = say("it is of %s (--owner, or --adopt to take it over)", settled.made_by);
+    } else if (self->writes && settled.kind != SETTLE_UNCHANGED) {
+        settle_write(cli, &settled, !settled.old || adopts ? self->mark : NULL, cursor);
+    }
+    size_t *const counts[] = { &self->unchanged, &self->created, &self->edited, &self->refused };
+    ++*counts[settled.kind];
+    report(self, text_at(wanted->spec, "name"), wanted, &settled);
+    settlement_free(&settled);
+    return 0;
+}
+
+// ---- what is no longer there
+// ---------------------------------------------------------------------
+
+static bool is_wanted(const applying_t *self, const char *name)
+{
+    for (size_t i = 0; i < self->count; i++)
+        if (strcmp(text_at(self->wanted[i].spec, "name"), name) == 0) return true;
+    return false;
+}
+
+static int prune_one(applying_t *self, const char *name)
+{
+    cli_t *cli = self->cli;
+    pawl_record_t *record = NULL;
+    const char *made_by;
+    pawl_err err = pawl_schedule_get(cli->client, name, &record, cli->timeout_us);
+    if (err == PAWL_E_NOT_FOUND) return 0;
+    if (err) return fail_client(cli->client, err, say("cannot look at schedule %s", name));
+    json_decref(schedule_spec_of_record(record, &made_by));
+    pawl_record_destroy(&record);
+    if (strcmp(made_by, self->mark) != 0) return 0;
+    if (self->writes)
+        err = pawl_schedule_change(cli->client, "remove", name, "no longer in the files", NULL,
+                                   NULL, cli->timeout_us);
+    if (err) {
+        settlement_t refused = { .kind = SETTLE_REFUSED, .why = client_why(cli->client, err) };
+        self->refused++;
+        report(self, name, NULL, &refused);
+        return 0;
+    }
+    self->pruned++;
+    report(self, name, NULL, NULL);
+    return 0;
+}
+
+static int prune(applying_t *self)
+{
+    cli_t *cli = self->cli;
+    pawl_list_t *list = NULL;
+    const pawl_record_t *row;
+    const char **names = NULL;
+    size_t count = 0;
+    int code = 0;
+    pawl_err err = pawl_schedule_list(cli->client, "", &list, cli->timeout_us);
+    while (!err && (row = pawl_list_next(list, &err))) {
+        if (is_wanted(self, pawl_record_text(row, "name"))) continue;
+        names = mem_grow(names, (count + 1) * sizeof *names);
+        names[count++] = say("%s", pawl_record_text(row, "name"));
+    }
+    pawl_list_destroy(&list);
+    if (err) code = fail_client(cli->client, err, "cannot list schedules");
+    for (size_t i = 0; !code && i < count; i++)
+        code = prune_one(self, names[i]);
+    free(names);
+    return code;
+}
+
+// ---- the commands
+// --------------------------------------------------------------------------------
+
+static int apply_all(applying_t *self)
+{
+    const args_t *args = &self->cli->args;
+    const given_t *file;
+    int code = 0;
+    for (size_t i = 0; !code && (file = args_given(args, "file", i)); i++)
+        code = read_path(self, file->value);
+    if (!code && self->faults)
+        code = fail(EXIT_USAGE, say("%zu faults in the files", self->faults),
+                    "see above; nothing was changed", "pawl export yaml shows how it is written");
+    if (!code && self->count == 0 && args_has(args, "prune") && !args_has(args, "yes"))
+        code = fail(EXIT_USAGE, "the files hold no schedule at all",
+                    "--prune would remove every schedule of this owner", "--yes if that is meant");
+    if (!code) code = cli_connect(self->cli);
+    for (size_t i = 0; !code && i < self->count; i++)
+        code = settle(self, &self->wanted[i]);
+    if (!code && args_has(args, "prune")) code = prune(self);
+    return code;
+}
+
+int cmd_schedule_apply(cli_t *cli)
+{
+    const char *owner = args_text(&cli->args, "owner");
+    bool diff = strcmp(verb_of(cli), "diff") == 0;
+    applying_t self = { .cli = cli, .writes = !diff && !cli->dry_run };
+    bool people = !output_is_json() && strcmp(output_format(), "csv") != 0 &&
+                  strcmp(output_format(), "id") != 0;
+    self.mark = say("apply/%s", owner ? owner : "default");
+    int code = 0;
+    if (!args_has(&cli->args, "file"))
+        code = fail(EXIT_USAGE, "no file was named", "-f FILE or -f DIR is needed",
+                    cli->args.command->example);
+    else if (strlen(self.mark) > 64 || strspn(self.mark, " \t"))
+        code = fail(EXIT_USAGE, "bad value of --owner", "it has at most 58 bytes", "--owner ops");
+    self.output = people || code ? NULL : output_new(apply_columns, 0);
+    if (!code) code = apply_all(&self);
+    int printed = self.output ? output_end(&self.output) : 0;
+    fflush(stdout);
+    size_t changes = self.created + self.edited + self.pruned;
+    if (!code && !changes && !self.refused)
+        cli_note(cli, "no changes (%zu schedules)", self.unchanged);
+    else if (!code)
+        cli_note(cli, "%zu created, %zu edited, %zu unchanged, %zu pruned, %zu refused%s",
+                 self.created, self.edited, self.unchanged, self.pruned, self.refused,
+                 self.writes ? "" : "   (nothing changed)");
+    for (size_t i = 0; i < self.count; i++)
+        json_decref(self.wanted[i].spec);
+    free(self.wanted);
+    return code ? code : printed ? printed : self.refused ? EXIT_PARTLY : EXIT_OK;
+}
