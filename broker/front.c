@@ -30,6 +30,8 @@ enum {
     FRAMES_A_TURN = 4096,
     ENDINGS_A_TURN = 256,
     STOP_US = 5000000, /* what is in hand must be answered by then */
+    READ_US = 250000,  /* then peers get so long to read the last answers: a library that sees the
+                          connection go may throw away what it has received but not handed up */
 };
 
 /* ---- endpoints ------------------------------------------------------------------------------- */
@@ -489,8 +491,9 @@ static void front_main(zsock_t *pipe, void *arg)
     prctl(PR_SET_NAME, "pawl-front");
     zsock_signal(pipe, 0);
     int64_t stop_by = INT64_MAX;
+    int64_t read_by = 0;
     bool ended = false;
-    while (!ended) {
+    while (!ended) { /* what comes while it stops is told SHUTTING_DOWN */
         items[ROUTER].events = may_take(self) ? ZMQ_POLLIN : 0;
         int ready = zmq_poll(items, ARRAY_LEN(items), self->stopping ? TICK_MS / 10 : TICK_MS);
         if (ready < 0 && errno != EINTR) break;
@@ -515,10 +518,12 @@ static void front_main(zsock_t *pipe, void *arg)
             log_event(LOG_INFO, "STOPPING", "sessions=%u", sessions_count(self->sessions));
         }
         if (self->stopping && (all_answered(self) || self->now.steady_us >= stop_by)) {
-            take_from_peers(self); /* what came meanwhile is told SHUTTING_DOWN */
-            refuse_waiting(self);
-            broker_release(self, 0);
-            ended = true;
+            if (read_by == 0) {
+                refuse_waiting(self);
+                broker_release(self, 0);
+                read_by = self->sent_us + READ_US; /* past when nothing was asked of late */
+            }
+            ended = self->now.steady_us >= (read_by < stop_by ? read_by : stop_by);
         }
     }
     HANDED_OVER(self);

@@ -16,7 +16,9 @@ static sent_t send_to(front_t *self, route_t route, const uint8_t *bytes, size_t
     be_put_u32(id + 1, (uint32_t)route);
     if (zmq_send(self->router, id, sizeof id, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
         return errno == EAGAIN ? SLOW : NOBODY;
-    return zmq_send(self->router, bytes, len, ZMQ_DONTWAIT) < 0 ? NOBODY : SENT;
+    if (zmq_send(self->router, bytes, len, ZMQ_DONTWAIT) < 0) return NOBODY;
+    self->sent_us = self->now.steady_us;
+    return SENT;
 }
 
 /* A peer that does not read its answers cannot be told what it missed but by a new session. */

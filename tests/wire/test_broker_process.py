@@ -141,9 +141,13 @@ def test_term_answers_what_is_in_hand_and_ends_with_0(broker):
     assert set(answers.values()) <= {None, E["SHUTTING_DOWN"]}
     broker.start()
     again = Peer(broker.endpoint, "c").open()
-    for seq, code in answers.items():
-        if code is None:
-            assert get(again, tasks[seq - 2].id).status == pb.STATUS_WAITING
+    for seq, t in enumerate(tasks, 2):
+        if answers.get(seq, "none came") is None:
+            assert get(again, t.id).status == pb.STATUS_WAITING
+        else:  # what was done was answered: nothing is on record that its submitter does not know of
+            with pytest.raises(Refused) as refused:
+                get(again, t.id)
+            assert refused.value.code == E["NOT_FOUND"]
 
 
 def test_a_parked_query_is_answered_when_the_broker_stops(broker):
