@@ -9,8 +9,9 @@ import pytest
 import zmq
 
 from pawl_wire import Peer, Silence, new_id, pb
-from test_broker_process import BIN, FAST, Broker
+from test_broker_process import BIN, Broker
 
+TIMES = {"PAWL_BROKER__LEASE": "4s", "PAWL_BROKER__SUSPECT": "2s", "PAWL_BROKER__PING": "300ms"}
 PLAYER = BIN.parent / "replay"
 pytestmark = pytest.mark.skipif(not (BIN.exists() and PLAYER.exists()), reason=f"{BIN} or replay is not built")
 
@@ -55,11 +56,13 @@ def load(broker, round):
                  for k in range(10)]
         ids += [t.id for t in tasks]
         client.ask("submit", pb.Submit(tasks=[t.SerializeToString() for t in tasks]))
+        worker.ask("ping")
+        scheduler.ask("ping")
     client.change("task_change", pb.TaskChange(verb=pb.TASK_START, ids=ids[5::20]))
     client.change("task_change", pb.TaskChange(verb=pb.TASK_CANCEL, ids=ids[15::20], reason="not needed"))
     client.change("queue_change", pb.QueueChange(name="default", pause=True))
     client.change("queue_change", pb.QueueChange(name="default", pause=False))
-    end = time.monotonic() + 3.5  # the silent one is lost, retries come due
+    end = time.monotonic() + 4.5  # the silent one is lost, retries come due
     cursor = plan.cursor_us
     while time.monotonic() < end:
         work_off(worker, 0.05)
@@ -74,7 +77,7 @@ def load(broker, round):
 
 def test_a_recorded_run_comes_to_the_same_writes_and_answers_elsewhere(tmp_path):
     tape = tmp_path / "tape"
-    broker = Broker(tmp_path / "state", **FAST).start("--record", tape)
+    broker = Broker(tmp_path / "state", **TIMES).start("--record", tape)
     load(broker, 1)
     sub = zmq.Context.instance().socket(zmq.SUB)  # events are built from now on
     sub.linger = 0
