@@ -27,7 +27,7 @@ int id_read(cli_t *cli, const char *text, const char *what, uint8_t id[PAWL_ID_B
     int code = cli_connect(cli);
     if (code) return code;
     pawl_err err = pawl_task_find(cli->client, text, &task, cli->timeout_us);
-    if (err) return fail_client(cli->client, err, what);
+    if (err) return fail_client(cli->client, err, say("%s (id %s)", what, text));
     size_t len = 0;
     const void *bytes = pawl_record_bytes(task, "id", &len);
     CHECK(len == PAWL_ID_BYTES);
@@ -41,7 +41,10 @@ static int add_text(cli_t *cli, const char *text, const char *what, ids_t *to)
     uint8_t id[PAWL_ID_BYTES];
     int code = id_read(cli, text, what, id);
     if (!code) ids_add(to, id);
-    return code;
+    if (code != EXIT_NOT_FOUND && code != EXIT_USAGE) return code; /* not the word's fault */
+    to->unknown++;
+    to->unknown_code = code;
+    return to->go_on ? 0 : code;
 }
 
 static int add_stdin(cli_t *cli, const char *what, ids_t *to)
@@ -55,6 +58,15 @@ static int add_stdin(cli_t *cli, const char *what, ids_t *to)
     }
     free(line);
     return code;
+}
+
+static const char *what_is_one(const char *flag)
+{
+    if (strcmp(flag, "label") == 0) return "--label KEY=VALUE, e.g. --label team=ops";
+    if (strcmp(flag, "status") == 0)
+        return "one of held delayed blocked waiting running external finished failed cancelled "
+               "superseded expired";
+    return "pawl help task list";
 }
 
 pawl_filter_t *filter_read(cli_t *cli, int *code)
@@ -72,9 +84,7 @@ pawl_filter_t *filter_read(cli_t *cli, int *code)
                    (word = strcmp(same[i], "status") == 0 ? strsep(&words, ",") : words)) {
                 if (pawl_filter_add(filter, same[i], word))
                     *code = fail(EXIT_USAGE, say("bad value of --%s", same[i]),
-                                 say("\"%s\" is not one", word),
-                                 "pawl help task list; statuses: held delayed blocked waiting "
-                                 "running external finished failed cancelled superseded expired");
+                                 say("\"%s\" is not one", word), what_is_one(same[i]));
                 if (word == words) break;
             }
         }
@@ -120,5 +130,5 @@ int ids_read(cli_t *cli, const char *what, ids_t *to)
     for (size_t i = 0; !code && i < args->word_count; i++)
         code = strcmp(args->words[i], "-") == 0 ? add_stdin(cli, what, to)
                                                 : add_text(cli, args->words[i], what, to);
-    return code;
+    return code || to->count || to->unknown != 1 ? code : to->unknown_code;
 }

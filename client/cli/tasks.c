@@ -169,7 +169,7 @@ int cmd_task_change(cli_t *cli)
     enum { AT_ONCE = 1000 };
     const char *verb = verb_of(cli), *what = say("cannot %s", verb), *refusal = NULL;
     const char *reason = args_text(&cli->args, "reason");
-    ids_t ids = { 0 };
+    ids_t ids = { .go_on = true };
     size_t refused = 0;
     int refusal_code = 0, code = cli_connect(cli);
     if (!code) code = ids_read(cli, what, &ids);
@@ -177,7 +177,7 @@ int cmd_task_change(cli_t *cli)
         size_t n = ids.count - at < AT_ONCE ? ids.count - at : AT_ONCE, not_taken = 0;
         pawl_err err = pawl_task_change(cli->client, verb, ids.at + at * PAWL_ID_BYTES, n,
                                         reason ? reason : "", &not_taken, cli->timeout_us);
-        if (err && ids.count == 1)
+        if (err && ids.count == 1 && ids.unknown == 0)
             code = fail_client(cli->client, err, say("cannot %s the task", verb));
         else if (err && not_taken == 0)
             code = fail_client(cli->client, err, what);
@@ -188,6 +188,7 @@ int cmd_task_change(cli_t *cli)
         refused += not_taken;
     }
     size_t done = ids.count - refused;
+    if (ids.unknown) refusal_code = EXIT_PARTLY;
     if (!code && cli->dry_run) {
         for (size_t i = 0; i < ids.count; i++) {
             char text[PAWL_ID_TEXT];
@@ -197,6 +198,8 @@ int cmd_task_change(cli_t *cli)
         cli_note(cli, "would %s %zu (nothing changed)", verb, ids.count);
     } else if (!code && refused) {
         cli_note(cli, "%s: %zu done, %zu refused; the first: %s", verb, done, refused, refusal);
+    } else if (!code && ids.unknown) {
+        cli_note(cli, "%s: %zu done, %zu unknown", verb, done, ids.unknown);
     } else if (!code) {
         cli_note(cli, "%s: %zu done", verb, done);
     }
