@@ -121,16 +121,18 @@ static void flush_round(submitting_t *self)
     if (self->filling - self->first == UNDER_WAY) settle(self);
 }
 
+/* text NULL: the line was too long to be kept. */
 static void take_line(submitting_t *self, const char *text, size_t len)
 {
-    spec_error_t error;
+    spec_error_t error = { 0 };
+    snprintf(error.why, sizeof error.why, "the line is longer than %d bytes", LIMIT_MESSAGE);
     self->number++;
-    if (strspn(text, " \t\r") >= len) /* text is ended by a newline or a NUL */
+    if (text && strspn(text, " \t\r") >= len) /* text is ended by a newline or a NUL */
         return;
     round_t *round = &self->rounds[self->filling % UNDER_WAY];
     line_t *line = &round->lines[round->count++];
     *line = (line_t){ .number = self->number };
-    pawl_task_t *task = task_from_line(text, len, self->zone, &error);
+    pawl_task_t *task = text ? task_from_line(text, len, self->zone, &error) : NULL;
     pawl_err err = task ? pawl_batch_add(round->batch, task) : PAWL_OK;
     if (!task) {
         refuse(self, self->number,
@@ -185,9 +187,7 @@ static int read_lines(submitting_t *self, int fd, const char *name)
         input.len -= from;
         seen = input.len;
         if (input.len > LIMIT_MESSAGE && !overlong) {
-            static const char too_long[] = "!";
-            take_line(self, too_long, 1);
-            cli_note(self->cli, "line %zu is longer than %d bytes", self->number, LIMIT_MESSAGE);
+            take_line(self, NULL, 0);
             overlong = true;
         }
         if (overlong) input.len = seen = 0;
