@@ -243,6 +243,7 @@ static int run(cli_t *self)
     self->quiet = args_has(args, "quiet");
     self->verbose = args_has(args, "verbose");
     self->dry_run = args_has(args, "dry-run");
+    fail_in(args->command->name);
     return args->command->run(self);
 }
 

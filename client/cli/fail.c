@@ -2,6 +2,7 @@
 #include "client/cli/fail.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "client/cli/text.h"
 
@@ -22,6 +23,23 @@ const char *client_why(const pawl_client_t *client, pawl_err err)
                retry_us > 0 ? duration_text(retry_us) : "", pawl_err_name(err));
 }
 
+static const char *running = "";
+
+void fail_in(const char *command)
+{
+    running = command;
+}
+
+/* What lists the things this command is about. */
+static const char *where_they_are(void)
+{
+    static const char *const nouns[] = { "schedule", "executor", "queue", "task" };
+    for (size_t i = 0; i < sizeof nouns / sizeof *nouns; i++)
+        if (strncmp(running, nouns[i], strlen(nouns[i])) == 0)
+            return say("pawl %s list shows what there is", nouns[i]);
+    return "pawl task list and pawl schedule list show what there is";
+}
+
 static const char *what_helps(const pawl_client_t *client, pawl_err err)
 {
     switch (err) {
@@ -32,7 +50,12 @@ static const char *what_helps(const pawl_client_t *client, pawl_err err)
                    "--timeout",
                    client ? pawl_client_endpoint(client) : "this");
     case PAWL_E_NOT_FOUND:
-        return "pawl task list, pawl schedule list, pawl executor list: what there is";
+        return where_they_are();
+    case -ERR_UNKNOWN_TYPE:
+        return "pawl executor list -o wide shows the types that are known; a command needs none: "
+               "pawl run -- CMD";
+    case -ERR_TOO_LATE:
+        return "a later instant, or --mode strict to run what is past";
     case PAWL_E_AMBIGUOUS:
         return "more letters of the id";
     case PAWL_E_CONFLICT:
@@ -43,10 +66,13 @@ static const char *what_helps(const pawl_client_t *client, pawl_err err)
         return "pawl broker status shows the store's use; the same command again when there is "
                "room";
     case PAWL_E_WRONG_STATUS:
-        return "pawl why ID tells what the task waits for or how it ended";
+        return strncmp(running, "schedule", 8) == 0
+                   ? "pawl schedule list shows the state of each"
+                   : "pawl why ID tells what the task waits for or how it ended";
     default:
-        return pawl_err_retryable(err) ? "the same command again"
-                                       : "pawl help COMMAND shows what is taken, with an example";
+        return pawl_err_retryable(err)
+                   ? "the same command again"
+                   : say("pawl help %s shows what is taken, with an example", running);
     }
 }
 

@@ -26,6 +26,8 @@ typedef enum {
 
 /* Prints the three lines, returns `code`. */
 int fail(exit_t code, const char *what, const char *why, const char *what_to_type);
+/* The command that runs, e.g. "schedule pause": the third lines name it and its noun. */
+void fail_in(const char *command);
 /* The same for a call of the SDK that returned err < 0. client may be NULL. */
 int fail_client(const pawl_client_t *client, pawl_err err, const char *what);
 /* For the SDK's refusals: the sentence, with field and time to try again. */
