@@ -455,7 +455,10 @@ int main(int argc, char **argv)
     err_t err = read_config(&flags, &error);
     free(flags.labels);
     if (err) {
-        fprintf(stderr, "%s", (char *)error.at);
+        fprintf(stderr,
+                "pawl-executor: the configuration is wrong\n  why:  %s"
+                "  then: pawl-executor --help tells the flags, the manual the keys\n",
+                (char *)error.at);
         buf_free(&error);
         config_destroy(&flags.config);
         return EXIT_USAGE;

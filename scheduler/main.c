@@ -81,7 +81,11 @@ static bool load(struct flags *flags)
         err = conf_set(flags->conf, "broker", flags->broker, "--broker", why, sizeof why);
     if (err == ERR_OK && flags->name)
         err = conf_set(flags->conf, "name", flags->name, "--name", why, sizeof why);
-    if (err != ERR_OK) fprintf(stderr, "pawl-scheduler: %s\n", why);
+    if (err != ERR_OK)
+        fprintf(stderr,
+                "pawl-scheduler: the configuration is wrong\n  why:  %s\n"
+                "  then: pawl-scheduler --check-config shows the keys\n",
+                why);
     return err == ERR_OK;
 }
 
@@ -98,7 +102,11 @@ static pawl_client_t *make_client(const conf_t *conf)
         (!broker[0] || pawl_conf_set(options_of, "broker", broker, why, sizeof why) == PAWL_OK);
     pawl_client_t *client = good ? pawl_client_new(options_of, why, sizeof why) : NULL;
     pawl_conf_destroy(&options_of);
-    if (client == NULL) fprintf(stderr, "pawl-scheduler: %s\n", why);
+    if (client == NULL)
+        fprintf(stderr,
+                "pawl-scheduler: cannot use this broker\n  why:  %s\n"
+                "  then: pawl-scheduler --broker ipc:///run/pawl/broker.sock\n",
+                why);
     return client;
 }
 
@@ -125,6 +133,7 @@ static void run(pawl_client_t *client, proposals_t *proposals, int signals)
 int main(int argc, char **argv)
 {
     struct flags flags = { .conf = conf_new(keys, ARRAY_LEN(keys)) };
+    argp_err_exit_status = 2;
     argp_parse(&parser, argc, argv, 0, NULL, &flags);
     if (!load(&flags)) return 2;
     if (flags.check) {
