@@ -276,8 +276,11 @@ static err_t open_store(core_t *core, int64_t steady_us, const uint8_t random[32
     core->meta.broker_us = core->now_us;
     core->meta.wall_us = core->wall_us;
     core->rate_all_at_us = core->now_us;
-    for (size_t i = 0; i < core->executors_n; i++) /* everybody has one full lease to say Hello */
+    for (size_t i = 0; i < core->executors_n; i++) { /* everybody has one full lease to say Hello */
         core->executors[i]->lost_at_us = core->now_us + core->config.lease_us;
+        for (run_t *run = core->executors[i]->runs; run; run = run->next)
+            TRY(lease_wait_again(core, run));
+    }
     TRY(timers_due(core));
     return save_meta(core);
 }
@@ -647,11 +650,24 @@ static void refuse_all(core_t *core, const batch_t *batch, err_t err)
     }
 }
 
+/* Looks anew at the wall clock too, which may have jumped towards a timer or away from it. */
+static bool nothing_due(core_t *core)
+{
+    timers_look(core);
+    int64_t due = core_next_due_us(core);
+    return due == INT64_MAX || due + core->shift_us > core->now_us;
+}
+
 err_t core_step(core_t *core, const batch_t *batch, outputs_t *out)
 {
     int64_t now = batch->steady_us + core->shift_us;
     if (now > core->now_us) core->now_us = now;
     core->wall_us = batch->wall_us;
+    if (batch->n == 0 && nothing_due(core)) { /* only a look at the clock: nothing to commit */
+        outputs_clear(out);
+        out->batch = core->meta.batch;
+        return ERR_OK;
+    }
     err_t err = attempt(core, batch, out, EFFORT_ALL);
     if (core_refused(err)) {
         TRY(rebuild(core));

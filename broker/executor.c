@@ -276,13 +276,14 @@ static err_t take_details(core_t *core, executor_t *executor, const Pawl__V1__He
     return ERR_OK;
 }
 
-void executor_claims(core_t *core, executor_t *executor, Pawl__V1__Claim *const *claims, size_t n,
-                     Pawl__V1__ClaimVerdict *verdicts)
+err_t executor_claims(core_t *core, executor_t *executor, Pawl__V1__Claim *const *claims, size_t n,
+                      Pawl__V1__ClaimVerdict *verdicts)
 {
     for (size_t i = 0; i < n; i++) {
-        run_t *run = run_by_id(core, claims[i]->id.data);
         uint64_t known;
         uint8_t kind;
+        TRY(lease_resume(core, executor, claims[i]->id.data, claims[i]->token));
+        run_t *run = run_by_id(core, claims[i]->id.data);
         if (run && run->row.token == claims[i]->token && run->executor == executor) {
             run->claimed = true;
             run->assign_no = 0; /* it has it */
@@ -293,6 +294,7 @@ void executor_claims(core_t *core, executor_t *executor, Pawl__V1__Claim *const 
             verdicts[i] = PAWL__V1__CLAIM_VERDICT__CLAIM_UNKNOWN;
         }
     }
+    return ERR_OK;
 }
 
 err_t executor_settle(core_t *core, executor_t *executor)
@@ -361,7 +363,7 @@ static err_t join(core_t *core, const command_t *command, Pawl__V1__Welcome *wel
     if (fresh) TRY(journal_add(core, EVENT_EXECUTOR_JOINED, name->no, 0, 0));
     welcome->n_verdicts = hello->n_claims;
     welcome->verdicts = batch_alloc(core, (hello->n_claims + 1) * sizeof *welcome->verdicts);
-    executor_claims(core, executor, hello->claims, hello->n_claims, welcome->verdicts);
+    TRY(executor_claims(core, executor, hello->claims, hello->n_claims, welcome->verdicts));
     executor->told_held_dirty = true;
     return hello->claims_follow ? ERR_OK : executor_settle(core, executor);
 }

@@ -158,8 +158,8 @@ void executor_assign(core_t *core, run_t *run, Pawl__V1__Lease *lease);
 void executors_push(core_t *core); /* sends the Assigns of this batch */
 /* A lease that ended leaves the Assign being built, if it is in there. */
 void executor_withhold(executor_t *executor, const run_t *run);
-void executor_claims(core_t *core, executor_t *executor, Pawl__V1__Claim *const *claims, size_t n,
-                     Pawl__V1__ClaimVerdict *verdicts);
+err_t executor_claims(core_t *core, executor_t *executor, Pawl__V1__Claim *const *claims, size_t n,
+                      Pawl__V1__ClaimVerdict *verdicts);
 void executor_directive(core_t *core, executor_t *executor, Pawl__V1__DirectiveKind kind,
                         const run_t *run);
 /* After claims of a complete list: what the executor holds here and did not claim is sent again
@@ -182,8 +182,10 @@ err_t lease_report(core_t *core, const command_t *command, Pawl__V1__Reply *repl
 err_t lease_lose(core_t *core, run_t *run);
 err_t lease_lose_for_good(core_t *core, uint64_t n); /* on_lost fail: the second lease passed */
 err_t lease_return(core_t *core, run_t *run, int64_t delay_us, uint8_t reason, const char *message);
-err_t lease_cancel(core_t *core, run_t *run); /* marks it and tells the executor */
-err_t lease_keep(core_t *core, run_t *run);   /* its executor has it: in this life, not lost */
+err_t lease_resume(core_t *core, executor_t *executor, const uint8_t id[16], uint64_t token);
+err_t lease_wait_again(core_t *core, run_t *run); /* at start */
+err_t lease_cancel(core_t *core, run_t *run);     /* marks it and tells the executor */
+err_t lease_keep(core_t *core, run_t *run);       /* its executor has it: in this life, not lost */
 err_t lease_kill(core_t *core, run_t *run); /* ends it on record at once; the executor is fenced */
 err_t lease_is_only(core_t *core, run_t *run, bool *only); /* runs at most once: on_lost fail */
 err_t lease_again(core_t *core, run_t *run);          /* puts it into the next Assign once more */
@@ -247,7 +249,8 @@ err_t task_purge(core_t *core, const command_t *command);
 err_t timer_set(core_t *core, uint8_t clock, int64_t at, uint8_t kind, uint64_t n);
 err_t timer_clear(core_t *core, uint8_t clock, int64_t at, uint8_t kind, uint64_t n);
 err_t timers_run(core_t *core);
-err_t timers_due(core_t *core); /* sets core->timer_due_us */
+err_t timers_due(core_t *core); /* sets elapsed_due_us, wall_due_us and timer_due_us */
+void timers_look(core_t *core); /* timer_due_us again, as the clocks stand now */
 
 /* ---- journal, blocks (journal.c)
  * ----------------------------------------------------------------------- */
@@ -380,7 +383,9 @@ struct core {
     size_t dirty_blocks_n, dirty_blocks_room;
     journal_pack_t journal;
     bool journal_open;
-    int64_t timer_due_us; /* broker time of the next timer row, INT64_MAX none */
+    int64_t elapsed_due_us; /* the first timer row of that clock; INT64_MAX none */
+    int64_t wall_due_us;
+    int64_t timer_due_us; /* broker time at which to look at timers again */
     uint64_t counts[STATUS_KINDS];
 
     /* since start */

@@ -24,6 +24,18 @@ run_t *run_by_id(core_t *core, const uint8_t id[16])
     return run;
 }
 
+/* What a lease keeps of its task's spec, so that its end needs no read. */
+static void run_fill(run_t *run, const spec_row_t *spec)
+{
+    memcpy(run->id, spec->id, 16);
+    run->queue = spec->queue;
+    run->type = spec->type;
+    run->spec_flags = spec->flags;
+    run->priority = spec->priority;
+    run->attempts_max = spec->attempts_max;
+    run->instant_us = spec->instant_wall_us;
+}
+
 static void run_keep(core_t *core, run_t *run)
 {
     run->same_hash = map_get(&core->runs, id_hash(run->id));
@@ -113,13 +125,7 @@ err_t runs_load(core_t *core)
             free(run);
             return err == ERR_OK || err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
         }
-        memcpy(run->id, spec.id, 16);
-        run->queue = spec.queue;
-        run->type = spec.type;
-        run->spec_flags = spec.flags;
-        run->priority = spec.priority;
-        run->attempts_max = spec.attempts_max;
-        run->instant_us = spec.instant_wall_us;
+        run_fill(run, &spec);
         run_keep(core, run);
         executor_attach(executor_for(core, name), run);
         from = key_n(run->n + 1);
@@ -203,13 +209,7 @@ err_t lease_take(core_t *core, executor_t *executor, lane_t *lane, const fresh_t
         TRY(task_body(core, &task, &body));
     run_t *run = mem_new(sizeof *run);
     run->n = task.n;
-    memcpy(run->id, task.spec.id, 16);
-    run->queue = task.spec.queue;
-    run->type = task.spec.type;
-    run->spec_flags = task.spec.flags;
-    run->priority = task.spec.priority;
-    run->attempts_max = task.spec.attempts_max;
-    run->instant_us = task.spec.instant_wall_us;
+    run_fill(run, &task.spec);
     run->row = (run_row_t){ .executor = executor->name->no,
                             .incarnation = executor->incarnation8,
                             .token = next_token(core, task.state.token),
@@ -407,8 +407,7 @@ static err_t recover(core_t *core, task_t *task, const Pawl__V1__Result *result)
     TRY(task_unplace(core, task));
     run_t *run = mem_new(sizeof *run); /* the lost lease, as the row that it was */
     run->n = task->n;
-    memcpy(run->id, task->spec.id, 16);
-    run->attempts_max = task->spec.attempts_max;
+    run_fill(run, &task->spec);
     run->row = (run_row_t){ .executor = task->state.executor,
                             .token = task->state.token,
                             .attempt = (uint16_t)(task->state.attempts + 1),
@@ -516,7 +515,7 @@ err_t lease_report(core_t *core, const command_t *command, Pawl__V1__Reply *repl
     }
     answer->n_verdicts = report->n_results;
     if (report->n_running || report->running_complete) {
-        executor_claims(core, executor, report->running, report->n_running, answer->claims);
+        TRY(executor_claims(core, executor, report->running, report->n_running, answer->claims));
         answer->n_claims = report->n_running;
         if (report->running_complete) TRY(executor_settle(core, executor));
     }
@@ -602,6 +601,7 @@ err_t lease_lose(core_t *core, run_t *run)
     }
     unsigned names;
     TRY(count_lost(core, run, &names));
+    if (names > run->row.lost + 1u) names = run->row.lost + 1u; /* since it was run again by hand */
     TRY(end_lost(core, run, &task));
     err_t err;
     if (cancelling)
@@ -699,4 +699,60 @@ err_t lease_kill(core_t *core, run_t *run)
     free(run);
     task.run = NULL;
     return task_end(core, &task, S(CANCELLED), REASON_OVERLAP);
+}
+
+/* Lost, yet nobody has it since and the executor still runs it: the lease goes on (no effect when
+ * that is not so). The way back of lease_lose. */
+err_t lease_resume(core_t *core, executor_t *executor, const uint8_t id[16], uint64_t token)
+{
+    uint64_t n;
+    uint8_t kind;
+    if (run_by_id(core, id)) return ERR_OK;
+    err_t err = task_find(core, id, &n, &kind);
+    if (err == ERR_NOT_FOUND || (err == ERR_OK && kind != ID_TASK)) return ERR_OK;
+    TRY(err);
+    task_t task;
+    TRY(task_load(core, n, &task));
+    if ((task.status != S(WAITING) && task.status != S(DELAYED)) ||
+        !(task.state.flags & STATE_LOST) || task.state.token != token ||
+        task.state.executor != executor->no)
+        return ERR_OK;
+    TRY(task_unplace(core, &task));
+    rec_key_t lost = key_try(n, token);
+    TRY(del_row(core, TABLE_try, &lost));
+    run_t *run = mem_new(sizeof *run);
+    run->n = n;
+    run_fill(run, &task.spec);
+    run->row = (run_row_t){ .executor = executor->no,
+                            .incarnation = executor->incarnation8,
+                            .token = token,
+                            .attempt = (uint16_t)(task.state.attempts + 1),
+                            .flags = RUN_HAS_STATE,
+                            .lost = (uint8_t)(task.state.lost - (task.state.lost > 0)),
+                            .leased_us = core->now_us,
+                            .leased_wall_us = task.state.start_wall_us,
+                            .lane = task.spec.lane,
+                            .schedule = task.spec.schedule };
+    run_keep(core, run);
+    executor_attach(executor, run);
+    executor->told_held_dirty = true;
+    TRY(run_save(core, run));
+    task_move(core, &task, S(RUNNING));
+    task.run = run;
+    task.state.lost = run->row.lost;
+    task.state.flags = 0;
+    TRY(task_save(core, &task));
+    return journal_task(core, EVENT_RUNNING, &task, executor->no);
+}
+
+/* A lease of an at-most-once task whose second lease ran out while the broker was down: its
+ * executor gets one more, to say Hello. */
+err_t lease_wait_again(core_t *core, run_t *run)
+{
+    int64_t until = core->now_us + core->config.lease_us;
+    if (!(run->row.flags & RUN_LOST) || run->row.leased_us >= until) return ERR_OK;
+    TRY(timer_clear(core, CLOCK_ELAPSED, run->row.leased_us, TIMER_LOST, run->n));
+    run->row.leased_us = until;
+    TRY(timer_set(core, CLOCK_ELAPSED, until, TIMER_LOST, run->n));
+    return run_save(core, run);
 }

@@ -454,6 +454,12 @@ static bool contradicts(core_t *core, const Pawl__V1__Schedule *spec,
             "strict makes every instant a task, supersede drops those that wait: use mode normal");
         return true;
     }
+    if (strict && spec->on_resume != PAWL__V1__ON_RESUME__ON_RESUME_CATCHUP) {
+        refuse(core, reply, ERR_CONTRADICTION, "schedule.on_resume",
+               "strict makes every instant a task: what a pause drops is said at each resume, not "
+               "once for all");
+        return true;
+    }
     if (template->hold || template->delay_us || template->at_us || template->expire_us ||
         template->key[0]) {
         refuse(core, reply, ERR_CONTRADICTION, "schedule.task",

@@ -104,19 +104,24 @@ err_t timers_run(core_t *core)
 }
 
 /* A wall clock may jump: look again after a second at the latest when a wall timer stands. */
+void timers_look(core_t *core)
+{
+    core->timer_due_us = core->elapsed_due_us;
+    if (core->wall_due_us == INT64_MAX) return;
+    int64_t wait = core->wall_due_us - core->wall_us;
+    int64_t look = core->now_us + (wait < PAWL_SEC_US ? wait : PAWL_SEC_US);
+    if (look < core->timer_due_us) core->timer_due_us = look;
+}
+
 err_t timers_due(core_t *core)
 {
-    int64_t at, due = INT64_MAX;
+    int64_t at;
     uint8_t kind;
     uint64_t n;
     TRY(first_of(core, CLOCK_ELAPSED, &at, &kind, &n));
-    if (n != 0) due = at;
+    core->elapsed_due_us = n ? at : INT64_MAX;
     TRY(first_of(core, CLOCK_WALL, &at, &kind, &n));
-    if (n != 0) {
-        int64_t wait = at - core->wall_us;
-        int64_t look = core->now_us + (wait < PAWL_SEC_US ? wait : PAWL_SEC_US);
-        if (look < due) due = look;
-    }
-    core->timer_due_us = core->rezone_at ? core->now_us : due; /* there is more to do */
+    core->wall_due_us = n ? at : INT64_MAX;
+    timers_look(core);
     return ERR_OK;
 }

@@ -163,6 +163,85 @@ static void a_result_of_a_lost_lease_that_nobody_has_since_is_recovered(void **s
     assert_int_equal(COUNT(w, WAITING), 0);
 }
 
+static const Pawl__V1__Reply *hello_claiming(world_t *w, conn_t conn, uint8_t life, ulid_t id,
+                                             uint64_t token)
+{
+    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__Hello h = PAWL__V1__HELLO__INIT;
+    Pawl__V1__Claim claim = PAWL__V1__CLAIM__INIT, *claims[] = { &claim };
+    static char *types[] = { (char *)(uintptr_t) "pawl/shell" };
+    uint8_t incarnation[16];
+    memset(incarnation, life, 16);
+    claim.id.data = id.at;
+    claim.id.len = 16;
+    claim.token = token;
+    h.role = PAWL__V1__ROLE__ROLE_EXECUTOR;
+    h.name = "web-1";
+    h.incarnation.data = incarnation;
+    h.incarnation.len = 16;
+    h.types = types;
+    h.n_types = 1;
+    h.slots = h.credit = 1;
+    h.claims = claims;
+    h.n_claims = 1;
+    r.body_case = PAWL__V1__REQUEST__BODY_HELLO;
+    r.hello = &h;
+    return request(w, conn, &r);
+}
+
+static void a_lost_lease_that_is_claimed_before_anybody_else_has_it_goes_on(void **state)
+{
+    world_t *w = *state;
+    hello(w, 2, "web-1", 1, 1);
+    uint64_t token = leased(w, 2, id_at(w, 1), (spec_t){ 0 });
+    pass(w, 31 * 1000000);
+    command_t lost = { .kind = CMD_LOST, .conn = 2 };
+    assert_int_equal(step(w, &lost, 1), ERR_OK);
+    assert_int_equal(COUNT(w, WAITING), 1);
+    const Pawl__V1__Reply *reply = hello_claiming(w, 3, 1, id_at(w, 1), token);
+    assert_int_equal(reply->welcome->verdicts[0], PAWL__V1__CLAIM_VERDICT__CLAIM_KEEP);
+    assert_int_equal(COUNT(w, RUNNING), 1);
+    assert_int_equal(COUNT(w, WAITING), 0);
+    assert_int_equal(memstore_rows(w->store, TABLE_ready), 0);
+    assert_int_equal(memstore_rows(w->store, TABLE_try), 0);
+    assert_int_equal(report(w, 3, id_at(w, 1), token, DONE), VERDICT(DONE));
+    assert_int_equal(COUNT(w, FINISHED), 1);
+}
+
+static void
+the_last_lease_of_an_at_most_once_task_does_not_run_out_while_the_broker_is_down(void **state)
+{
+    world_t *w = *state;
+    hello(w, 2, "web-1", 1, 1);
+    uint64_t token = leased(w, 2, id_at(w, 1), (spec_t){ .at_most_once = true });
+    pass(w, 31 * 1000000);
+    command_t lost = { .kind = CMD_LOST, .conn = 2 };
+    assert_int_equal(step(w, &lost, 1), ERR_OK);
+    core_close(&w->core);
+    pass(w, 3600 * INT64_C(1000000));
+    open_core(w);
+    tick(w);
+    assert_int_equal(COUNT(w, RUNNING), 1);
+    hello_claiming(w, 3, 1, id_at(w, 1), token);
+    assert_int_equal(report(w, 3, id_at(w, 1), token, DONE), VERDICT(DONE));
+}
+
+static void a_look_at_the_clock_commits_nothing(void **state)
+{
+    world_t *w = *state;
+    submit(w, 1, id_at(w, 1), (spec_t){ .delay_us = 60000000 });
+    uint64_t commits = memstore_commits(w->store);
+    for (int i = 0; i < 50; i++) {
+        pass(w, 1000000);
+        tick(w);
+    }
+    assert_int_equal(memstore_commits(w->store), commits);
+    pass(w, 11000000);
+    tick(w);
+    assert_int_equal(memstore_commits(w->store), commits + 1);
+    assert_int_equal(COUNT(w, WAITING), 1);
+}
+
 static void at_most_once_fails_after_a_second_lease(void **state)
 {
     world_t *w = *state;
@@ -410,6 +489,9 @@ int main(void)
         TEST(the_numbers_tell_how_long_the_first_task_waits),
         TEST(a_suspect_executor_gets_nothing_new_until_it_is_heard_of),
         TEST(a_result_of_a_lost_lease_that_nobody_has_since_is_recovered),
+        TEST(a_lost_lease_that_is_claimed_before_anybody_else_has_it_goes_on),
+        TEST(the_last_lease_of_an_at_most_once_task_does_not_run_out_while_the_broker_is_down),
+        TEST(a_look_at_the_clock_commits_nothing),
         TEST(at_most_once_fails_after_a_second_lease),
         TEST(after_a_restart_leases_stand_until_claimed_or_a_lease_passed),
         TEST(an_unclaimed_lease_of_an_older_life_is_lost_at_once),
