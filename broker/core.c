@@ -692,7 +692,7 @@ int64_t core_next_due_us(const core_t *core)
 {
     int64_t due = executors_due_us(core);
     if (core->timer_due_us < due) due = core->timer_due_us;
-    if (core->more_to_give) due = core->now_us;
+    if (core->more_to_give || core->rezone_at) due = core->now_us; /* not done with what is due */
     return due == INT64_MAX ? INT64_MAX : due - core->shift_us;
 }
 
