@@ -157,6 +157,7 @@ STEPS = (
     Make("fuzz-replay", "fuzz-replay"),
     Make("crash-store", "crash-store", count=count_words),
     Make("sim", "sim", count=count_words, limit=900),
+    Make("sim-bugs", "sim-bugs", count=count_words),
     Make("crash-loop", "crash-loop", count=count_words),
     Make("e2e", "e2e", count=count_words),
     Make("install", "check-install"),
