@@ -509,7 +509,9 @@ void client_tick(sim_t *sim, peer_t *peer)
 {
     client_t *self = peer->self;
     if (sim->quiet) {
-        if (strcmp(peer->name, "client-0") != 0 || peer->pending_n) return;
+        if (strcmp(peer->name, "client-0") != 0) return;
+        for (unsigned i = 0; i < sim->swarm.clients; i++) /* the last word is this one's */
+            if (!client_idle(&sim->peers[i])) return;
         if (self->told == 0) {
             self->told = 1;
             resume_all(sim, peer);

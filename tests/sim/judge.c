@@ -168,13 +168,27 @@ static bool ended(uint8_t status)
     return status >= T(FINISHED);
 }
 
-static bool was_told(const judge_t *judge, const uint8_t id[16], uint64_t token, int what)
+/* By its id, or by one that stands for it. */
+static bool was_told(judge_t *judge, const mtask_t *task, uint64_t token, int what)
 {
-    for (size_t i = 0; i < judge->told_n; i++)
-        if (judge->told[i].what == what && (token == 0 || judge->told[i].token == token) &&
-            memcmp(judge->told[i].id, id, 16) == 0)
-            return true;
+    for (size_t i = 0; i < judge->told_n; i++) {
+        const told_t *told = &judge->told[i];
+        if (told->what != what || (token && told->token != token)) continue;
+        if (memcmp(told->id, task->id, 16) == 0) return true;
+        const known_t *known = known_at(judge, told->id);
+        if (known->kind == ID_ALIAS && known->n == task->n) return true;
+    }
     return false;
+}
+
+/* Nobody has the task, and no result of its newest token was on record when the batch began. */
+static bool may_recover(const mtask_t *task)
+{
+    if (task->token == 0 || (task->journal != T(WAITING) && task->journal != T(DELAYED)))
+        return false;
+    for (size_t i = 0; i < task->reported_before; i++)
+        if (task->reported[i] == task->token) return false;
+    return true;
 }
 
 /* ---- the batch ------------------------------------------------------------------------------- */
@@ -337,7 +351,7 @@ static bool may_follow(const mtask_t *task, uint8_t event)
 {
     uint8_t from = task->journal;
     bool waits = from == T(WAITING) || from == T(DELAYED);
-    bool recovered = waits && task->lost;
+    bool recovered = may_recover(task);
     switch (event) {
     case EVENT_CREATED:
         return from == 0;
@@ -382,30 +396,30 @@ static uint8_t status_of_event(uint8_t event, uint8_t before)
     return event == EVENT_CREATED ? T(WAITING) : before;
 }
 
-static const char *unfounded(const judge_t *judge, const mtask_t *task, const journal_entry_t *e)
+static const char *unfounded(judge_t *judge, const mtask_t *task, const journal_entry_t *e)
 {
     switch (e->event) {
     case EVENT_FINISHED:
-        if (!was_told(judge, task->id, 0, PAWL__V1__OUTCOME__OUTCOME_DONE))
+        if (!was_told(judge, task, 0, PAWL__V1__OUTCOME__OUTCOME_DONE))
             return "finished without a report that says so";
         break;
     case EVENT_WAITING:
         if (ended(task->journal) &&
-            !was_told(judge, task->id, 0, 100 + PAWL__V1__TASK_VERB__TASK_RETRY))
+            !was_told(judge, task, 0, 100 + PAWL__V1__TASK_VERB__TASK_RETRY))
             return "runs again without anybody asking";
         break;
     case EVENT_HELD:
         if (task->journal != T(WAITING) &&
-            !was_told(judge, task->id, 0, 100 + PAWL__V1__TASK_VERB__TASK_HOLD))
+            !was_told(judge, task, 0, 100 + PAWL__V1__TASK_VERB__TASK_HOLD))
             return "held without anybody asking";
         break;
     case EVENT_CANCELLING:
-        if (!task->schedule && !was_told(judge, task->id, 0, 100 + PAWL__V1__TASK_VERB__TASK_CANCEL))
+        if (!task->schedule && !was_told(judge, task, 0, 100 + PAWL__V1__TASK_VERB__TASK_CANCEL))
             return "cancelling without anybody asking";
         break;
     case EVENT_CANCELLED:
         if (!task->schedule && !task->cancel_asked &&
-            !was_told(judge, task->id, 0, 100 + PAWL__V1__TASK_VERB__TASK_CANCEL))
+            !was_told(judge, task, 0, 100 + PAWL__V1__TASK_VERB__TASK_CANCEL))
             return "cancelled without anybody asking";
         break;
     case EVENT_EXPIRED:
@@ -581,6 +595,7 @@ static bool next_write(reader_t *in, table_t *table, slice_t *key, slice_t *valu
 static void settle(sim_t *sim, mtask_t *task)
 {
     task->touched = false;
+    task->reported_before = task->reported_n;
     if (!task->there) return;
     uint8_t status = task->run                             ? T(RUNNING)
                      : task->has_state                     ? task->state_status
@@ -592,7 +607,7 @@ static void settle(sim_t *sim, mtask_t *task)
         sim_fail(sim, "task %llu: its rows say status %d, its events %d",
                  (unsigned long long)task->n, status, task->journal);
     if (status == T(FINISHED) && task->status != T(FINISHED) &&
-        !was_told(sim->judge, task->id, task->token, PAWL__V1__OUTCOME__OUTCOME_DONE))
+        !was_told(sim->judge, task, task->token, PAWL__V1__OUTCOME__OUTCOME_DONE))
         sim_fail(sim, "task %llu finished without a report of its newest token",
                  (unsigned long long)task->n);
     if (status != task->status) task->waiting_since_us = sim->now_us;

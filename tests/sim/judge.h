@@ -29,11 +29,11 @@ typedef struct mtask {
     uint64_t state_token;
     int64_t end_us;
     bool parked;
-    bool lost;          /* its last attempt was lost */
+    bool lost;          /* its last attempt was lost with its executor */
     bool cancel_asked;
     bool touched;
     uint64_t *reported; /* tokens whose result is on record */
-    size_t reported_n;
+    size_t reported_n, reported_before; /* before: when the batch began */
     uint64_t holder_token; /* the newest token that an executor was given, and who that was */
     uint32_t holder;
     uint64_t done_token; /* an executor was told DONE or RECOVERED for a result "done" */

@@ -2,7 +2,7 @@
  * sim: seeds in, promises judged. The last line of a good run is `sim: N seeds, M events, hash H,
  * ok`; of a bad one the seed, what is wrong, and how to see it again. Exit code 0, 1, or 2 (usage).
  *
- *   sim [--seed N] [--seeds COUNT] [--events N] [--verbose] [--each] */
+ *   sim [--seed N] [--seeds COUNT] [--events N] [--verbose] [--each] [--all] */
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -307,8 +307,13 @@ static void come_to_rest(sim_t *sim)
         if (sim->now_us - sim->quiet_us < REST_US && sim->events < most) continue;
         char what[300] = "";
         size_t n = judge_unfinished(sim, what, sizeof what);
-        sim_fail(sim, "no rest after %lld s: %zu tasks have not ended (%s), %zu schedules are behind",
-                 (long long)((sim->now_us - sim->quiet_us) / SEC_US), n, what, judge_backlog(sim));
+        size_t busy = 0;
+        for (size_t i = 0; i < sim->peers_n; i++)
+            busy += sim->peers[i].role == PEER_EXECUTOR && !worker_idle(&sim->peers[i]);
+        sim_fail(sim, "no rest after %lld s: %zu tasks have not ended (%s), %zu schedules are "
+                 "behind, %zu executors are busy, the client %s",
+                 (long long)((sim->now_us - sim->quiet_us) / SEC_US), n, what, judge_backlog(sim),
+                 busy, client_done(&sim->peers[0]) ? "is done" : "waits");
     }
 }
 
@@ -362,14 +367,14 @@ static void on_signal(int number)
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: sim [--seed N] [--seeds COUNT] [--events N] [--verbose] [--each]\n");
+    fprintf(stderr, "usage: sim [--seed N] [--seeds COUNT] [--events N] [--verbose] [--each] [--all]\n");
     return 2;
 }
 
 int main(int argc, char **argv)
 {
     uint64_t seed = 1, seeds = 1, events = EVENTS, total = 0, hash = 0;
-    bool verbose = false, each = false;
+    bool verbose = false, each = false, all = false, bad = false;
     for (int i = 1; i < argc; i++) {
         uint64_t *number = strcmp(argv[i], "--seed") == 0     ? &seed
                            : strcmp(argv[i], "--seeds") == 0  ? &seeds
@@ -381,6 +386,8 @@ int main(int argc, char **argv)
             verbose = true;
         else if (strcmp(argv[i], "--each") == 0)
             each = true;
+        else if (strcmp(argv[i], "--all") == 0)
+            all = true;
         else
             return usage();
     }
@@ -399,7 +406,8 @@ int main(int argc, char **argv)
                    (unsigned long long)sim.events, sim.failure);
             printf("sim: to see it again: %s --seed %llu --events %llu --verbose\n", argv[0],
                    (unsigned long long)(seed + i), (unsigned long long)events);
-            return 1;
+            bad = true;
+            if (!all) return 1;
         }
         if (each)
             printf("%llu %llu %016llx\n", (unsigned long long)(seed + i),
@@ -407,6 +415,7 @@ int main(int argc, char **argv)
         total += sim.events;
         hash = (hash ^ sim.hash) * UINT64_C(0x100000001b3);
     }
+    if (bad) return 1;
     printf("sim: %llu seeds, %llu events, hash %016llx, ok\n", (unsigned long long)seeds,
            (unsigned long long)total, (unsigned long long)hash);
     return 0;

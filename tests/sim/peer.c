@@ -27,11 +27,11 @@ static void varint(buf_t *to, uint64_t value)
     } while (value);
 }
 
-/* seq, session and assign_seen go behind the body: fields may come in any order. */
+/* seq, session and assign_seen go between the magic and what was packed once. */
 static void send_body(sim_t *sim, peer_t *peer, pending_t *ask)
 {
     buf_t frame = { 0 };
-    buf_add(&frame, ask->body, ask->len);
+    buf_add(&frame, ask->body, 5);
     ask->seq = ++peer->seq;
     ask->sent_us = peer->sent_us = sim->now_us;
     varint(&frame, 2 << 3);
@@ -44,6 +44,7 @@ static void send_body(sim_t *sim, peer_t *peer, pending_t *ask)
         varint(&frame, 5 << 3);
         varint(&frame, seen);
     }
+    buf_add(&frame, ask->body + 5, ask->len - 5);
     link_up(sim, peer, frame.at, frame.len);
     buf_free(&frame);
 }
