@@ -206,7 +206,10 @@ void crontab_read(crontab_t *self, const char *text, size_t len, bool user_colum
         const char *stop = memchr(text, '\n', (size_t)(end - text));
         size_t width = stop ? (size_t)(stop - text) : (size_t)(end - text);
         size_t shown = width && text[width - 1] == '\r' ? width - 1 : width;
+        size_t before = self->count;
         read_line(&reading, say("%.*s", (int)shown, text), number + 1);
+        if (self->count > before && memchr(text, '\0', shown)) /* what was read is its beginning */
+            self->lines[before].refused = "it holds a NUL byte";
         text += width + 1;
     }
     json_decref(reading.env);

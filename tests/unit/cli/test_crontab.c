@@ -37,6 +37,19 @@ static void comments_and_blank_lines_are_no_entries_but_count_as_lines(void **st
     crontab_free(&crontab);
 }
 
+static void a_line_with_a_nul_is_refused_and_not_cut(void **state)
+{
+    (void)state;
+    static const char text[] = "* * * * * rm -r /tmp/x\0y\n* * * * * true\n";
+    crontab_t crontab;
+    crontab_read(&crontab, text, sizeof text - 1, false);
+    assert_int_equal(crontab.count, 2);
+    assert_non_null(crontab.lines[0].refused);
+    assert_null(crontab.lines[1].refused);
+    crontab_free(&crontab);
+    text_forget();
+}
+
 static void percent_signs_follow_crontab_5(void **state)
 {
     (void)state;
@@ -127,6 +140,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(comments_and_blank_lines_are_no_entries_but_count_as_lines),
+        cmocka_unit_test(a_line_with_a_nul_is_refused_and_not_cut),
         cmocka_unit_test(percent_signs_follow_crontab_5),
         cmocka_unit_test(variables_hold_for_the_lines_below_them),
         cmocka_unit_test(the_system_format_has_a_user_column),
