@@ -410,7 +410,7 @@ def test_a_request_that_was_in_hand_at_two_crashes_is_refused_and_others_are_not
     assert Peer(broker.endpoint, "c").open().ask("submit", bad).submitted.accepted == 1
 
 
-def test_zone_files_that_changed_are_taken_at_start_and_while_it_runs(tmp_path):
+def test_zone_files_that_changed_are_taken_at_start_and_while_it_runs(broker, tmp_path):
     folder = tmp_path / "zoneinfo" / "Europe"
     folder.mkdir(parents=True)
     data = [pathlib.Path("/usr/share/zoneinfo", name).read_bytes() for name in
@@ -421,8 +421,9 @@ def test_zone_files_that_changed_are_taken_at_start_and_while_it_runs(tmp_path):
         fresh.write_bytes(data[number])
         fresh.rename(folder / "Paris")
     change_file(0)
-    broker = Broker(tmp_path / "state", PAWL_BROKER__ZONES__FOLDER=str(folder.parent),
-                    PAWL_BROKER__ZONES__EVERY="1s").start()
+    assert broker.end() == 0
+    broker.more |= {"PAWL_BROKER__ZONES__FOLDER": str(folder.parent), "PAWL_BROKER__ZONES__EVERY": "1s"}
+    broker.start()
     client = Peer(broker.endpoint, "c").open()
     template = pb.Task(type="pawl/shell", command=pb.Command(shell="true")).SerializeToString()
     put = pb.SchedulePut(schedule=pb.Schedule(name="noon", rule="0 12 * * *", zone="Europe/Paris", task=template))

@@ -16,6 +16,14 @@ PLAYER = BIN.parent / "replay"
 pytestmark = pytest.mark.skipif(not (BIN.exists() and PLAYER.exists()), reason=f"{BIN} or replay is not built")
 
 
+@pytest.fixture
+def broker(tmp_path):
+    broker = Broker(tmp_path / "state", **TIMES).start("--record", tmp_path / "tape")
+    yield broker
+    if broker.process.poll() is None:
+        broker.end()
+
+
 def work_off(worker, give_up):
     """Ends leases, each third one badly, until nothing comes for a while."""
     n = 0
@@ -75,9 +83,8 @@ def load(broker, round):
     worker.ask("bye")
 
 
-def test_a_recorded_run_comes_to_the_same_writes_and_answers_elsewhere(tmp_path):
+def test_a_recorded_run_comes_to_the_same_writes_and_answers_elsewhere(tmp_path, broker):
     tape = tmp_path / "tape"
-    broker = Broker(tmp_path / "state", **TIMES).start("--record", tape)
     load(broker, 1)
     sub = zmq.Context.instance().socket(zmq.SUB)  # events are built from now on
     sub.linger = 0
@@ -102,9 +109,8 @@ def test_a_recorded_run_comes_to_the_same_writes_and_answers_elsewhere(tmp_path)
     assert int(lines.pop().split()[1]) > 100
 
 
-def test_a_tape_that_was_tampered_with_is_told(tmp_path):
+def test_a_tape_that_was_tampered_with_is_told(tmp_path, broker):
     tape = tmp_path / "tape"
-    broker = Broker(tmp_path / "state").start("--record", tape)
     client = Peer(broker.endpoint, "c").open()
     for _ in range(5):
         client.ask("submit", pb.Submit(tasks=[pb.Task(id=new_id(), type="pawl/shell", title="the first title", command=pb.Command(
