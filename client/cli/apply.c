@@ -249,7 +249,7 @@ static int apply_all(applying_t *self)
     for (size_t i = 0; !code && (file = args_given(args, "file", i)); i++)
         code = read_path(self, file->value);
     if (!code && self->faults)
-        code = fail(EXIT_USAGE, say("%zu faults in the files", self->faults),
+        code = fail(EXIT_USAGE, say("the files cannot be taken: %zu at fault", self->faults),
                     "see above; nothing was changed", "pawl export yaml shows how it is written");
     if (!code && self->count == 0 && args_has(args, "prune") && !args_has(args, "yes"))
         code = fail(EXIT_USAGE, "the files hold no schedule at all",

@@ -2,7 +2,6 @@
 #include "client/cli/celery.h"
 
 #include <ctype.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -117,8 +116,7 @@ static bool every_rule(import_item_t *item, double seconds)
     item->rule = say("every %g s", seconds);
     if (!whole || (double)whole != seconds)
         return import_refuse(item, "%g seconds: it must be whole seconds, at least one", seconds);
-    json_object_set_new(item->spec, "every", json_string(say("%" PRId64 "s", whole)));
-    import_note(item, "every %s from the import on", duration_text(whole * 1000000));
+    import_every(item, whole);
     return true;
 }
 

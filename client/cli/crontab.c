@@ -172,6 +172,8 @@ static void read_entry(reading_t *self, const char *at, crontab_line_t *line)
     if (line->refused) return;
     const char *rest = read_command(line, line->source);
     if (rest) read_stdin(line, rest);
+    if (!line->command[strspn(line->command, " \t")])
+        line->refused = "no command before the first %: its text would be the input of nothing";
 }
 
 static void read_line(reading_t *self, const char *text, size_t number)

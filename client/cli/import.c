@@ -256,14 +256,13 @@ static int settle(importing_t *self, import_item_t *item)
 {
     cli_t *cli = self->cli;
     settlement_t settled = { 0 };
-    bool own_name = !*item->stem || item->number == 0;
+    bool named = *item->stem && item->number == 0; /* its file says which schedule it is */
     int code = 0;
     if (!item->refused) {
         json_object_set_new(item->spec, "name", json_string(item->name));
         code = settle_look(cli, &settled, item->spec, false);
     }
-    if (!code && settled.kind == SETTLE_EDIT && strcmp(settled.made_by, self->mark) != 0 &&
-        !own_name)
+    if (!code && settled.kind == SETTLE_EDIT && strcmp(settled.made_by, self->mark) != 0 && !named)
         import_refuse(item,
                       "a schedule %s exists that no import of this kind made (--prefix gives "
                       "other names)",

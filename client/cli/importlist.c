@@ -2,6 +2,7 @@
 #include "client/cli/importlist.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "client/cli/text.h"
@@ -40,6 +41,15 @@ void import_note(import_item_t *item, const char *format, ...)
     const char *note = say_args(format, args);
     va_end(args);
     item->notes = *item->notes ? say("%s; %s", item->notes, note) : note;
+}
+
+void import_every(import_item_t *item, int64_t seconds)
+{
+    int64_t size = seconds % 3600 == 0 ? 3600 : seconds % 60 == 0 ? 60 : 1;
+    const char *unit = size == 3600 ? "h" : size == 60 ? "m" : "s";
+    const char *every = say("%" PRId64 "%s", seconds / size, unit);
+    json_object_set_new(item->spec, "every", json_string(every));
+    import_note(item, "every %s from the import on", every);
 }
 
 static const char *tamed(const char *text)

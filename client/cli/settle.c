@@ -106,8 +106,14 @@ const char *settle_word(settle_kind_t kind)
 static const char *shown(const json_t *value)
 {
     if (!value || json_is_null(value)) return "(none)";
-    char *text = json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-    return text ? text_keep(text) : json_string_value(value);
+    const char *plain = json_string_value(value);
+    for (const char *at = plain; at && *at; at++)
+        if ((unsigned char)*at < 0x20) { /* one line, and nothing that a terminal obeys */
+            plain = NULL;
+            break;
+        }
+    if (plain) return plain;
+    return text_keep(json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT));
 }
 
 void settle_print_changes(const settlement_t *self, const char *indent)

@@ -2,7 +2,6 @@
 #include "client/cli/systemd.h"
 
 #include <ctype.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -236,9 +235,8 @@ static bool monotonic_rule(import_item_t *item, const unit_t *timer)
     if (!systemd_span_read(every, &us) || us <= 0 || us % 1000000)
         return import_refuse(item, "OnUnitActiveSec=%s is not whole seconds of a fixed length",
                              every);
-    json_object_set_new(item->spec, "every", json_string(say("%" PRId64 "s", us / 1000000)));
-    import_note(item, "every %s from the import on, not from the machine's start",
-                duration_text(us));
+    import_every(item, us / 1000000);
+    import_note(item, "not from the machine's start");
     return true;
 }
 

@@ -53,8 +53,7 @@ static bool read_when(import_item_t *item, const table_t *row)
     if (is(type, "FIX_RATE")) {
         if (!whole_number(conf, 999999999, &seconds) || seconds < 1)
             return import_refuse(item, "FIX_RATE \"%s\" is not a number of seconds", conf);
-        set(item, "every", say("%lds", seconds));
-        import_note(item, "every %s s from the import on", conf);
+        import_every(item, seconds);
         return true;
     }
     if (is(type, "FIX_DELAY"))

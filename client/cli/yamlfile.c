@@ -307,7 +307,7 @@ static void write_text(const json_t *value, int indent, FILE *to)
             text += len + 1;
         }
     } else {
-        char *quoted = json_dumps(value, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+        char *quoted = json_dumps(value, JSON_ENCODE_ANY);
         fprintf(to, " %s\n", quoted);
         free(quoted);
     }
@@ -331,7 +331,7 @@ static void write_fields(const json_t *object, int indent, FILE *to)
             fputc('\n', to);
             write_fields(value, indent + 2, to);
         } else { /* flow style is JSON */
-            char *flow = json_dumps(value, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+            char *flow = json_dumps(value, JSON_ENCODE_ANY);
             fprintf(to, " %s\n", flow);
             free(flow);
         }
