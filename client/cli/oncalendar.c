@@ -62,6 +62,8 @@ static bool read_component(const char **at, unsigned low, unsigned high, compone
             if (!number(at, &step) || step == 0) return refuse(why, "a step is missing or 0");
             if (!range) to = high;
             range = true;
+            if (to <= high && from + step > to)
+                return refuse(why, "a step is larger than its range");
         }
         if (from < low || to > high || from > to) return refuse(why, "a number is out of range");
         out->set |= cron_set_of(from, to, step);
