@@ -58,9 +58,9 @@ def test_lines_that_moved_keep_their_schedules_and_a_changed_one_is_edited(bare)
 
 def test_what_was_changed_here_stays_when_the_file_does_not_speak_of_it(bare):
     run_import(bare, "crontab", CRONTAB, code=8)
-    bare.pawl("schedule", "set", "crontab-21", "--mode", "strict", "--overlap", "queue_all")
+    bare.pawl("schedule", "set", "crontab-21", "--mode", "latest")
     assert actions(run_import(bare, "crontab", CRONTAB, code=8))["crontab-21"] == "unchanged"
-    assert bare.pawl("schedule", "show", "crontab-21", "-o", "json").json["mode"] == "strict"
+    assert bare.pawl("schedule", "show", "crontab-21", "-o", "json").json["mode"] == "latest"
 
 
 def test_a_schedule_of_that_name_that_somebody_made_is_left_alone(bare):
