@@ -380,18 +380,20 @@ static Pawl__V1__Error *judge_id_time(core_t *core, const Pawl__V1__Task *body)
 static err_t submit_one(core_t *core, uint32_t principal, const Pawl__V1__Task *body, slice_t bytes,
                         item_t *item)
 {
-    if ((item->error = judge_id_time(core, body)) != NULL) return ERR_OK;
     uint64_t known;
     uint8_t kind;
     named_t *type = name_find(core, NAME_TYPE, body->type);
-    if (type == NULL) {
+    Pawl__V1__Error *refusal = judge_id_time(core, body);
+    if (refusal == NULL && type == NULL)
+        refusal = make_error(core, ERR_UNKNOWN_TYPE, "type",
+                             "no executor has announced the type \"%s\": start one that takes "
+                             "it, or use pawl/shell",
+                             body->type);
+    if (refusal) { /* unless it is on record: a resend gets the first answer, whatever changed */
         err_t found = task_find(core, body->id.data, &known, &kind);
         if (found == ERR_OK) return resubmitted(core, principal, bytes, body->id.data, item);
         if (found != ERR_NOT_FOUND) return found;
-        item->error = make_error(core, ERR_UNKNOWN_TYPE, "type",
-                                 "no executor has announced the type \"%s\": start one that takes "
-                                 "it, or use pawl/shell",
-                                 body->type);
+        item->error = refusal;
         return ERR_OK;
     }
     if (body->key[0]) {

@@ -34,6 +34,16 @@ static void a_resent_submit_creates_nothing_and_another_body_is_refused(void **s
     assert_int_equal(COUNT(w, WAITING), 1);
 }
 
+static void a_resend_is_taken_after_the_calendar_clock_went_back(void **state)
+{
+    world_t *w = *state;
+    assert_int_equal(submit(w, 1, id_at(w, 1), (spec_t){ 0 })->submitted->accepted, 1);
+    w->wall_us -= 2 * INT64_C(86400) * 1000000; /* its time now lies two days ahead */
+    assert_int_equal(submit(w, 1, id_at(w, 1), (spec_t){ 0 })->submitted->accepted, 1);
+    const Pawl__V1__Reply *fresh = submit(w, 1, id_at(w, 2), (spec_t){ 0 });
+    assert_int_equal(fresh->submitted->items[0]->error->code, ERR_BAD_ID);
+}
+
 static void an_unknown_type_is_refused(void **state)
 {
     world_t *w = *state;
@@ -483,6 +493,7 @@ int main(void)
         TEST(a_task_is_leased_in_the_commit_that_accepts_it),
         TEST(a_resent_submit_creates_nothing_and_another_body_is_refused),
         TEST(an_unknown_type_is_refused),
+        TEST(a_resend_is_taken_after_the_calendar_clock_went_back),
         TEST(a_live_key_answers_for_a_second_task),
         TEST(a_failed_attempt_comes_again_after_its_back_off),
         TEST(a_lost_executors_task_runs_elsewhere_and_its_late_result_is_stale),
