@@ -154,7 +154,8 @@ static void submit(sim_t *sim, peer_t *peer, size_t first, size_t n)
     Pawl__V1__Submit body = PAWL__V1__SUBMIT__INIT;
     ProtobufCBinaryData tasks[BATCH_MAX];
     for (size_t i = 0; i < n; i++)
-        tasks[i] = (ProtobufCBinaryData){ self->wishes[first + i].len, self->wishes[first + i].body };
+        tasks[i] =
+            (ProtobufCBinaryData){ self->wishes[first + i].len, self->wishes[first + i].body };
     body.tasks = tasks;
     body.n_tasks = n;
     request.body_case = PAWL__V1__REQUEST__BODY_SUBMIT;
@@ -201,7 +202,8 @@ static void on_submitted(sim_t *sim, peer_t *peer, const pending_t *asked,
         sim_fail(sim, "%u of %zu accepted, %zu refused", reply->submitted->accepted, n, refused);
 }
 
-/* ---- requests that are remembered ------------------------------------------------------------- */
+/* ---- requests that are remembered -------------------------------------------------------------
+ */
 
 static void ask_memo(sim_t *sim, peer_t *peer, Pawl__V1__Request *request)
 {
@@ -238,7 +240,10 @@ static void on_memo(sim_t *sim, peer_t *peer, const pending_t *asked, const Pawl
     client_t *self = peer->self;
     memo_t *memo = &self->memos[asked->note];
     uint32_t code = reply->error ? reply->error->code : 0;
-    if (code == ERR_BUSY || code == ERR_STORE_FULL || code == ERR_DISK_FULL) return;
+    if (code == ERR_BUSY || code == ERR_STORE_FULL || code == ERR_DISK_FULL) {
+        if (sim->quiet) ask_again(sim, peer, asked->note); /* now it counts */
+        return;
+    }
     /* a memory of a day, by a clock that a restart may have pushed forward */
     bool forgotten = sim->wall_jumped_us - memo->jumped_us + (sim->now_us - memo->asked_us) >
                      INT64_C(80000) * SEC_US;
@@ -320,7 +325,8 @@ static void draw_rule(sim_t *sim, Pawl__V1__Schedule *schedule, char *text, size
     switch (sim_below(sim, 8)) {
     case 0:
     case 1:
-        snprintf(text, len, "*/%d * * * *", minutes[slow ? 3 + sim_below(sim, 3) : sim_below(sim, 6)]);
+        snprintf(text, len, "*/%d * * * *",
+                 minutes[slow ? 3 + sim_below(sim, 3) : sim_below(sim, 6)]);
         break;
     case 2:
         snprintf(text, len, "%d */%d * * *", (int)sim_below(sim, 60), 1 + (int)sim_below(sim, 4));
@@ -366,8 +372,10 @@ static void draw_policies(sim_t *sim, Pawl__V1__Schedule *schedule)
         schedule->supersede_set_case = PAWL__V1__SCHEDULE__SUPERSEDE_SET_SUPERSEDE;
         schedule->supersede = sim_coin(sim, 50);
     }
-    if (sim_coin(sim, 10)) schedule->from_us = sim_wall_us(sim) + sim_between(sim, -SEC_US, 20 * SEC_US);
-    if (sim_coin(sim, 10)) schedule->to_us = sim_wall_us(sim) + sim_between(sim, SEC_US, 90 * SEC_US);
+    if (sim_coin(sim, 10))
+        schedule->from_us = sim_wall_us(sim) + sim_between(sim, -SEC_US, 20 * SEC_US);
+    if (sim_coin(sim, 10))
+        schedule->to_us = sim_wall_us(sim) + sim_between(sim, SEC_US, 90 * SEC_US);
 }
 
 static void schedule_name(sim_t *sim, char *name, size_t len)
@@ -436,7 +444,8 @@ static void change_schedule(sim_t *sim, peer_t *peer)
     ask_change(sim, peer, name, verb, on_resume, overlap);
 }
 
-/* ---- queues and executors --------------------------------------------------------------------- */
+/* ---- queues and executors ---------------------------------------------------------------------
+ */
 
 static void pause_queue(sim_t *sim, peer_t *peer, size_t which, bool pause)
 {
@@ -487,6 +496,24 @@ static void resume_all(sim_t *sim, peer_t *peer)
     }
 }
 
+/* What people held is let go. False: nothing is held. */
+static bool start_held(sim_t *sim, peer_t *peer)
+{
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__TaskChange body = PAWL__V1__TASK_CHANGE__INIT;
+    ProtobufCBinaryData ids[32];
+    uint8_t held[32][16];
+    body.n_ids = judge_held(sim, held, ARRAY_LEN(held));
+    for (size_t i = 0; i < body.n_ids; i++)
+        ids[i] = (ProtobufCBinaryData){ 16, held[i] };
+    body.verb = PAWL__V1__TASK_VERB__TASK_START;
+    body.ids = ids;
+    request.body_case = PAWL__V1__REQUEST__BODY_TASK_CHANGE;
+    request.task_change = &body;
+    if (body.n_ids) ask_memo(sim, peer, &request);
+    return body.n_ids > 0;
+}
+
 static void remove_all(sim_t *sim, peer_t *peer)
 {
     for (unsigned i = 0; i <= sim->swarm.schedules; i++) {
@@ -515,6 +542,8 @@ void client_tick(sim_t *sim, peer_t *peer)
         if (self->told == 0) {
             self->told = 1;
             resume_all(sim, peer);
+        } else if (start_held(sim, peer)) {
+            ;
         } else if (self->told == 1 && judge_backlog(sim) == 0) {
             self->told = 2;
             remove_all(sim, peer);
@@ -543,6 +572,11 @@ void client_tick(sim_t *sim, peer_t *peer)
         garbage(sim, peer);
 }
 
+bool client_resumed(const peer_t *peer)
+{
+    return ((const client_t *)peer->self)->told > 0 && peer->pending_n == 0;
+}
+
 bool client_done(const peer_t *peer)
 {
     return ((const client_t *)peer->self)->told == 2 && peer->pending_n == 0;
@@ -554,6 +588,6 @@ void client_judge(sim_t *sim, const peer_t *peer)
     const client_t *self = peer->self;
     for (size_t i = 0; i < self->wishes_n && !sim->failed; i++)
         if (self->wishes[i].acked && !judge_known(sim, self->wishes[i].id) &&
-            !sim->swarm.short_history)
+            !sim->swarm.short_history && sim->wall_jumped_us < INT64_C(80000) * SEC_US)
             sim_fail(sim, "task %s was acknowledged and is gone", hex(self->wishes[i].id, 16));
 }

@@ -164,7 +164,8 @@ static void start(sim_t *sim)
     if (sim->swarm.short_history) config.keep_finished_us = config.keep_failed_us = 20 * SEC_US;
     sim_bytes(sim, random, sizeof random);
     err_t err = core_open(&host->core, host->store, &config, sim_wall_us(sim), sim->now_us, random);
-    bool applied = err == ERR_OK || (err == ERR_STORE_IO && host->how == MEMSTORE_COMMIT_APPLIED_UNKNOWN);
+    bool applied =
+        err == ERR_OK || (err == ERR_STORE_IO && host->how == MEMSTORE_COMMIT_APPLIED_UNKNOWN);
     if (applied) judge_committed(sim, host->store, NULL);
     if (err != ERR_OK) {
         if (err != ERR_STORE_IO && !core_refused(err))
@@ -206,7 +207,8 @@ void host_start(sim_t *sim)
 
 static void remove_folder(const char *folder)
 {
-    static const char *const names[] = { "data.mdb", "lock.mdb", "data.mdb-lock", "lock.pawl", "new.mdb" };
+    static const char *const names[] = { "data.mdb", "lock.mdb", "data.mdb-lock", "lock.pawl",
+                                         "new.mdb" };
     char path[128];
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         snprintf(path, sizeof path, "%s/%s", folder, names[i]);
@@ -477,7 +479,8 @@ static void add_zones(sim_t *sim, const Pawl__V1__Request *request)
     bool paris = strcmp(name, "Europe/Paris") == 0;
     command_t *command = add(sim, CMD_ZONE, (item_t){ 0 });
     command->name = paris ? "Europe/Paris" : "UTC";
-    command->bytes = paris ? slice(zone_paris.at, zone_paris.len) : slice(zone_utc.at, zone_utc.len);
+    command->bytes =
+        paris ? slice(zone_paris.at, zone_paris.len) : slice(zone_utc.at, zone_utc.len);
 }
 
 static void on_request(sim_t *sim, uint64_t route, const Pawl__V1__Request *request, size_t len)
@@ -486,9 +489,9 @@ static void on_request(sim_t *sim, uint64_t route, const Pawl__V1__Request *requ
     session_t *session;
     const char *limit;
     uint32_t items = items_of(request);
-    err_t err = sessions_take(host->sessions, route,
-                              slice(request->session.data, request->session.len), request->seq,
-                              items, len, moment(sim), &session, &limit);
+    err_t err =
+        sessions_take(host->sessions, route, slice(request->session.data, request->session.len),
+                      request->seq, items, len, moment(sim), &session, &limit);
     if (err == ERR_EMPTY) return;
     if (err != ERR_OK) {
         refuse_frame(sim, route, request->seq, err);
@@ -506,11 +509,9 @@ static void on_request(sim_t *sim, uint64_t route, const Pawl__V1__Request *requ
         return;
     }
     if (news) session->assign_seen = request->assign_seen;
-    item_t item = { .conn = session->conn,
-                    .seq = request->seq,
-                    .items = items,
-                    .bytes = len,
-                    .counted = true };
+    item_t item = {
+        .conn = session->conn, .seq = request->seq, .items = items, .bytes = len, .counted = true
+    };
     item.bye = item.answer = request->body_case == PAWL__V1__REQUEST__BODY_BYE;
     if (item.bye && !executor) {
         add(sim, CMD_GONE, item);

@@ -153,6 +153,16 @@ bool judge_known(sim_t *sim, const uint8_t id[16])
     return known_at(sim->judge, id)->kind != 0;
 }
 
+size_t judge_held(sim_t *sim, uint8_t ids[][16], size_t room)
+{
+    judge_t *judge = sim->judge;
+    size_t n = 0;
+    for (size_t i = 1; i < judge->tasks_n && n < room; i++)
+        if (judge->tasks[i].there && judge->tasks[i].status == T(HELD))
+            memcpy(ids[n++], judge->tasks[i].id, 16);
+    return n;
+}
+
 bool judge_pick(sim_t *sim, uint8_t id[16])
 {
     judge_t *judge = sim->judge;
@@ -327,8 +337,9 @@ static void on_id(sim_t *sim, slice_t key, slice_t value, bool gone)
     known_t *known = known_at(sim->judge, key.at);
     id_row_t row;
     if (gone) {
-        if (known->kind != ID_TOMBSTONE && !(known->kind == ID_TASK))
-            sim_fail(sim, "id %s was forgotten", hex(key.at, 16));
+        /* what stands for another task is kept for a day, by a clock that a start may push on */
+        bool old = sim->wall_jumped_us + sim->now_us > INT64_C(80000) * SEC_US;
+        if (known->kind == ID_ALIAS && !old) sim_fail(sim, "id %s was forgotten", hex(key.at, 16));
         known->kind = 0;
         return;
     }
@@ -597,11 +608,11 @@ static void settle(sim_t *sim, mtask_t *task)
     task->touched = false;
     task->reported_before = task->reported_n;
     if (!task->there) return;
-    uint8_t status = task->run                             ? T(RUNNING)
-                     : task->has_state                     ? task->state_status
-                     : task->spec_flags & SPEC_HELD        ? T(HELD)
-                     : task->spec_flags & SPEC_DELAYED     ? T(DELAYED)
-                                                           : T(WAITING);
+    uint8_t status = task->run                         ? T(RUNNING)
+                     : task->has_state                 ? task->state_status
+                     : task->spec_flags & SPEC_HELD    ? T(HELD)
+                     : task->spec_flags & SPEC_DELAYED ? T(DELAYED)
+                                                       : T(WAITING);
     if (!task->has_state) task->parked = (task->spec_flags & SPEC_PARKED) != 0;
     if (status != task->journal)
         sim_fail(sim, "task %llu: its rows say status %d, its events %d",
@@ -738,7 +749,8 @@ void judge_verdict(sim_t *sim, const peer_t *peer, const uint8_t id[16], uint64_
                  peer->name, hex(id, 16), (unsigned long long)token);
     if (outcome != PAWL__V1__OUTCOME__OUTCOME_DONE) return;
     if (task->status != T(FINISHED) || task->token != token)
-        sim_fail(sim, "%s was told that task %s is done with token %llx; its status is %d, token %llx",
+        sim_fail(sim,
+                 "%s was told that task %s is done with token %llx; its status is %d, token %llx",
                  peer->name, hex(id, 16), (unsigned long long)token, task->status,
                  (unsigned long long)task->token);
     if (task->done_token && task->done_token != token)
@@ -754,7 +766,7 @@ size_t judge_unfinished(sim_t *sim, char *what, size_t len)
     size_t n = 0;
     for (size_t i = 1; i < judge->tasks_n; i++) {
         const mtask_t *task = &judge->tasks[i];
-        if (!task->there || ended(task->status) || task->status == T(HELD)) continue;
+        if (!task->there || ended(task->status)) continue;
         if (n++ == 0 && what)
             snprintf(what, len,
                      "task %zu status %d parked %d schedule %u attempt token %llx executor %u", i,
@@ -772,8 +784,7 @@ size_t judge_backlog(sim_t *sim)
     return n;
 }
 
-/* Something that any executor could take has waited since then. */
-bool judge_work_waits(sim_t *sim, int64_t since_us)
+const mtask_t *judge_work_waits(sim_t *sim, int64_t since_us)
 {
     judge_t *judge = sim->judge;
     for (size_t i = 1; i < judge->tasks_n; i++) {
@@ -781,9 +792,9 @@ bool judge_work_waits(sim_t *sim, int64_t since_us)
         if (task->there && task->status == T(WAITING) && !task->parked && !task->targeted &&
             task->waiting_since_us <= since_us &&
             !(task->queue < ARRAY_LEN(judge->queue_paused) && judge->queue_paused[task->queue]))
-            return true;
+            return task;
     }
-    return false;
+    return NULL;
 }
 
 uint32_t judge_held_by(sim_t *sim, const char *executor)

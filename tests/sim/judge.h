@@ -29,10 +29,10 @@ typedef struct mtask {
     uint64_t state_token;
     int64_t end_us;
     bool parked;
-    bool lost;          /* its last attempt was lost with its executor */
+    bool lost; /* its last attempt was lost with its executor */
     bool cancel_asked;
     bool touched;
-    uint64_t *reported; /* tokens whose result is on record */
+    uint64_t *reported;                 /* tokens whose result is on record */
     size_t reported_n, reported_before; /* before: when the batch began */
     uint64_t holder_token; /* the newest token that an executor was given, and who that was */
     uint32_t holder;
@@ -87,12 +87,14 @@ void judge_leased(sim_t *sim, const peer_t *peer, const Pawl__V1__Lease *lease);
 void judge_verdict(sim_t *sim, const peer_t *peer, const uint8_t id[16], uint64_t token,
                    Pawl__V1__Outcome outcome, Pawl__V1__ReportVerdict verdict);
 
-mtask_t *judge_task(sim_t *sim, const uint8_t id[16]); /* NULL: not on record */
-bool judge_pick(sim_t *sim, uint8_t id[16]); /* some task on record */
-bool judge_known(sim_t *sim, const uint8_t id[16]);    /* task, alias or tombstone */
-size_t judge_unfinished(sim_t *sim, char *what, size_t len); /* beyond those held by hand */
-size_t judge_backlog(sim_t *sim);                            /* instants due without a verdict */
-bool judge_work_waits(sim_t *sim, int64_t since_us);
+mtask_t *judge_task(sim_t *sim, const uint8_t id[16]);         /* NULL: not on record */
+size_t judge_held(sim_t *sim, uint8_t ids[][16], size_t room); /* tasks held by hand */
+bool judge_pick(sim_t *sim, uint8_t id[16]);                   /* some task on record */
+bool judge_known(sim_t *sim, const uint8_t id[16]);            /* task, alias or tombstone */
+size_t judge_unfinished(sim_t *sim, char *what, size_t len);
+size_t judge_backlog(sim_t *sim); /* instants due without a verdict */
+/* A task that any executor could take has waited since then; NULL: none. */
+const mtask_t *judge_work_waits(sim_t *sim, int64_t since_us);
 uint32_t judge_held_by(sim_t *sim, const char *executor);
 void judge_end(sim_t *sim);
 

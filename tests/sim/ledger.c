@@ -60,8 +60,8 @@ void ledger_sched_row(sim_t *sim, mschedule_t *schedule, slice_t key, slice_t va
             sim_fail(sim, "the rule of schedule %u cannot be read", schedule->no);
             return;
         }
-        schedule->revisions = mem_grow(schedule->revisions, (schedule->revisions_n + 1) *
-                                                                sizeof *schedule->revisions);
+        schedule->revisions = mem_grow(schedule->revisions,
+                                       (schedule->revisions_n + 1) * sizeof *schedule->revisions);
         schedule->revisions[schedule->revisions_n++] =
             (mrevision_t){ .number = number,
                            .rule = text_of(rule.rule),
@@ -92,7 +92,8 @@ void ledger_settle(sim_t *sim, mschedule_t *schedule)
     if (last->number != schedule->revision)
         sim_fail(sim, "schedule %u is at revision %llu, its newest rule at %llu", schedule->no,
                  (unsigned long long)schedule->revision, (unsigned long long)last->number);
-    last->spec = pawl__v1__schedule__unpack(NULL, schedule->definition_len, schedule->definition.at);
+    last->spec =
+        pawl__v1__schedule__unpack(NULL, schedule->definition_len, schedule->definition.at);
     if (last->spec == NULL) {
         sim_fail(sim, "the definition of schedule %u cannot be read", schedule->no);
         return;
@@ -199,7 +200,8 @@ uint64_t ledger_due(sim_t *sim, const mschedule_t *schedule)
 
 static int64_t grace_us(mrevision_t *revision, int64_t instant)
 {
-    bool dated = strncmp(revision->rule, "@at", 3) == 0 || strncmp(revision->rule, "@dates", 6) == 0;
+    bool dated =
+        strncmp(revision->rule, "@at", 3) == 0 || strncmp(revision->rule, "@dates", 6) == 0;
     int64_t grace = dated ? 300 * SEC_US : 30 * SEC_US, next = next_instant(revision, instant);
     if (revision->spec->grace_set_case) grace = revision->spec->grace_us;
     if (next == INT64_MAX) return grace;
@@ -207,7 +209,8 @@ static int64_t grace_us(mrevision_t *revision, int64_t instant)
 }
 
 /* May this verdict be there at all, and was it given at its time? */
-static const char *odd_verdict(const mschedule_t *schedule, mrevision_t *revision, const extent_t *e)
+static const char *odd_verdict(const mschedule_t *schedule, mrevision_t *revision,
+                               const extent_t *e)
 {
     Pawl__V1__Mode mode = revision->spec->mode;
     bool word = e->reason == VERDICT_REASON_EDITED || e->reason == VERDICT_REASON_PAUSED ||
@@ -257,13 +260,16 @@ static int64_t judge_extent(walk_t *walk, mrevision_t *revision, const extent_t 
     int64_t instant = next_instant(revision, after);
     uint32_t no = walk->schedule->no;
     if (instant != e->from_us)
-        sim_fail(walk->sim, "schedule %u revision %llu: instant %lld has no verdict, the next "
-                 "extent begins at %lld", no, (unsigned long long)revision->number,
-                 (long long)(instant / SEC_US), (long long)(e->from_us / SEC_US));
+        sim_fail(walk->sim,
+                 "schedule %u revision %llu: instant %lld has no verdict, the next "
+                 "extent begins at %lld",
+                 no, (unsigned long long)revision->number, (long long)(instant / SEC_US),
+                 (long long)(e->from_us / SEC_US));
     const char *odd = odd_verdict(walk->schedule, revision, e);
     if (odd)
-        sim_fail(walk->sim, "schedule %u revision %llu (%s): %s/%s of %lld..%lld, decided %lld..%lld: %s",
-                 no, (unsigned long long)revision->number, revision->rule, verdict_text(e->verdict),
+        sim_fail(walk->sim,
+                 "schedule %u revision %llu (%s): %s/%s of %lld..%lld, decided %lld..%lld: %s", no,
+                 (unsigned long long)revision->number, revision->rule, verdict_text(e->verdict),
                  verdict_reason_text(e->reason), (long long)(e->from_us / SEC_US),
                  (long long)(e->to_us / SEC_US), (long long)(e->decided_first_us / SEC_US),
                  (long long)(e->decided_last_us / SEC_US), odd);
@@ -304,19 +310,25 @@ void ledger_judge(sim_t *sim, mschedule_t *schedule)
             after = judge_extent(&walk, revision, &all[at++], after);
         int64_t missing = next_instant(revision, after);
         if (missing <= end)
-            sim_fail(sim, "schedule %u revision %llu (%s): the cursor passed instant %lld without "
-                     "a verdict", schedule->no, (unsigned long long)revision->number,
-                     revision->rule, (long long)(missing / SEC_US));
+            sim_fail(sim,
+                     "schedule %u revision %llu (%s): the cursor passed instant %lld without "
+                     "a verdict",
+                     schedule->no, (unsigned long long)revision->number, revision->rule,
+                     (long long)(missing / SEC_US));
     }
     if (at < n)
-        sim_fail(sim, "schedule %u: the ledger has a verdict of revision %llu at %lld that no "
-                 "revision explains", schedule->no, (unsigned long long)all[at].revision,
+        sim_fail(sim,
+                 "schedule %u: the ledger has a verdict of revision %llu at %lld that no "
+                 "revision explains",
+                 schedule->no, (unsigned long long)all[at].revision,
                  (long long)(all[at].from_us / SEC_US));
     free(all);
     if (!sim->failed && (walk.fired != schedule->live || walk.fired != schedule->cursor.fired))
-        sim_fail(sim, "schedule %u: %llu instants are on record as fired, %llu tasks were made, "
-                 "its counter says %llu", schedule->no, (unsigned long long)walk.fired,
-                 (unsigned long long)schedule->live, (unsigned long long)schedule->cursor.fired);
+        sim_fail(sim,
+                 "schedule %u: %llu instants are on record as fired, %llu tasks were made, "
+                 "its counter says %llu",
+                 schedule->no, (unsigned long long)walk.fired, (unsigned long long)schedule->live,
+                 (unsigned long long)schedule->cursor.fired);
     if (!sim->failed && schedule->manual != schedule->cursor.number)
         sim_fail(sim, "schedule %u: %llu runs by hand were made, its counter says %llu",
                  schedule->no, (unsigned long long)schedule->manual,

@@ -161,7 +161,8 @@ static void on_peer_event(sim_t *sim, const event_t *event)
         break;
     default:
         peer_tick(sim, peer);
-        sim_post(sim, EV_TICK, sim->now_us + sim_between(sim, sim->swarm.tick_us / 2, 2 * sim->swarm.tick_us),
+        sim_post(sim, EV_TICK,
+                 sim->now_us + sim_between(sim, sim->swarm.tick_us / 2, 2 * sim->swarm.tick_us),
                  peer->index, 0, NULL, 0);
     }
 }
@@ -231,8 +232,8 @@ static void draw_swarm(sim_t *sim)
     /* near the clock changes of Paris, or on some day */
     static const int64_t days[] = { 1774745000, 1792888000, 1790000000, 1780000000 };
     sim->now_us = sim_between(sim, SEC_US, 1000 * SEC_US);
-    sim->wall_shift_us = days[sim_below(sim, 4)] * SEC_US + sim_between(sim, 0, 1800 * SEC_US) -
-                         sim->now_us;
+    sim->wall_shift_us =
+        days[sim_below(sim, 4)] * SEC_US + sim_between(sim, 0, 1800 * SEC_US) - sim->now_us;
 }
 
 static void start_world(sim_t *sim)
@@ -246,10 +247,17 @@ static void start_world(sim_t *sim)
         sim->peers[i].index = i;
     host_start(sim);
     for (uint32_t i = 0; i < sim->peers_n; i++) {
-        bool client = i < swarm->clients, executor = !client && i < swarm->clients + swarm->executors;
+        bool client = i < swarm->clients,
+             executor = !client && i < swarm->clients + swarm->executors;
         peer_t *peer = &sim->peers[i];
-        uint32_t nth = client ? i : executor ? i - swarm->clients : i - swarm->clients - swarm->executors;
-        peer_start(sim, peer, client ? PEER_CLIENT : executor ? PEER_EXECUTOR : PEER_SCHEDULER, i, nth);
+        uint32_t nth = client     ? i
+                       : executor ? i - swarm->clients
+                                  : i - swarm->clients - swarm->executors;
+        peer_start(sim, peer,
+                   client     ? PEER_CLIENT
+                   : executor ? PEER_EXECUTOR
+                              : PEER_SCHEDULER,
+                   i, nth);
     }
 }
 
@@ -274,13 +282,16 @@ static void judge_idleness(sim_t *sim, int64_t *free_since_us)
     const peer_t *peer = &sim->peers[sim->swarm.clients];
     const peer_t *client = &sim->peers[0];
     bool calm = sim->now_us - sim->quiet_us > 3 * sim->swarm.lease_us && host_is_up(sim) &&
-                client_idle(client);
-    if (!calm || worker_free_slots(peer) == 0 || judge_held_by(sim, peer->name) >= worker_slots(peer)) {
+                client_resumed(client);
+    if (!calm || worker_free_slots(peer) == 0 ||
+        judge_held_by(sim, peer->name) >= worker_slots(peer)) {
         *free_since_us = sim->now_us;
         return;
     }
-    if (sim->now_us - *free_since_us > 3 * SEC_US && judge_work_waits(sim, sim->now_us - 3 * SEC_US))
-        sim_fail(sim, "%s has had room for 3 s, and a task waits that it could take", peer->name);
+    const mtask_t *task = judge_work_waits(sim, sim->now_us - 3 * SEC_US);
+    if (task && sim->now_us - *free_since_us > 3 * SEC_US)
+        sim_fail(sim, "%s has had room for 3 s, and task %llu waits that it could take", peer->name,
+                 (unsigned long long)task->n);
 }
 
 static bool at_rest(sim_t *sim)
@@ -310,7 +321,8 @@ static void come_to_rest(sim_t *sim)
         size_t busy = 0;
         for (size_t i = 0; i < sim->peers_n; i++)
             busy += sim->peers[i].role == PEER_EXECUTOR && !worker_idle(&sim->peers[i]);
-        sim_fail(sim, "no rest after %lld s: %zu tasks have not ended (%s), %zu schedules are "
+        sim_fail(sim,
+                 "no rest after %lld s: %zu tasks have not ended (%s), %zu schedules are "
                  "behind, %zu executors are busy, the client %s",
                  (long long)((sim->now_us - sim->quiet_us) / SEC_US), n, what, judge_backlog(sim),
                  busy, client_done(&sim->peers[0]) ? "is done" : "waits");
@@ -335,8 +347,10 @@ static uint64_t seed_now;
 
 static void run_seed(sim_t *sim, uint64_t seed, uint64_t events, bool verbose)
 {
-    *sim = (sim_t){ .seed = seed, .random = seed * UINT64_C(0xD1342543DE82EF95) + 1,
-                    .hash = UINT64_C(0xcbf29ce484222325), .events_max = events,
+    *sim = (sim_t){ .seed = seed,
+                    .random = seed * UINT64_C(0xD1342543DE82EF95) + 1,
+                    .hash = UINT64_C(0xcbf29ce484222325),
+                    .events_max = events,
                     .verbose = verbose };
     seed_now = seed;
     draw_swarm(sim);
@@ -352,7 +366,8 @@ static void run_seed(sim_t *sim, uint64_t seed, uint64_t events, bool verbose)
     free_world(sim);
 }
 
-/* ---- the program ------------------------------------------------------------------------------- */
+/* ---- the program -------------------------------------------------------------------------------
+ */
 
 static void on_signal(int number)
 {
@@ -360,14 +375,16 @@ static void on_signal(int number)
     char line[80];
     int len = snprintf(line, sizeof line, "sim: --seed %llu --seeds 1, signal %d\n",
                        (unsigned long long)seed_now, number);
-    if (write(STDERR_FILENO, text, sizeof text - 1) > 0 && write(STDERR_FILENO, line, (size_t)len) > 0)
+    if (write(STDERR_FILENO, text, sizeof text - 1) > 0 &&
+        write(STDERR_FILENO, line, (size_t)len) > 0)
         _exit(1);
     _exit(1);
 }
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: sim [--seed N] [--seeds COUNT] [--events N] [--verbose] [--each] [--all]\n");
+    fprintf(stderr,
+            "usage: sim [--seed N] [--seeds COUNT] [--events N] [--verbose] [--each] [--all]\n");
     return 2;
 }
 

@@ -58,8 +58,9 @@ void peer_ask(sim_t *sim, peer_t *peer, Pawl__V1__Request *request, unsigned kin
         peer->pending = mem_grow(peer->pending, peer->pending_room * sizeof *peer->pending);
     }
     pending_t *ask = &peer->pending[peer->pending_n++];
-    *ask = (pending_t){ .sent_us = sim->now_us, .body = body.at, .len = body.len, .kind = kind,
-                        .note = note };
+    *ask = (pending_t){
+        .sent_us = sim->now_us, .body = body.at, .len = body.len, .kind = kind, .note = note
+    };
     if (peer->welcomed) send_body(sim, peer, ask);
 }
 

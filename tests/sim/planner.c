@@ -99,8 +99,8 @@ void planner_tick(sim_t *sim, peer_t *peer)
     for (size_t i = 0; i < self->n && propose.n_items < ARRAY_LEN(items); i++) {
         known_plan_t *plan = &self->plans[i];
         bool wild = self->mirror && sim_chance(sim, 20);
-        if (!wild && (plan->asked || plan->next_us == 0 || plan->next_us > wall ||
-                      plan->retry_us > wall))
+        if (!wild &&
+            (plan->asked || plan->next_us == 0 || plan->next_us > wall || plan->retry_us > wall))
             continue;
         Pawl__V1__Proposal *one = &items[propose.n_items];
         pawl__v1__proposal__init(one);

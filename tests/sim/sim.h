@@ -14,7 +14,7 @@
 #include "client/time/rule.h"
 #include "tests/sim/memstore.h"
 
-#define SEC_US INT64_C(1000000)
+#define SEC_US  INT64_C(1000000)
 #define T(name) PAWL__V1__TASK_STATUS__STATUS_##name
 
 typedef struct sim sim_t;
@@ -29,9 +29,9 @@ typedef struct swarm {
     unsigned cut;       /* of 1000 ticks of a peer: its connection breaks */
     unsigned partition; /* of 1000 ticks of a peer: it is cut off, or one of its directions is */
     unsigned crash;     /* of 1000 steps: the broker dies between commit and release */
-    unsigned commit_unknown, commit_refused; /* of 1000 commits */
-    unsigned put_full;                       /* of 100,000 puts */
-    unsigned stall;                          /* of 1000 ticks of the broker */
+    unsigned commit_unknown, commit_refused;                /* of 1000 commits */
+    unsigned put_full;                                      /* of 100,000 puts */
+    unsigned stall;                                         /* of 1000 ticks of the broker */
     unsigned executor_crash, executor_freeze, executor_bye; /* of 1000 of its ticks */
     unsigned wall_step; /* of 1000 ticks of the broker: the calendar clock jumps */
     int64_t wall_most_us;
@@ -162,6 +162,7 @@ void client_free(peer_t *peer);
 void client_tick(sim_t *sim, peer_t *peer);
 void client_reply(sim_t *sim, peer_t *peer, const pending_t *asked, const Pawl__V1__Reply *reply);
 bool client_idle(const peer_t *peer);
+bool client_resumed(const peer_t *peer);
 bool client_done(const peer_t *peer); /* the first one: all is resumed, then removed */
 void client_judge(sim_t *sim, const peer_t *peer);
 void worker_start(sim_t *sim, peer_t *peer);

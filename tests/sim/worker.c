@@ -112,7 +112,7 @@ void worker_hello(sim_t *sim, peer_t *peer, Pawl__V1__Hello *hello)
     hello->queues = queues;
     hello->n_queues = self->one_queue ? 1 : 0;
     hello->slots = self->slots;
-    hello->credit = self->credit;
+    hello->credit = self->credit_told = self->credit;
     hello->claims = claims_of(sim, self, &hello->n_claims);
     if (self->follow_claims && hello->n_claims > 1) {
         hello->n_claims = 1;
@@ -142,7 +142,6 @@ void worker_welcome(sim_t *sim, peer_t *peer, const Pawl__V1__Reply *reply)
 {
     worker_t *self = peer->self;
     self->assign_seen = 0;
-    self->credit_told = self->credit;
     for (size_t i = 0; i < self->results_n; i++)
         self->results[i].asked = false;
     /* the verdicts are in the order of the claims; nothing was taken on since */
@@ -199,8 +198,9 @@ static void take_lease(sim_t *sim, peer_t *peer, const Pawl__V1__Lease *lease)
     attempt_t *attempt = &self->attempts[self->attempts_n++];
     *attempt = (attempt_t){ .token = lease->token };
     memcpy(attempt->id, lease->id.data, 16);
-    int64_t runs = sim_coin(sim, 60) ? sim_between(sim, 1000, SEC_US)
-                                     : sim_between(sim, SEC_US, sim->swarm.lease_us);
+    int64_t runs = sim->quiet          ? sim_between(sim, 1000, SEC_US / 4)
+                   : sim_coin(sim, 60) ? sim_between(sim, 1000, SEC_US)
+                                       : sim_between(sim, SEC_US, sim->swarm.lease_us);
     if (sim_chance(sim, 20)) runs = 3 * sim->swarm.lease_us;
     attempt->ends_us = sim->now_us + runs;
     sim_post(sim, EV_WAKE, attempt->ends_us, peer->index, peer->life, NULL, 0);
@@ -375,7 +375,8 @@ void worker_wake(sim_t *sim, peer_t *peer)
     if (any) report(sim, peer);
 }
 
-/* ---- what befalls it -------------------------------------------------------------------------- */
+/* ---- what befalls it --------------------------------------------------------------------------
+ */
 
 static void leave(sim_t *sim, peer_t *peer, bool in_order)
 {
@@ -391,9 +392,9 @@ static void leave(sim_t *sim, peer_t *peer, bool in_order)
     sim_say(sim, "%s %s", peer->name, in_order ? "says Bye" : "dies");
     peer_forget(peer);
     draw_life(sim, peer);
-    peer->dead_until_us = sim->now_us + (sim_coin(sim, 50)
-                                             ? sim_between(sim, 10000, SEC_US)
-                                             : sim_between(sim, SEC_US, 2 * sim->swarm.lease_us));
+    peer->dead_until_us =
+        sim->now_us + (sim_coin(sim, 50) ? sim_between(sim, 10000, SEC_US)
+                                         : sim_between(sim, SEC_US, 2 * sim->swarm.lease_us));
 }
 
 void worker_tick(sim_t *sim, peer_t *peer)
