@@ -201,6 +201,17 @@ static void read_task(entry_t *self, bool system)
 // ---- a schedule
 // ----------------------------------------------------------------------------------
 
+static bool is_line(const entry_t *self, const crontab_line_t *line)
+{
+    const char *input = line->stdin_text ? line->stdin_text : "";
+    return !line->refused && line->zone && line->shell && strcmp(line->zone, self->zone) == 0 &&
+           strcmp(line->shell, self->shell) == 0 && strcmp(line->rule, self->rule) == 0 &&
+           strcmp(line->command, self->command) == 0 &&
+           strcmp(input, self->input ? self->input : "") == 0 &&
+           strcmp(line->account, self->account ? self->account : "") == 0 &&
+           json_equal(line->env, self->env) == 1;
+}
+
 /* Reads back what would be written and looks whether it is the same. */
 static bool reads_back(const entry_t *self)
 {
@@ -213,14 +224,7 @@ static bool reads_back(const entry_t *self)
         buf_printf(&text, "%s\n", variable_line(name, json_string_value(value)));
     buf_printf(&text, "%s\n", entry_line(self));
     crontab_read(&crontab, (const char *)text.at, text.len, self->account != NULL);
-    const crontab_line_t *line = crontab.lines;
-    const char *input = line && line->stdin_text ? line->stdin_text : "";
-    bool same = crontab.count == 1 && !line->refused && line->zone && line->shell &&
-                strcmp(line->zone, self->zone) == 0 && strcmp(line->shell, self->shell) == 0 &&
-                strcmp(line->rule, self->rule) == 0 && strcmp(line->command, self->command) == 0 &&
-                strcmp(input, self->input ? self->input : "") == 0 &&
-                strcmp(line->account, self->account ? self->account : "") == 0 &&
-                json_equal(line->env, self->env) == 1;
+    bool same = crontab.count == 1 && is_line(self, &crontab.lines[0]);
     crontab_free(&crontab);
     buf_free(&text);
     return same;
