@@ -665,6 +665,7 @@ err_t core_step(core_t *core, const batch_t *batch, outputs_t *out)
     core->wall_us = batch->wall_us;
     if (batch->n == 0 && nothing_due(core)) { /* only a look at the clock: nothing to commit */
         outputs_clear(out);
+        store_forget_writes(core->store);
         out->batch = core->meta.batch;
         return ERR_OK;
     }

@@ -86,11 +86,16 @@ static void record(store_t *self, table_t table, slice_t key, slice_t value, uin
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-err_t store_begin(store_t *self)
+void store_forget_writes(store_t *self)
 {
     self->write_set.len = 0;
     self->write_hash = UINT64_C(0xcbf29ce484222325);
     self->writes = 0;
+}
+
+err_t store_begin(store_t *self)
+{
+    store_forget_writes(self);
     self->doom = ERR_OK;
     return self->ops->begin(self);
 }

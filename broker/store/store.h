@@ -89,6 +89,8 @@ struct store_scan {
 };
 
 MUST_CHECK err_t store_begin(store_t *self);
+/* A batch that opened no transaction wrote nothing: its write set is empty, not the last one's. */
+void store_forget_writes(store_t *self);
 /* ERR_NOT_FOUND: no such key. ERR_CORRUPT: checksum. `value` comes without the checksum. */
 MUST_CHECK err_t store_get(store_t *self, table_t table, slice_t key, slice_t *value);
 MUST_CHECK err_t store_put(store_t *self, table_t table, slice_t key, slice_t value,
