@@ -184,6 +184,7 @@ pawl_client_t *pawl_client_new(const pawl_conf_t *conf, char *errbuf, size_t err
         return NULL;
     }
     atomic_init(&self->refs, 1);
+    atomic_init(&self->follow_again_us, INT64_MAX);
     self->serial = atomic_fetch_add(&serials, 1) + 1;
     self->pid = getpid();
     self->wake_fd = self->due_fd = -1;

@@ -135,9 +135,11 @@ struct pawl_client {
     pthread_t poller;
     const void *running; /* owner of the callback that runs now */
     struct follow *follow;
+    atomic_llong follow_again_us; /* steady: something was lost, begin anew then; INT64_MAX: no */
 
     pthread_mutex_t work_lock; /* everything of the worker */
     pawl_worker_t *worker;
+    bool no_bye; /* a worker went while results had no answer: their leases must stay */
 };
 
 /* FORKED (set on the handle) in a child process, CLOSED after destroy, else 0. */
@@ -158,6 +160,7 @@ int64_t deadline_of(int64_t timeout_us); /* < 0: INT64_MAX */
 
 void follow_begin(pawl_client_t *client); /* a session stands */
 void follow_push(pawl_client_t *client, const Pawl__V1__ScheduleItems *items, void *message);
+void follow_again(pawl_client_t *client); /* something was lost; no lock needed */
 void follow_free(pawl_client_t *client);
 
 #endif

@@ -3,11 +3,13 @@
  *
  * A follow belongs to a session. In each new one it begins with a call that says "forget", then
  * asks for page after page; pushes that come between the pages are told as they come, so a record
- * may be told twice, the later one is the truth. */
+ * may be told twice, the later one is the truth. A page or a push that is lost on the way (refused,
+ * unreadable, no memory) makes it begin anew a second later: who follows must not miss one. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "client/arena.h"
+#include "client/base/clock.h"
 #include "client/client.h"
 #include "client/record.h"
 #include "schemas/limits.h"
@@ -48,12 +50,18 @@ static int run_telling(due_t *due)
     return ran;
 }
 
+void follow_again(pawl_client_t *client)
+{
+    atomic_store(&client->follow_again_us, clock_steady_us() + PAWL_SEC_US);
+}
+
 /* Takes `message`. */
 static void tell(pawl_client_t *client, const Pawl__V1__ScheduleItems *items, void *message)
 {
     telling_t *telling = calloc(1, sizeof *telling);
     if (!telling) {
         arena_free_of(message);
+        follow_again(client);
         return;
     }
     *telling = (telling_t){ { NULL, client->follow, run_telling, drop_telling },
@@ -70,8 +78,10 @@ static void on_page(call_t *call)
 {
     pawl_client_t *client = call->client;
     Pawl__V1__Reply *reply = call->reply;
-    if (call->err || reply->error || reply->body_case != PAWL__V1__REPLY__BODY_SCHEDULES)
-        return; /* the session's end: the next one begins anew; a refusal: nothing to follow */
+    if (call->err || reply->error || reply->body_case != PAWL__V1__REPLY__BODY_SCHEDULES) {
+        follow_again(client); /* of no use at the session's end: the next one begins anew anyway */
+        return;
+    }
     if (*reply->schedules->next) ask_page(client, reply->schedules->next);
     call->reply = NULL;
     tell(client, reply->schedules, reply);
@@ -86,14 +96,18 @@ static void ask_page(pawl_client_t *client, const char *after)
     request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_FOLLOW;
     request.schedule_follow = &body;
     call_t *call = call_new(client, &request, ASK_ONCE);
-    if (!call) return;
+    if (!call) {
+        follow_again(client);
+        return;
+    }
     call->on_done = on_page;
-    if (call_queue(call, false, 0)) call->on_done = NULL;
+    if (call_queue(call, false, 0)) follow_again(client);
     call_release(call);
 }
 
 void follow_begin(pawl_client_t *client)
 {
+    atomic_store(&client->follow_again_us, INT64_MAX);
     if (client->follow->told) tell(client, NULL, NULL);
     client->follow->told = true;
     ask_page(client, "");

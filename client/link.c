@@ -418,6 +418,7 @@ static void on_welcome(pawl_client_t *client, const Pawl__V1__Welcome *welcome)
     pthread_mutex_lock(&client->work_lock);
     if (client->worker) {
         client->worker->assign_seen = 0;
+        client->worker->drain_remote = false; /* the answer says so again if it still holds */
         worker_on_verdicts(client->worker, welcome->verdicts, welcome->n_verdicts);
     }
     pthread_mutex_unlock(&client->work_lock);
@@ -579,7 +580,10 @@ static void on_frame(pawl_client_t *client, const uint8_t *bytes, size_t len)
             on_unreadable(client, bytes, len);
     } else if (magic == MAGIC_PUSH && client->link->stage == LINK_UP) {
         Pawl__V1__Push *push = arena_unpack(&pawl__v1__push__descriptor, bytes, len);
-        if (push) on_push(client, push);
+        if (push)
+            on_push(client, push);
+        else
+            follow_again(client); /* it may have been a schedule's */
     }
 }
 
@@ -651,11 +655,24 @@ static void send_ping(pawl_client_t *client)
     send_bare(client, &request, &client->link->ping_seq);
 }
 
+/* Begins the follow anew when that is due. */
+static int64_t look_after_follow(pawl_client_t *client, int64_t now)
+{
+    int64_t again = atomic_load(&client->follow_again_us);
+    if (again > now) return again;
+    pthread_mutex_lock(&client->lock);
+    atomic_store(&client->follow_again_us, INT64_MAX);
+    if (client->follow) follow_begin(client);
+    pthread_mutex_unlock(&client->lock);
+    return INT64_MAX;
+}
+
 /* Does what is due in a session that stands; returns when to look again. */
 static int64_t step_up(pawl_client_t *client, int64_t now)
 {
     link_t *self = client->link;
-    int64_t due = INT64_MAX, ping_us = client->ping_us; /* written by this thread only */
+    int64_t ping_us = client->ping_us; /* written by this thread only */
+    int64_t due = look_after_follow(client, now);
     if (!self->blocked) {
         send_report(client, now, &due);
         if (now >= self->busy_until_us) send_calls(client);
@@ -718,8 +735,8 @@ static void say_bye(pawl_client_t *client)
     uint64_t seq;
     pthread_mutex_lock(&client->work_lock);
     const pawl_worker_t *worker = client->worker;
-    bool owes =
-        worker && worker->running.n + worker->storing.n + worker->waiting.n + worker->sent.n;
+    bool owes = client->no_bye || (worker && worker->running.n + worker->storing.n +
+                                                 worker->waiting.n + worker->sent.n);
     if (self->stage == LINK_UP && !owes) send_bare(client, &request, &seq);
     pthread_mutex_unlock(&client->work_lock);
 }

@@ -225,6 +225,21 @@ int pawl_worker_fd(const pawl_worker_t *self)
     return self->fd;
 }
 
+/* Ends a job that its callback left, as often as the outbox refuses it: else its slot is gone. */
+static void fail_left(pawl_worker_t *self, pawl_job_t *job, const char *why)
+{
+    pthread_mutex_t *lock = &self->client->work_lock;
+    while (pawl_job_fail(&job, why, false) && job) {
+        int64_t deadline = deadline_of(PAWL_SEC_US);
+        pthread_mutex_lock(lock);
+        while (!self->closed && !self->ending && cond_wait_until(&self->changed, lock, deadline))
+            ;
+        bool over = self->closed || self->ending;
+        pthread_mutex_unlock(lock);
+        if (over) return;
+    }
+}
+
 static void *run_jobs(void *arg)
 {
     pawl_worker_t *self = arg;
@@ -242,10 +257,9 @@ static void *run_jobs(void *arg)
         bool left = !ended;
         pthread_mutex_unlock(&self->client->work_lock);
         if (left)
-            pawl_job_fail(&job,
-                          type ? "the program left the job without ending it"
-                               : "this program does not serve the type",
-                          false);
+            fail_left(self, job,
+                      type ? "the program left the job without ending it"
+                           : "this program does not serve the type");
     }
 }
 
@@ -293,9 +307,12 @@ pawl_err pawl_worker_start(pawl_worker_t *self, int64_t timeout_us)
 /* ---- draining and the end
  * --------------------------------------------------------------------------- */
 
-/* Caller holds the lock. Prefetched leases go back; running ones too when `all`. */
+/* Caller holds the lock: takes no more. Prefetched leases go back. Asked again it tells nothing
+ * new, so a program may look again as often as it likes. */
 static void give_back(pawl_worker_t *self)
 {
+    if (self->drain_local && !self->ready.n) return;
+    self->drain_local = true;
     for (struct pawl_job *job = self->ready.first, *next; job; job = next) {
         next = job->next;
         job_end_unrun(job, PAWL__V1__OUTCOME__OUTCOME_RETURN, "the executor drains");
@@ -323,7 +340,6 @@ pawl_err pawl_worker_drain(pawl_worker_t *self, int64_t timeout_us)
     if (err) return err;
     int64_t deadline = deadline_of(timeout_us);
     pthread_mutex_lock(&self->client->work_lock);
-    self->drain_local = true;
     give_back(self);
     worker_signal(self);
     bool idle = await_idle(self, deadline);
@@ -381,7 +397,7 @@ void pawl_worker_destroy(pawl_worker_t **self_p)
     *self_p = NULL;
     if (client->pid != getpid()) return;
     pthread_mutex_lock(&client->work_lock);
-    self->drain_local = self->ending = true;
+    self->ending = true;
     give_back(self);
     worker_signal(self);
     pthread_mutex_unlock(&client->work_lock);
@@ -394,6 +410,7 @@ void pawl_worker_destroy(pawl_worker_t **self_p)
     }
     client_wake(client);
     if (self->started) await_idle(self, deadline_of(PAWL_SEC_US));
+    client->no_bye = self->storing.n + self->waiting.n + self->sent.n > 0;
     client->worker = NULL;
     pthread_mutex_unlock(&client->work_lock);
     free_worker(self);

@@ -176,6 +176,32 @@ static void a_follower_hears_all_then_changes_and_begins_anew_in_a_new_session(v
     peer_close(&peer);
 }
 
+static void a_follower_begins_anew_when_something_was_lost_on_the_way(void **state)
+{
+    (void)state;
+    peer_t *peer = peer_open();
+    pawl_client_t *client = peer_client(peer, "scheduler", NULL);
+    seen_t seen = { 0 };
+    static const uint8_t broken[] = {
+        0x0d, 0x50, 0x57, 0x50, 0x31, 0xff, 0xff
+    }; /* a push's magic */
+    assert_int_equal(pawl_schedule_follow(client, on_schedule, &seen), 0);
+    peer_greet(peer);
+    peer_next(peer, PAWL__V1__REQUEST__BODY_SCHEDULE_FOLLOW);
+    peer_error(peer, ERR_STORE_FULL, "no room", 0);
+    peer_next(peer, PAWL__V1__REQUEST__BODY_SCHEDULE_FOLLOW);
+    send_schedule(peer, "a", "", false);
+    poll_until(client, &seen, 2);
+    peer_raw(peer, broken, sizeof broken);
+    Pawl__V1__Request *request = peer_next(peer, PAWL__V1__REQUEST__BODY_SCHEDULE_FOLLOW);
+    assert_string_equal(request->schedule_follow->after, "");
+    send_schedule(peer, "b", "", false);
+    poll_until(client, &seen, 4);
+    assert_string_equal(seen.text, "forget a forget b");
+    pawl_client_destroy(&client);
+    peer_close(&peer);
+}
+
 static void on_proposed(const pawl_record_t *answer, pawl_err err, void *arg)
 {
     note(arg, err ? pawl_err_name(err)
@@ -321,6 +347,7 @@ int main(void)
         cmocka_unit_test(a_watch_goes_on_behind_the_last_event_after_a_reconnect_and_tells_gaps),
         cmocka_unit_test(a_watch_from_now_on_first_learns_where_now_is_and_ends_when_told),
         cmocka_unit_test(a_follower_hears_all_then_changes_and_begins_anew_in_a_new_session),
+        cmocka_unit_test(a_follower_begins_anew_when_something_was_lost_on_the_way),
         cmocka_unit_test(proposals_are_answered_inside_poll),
         cmocka_unit_test(a_list_is_read_page_by_page),
         cmocka_unit_test(a_batch_too_large_for_one_message_is_split_and_told_item_by_item),

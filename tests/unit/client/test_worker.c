@@ -490,6 +490,67 @@ static void a_drain_by_the_broker_is_ended_by_resume(void **state)
     bench_close(&bench);
 }
 
+static void a_drain_that_was_ended_while_the_session_was_away_is_over(void **state)
+{
+    (void)state;
+    bench_t bench = bench_open(1, 1);
+    bench_start(&bench);
+    first_credit(&bench);
+    peer_direct(bench.peer, PAWL__V1__DIRECTIVE_KIND__DIRECTIVE_DRAIN, 0, 0);
+    peer_next(bench.peer, PAWL__V1__REQUEST__BODY_REPORT);
+    peer_error(bench.peer, ERR_SESSION_LOST, "silence", 0);
+    peer_greet(bench.peer); /* which says nothing of a drain */
+    assert_int_equal(first_credit(&bench), 2);
+    assert_false(pawl_worker_draining(bench.worker));
+    bench_close(&bench);
+}
+
+static void no_bye_gives_away_the_lease_of_a_result_that_has_no_answer(void **state)
+{
+    (void)state;
+    bench_t bench = bench_open(1, 0);
+    bench_start(&bench);
+    first_credit(&bench);
+    peer_assign(bench.peer, 1, 1, 1);
+    pawl_job_t *job = next_job(&bench);
+    assert_int_equal(pawl_job_finish(&job, ""), 0);
+    peer_result(bench.peer);            /* and no answer */
+    pawl_worker_destroy(&bench.worker); /* waits a second for it */
+    pawl_client_close(bench.client, SECOND);
+    pawl_client_destroy(&bench.client);
+    for (;;) {
+        zmq_pollitem_t item = { bench.peer->router, 0, ZMQ_POLLIN, 0 };
+        if (zmq_poll(&item, 1, 200) <= 0) break;
+        uint8_t frame[1024];
+        zmq_recv(bench.peer->router, frame, sizeof frame, 0);
+        int len = zmq_recv(bench.peer->router, frame, sizeof frame, 0);
+        Pawl__V1__Request *request = pawl__v1__request__unpack(NULL, (size_t)len, frame);
+        assert_non_null(request);
+        assert_int_not_equal(request->body_case, PAWL__V1__REQUEST__BODY_BYE);
+        pawl__v1__request__free_unpacked(request, NULL);
+    }
+    peer_close(&bench.peer);
+}
+
+static void a_program_that_looks_at_its_drain_again_and_again_reports_once(void **state)
+{
+    (void)state;
+    bench_t bench = bench_open(1, 0);
+    bench_start(&bench);
+    first_credit(&bench);
+    peer_assign(bench.peer, 1, 1, 1);
+    pawl_job_t *job = next_job(&bench);
+    assert_int_equal(pawl_worker_drain(bench.worker, 0), PAWL_E_TIMEOUT);
+    assert_int_equal(first_credit(&bench), 1);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(pawl_worker_drain(bench.worker, 0), PAWL_E_TIMEOUT);
+    peer_next(bench.peer, PAWL__V1__REQUEST__BODY_PING); /* no report before it */
+    peer_pong(bench.peer);
+    assert_int_equal(pawl_job_finish(&job, ""), 0);
+    assert_int_equal(peer_result(bench.peer)->n_results, 1);
+    bench_close(&bench);
+}
+
 static void a_result_the_broker_refuses_does_not_block_the_others(void **state)
 {
     (void)state;
@@ -551,6 +612,25 @@ static void callbacks_run_in_threads_of_the_worker(void **state)
     assert_int_equal(result->outcome, PAWL__V1__OUTCOME__OUTCOME_FAIL);
     peer_reported(bench.peer, DONE);
     bench_close(&bench);
+}
+
+static void
+a_job_that_its_callback_left_is_ended_also_when_the_outbox_refuses_at_first(void **state)
+{
+    (void)state;
+    box_t box = { .fail_next = 1 };
+    bench_t bench = { .peer = peer_open() };
+    bench.client = peer_client(bench.peer, "executor", NULL);
+    bench.worker = pawl_worker_new(bench.client);
+    box_use(&bench, &box);
+    assert_int_equal(pawl_worker_type(bench.worker, "a/b", work, NULL), 0);
+    bench_start(&bench);
+    first_credit(&bench);
+    peer_assign(bench.peer, 1, 2, 2);
+    assert_int_equal(peer_result(bench.peer)->results[0]->outcome, PAWL__V1__OUTCOME__OUTCOME_FAIL);
+    peer_reported(bench.peer, DONE);
+    bench_close(&bench);
+    pthread_mutex_destroy(&box.lock);
 }
 
 static void *destroy_worker(void *worker)
@@ -632,8 +712,13 @@ int main(void)
         cmocka_unit_test(a_job_whose_result_cannot_be_kept_is_not_ended),
         cmocka_unit_test(drain_gives_back_what_was_not_begun_and_waits_for_the_rest),
         cmocka_unit_test(a_drain_by_the_broker_is_ended_by_resume),
+        cmocka_unit_test(a_drain_that_was_ended_while_the_session_was_away_is_over),
+        cmocka_unit_test(no_bye_gives_away_the_lease_of_a_result_that_has_no_answer),
+        cmocka_unit_test(a_program_that_looks_at_its_drain_again_and_again_reports_once),
         cmocka_unit_test(a_result_the_broker_refuses_does_not_block_the_others),
         cmocka_unit_test(callbacks_run_in_threads_of_the_worker),
+        cmocka_unit_test(
+            a_job_that_its_callback_left_is_ended_also_when_the_outbox_refuses_at_first),
         cmocka_unit_test(a_worker_that_goes_gives_its_jobs_back),
         cmocka_unit_test(a_worker_may_go_at_any_moment),
     };
