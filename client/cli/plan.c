@@ -158,6 +158,12 @@ static int set_policies(cli_t *cli, pawl_schedule_t *schedule)
     };
     static const char *const bounds[][2] = { { "start", "from_us" }, { "end", "to_us" } };
     const args_t *args = &cli->args;
+    /* Overlap and on_resume follow the mode: a new mode brings its own unless they are said too. */
+    static const char *const followers[] = { "overlap", "on_resume" };
+    for (size_t i = 0; args_has(args, "mode") && i < ARRAY_LEN(followers); i++) {
+        pawl_err err = pawl_schedule_set_text(schedule, followers[i], "unspecified");
+        if (err) return refuse(err, "mode", followers[i]);
+    }
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         const char *text = args_text(args, texts[i][0]);
         pawl_err err = text ? pawl_schedule_set_text(schedule, texts[i][1], text) : PAWL_OK;
