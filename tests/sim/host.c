@@ -368,6 +368,7 @@ static bool step(sim_t *sim)
         die(sim, "before its commit");
         return false;
     }
+    host->store->write_set.len = 0; /* a step that finds nothing to do begins no transaction */
     err_t err = core_step(host->core, &batch, &host->out);
     host->commits++;
     bool applied =

@@ -320,9 +320,12 @@ static void on_run(sim_t *sim, uint64_t n, slice_t value, bool gone)
         return;
     }
     bool same = task->run && run.token == task->run_token;
+    /* lost or given back, and claimed by who had it before anybody else got it: it goes on */
+    bool resumed = !task->run && run.token == task->token && run.executor == task->run_executor &&
+                   task->state_flags & STATE_LOST;
     if (same && run.executor != task->run_executor)
         sim_fail(sim, "task %llu: one token, two executors", (unsigned long long)n);
-    if (!same && run.token <= task->token)
+    if (!same && !resumed && run.token <= task->token)
         sim_fail(sim, "task %llu was leased with token %llx after %llx", (unsigned long long)n,
                  (unsigned long long)run.token, (unsigned long long)task->token);
     if (!same && task->run)
@@ -375,7 +378,7 @@ static bool may_follow(const mtask_t *task, uint8_t event)
         return from == T(DELAYED) || from == T(HELD) || from == T(RUNNING) || recovered ||
                (ended(from) && from != T(FINISHED));
     case EVENT_RUNNING:
-        return from == T(WAITING);
+        return from == T(WAITING) || recovered;
     case EVENT_LOST:
     case EVENT_CANCELLING:
         return from == T(RUNNING);
@@ -453,6 +456,8 @@ static void on_event(sim_t *sim, const journal_entry_t *entry)
     judge_t *judge = sim->judge;
     mtask_t *task = touch(judge, entry->subject);
     if (entry->event == EVENT_PURGED) return;
+    sim_say(sim, "task %llu %s", (unsigned long long)entry->subject,
+            journal_event_text(entry->event));
     const char *wrong = may_follow(task, entry->event) ? unfounded(judge, task, entry)
                                                        : "not a step of the table of statuses";
     if (wrong)
