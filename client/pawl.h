@@ -283,7 +283,8 @@ typedef struct pawl_schedule pawl_schedule_t;
 PAWL_EXPORT pawl_schedule_t *pawl_schedule_new(const char *name);
 PAWL_EXPORT void pawl_schedule_destroy(pawl_schedule_t **self_p);
 /* rule, zone, exclusions, title, mode (normal|latest|strict), overlap (allow|skip|...),
- * on_resume (catchup|skip|latest). */
+ * on_resume (catchup|skip|latest). Of the last three "" is the default; overlap's and on_resume's
+ * follow the mode. */
 PAWL_EXPORT pawl_err pawl_schedule_set_text(pawl_schedule_t *self, const char *field,
                                             const char *value);
 /* grace_us, window_us, ahead, rate, jitter_us, supersede, start_by_us, max_running, from_us,

@@ -45,7 +45,8 @@ void pawl_schedule_destroy(pawl_schedule_t **self_p)
 
 static pawl_err set_word(const ProtobufCEnumDescriptor *type, const char *word, int *field)
 {
-    return enum_number(type, word, field) ? PAWL_OK : PAWL_E_BAD_REQUEST;
+    *field = 0; /* "": what the broker makes of it */
+    return !*word || enum_number(type, word, field) ? PAWL_OK : PAWL_E_BAD_REQUEST;
 }
 
 pawl_err pawl_schedule_set_text(pawl_schedule_t *self, const char *field, const char *value)

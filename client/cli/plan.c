@@ -161,7 +161,7 @@ static int set_policies(cli_t *cli, pawl_schedule_t *schedule)
     /* Overlap and on_resume follow the mode: a new mode brings its own unless they are said too. */
     static const char *const followers[] = { "overlap", "on_resume" };
     for (size_t i = 0; args_has(args, "mode") && i < ARRAY_LEN(followers); i++) {
-        pawl_err err = pawl_schedule_set_text(schedule, followers[i], "unspecified");
+        pawl_err err = pawl_schedule_set_text(schedule, followers[i], "");
         if (err) return refuse(err, "mode", followers[i]);
     }
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
