@@ -93,7 +93,10 @@ static uint64_t what_of(const struct slot *self, enum part part)
 
 static void watch(struct slot *self, int fd, enum part part)
 {
-    struct epoll_event event = { .events = EPOLLIN, .data.u64 = what_of(self, part) };
+    /* a job's descriptor stays readable once it was raised, and is not ours to read: told per raise
+     */
+    uint32_t how = part == PART_JOB ? EPOLLIN | EPOLLET : EPOLLIN;
+    struct epoll_event event = { .events = how, .data.u64 = what_of(self, part) };
     if (epoll_ctl(self->all->setup.epoll, EPOLL_CTL_ADD, fd, &event) != 0)
         log_event(LOG_ERROR, "WATCH_FAILED", "task=%s why=\"%s\"", self->id, strerror(errno));
 }
@@ -594,6 +597,8 @@ static void on_notice(struct slot *self)
     int failed = warden_notice(self->warden, &notice);
     if (failed == EAGAIN) return;
     if (failed) {
+        unwatch(self, self->warden); /* its end stays readable, whatever the state makes of it */
+        self->warden_last = true;
         fire(self, EV_LOST);
         return;
     }
@@ -624,13 +629,11 @@ static void on_notice(struct slot *self)
 
 static void on_directive(struct slot *self)
 {
-    unwatch(self, pawl_job_fd(self->job)); /* its state leaves RUN once */
     pawl_job_state state = pawl_job_state_of(self->job);
     bool ours = self->state == RUNNING || self->state == TERMINATING || self->state == KILLING;
     if (state == PAWL_CANCEL && ours) {
         if (self->cause == CAUSE_NONE) self->cause = CAUSE_CANCEL;
-        fire(self, EV_STOP);
-        watch(self, pawl_job_fd(self->job), PART_JOB); /* a cancelled one may still be fenced */
+        fire(self, EV_STOP); /* it may still be fenced: that raises the descriptor again */
     } else if (state == PAWL_FENCED && ours) {
         self->cause = CAUSE_FENCE;
         fire(self, EV_FENCE);
