@@ -159,6 +159,7 @@ int main(int argc, char **argv)
     else
         fprintf(stderr, "pawl-scheduler: %s\n", pawl_client_error(client));
     pawl_client_close(client, 1000000);
+    pawl_client_poll(client, 0); /* answers of the last moment have owners to be freed */
     pawl_client_destroy(&client);
     proposals_destroy(&proposals);
     close(signals);

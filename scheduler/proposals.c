@@ -11,7 +11,8 @@ enum { PROPOSALS_MAX = 1000 };         /* in one request */
 #define HELD_AGAIN_US                                                                              \
     INT64_C(30000000) /* held without a time: a push tells; this is the backstop */
 #define FAILED_AGAIN_US INT64_C(1000000)
-#define OFFSET_STEP_US  INT64_C(2000)
+#define NOTHING_AGAIN_US                                                                           \
+    INT64_C(50000) /* due, yet nothing was decided: the clocks differ a little */
 
 struct proposals {
     pawl_client_t *client;
@@ -23,6 +24,7 @@ struct proposals {
 typedef struct sent {
     proposals_t *owner;
     size_t n;
+    int64_t sent_us; /* own wall clock */
     pawl_proposal_t items[];
 } sent_t;
 
@@ -66,10 +68,11 @@ void proposals_on_schedule(proposals_t *self, const pawl_record_t *schedule)
     entry->jitter_us = pawl_record_int(schedule, "jitter_us");
     int64_t next = pawl_record_int(schedule, "next_us");
     bool paused = strcmp(pawl_record_text(schedule, "state"), "paused") == 0;
+    int64_t due = next && !paused ? next : TIMELINE_NEVER;
     if (!entry->proposed)
-        timeline_set_due(self->line, entry, next && !paused ? next : TIMELINE_NEVER);
-    else if (paused)
-        entry->due_us = TIMELINE_NEVER;
+        timeline_set_due(self->line, entry, due);
+    else
+        entry->told_us = due; /* the answer under way may be older than this */
 }
 
 void proposals_take(proposals_t *self, const uint8_t uid[16], uint64_t revision, int64_t cursor_us,
@@ -77,20 +80,27 @@ void proposals_take(proposals_t *self, const uint8_t uid[16], uint64_t revision,
 {
     entry_t *entry = timeline_find(self->line, uid);
     if (entry == NULL) return;
+    int64_t told_us = entry->told_us, broker_us = clock_wall_us() + self->offset_us;
     entry->proposed = false;
+    entry->told_us = TIMELINE_NEVER;
     if (strcmp(verdict, "gone") == 0) {
         timeline_remove(self->line, uid);
         return;
     }
-    if (cursor_us >= entry->cursor_us || revision != entry->revision) {
+    if (revision < entry->revision) { /* of before a change that we were told of already */
+        timeline_set_due(self->line, entry, told_us);
+        return;
+    }
+    bool moved = revision > entry->revision || cursor_us > entry->cursor_us;
+    if (moved) {
         entry->cursor_us = cursor_us;
         entry->revision = revision;
     }
     int64_t due = next_us ? next_us : TIMELINE_NEVER;
-    if (retry_us > due || (retry_us && due == TIMELINE_NEVER))
-        due = retry_us;
-    else if (strcmp(verdict, "held") == 0)
-        due = clock_wall_us() + self->offset_us + HELD_AGAIN_US;
+    if (retry_us == 0 && strcmp(verdict, "held") == 0) retry_us = broker_us + HELD_AGAIN_US;
+    if (retry_us == 0 && !moved) retry_us = broker_us + NOTHING_AGAIN_US;
+    if (next_us && retry_us > due) due = retry_us;
+    if (told_us < due) due = told_us;
     timeline_set_due(self->line, entry, due);
 }
 
@@ -104,15 +114,33 @@ pawl_err proposals_start(proposals_t *self)
     return pawl_schedule_follow(self->client, on_follow, self);
 }
 
-static void failed(proposals_t *self, const sent_t *sent, pawl_err err)
+/* No answer for those from `first` on: proposed again in a moment. */
+static void failed(proposals_t *self, const sent_t *sent, size_t first, pawl_err err)
 {
-    log_event(LOG_WARN, "PROPOSAL_FAILED", "n=%zu error=%s", sent->n, pawl_err_name(err));
-    for (size_t i = 0; i < sent->n; i++) {
+    if (first >= sent->n) return;
+    log_event(LOG_WARN, "PROPOSAL_FAILED", "n=%zu error=%s", sent->n - first, pawl_err_name(err));
+    for (size_t i = first; i < sent->n; i++) {
         entry_t *entry = timeline_find(self->line, sent->items[i].uid);
         if (entry == NULL) continue;
         entry->proposed = false;
+        entry->told_us = TIMELINE_NEVER;
         timeline_set_due(self->line, entry, clock_wall_us() + self->offset_us + FAILED_AGAIN_US);
     }
+}
+
+/* The broker read its clock somewhere between the request and its answer: what we take for the
+ * difference is moved only as far as that proves it wrong. An answer that was slow proves little.
+ */
+void proposals_compare(proposals_t *self, int64_t sent_us, int64_t told_us, int64_t now_us)
+{
+    int64_t least = told_us - now_us, most = told_us - sent_us;
+    if (self->offset_us > most) self->offset_us = most;
+    if (self->offset_us < least) self->offset_us = least; /* the last word: our clock may step */
+}
+
+int64_t proposals_offset(const proposals_t *self)
+{
+    return self->offset_us;
 }
 
 static void on_answer(const pawl_record_t *answer, pawl_err err, void *arg)
@@ -120,14 +148,11 @@ static void on_answer(const pawl_record_t *answer, pawl_err err, void *arg)
     sent_t *sent = arg;
     proposals_t *self = sent->owner;
     if (answer == NULL) {
-        failed(self, sent, err);
+        failed(self, sent, 0, err);
         free(sent);
         return;
     }
-    /* The answer is as old as its way here: only a clear difference moves our idea of their clock.
-     */
-    int64_t offset = pawl_record_int(answer, "wall_us") - clock_wall_us();
-    if (llabs(offset - self->offset_us) > OFFSET_STEP_US) self->offset_us = offset;
+    proposals_compare(self, sent->sent_us, pawl_record_int(answer, "wall_us"), clock_wall_us());
     size_t n = pawl_record_count(answer, "items");
     for (size_t i = 0; i < n && i < sent->n; i++) {
         const pawl_record_t *item = pawl_record_sub_at(answer, "items", i);
@@ -135,6 +160,7 @@ static void on_answer(const pawl_record_t *answer, pawl_err err, void *arg)
                        pawl_record_int(item, "cursor_us"), pawl_record_int(item, "next_us"),
                        pawl_record_int(item, "retry_us"), pawl_record_text(item, "verdict"));
     }
+    failed(self, sent, n, PAWL_E_EMPTY);
     free(sent);
 }
 
@@ -153,6 +179,7 @@ int64_t proposals_run(proposals_t *self, int64_t now_us)
             if (sent == NULL) {
                 sent = mem_new(sizeof *sent + PROPOSALS_MAX * sizeof *sent->items);
                 sent->owner = self;
+                sent->sent_us = now_us;
             }
             pawl_proposal_t *item = &sent->items[sent->n++];
             memcpy(item->uid, entry->uid, 16);
@@ -166,7 +193,7 @@ int64_t proposals_run(proposals_t *self, int64_t now_us)
         if (sent == NULL) break;
         pawl_err err = pawl_propose(self->client, sent->items, sent->n, on_answer, sent);
         if (err != PAWL_OK) {
-            failed(self, sent, err);
+            failed(self, sent, 0, err);
             free(sent);
             break;
         }

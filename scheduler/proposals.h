@@ -18,10 +18,14 @@ pawl_err proposals_start(proposals_t *self);
 /* Proposes what is due at now_us (own wall clock). Returns when to call again, own wall clock. */
 int64_t proposals_run(proposals_t *self, int64_t now_us);
 
-/* The two halves of it that need no socket; for tests. */
+/* The parts of it that need no socket; for tests. */
 void proposals_on_schedule(proposals_t *self, const pawl_record_t *schedule);
 void proposals_take(proposals_t *self, const uint8_t uid[16], uint64_t revision, int64_t cursor_us,
                     int64_t next_us, int64_t retry_us, const char *verdict);
+/* A request of sent_us (own wall clock) was answered by the broker's clock told_us, read at now_us.
+ */
+void proposals_compare(proposals_t *self, int64_t sent_us, int64_t told_us, int64_t now_us);
+int64_t proposals_offset(const proposals_t *self); /* broker's clock - ours */
 timeline_t *proposals_timeline(proposals_t *self);
 
 #endif

@@ -105,7 +105,7 @@ entry_t *timeline_entry(timeline_t *self, const uint8_t uid[16])
     }
     entry = mem_new(sizeof *entry);
     memcpy(entry->uid, uid, 16);
-    entry->due_us = TIMELINE_NEVER;
+    entry->due_us = entry->told_us = TIMELINE_NEVER;
     self->slots[find_slot(self, uid)] = entry;
     put(self, self->n, entry);
     self->n++;

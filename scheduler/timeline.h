@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * scheduler/timeline.h - whose turn is next: all schedules by uid, and a heap by due instant.
  *
- * Pure: no clock, no socket; one thread. Instants are microseconds of wall time. An entry takes 64
+ * Pure: no clock, no socket; one thread. Instants are microseconds of wall time. An entry takes 72
  * bytes, so a million schedules fit into memory without a thought. */
 #ifndef SCHEDULER_TIMELINE_H
 #define SCHEDULER_TIMELINE_H
@@ -16,6 +16,7 @@ typedef struct entry {
     uint64_t revision;
     int64_t cursor_us; /* every instant up to it is decided */
     int64_t jitter_us; /* an instant is due this long after it */
+    int64_t told_us;   /* what a push made of due_us while a proposal was under way, else NEVER */
     int64_t due_us;    /* when to propose; TIMELINE_NEVER: nothing to do until something changes */
     uint32_t heap_at;  /* the timeline's business */
     bool proposed;     /* a proposal is under way: not due whatever due_us says */

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What becomes of a schedule's turn, whatever is told in whatever order: it always comes again. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "client/base/clock.h"
+#include "client/record.h"
+#include "scheduler/proposals.h"
+#include "schemas/pawl.pb-c.h"
+
+#define SECOND INT64_C(1000000)
+
+static const uint8_t uid[16] = { 7, 7 };
+
+static void tell(proposals_t *proposals, uint64_t revision, int64_t cursor, int64_t next)
+{
+    Pawl__V1__ScheduleInfo info = PAWL__V1__SCHEDULE_INFO__INIT;
+    info.uid = (ProtobufCBinaryData){ 16, (uint8_t *)(uintptr_t)uid };
+    info.revision = revision;
+    info.cursor_us = cursor;
+    info.next_us = next;
+    info.state = (char *)(uintptr_t) "active";
+    proposals_on_schedule(proposals, record_of_const(&info));
+}
+
+/* As proposals_run leaves it: with a proposal under way. */
+static entry_t *proposed(proposals_t *proposals)
+{
+    entry_t *entry = timeline_find(proposals_timeline(proposals), uid);
+    entry->proposed = true;
+    timeline_set_due(proposals_timeline(proposals), entry, TIMELINE_NEVER);
+    return entry;
+}
+
+static void a_change_told_before_an_older_answer_is_what_counts(void **state)
+{
+    (void)state;
+    proposals_t *proposals = proposals_new(NULL);
+    int64_t now = clock_wall_us();
+    tell(proposals, 1, now - SECOND, now);
+    entry_t *entry = proposed(proposals);
+    tell(proposals, 2, now, now + 10 * SECOND); /* from each hour to each ten seconds */
+    proposals_take(proposals, uid, 1, now, now + 3600 * SECOND, 0, "done");
+    assert_int_equal(entry->due_us, now + 10 * SECOND);
+    assert_int_equal(entry->revision, 2);
+    assert_false(entry->proposed);
+    proposals_destroy(&proposals);
+}
+
+static void a_push_of_the_same_revision_only_brings_a_turn_forward(void **state)
+{
+    (void)state;
+    proposals_t *proposals = proposals_new(NULL);
+    int64_t now = clock_wall_us();
+    tell(proposals, 1, now - SECOND, now);
+    entry_t *entry = proposed(proposals);
+    tell(proposals, 1, now - SECOND, now); /* resumed, while the answer still says held */
+    proposals_take(proposals, uid, 1, now - SECOND, now, 0, "held");
+    assert_true(entry->due_us <= now);
+    proposed(proposals);
+    proposals_take(proposals, uid, 1, now, now + 60 * SECOND, 0, "done");
+    assert_int_equal(entry->due_us, now + 60 * SECOND); /* the push is not remembered twice */
+    proposals_destroy(&proposals);
+}
+
+static void a_turn_that_decided_nothing_comes_again_soon_but_not_at_once(void **state)
+{
+    (void)state;
+    proposals_t *proposals = proposals_new(NULL);
+    int64_t now = clock_wall_us();
+    static const char *const verdicts[] = { "too_early", "conflict", "done", "" };
+    for (size_t i = 0; i < ARRAY_LEN(verdicts); i++) {
+        tell(proposals, 1, now - SECOND, now);
+        entry_t *entry = proposed(proposals);
+        proposals_take(proposals, uid, 1, now - SECOND, now, 0, verdicts[i]);
+        assert_true(entry->due_us > clock_wall_us());
+        assert_true(entry->due_us <= clock_wall_us() + SECOND);
+        entry->due_us = TIMELINE_NEVER;
+    }
+    proposals_destroy(&proposals);
+}
+
+static void a_schedule_that_waits_for_space_is_not_later_than_its_next_instant(void **state)
+{
+    (void)state;
+    proposals_t *proposals = proposals_new(NULL);
+    int64_t now = clock_wall_us();
+    tell(proposals, 1, now - SECOND, now);
+    entry_t *entry = proposed(proposals);
+    proposals_take(proposals, uid, 1, now, now + 10 * SECOND, now + 5 * SECOND, "held");
+    assert_int_equal(entry->due_us, now + 10 * SECOND);
+    proposed(proposals);
+    proposals_take(proposals, uid, 1, now, now - SECOND, 0, "held"); /* a push will tell, or: */
+    assert_true(entry->due_us > now + 20 * SECOND && entry->due_us < now + 40 * SECOND);
+    proposals_destroy(&proposals);
+}
+
+static void a_slow_answer_does_not_move_the_clock_and_a_wrong_clock_is_found(void **state)
+{
+    (void)state;
+    proposals_t *proposals = proposals_new(NULL);
+    int64_t now = 1000 * SECOND;
+    proposals_compare(proposals, now, now + 1000, now + 5 * SECOND); /* a commit of five seconds */
+    assert_int_equal(proposals_offset(proposals), 0);
+    proposals_compare(proposals, now, now - 3600 * SECOND, now + 1000); /* we are an hour ahead */
+    assert_int_equal(proposals_offset(proposals), -3600 * SECOND);
+    proposals_compare(proposals, now, now + 3600 * SECOND, now + 1000); /* both clocks stepped */
+    assert_int_equal(proposals_offset(proposals), 3600 * SECOND - 1000);
+    proposals_compare(proposals, now, now, now - 60 * SECOND); /* ours stepped back on the way */
+    assert_int_equal(proposals_offset(proposals), 60 * SECOND);
+    proposals_destroy(&proposals);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_change_told_before_an_older_answer_is_what_counts),
+        cmocka_unit_test(a_push_of_the_same_revision_only_brings_a_turn_forward),
+        cmocka_unit_test(a_turn_that_decided_nothing_comes_again_soon_but_not_at_once),
+        cmocka_unit_test(a_schedule_that_waits_for_space_is_not_later_than_its_next_instant),
+        cmocka_unit_test(a_slow_answer_does_not_move_the_clock_and_a_wrong_clock_is_found),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
