@@ -23,7 +23,7 @@ typedef struct memo { /* a request whose reply is remembered */
     size_t len;
     buf_t answer; /* the first one */
     bool answered;
-    int64_t asked_us, jumped_us;
+    int64_t asked_us;
 } memo_t;
 
 typedef struct client {
@@ -218,10 +218,8 @@ static void ask_memo(sim_t *sim, peer_t *peer, Pawl__V1__Request *request)
         self->memos_room = self->memos_room ? self->memos_room * 2 : 16;
         self->memos = mem_grow(self->memos, self->memos_room * sizeof *self->memos);
     }
-    self->memos[self->memos_n] = (memo_t){ .body = bytes.at,
-                                           .len = bytes.len,
-                                           .asked_us = sim->now_us,
-                                           .jumped_us = sim->wall_jumped_us };
+    self->memos[self->memos_n] =
+        (memo_t){ .body = bytes.at, .len = bytes.len, .asked_us = sim->now_us };
     peer_ask(sim, peer, request, ASK_MEMO, self->memos_n++);
 }
 
@@ -244,9 +242,8 @@ static void on_memo(sim_t *sim, peer_t *peer, const pending_t *asked, const Pawl
         if (sim->quiet) ask_again(sim, peer, asked->note); /* now it counts */
         return;
     }
-    /* a memory of a day, by a clock that a restart may have pushed forward */
-    bool forgotten = sim->wall_jumped_us - memo->jumped_us + (sim->now_us - memo->asked_us) >
-                     INT64_C(80000) * SEC_US;
+    /* a memory of a day, by a clock that a start may push on to the calendar's */
+    bool forgotten = sim->wall_jumped_us + (sim->now_us - memo->asked_us) > INT64_C(80000) * SEC_US;
     if (code) {
         if (memo->answered && !forgotten)
             sim_fail(sim, "a request was done, and its resend is refused: %u %s", code,

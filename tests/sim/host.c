@@ -353,6 +353,19 @@ static void release(sim_t *sim)
 
 /* ---- a step ---------------------------------------------------------------------------------- */
 
+/* Who was lost, and has not come back meanwhile. */
+static void judge_lost(sim_t *sim, const batch_t *batch)
+{
+    for (size_t i = 0; i < batch->n; i++) {
+        if (batch->commands[i].kind != CMD_LOST) continue;
+        session_t *lost = sessions_by_conn(sim->host->sessions, batch->commands[i].conn),
+                  *next = lost;
+        while (next && (next = sessions_next(sim->host->sessions, next->conn)) != NULL)
+            if (strcmp(next->hello->name, lost->hello->name) == 0) break;
+        if (lost && next == NULL) judge_released(sim, lost->hello->name);
+    }
+}
+
 static bool step(sim_t *sim)
 {
     host_t *host = sim->host;
@@ -377,6 +390,7 @@ static bool step(sim_t *sim)
         sim_hash(sim, &host->store->write_hash, sizeof host->store->write_hash);
         judge_committed(sim, host->store, &batch);
     }
+    if (err == ERR_OK) judge_lost(sim, &batch);
     if (err != ERR_OK && !core_refused(err)) {
         if (err != ERR_STORE_IO)
             sim_fail(sim, "core_step returned %s: the store contradicts itself", err_name(err));

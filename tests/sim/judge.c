@@ -331,6 +331,7 @@ static void on_run(sim_t *sim, uint64_t n, slice_t value, bool gone)
     if (!same && task->run)
         sim_fail(sim, "task %llu was leased twice at once", (unsigned long long)n);
     task->run = true;
+    task->run_lost = (run.flags & RUN_LOST) != 0;
     task->run_token = task->token = run.token;
     task->run_executor = run.executor;
 }
@@ -673,6 +674,12 @@ void judge_committed(sim_t *sim, store_t *store, const batch_t *batch)
     if (runs) judge_overlap(sim);
 }
 
+void judge_released(sim_t *sim, const char *executor)
+{
+    uint32_t held = judge_held_by(sim, executor, true);
+    if (held) sim_fail(sim, "%s was declared lost, and still holds %u leases", executor, held);
+}
+
 void judge_counts(sim_t *sim, const core_t *core)
 {
     judge_t *judge = sim->judge;
@@ -802,13 +809,13 @@ const mtask_t *judge_work_waits(sim_t *sim, int64_t since_us)
     return NULL;
 }
 
-uint32_t judge_held_by(sim_t *sim, const char *executor)
+uint32_t judge_held_by(sim_t *sim, const char *executor, bool for_good)
 {
     judge_t *judge = sim->judge;
     uint32_t held = 0;
     for (size_t i = 1; i < judge->tasks_n; i++) {
         const mtask_t *task = &judge->tasks[i];
-        if (task->run && task->run_executor < judge->executors_n &&
+        if (task->run && !(for_good && task->run_lost) && task->run_executor < judge->executors_n &&
             judge->executors[task->run_executor] &&
             strcmp(judge->executors[task->run_executor], executor) == 0)
             held++;

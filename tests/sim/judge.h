@@ -18,9 +18,9 @@ typedef struct mtask {
     uint32_t schedule, type, queue, lane;
     int64_t instant_us;
     bool at_most_once, targeted;
-    uint8_t status;  /* by its rows */
-    uint8_t journal; /* by its events */
-    bool run;
+    uint8_t status;     /* by its rows */
+    uint8_t journal;    /* by its events */
+    bool run, run_lost; /* run_lost: at most once, its last lease counts down */
     uint32_t run_executor;
     uint64_t run_token, token; /* token: the newest ever */
     bool has_state;
@@ -76,6 +76,8 @@ void judge_free(sim_t *sim);
 /* A batch is about to be stepped; it became durable (batch NULL: the start of a broker). */
 void judge_before(sim_t *sim, const batch_t *batch);
 void judge_committed(sim_t *sim, store_t *store, const batch_t *batch);
+/* The executor was declared lost in the batch that is durable now: it holds nothing any more. */
+void judge_released(sim_t *sim, const char *executor);
 /* Core's own numbers against the model's. */
 void judge_counts(sim_t *sim, const core_t *core);
 /* Tasks that retention might look at. */
@@ -95,7 +97,7 @@ size_t judge_unfinished(sim_t *sim, char *what, size_t len);
 size_t judge_backlog(sim_t *sim); /* instants due without a verdict */
 /* A task that any executor could take has waited since then; NULL: none. */
 const mtask_t *judge_work_waits(sim_t *sim, int64_t since_us);
-uint32_t judge_held_by(sim_t *sim, const char *executor);
+uint32_t judge_held_by(sim_t *sim, const char *executor, bool for_good);
 void judge_end(sim_t *sim);
 
 /* schedules (ledger.c) */

@@ -284,7 +284,7 @@ static void judge_idleness(sim_t *sim, int64_t *free_since_us)
     bool calm = sim->now_us - sim->quiet_us > 3 * sim->swarm.lease_us && host_is_up(sim) &&
                 client_resumed(client);
     if (!calm || worker_free_slots(peer) == 0 ||
-        judge_held_by(sim, peer->name) >= worker_slots(peer)) {
+        judge_held_by(sim, peer->name, false) >= worker_slots(peer)) {
         *free_since_us = sim->now_us;
         return;
     }
