@@ -168,6 +168,8 @@ static void on_submitted(sim_t *sim, peer_t *peer, const pending_t *asked,
 {
     client_t *self = peer->self;
     size_t first = (size_t)(asked->note >> 8), n = (size_t)(asked->note & 255), refused = 0;
+    if (reply->error && reply->error->code == ERR_BUSY) sim_met(MET_BUSY);
+    if (reply->error && reply->error->code == ERR_STORE_FULL) sim_met(MET_FULL);
     if (reply->error) return; /* nothing of it was done, as far as this reply knows */
     if (reply->body_case != PAWL__V1__REPLY__BODY_SUBMITTED) {
         sim_fail(sim, "a Submit was answered with body %d", (int)reply->body_case);
@@ -193,6 +195,7 @@ static void on_submitted(sim_t *sim, peer_t *peer, const pending_t *asked,
                      hex(wish->id, 16));
         wish->acked = true;
         if (other) {
+            sim_met(MET_KEY);
             wish->has_other = true;
             memcpy(wish->other, other, 16);
         }
@@ -239,6 +242,7 @@ static void on_memo(sim_t *sim, peer_t *peer, const pending_t *asked, const Pawl
     memo_t *memo = &self->memos[asked->note];
     uint32_t code = reply->error ? reply->error->code : 0;
     if (code == ERR_BUSY || code == ERR_STORE_FULL || code == ERR_DISK_FULL) {
+        sim_met(code == ERR_BUSY ? MET_BUSY : MET_FULL);
         if (sim->quiet) ask_again(sim, peer, asked->note); /* now it counts */
         return;
     }
@@ -256,6 +260,7 @@ static void on_memo(sim_t *sim, peer_t *peer, const pending_t *asked, const Pawl
     plain.repeated_reply = false;
     plain.n_directives = 0;
     wire_reply_pack(&plain, pack_room, &bytes);
+    if (reply->repeated_reply) sim_met(MET_REPEATED);
     if (!memo->answered) {
         memo->answered = true;
         memo->answer = bytes;
@@ -315,18 +320,20 @@ static void stamp(int64_t wall_us, char *to, size_t len)
 static void draw_rule(sim_t *sim, Pawl__V1__Schedule *schedule, char *text, size_t len)
 {
     static const int minutes[] = { 1, 2, 5, 10, 15, 30 };
-    static const int steps[] = { 4, 7, 10, 30, 45, 60, 90, 300 };
+    static const int steps[] = { 2, 3, 5, 7, 10, 20, 45, 90 };
     bool slow = sim->swarm.slow_schedules;
     char at[40];
+    int minute;
     schedule->zone = (char *)(uintptr_t) "UTC";
-    switch (sim_below(sim, 8)) {
+    switch (sim_below(sim, 12)) {
     case 0:
     case 1:
         snprintf(text, len, "*/%d * * * *",
                  minutes[slow ? 3 + sim_below(sim, 3) : sim_below(sim, 6)]);
         break;
     case 2:
-        snprintf(text, len, "%d */%d * * *", (int)sim_below(sim, 60), 1 + (int)sim_below(sim, 4));
+        minute = (int)sim_below(sim, 60);
+        snprintf(text, len, "%d */%d * * *", minute, 1 + (int)sim_below(sim, 4));
         break;
     case 3:
         snprintf(text, len, "*/%d * * * *", minutes[slow ? 4 : sim_below(sim, 5)]);
@@ -360,7 +367,7 @@ static void draw_policies(sim_t *sim, Pawl__V1__Schedule *schedule)
         schedule->grace_set_case = PAWL__V1__SCHEDULE__GRACE_SET_GRACE_US;
         schedule->grace_us = sim_between(sim, 0, 60 * SEC_US);
     }
-    if (sim_coin(sim, 20)) schedule->window_us = sim_between(sim, SEC_US, 3600 * SEC_US);
+    if (sim_coin(sim, 20)) schedule->window_us = sim_between(sim, SEC_US, 100 * SEC_US);
     if (sim_coin(sim, 20)) {
         schedule->start_by_set_case = PAWL__V1__SCHEDULE__START_BY_SET_START_BY_US;
         schedule->start_by_us = sim_between(sim, 0, 30 * SEC_US);
@@ -548,23 +555,24 @@ void client_tick(sim_t *sim, peer_t *peer)
         return;
     }
     if (peer->pending_n > 6) return;
-    uint64_t draw = sim_below(sim, 100);
+    uint64_t draw = sim_below(sim, 100), which = sim_random(sim);
+    bool on = sim_coin(sim, 30);
     if (draw < 55)
         submit_some(sim, peer);
     else if (draw < 62 && self->wishes_n > BATCH_MAX)
-        submit(sim, peer, sim_below(sim, self->wishes_n - BATCH_MAX), 1 + sim_below(sim, 3));
+        submit(sim, peer, which % (self->wishes_n - BATCH_MAX), 1 + sim_below(sim, 3));
     else if (draw < 70 && self->memos_n)
         ask_again(sim, peer, sim_below(sim, self->memos_n));
     else if (draw < 80 && sim->swarm.by_hand)
         change_tasks(sim, peer);
-    else if (draw < 85 && sim->swarm.schedules)
+    else if (draw < 83 && sim->swarm.schedules)
         put_schedule(sim, peer);
-    else if (draw < 90 && sim->swarm.schedules)
+    else if (draw < 88 && sim->swarm.schedules)
         change_schedule(sim, peer);
     else if (draw < 92 && sim->swarm.by_hand)
-        pause_queue(sim, peer, sim_below(sim, 3), sim_coin(sim, 30));
+        pause_queue(sim, peer, which % 3, on);
     else if (draw < 94 && sim->swarm.by_hand)
-        drain_executor(sim, peer, sim_below(sim, sim->swarm.executors), sim_coin(sim, 30));
+        drain_executor(sim, peer, which % sim->swarm.executors, on);
     else if (draw < 95)
         garbage(sim, peer);
 }

@@ -75,7 +75,8 @@ static memstore_commit_t on_commit(void *arg, uint64_t number)
     sim_t *sim = arg;
     (void)number;
     memstore_commit_t how = MEMSTORE_COMMIT_OK;
-    if (sim_chance(sim, sim->swarm.commit_refused))
+    /* a full disk stays full for a while: core tries three times */
+    if (sim_chance(sim, sim->host->how == MEMSTORE_COMMIT_REFUSED ? 700 : sim->swarm.commit_refused))
         how = MEMSTORE_COMMIT_REFUSED;
     else if (sim_chance(sim, sim->swarm.commit_unknown))
         how = sim_coin(sim, 50) ? MEMSTORE_COMMIT_APPLIED_UNKNOWN : MEMSTORE_COMMIT_LOST_UNKNOWN;
@@ -120,6 +121,8 @@ static void die(sim_t *sim, const char *why)
 {
     host_t *host = sim->host;
     sim_say(sim, "broker dies: %s", why);
+    if (host->how == MEMSTORE_COMMIT_APPLIED_UNKNOWN) sim_met(MET_COMMIT_APPLIED);
+    if (host->how == MEMSTORE_COMMIT_LOST_UNKNOWN) sim_met(MET_COMMIT_LOST);
     core_close(&host->core);
     sessions_destroy(&host->sessions);
     while (host->first) {
@@ -200,6 +203,7 @@ void host_start(sim_t *sim)
     host_t *host = sim->host = mem_new(sizeof *host);
     wire_arena_init(&host->arena);
     host->last = &host->first;
+    if (sim->swarm.lmdb) sim_met(MET_LMDB);
     if (sim->swarm.lmdb)
         snprintf(host->folder, sizeof host->folder, "/dev/shm/pawl-sim-%ld", (long)getpid());
     start(sim);
@@ -362,6 +366,7 @@ static void judge_lost(sim_t *sim, const batch_t *batch)
                   *next = lost;
         while (next && (next = sessions_next(sim->host->sessions, next->conn)) != NULL)
             if (strcmp(next->hello->name, lost->hello->name) == 0) break;
+        sim_met(MET_LOST);
         if (lost && next == NULL) judge_released(sim, lost->hello->name);
     }
 }
@@ -378,6 +383,7 @@ static bool step(sim_t *sim)
     host->how = MEMSTORE_COMMIT_OK;
     judge_before(sim, &batch);
     if (sim_chance(sim, sim->swarm.crash / 2)) {
+        sim_met(MET_CRASH_BEFORE);
         die(sim, "before its commit");
         return false;
     }
@@ -397,6 +403,7 @@ static bool step(sim_t *sim)
         die(sim, "the outcome of a commit is unknown");
         return false;
     }
+    if (err != ERR_OK) sim_met(MET_COMMIT_REFUSED);
     if (err != ERR_OK) sim_say(sim, "batch of %zu refused: %s", host->n, err_name(err));
     release_t *one = mem_new(sizeof *one);
     one->out = host->out;
@@ -410,12 +417,13 @@ static bool step(sim_t *sim)
     *host->last = one;
     host->last = &one->next;
     if (sim_chance(sim, sim->swarm.crash / 2)) {
+        sim_met(MET_CRASH_AFTER);
         die(sim, "between commit and answers");
         return false;
     }
     int64_t took = 50 + (int64_t)sim_below(sim, (uint64_t)sim->swarm.commit_us);
     sim_post(sim, EV_RELEASE, sim->now_us + took, 0, host->life, NULL, 0);
-    if (err == ERR_OK && sim_random(sim) % 64 == 0) host_audit(sim);
+    if (err == ERR_OK && sim_random(sim) % 16 == 0) host_audit(sim);
     post_due(sim);
     return true;
 }
@@ -431,7 +439,7 @@ void host_audit(sim_t *sim)
     else if (difference[0])
         sim_fail(sim, "core's memory is not the store: %s", difference);
     size_t problems = 0;
-    if (host->audits++ % 2 == 0) {
+    if (host->audits++ % 4 == 0) {
         char *text = NULL;
         size_t len = 0;
         FILE *out = open_memstream(&text, &len);
@@ -600,6 +608,7 @@ static void tick(sim_t *sim)
     }
     if (sim_chance(sim, sim->swarm.wall_step)) {
         int64_t jump = sim_between(sim, SEC_US, sim->swarm.wall_most_us);
+        sim_met(MET_WALL_STEP);
         if (sim_coin(sim, 40)) jump = -jump;
         sim->wall_shift_us += jump;
         if (jump > 0) sim->wall_jumped_us += jump;
@@ -607,6 +616,7 @@ static void tick(sim_t *sim)
     }
     if (sim_chance(sim, sim->swarm.stall)) {
         host->stalled_until_us = sim->now_us + sim_between(sim, SEC_US, 2 * sim->swarm.lease_us);
+        sim_met(MET_STALL);
         sim_say(sim, "the broker stands still");
     }
     sim_post(sim, EV_BROKER_TICK, sim->now_us + 400000, 0, host->life, NULL, 0);

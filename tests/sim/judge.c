@@ -248,6 +248,7 @@ static void on_spec(sim_t *sim, uint64_t n, slice_t value, bool gone)
         if (!ended(task->status))
             sim_fail(sim, "task %llu was purged with status %d", (unsigned long long)n,
                      task->status);
+        sim_met(MET_PURGED);
         task->there = false;
         task->purged = true;
         return;
@@ -323,6 +324,7 @@ static void on_run(sim_t *sim, uint64_t n, slice_t value, bool gone)
     /* lost or given back, and claimed by who had it before anybody else got it: it goes on */
     bool resumed = !task->run && run.token == task->token && run.executor == task->run_executor &&
                    task->state_flags & STATE_LOST;
+    if (resumed) sim_met(MET_RESUMED);
     if (same && run.executor != task->run_executor)
         sim_fail(sim, "task %llu: one token, two executors", (unsigned long long)n);
     if (!same && !resumed && run.token <= task->token)
@@ -471,6 +473,7 @@ static void on_event(sim_t *sim, const journal_entry_t *entry)
         task->lost = false;
     if (entry->event == EVENT_CANCELLING) task->cancel_asked = true;
     if (entry->event == EVENT_WAITING && ended(task->journal)) {
+        sim_met(MET_AGAIN);
         task->cancel_asked = false;
         task->done_token = 0;
     }
@@ -627,6 +630,10 @@ static void settle(sim_t *sim, mtask_t *task)
         !was_told(sim->judge, task, task->token, PAWL__V1__OUTCOME__OUTCOME_DONE))
         sim_fail(sim, "task %llu finished without a report of its newest token",
                  (unsigned long long)task->n);
+    static const met_t mets[] = { MET_FINISHED, MET_FAILED, MET_CANCELLED, MET_SUPERSEDED,
+                                  MET_EXPIRED };
+    if (status != task->status && ended(status)) sim_met(mets[status - T(FINISHED)]);
+    if (task->parked && status == T(WAITING)) sim_met(MET_PARKED);
     if (status != task->status) task->waiting_since_us = sim->now_us;
     task->status = status;
 }
@@ -741,12 +748,16 @@ void judge_verdict(sim_t *sim, const peer_t *peer, const uint8_t id[16], uint64_
     known_t *known = known_at(sim->judge, id);
     mtask_t *task = known->kind == ID_TASK ? &sim->judge->tasks[known->n] : NULL;
     if (verdict == PAWL__V1__REPORT_VERDICT__REPORT_UNKNOWN) {
+        sim_met(MET_UNKNOWN);
         if (task && !task->purged)
             sim_fail(sim, "%s: the result of task %s was UNKNOWN", peer->name, hex(id, 16));
         return;
     }
     if (task == NULL || task->purged) return; /* purged meanwhile */
     bool recorded = false;
+    if (verdict == PAWL__V1__REPORT_VERDICT__REPORT_RECOVERED) sim_met(MET_RECOVERED);
+    if (verdict == PAWL__V1__REPORT_VERDICT__REPORT_STALE) sim_met(MET_STALE);
+    if (verdict == PAWL__V1__REPORT_VERDICT__REPORT_LATE) sim_met(MET_LATE);
     for (size_t i = 0; i < task->reported_n; i++)
         recorded |= task->reported[i] == token;
     if (verdict == PAWL__V1__REPORT_VERDICT__REPORT_STALE) {

@@ -235,6 +235,24 @@ static const char *odd_verdict(const mschedule_t *schedule, mrevision_t *revisio
     return NULL;
 }
 
+static void met_verdict(const extent_t *e)
+{
+    static const struct {
+        uint8_t verdict, reason;
+        met_t met;
+    } map[] = { { VERDICT_FIRED, VERDICT_REASON_ON_TIME, MET_FIRED },
+                { VERDICT_FIRED, VERDICT_REASON_CATCHUP, MET_CATCHUP },
+                { VERDICT_SKIPPED, VERDICT_REASON_LATE, MET_SKIP_LATE },
+                { VERDICT_SKIPPED, VERDICT_REASON_OVERLAP, MET_SKIP_OVERLAP },
+                { VERDICT_SKIPPED, VERDICT_REASON_WINDOW, MET_SKIP_WINDOW },
+                { VERDICT_SKIPPED, VERDICT_REASON_PAUSED, MET_SKIP_PAUSED },
+                { VERDICT_SKIPPED, VERDICT_REASON_EDITED, MET_SKIP_EDITED },
+                { VERDICT_SKIPPED, VERDICT_REASON_REMOVED, MET_SKIP_REMOVED },
+                { VERDICT_FOLDED, VERDICT_REASON_LATEST, MET_FOLDED } };
+    for (size_t i = 0; i < ARRAY_LEN(map); i++)
+        if (map[i].verdict == e->verdict && map[i].reason == e->reason) sim_met(map[i].met);
+}
+
 typedef struct walk {
     sim_t *sim;
     mschedule_t *schedule;
@@ -273,6 +291,7 @@ static int64_t judge_extent(walk_t *walk, mrevision_t *revision, const extent_t 
                  verdict_reason_text(e->reason), (long long)(e->from_us / SEC_US),
                  (long long)(e->to_us / SEC_US), (long long)(e->decided_first_us / SEC_US),
                  (long long)(e->decided_last_us / SEC_US), odd);
+    met_verdict(e);
     uint64_t count = 0;
     for (; instant <= e->to_us && !walk->sim->failed; instant = next_instant(revision, after)) {
         count++;

@@ -139,7 +139,10 @@ static void on_proposed(sim_t *sim, planner_t *self, const pending_t *asked,
         known_plan_t *plan = &self->plans[k];
         plan->asked = false;
         plan->retry_us = 0;
+        if (answer->verdict == PAWL__V1__PROPOSAL_VERDICT__PROPOSAL_CONFLICT) sim_met(MET_CONFLICT);
+        if (answer->verdict == PAWL__V1__PROPOSAL_VERDICT__PROPOSAL_HELD) sim_met(MET_HELD);
         if (answer->verdict == PAWL__V1__PROPOSAL_VERDICT__PROPOSAL_GONE) {
+            sim_met(MET_GONE);
             self->plans[k] = self->plans[--self->n];
             continue;
         }
@@ -147,8 +150,10 @@ static void on_proposed(sim_t *sim, planner_t *self, const pending_t *asked,
         plan->cursor_us = answer->cursor_us;
         plan->next_us = answer->next_us;
         plan->retry_us = answer->retry_us;
-        if (answer->verdict == PAWL__V1__PROPOSAL_VERDICT__PROPOSAL_TOO_EARLY)
+        if (answer->verdict == PAWL__V1__PROPOSAL_VERDICT__PROPOSAL_TOO_EARLY) {
+            sim_met(MET_TOO_EARLY);
             self->skew_us = proposed->wall_us - sim_wall_us(sim);
+        }
         if (answer->verdict == PAWL__V1__PROPOSAL_VERDICT__PROPOSAL_HELD && answer->retry_us == 0)
             plan->next_us = 0; /* a push tells */
     }

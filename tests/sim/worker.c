@@ -124,6 +124,7 @@ void worker_hello(sim_t *sim, peer_t *peer, Pawl__V1__Hello *hello)
 static void on_claim(sim_t *sim, worker_t *self, const uint8_t *id, uint64_t token,
                      Pawl__V1__ClaimVerdict verdict)
 {
+    sim_met(verdict == PAWL__V1__CLAIM_VERDICT__CLAIM_KEEP ? MET_KEEP : MET_STOP);
     if (verdict == PAWL__V1__CLAIM_VERDICT__CLAIM_KEEP) return;
     for (size_t i = 0; i < self->attempts_n; i++) {
         attempt_t attempt = self->attempts[i];
@@ -240,7 +241,10 @@ void worker_push(sim_t *sim, peer_t *peer, const Pawl__V1__Push *push)
         return;
     }
     if (push->body_case != PAWL__V1__PUSH__BODY_ASSIGN) return;
-    if (push->assign->number > self->assign_seen + 1) self->list_wanted = true; /* one is missing */
+    if (push->assign->number > self->assign_seen + 1) { /* one is missing */
+        sim_met(MET_ASSIGN_GAP);
+        self->list_wanted = true;
+    }
     if (push->assign->number > self->assign_seen) self->assign_seen = push->assign->number;
     for (size_t i = 0; i < push->assign->n_leases; i++)
         take_lease(sim, peer, push->assign->leases[i]);
