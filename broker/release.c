@@ -8,6 +8,11 @@
 #include "broker/front_inside.h"
 #include "client/base/log.h"
 
+enum {
+    IDLE_MAX = 4,           /* empty jobs that are kept: one filling, two sealed, one out */
+    PARCELS_KEPT = 4 << 20, /* one burst of large answers must not cost memory for ever */
+};
+
 typedef enum { SENT, NOBODY, SLOW } sent_t;
 
 static sent_t send_to(front_t *self, route_t route, const uint8_t *bytes, size_t len)
@@ -106,12 +111,54 @@ static void keep_for_later(front_t *self, const job_t *job)
     }
 }
 
+static const Pawl__V1__Report *report_of(const command_t *command)
+{
+    bool report = command->kind == CMD_REQUEST &&
+                  command->request->body_case == PAWL__V1__REQUEST__BODY_REPORT;
+    return report ? command->request->report : NULL;
+}
+
+static size_t results_of(const job_t *job)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < job->n; i++) {
+        const Pawl__V1__Report *report = report_of(&job->commands[i]);
+        if (report) n += report->n_results;
+    }
+    return n;
+}
+
+/* An attempt ended, also when its task did not: its log is complete, whoever follows it is told. */
+static void note_results(const job_t *job, notice_t *notice)
+{
+    for (size_t i = 0; i < job->n; i++) {
+        const Pawl__V1__Report *report = report_of(&job->commands[i]);
+        for (size_t k = 0; report && k < report->n_results; k++)
+            memcpy(notice->logged[notice->logged_n++], report->results[k]->id.data, 16);
+    }
+}
+
+/* For the next batch. The writer makes jobs of its own, so some must go. */
+static void put_aside(front_t *self, job_t *job)
+{
+    size_t kept = 0;
+    for (const job_t *idle = self->idle; idle; idle = idle->next)
+        kept++;
+    if (kept >= IDLE_MAX) {
+        job_free(&job);
+        return;
+    }
+    job_reset(job);
+    job->next = self->idle;
+    self->idle = job;
+}
+
 void broker_release(front_t *self, uint64_t durable)
 {
     while (self->returned && self->returned->outputs.batch <= durable) {
         job_t *job = self->returned;
         self->returned = job->next;
-        notice_t *notice = self->waiting_out ? notice_new(job->outputs.n, 0) : NULL;
+        notice_t *notice = self->waiting_out ? notice_new(job->outputs.n, results_of(job)) : NULL;
         page_t *events = NULL;
         for (size_t i = 0; i < job->outputs.n; i++)
             settle_output(self, job, &job->outputs.items[i], notice, &events);
@@ -130,14 +177,14 @@ void broker_release(front_t *self, uint64_t durable)
             if (item->bye || session->state == SESSION_CONNECTING)
                 sessions_end(self->sessions, item->conn, SESSION_GONE, self->now);
         }
-        if (notice && job->n + job->outputs.n > 0)
+        if (notice) note_results(job, notice);
+        /* also of a batch of timers alone, which may have no more than events */
+        if (notice && job->outputs.batch > 0)
             letter_send(self->config.readers, LETTER_NOTICE, notice, 0);
         else
             notice_free(&notice);
         if (events) letter_send(self->config.stats, LETTER_EVENTS, events, 0);
-        job_reset(job);
-        job->next = self->idle;
-        self->idle = job;
+        put_aside(self, job);
     }
     for (size_t i = 0; i < self->parcels_n; i++) {
         const parcel_t *parcel = &self->parcels[i];
@@ -147,4 +194,5 @@ void broker_release(front_t *self, uint64_t durable)
     }
     self->parcels_n = 0;
     self->parcel_bytes.len = 0;
+    if (self->parcel_bytes.room > PARCELS_KEPT) buf_free(&self->parcel_bytes);
 }

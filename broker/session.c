@@ -203,7 +203,8 @@ err_t sessions_hello(sessions_t *self, route_t route, const Pawl__V1__Hello *hel
 {
     session_t *old = sessions_by_route(self, route);
     *replaced = 0;
-    if (old == NULL && self->live >= self->config.peers_max) return ERR_BUSY;
+    bool one_more = old == NULL || !session_live(old);
+    if (one_more && self->live >= self->config.peers_max) return ERR_BUSY;
     if (old != NULL && session_live(old)) {
         *replaced = old->conn;
         sessions_end(self, old->conn, SESSION_GONE, now);

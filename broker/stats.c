@@ -74,11 +74,12 @@ static hist_t between(const hist_t *now, const hist_t *then)
         span.max = span.count ? now->max : 0;
         return span;
     }
-    hist_t unbounded = span;
-    unbounded.max = INT64_MAX;
-    span.max = hist_percentile(&unbounded, 999);
-    for (unsigned p = 999; p < 1000; p++)
-        span.max = span.max > now->max ? now->max : span.max;
+    unsigned top = HIST_BUCKETS - 1;
+    while (top > 0 && span.buckets[top] == 0)
+        top--;
+    hist_t highest = { .count = 1, .max = now->max };
+    highest.buckets[top] = 1;
+    span.max = hist_percentile(&highest, 500);
     return span;
 }
 

@@ -9,7 +9,12 @@
 #include "client/base/clock.h"
 #include "client/base/log.h"
 
-enum { IDLE_MS = 60000 };
+enum {
+    IDLE_MS = 60000,
+    AGAIN_US = 200000,      /* a timer whose batch was refused is tried again so much later */
+    TOLD_US = 10000000,     /* refusals are told so often */
+    OUTPUTS_KEPT = 4 << 20, /* one large batch must not cost memory for ever */
+};
 
 struct writer {
     zactor_t *actor;
@@ -20,6 +25,9 @@ struct writer {
     tape_t *tape;    /* NULL: nothing is recorded */
     int want_events; /* as core was told last; -1: never */
     uint64_t number;
+    int64_t hold_until_us; /* no batch of our own before: the last one was refused */
+    int64_t told_us;       /* a refusal was logged */
+    uint64_t refused;      /* since then */
     hist_t commit, batch;
 };
 
@@ -47,6 +55,8 @@ void job_reset(job_t *self)
     self->want_stats = false;
     self->want_events = -1;
     outputs_clear(&self->outputs);
+    self->outputs.batch = 0; /* it was in none */
+    if (self->outputs.bytes.room > OUTPUTS_KEPT) buf_free(&self->outputs.bytes);
     writer_stats_free(&self->stats);
     self->own = self->refused = false;
     self->next = NULL;
@@ -102,6 +112,26 @@ writer_stats_t *writer_stats_take(const core_t *core, store_t *store)
 
 /* ---- the step -------------------------------------------------------------------------------- */
 
+/* What is due stays due: without a pause an empty batch would be tried without end. */
+static void on_refused(writer_t *self, const job_t *job, err_t err)
+{
+    int64_t now = clock_steady_us();
+    self->hold_until_us = now + AGAIN_US;
+    self->refused++;
+    if (self->told_us && now - self->told_us < TOLD_US) return;
+    log_event(LOG_WARN, "COMMIT_REFUSED", "err=%s commands=%zu batches=%llu", err_name(err), job->n,
+              (unsigned long long)self->refused);
+    self->told_us = now;
+    self->refused = 0;
+}
+
+/* When an empty batch is due: core's next timer, later when the last batch was refused. */
+static int64_t own_due_us(const writer_t *self)
+{
+    int64_t due = core_next_due_us(self->core);
+    return due < self->hold_until_us ? self->hold_until_us : due;
+}
+
 /* Steps core. Returns only when the outputs may leave. */
 static void step(writer_t *self, job_t *job)
 {
@@ -129,8 +159,8 @@ static void step(writer_t *self, job_t *job)
                   err_name(err));
         _exit(WRITER_EXIT_UNKNOWN);
     }
-    if (err != ERR_OK)
-        log_event(LOG_WARN, "COMMIT_REFUSED", "err=%s commands=%zu", err_name(err), job->n);
+    self->hold_until_us = 0;
+    if (err != ERR_OK) on_refused(self, job, err);
     hist_add(&self->commit, clock_steady_us() - batch.steady_us);
     hist_add(&self->batch, job->ops);
 }
@@ -141,7 +171,7 @@ static void on_job(writer_t *self, job_t *job)
         self->want_events = job->want_events;
         core_want_events(self->core, job->want_events == 1);
     }
-    if (job->n > 0 || core_next_due_us(self->core) <= clock_steady_us()) step(self, job);
+    if (job->n > 0 || own_due_us(self) <= clock_steady_us()) step(self, job);
     if (job->want_stats) {
         job->stats = writer_stats_take(self->core, self->store);
         job->stats->commit = self->commit;
@@ -153,7 +183,7 @@ static void on_job(writer_t *self, job_t *job)
 /* Milliseconds until core's next timer, rounded up. */
 static long until_due_ms(const writer_t *self)
 {
-    int64_t due = core_next_due_us(self->core);
+    int64_t due = own_due_us(self);
     if (due == INT64_MAX) return IDLE_MS;
     int64_t left = due - clock_steady_us();
     if (left <= 0) return 0;
@@ -182,7 +212,7 @@ static void writer_main(zsock_t *pipe, void *arg)
             ending = word == NULL || streq(word, "$TERM");
             zstr_free(&word);
         }
-        if (ready == 0 && core_next_due_us(self->core) <= clock_steady_us()) {
+        if (ready == 0 && own_due_us(self) <= clock_steady_us()) {
             job_t *job = job_new();
             job->own = true;
             step(self, job);

@@ -447,3 +447,50 @@ def test_zone_files_that_changed_are_taken_at_start_and_while_it_runs(broker, tm
     assert (tmp_path / "broker.log").read_bytes().count(b"ZONE_CHANGED name=Europe/Paris") == 2
     check = subprocess.run([BIN, "--check", "--state", broker.state], capture_output=True, text=True, timeout=60)
     assert check.returncode == 0, check.stdout
+
+
+def test_who_follows_the_log_is_told_when_an_attempt_ends_that_is_tried_again(broker):
+    client = Peer(broker.endpoint, "c").open()
+    worker = executor(broker)
+    t = pb.Task(id=new_id(), type="test/process", retry=pb.Retry(max_attempts=2, backoff_us=60_000_000))
+    submit(client, t)
+    held = lease(worker)
+    client.send(client.pack("log_read", pb.LogRead(id=t.id, token=held.token, wait_us=20_000_000)))
+    waits_for = client.seq
+    assert client.quiet(0.2)
+    worker.ask("report", pb.Report(results=[pb.Result(id=t.id, token=held.token, outcome=pb.OUTCOME_FAIL)]))
+    assert client.answer(waits_for, timeout=3).log.ended
+    assert get(client, t.id).status == pb.STATUS_DELAYED
+
+
+def test_who_reads_events_is_told_of_what_a_timer_did(broker):
+    client = Peer(broker.endpoint, "c").open()
+    executor(broker).ask("bye")
+    t = task()
+    t.delay_us = 1_000_000
+    submit(client, t)
+    client.send(client.pack("event_read", pb.EventRead(from_now=True, wait_us=20_000_000)))
+    waits_for = client.seq
+    events = client.answer(waits_for, timeout=5).events.items
+    assert [(e.kind, e.id) for e in events] == [("waiting", t.id)]
+
+
+def test_batches_of_timers_alone_leave_no_memory_behind(broker):
+    def own_kb():
+        lines = pathlib.Path(f"/proc/{broker.process.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
+    client = Peer(broker.endpoint, "c").open()
+    executor(broker).ask("bye")
+
+    def expire(n):
+        tasks = []
+        for i in range(n):
+            tasks.append(task())
+            tasks[-1].expire_us = 500_000 + i * 1000
+        submit(client, *tasks)
+        ask = pb.TaskWait(ids=[t.id for t in tasks], wait_us=500_000)  # often: it is also the heartbeat
+        until(lambda: client.ask("task_wait", ask).waited.done, 60)
+    expire(500)
+    before = own_kb()
+    expire(3000)
+    assert own_kb() - before < 4000
