@@ -134,8 +134,10 @@ static char *harmless(const char *text, size_t most)
 
 pawl_err pawl_job_progress(pawl_job_t *self, int64_t done, int64_t total, const char *text)
 {
+    pawl_err err = client_check(self->worker->client);
+    if (err) return err;
     char *copy = harmless(text, LIMIT_TEXT);
-    if (!copy) return PAWL_E_NO_MEMORY;
+    if (!copy) return fail_with(self->worker->client, PAWL_E_NO_MEMORY, NULL);
     pthread_mutex_lock(lock_of(self));
     free(self->progress_text);
     self->progress_text = copy;
@@ -175,7 +177,8 @@ static log_chunk_t *chunk_for(pawl_job_t *self, int stream)
 
 pawl_err pawl_job_log(pawl_job_t *self, int stream, const void *bytes, size_t len)
 {
-    pawl_err err = PAWL_OK;
+    pawl_err err = client_check(self->worker->client);
+    if (err) return err;
     if (stream < 1 || stream > 3)
         return fail_with(self->worker->client, PAWL_E_BAD_REQUEST, "a stream is 1, 2 or 3");
     pthread_mutex_lock(lock_of(self));
@@ -211,6 +214,8 @@ void pawl_job_log_skip(pawl_job_t *self, uint64_t len)
 pawl_err pawl_job_output(pawl_job_t *self, const void *bytes, size_t len, const char *content_type)
 {
     const pawl_client_t *client = self->worker->client;
+    pawl_err err = client_check(client);
+    if (err) return err;
     if (len > LIMIT_OUTPUT)
         return fail_with_field(client, -(pawl_err)ERR_TOO_LARGE,
                                "an output has at most 1 MiB: store it elsewhere and return where",

@@ -557,13 +557,18 @@ static void on_refused(pawl_worker_t *self, const Pawl__V1__Error *error, int64_
     }
 }
 
+/* Would the same report be refused again for what is in it? Not when the broker's disk fails. */
+static bool is_refusal(const Pawl__V1__Error *error)
+{
+    return error->code != ERR_STORE_IO && !pawl_err_retryable(-(pawl_err)(error->code % 10000));
+}
+
 void worker_on_reported(pawl_worker_t *self, const Pawl__V1__Reply *reply, int64_t now_us)
 {
     self->report_seq = 0;
     self->one_by_one -= self->one_by_one > 0;
     bool answered = reply && !reply->error && reply->body_case == PAWL__V1__REPLY__BODY_REPORTED;
-    if (!answered && reply && reply->error &&
-        !pawl_err_retryable(-(pawl_err)(reply->error->code % 10000))) {
+    if (!answered && reply && reply->error && is_refusal(reply->error)) {
         on_refused(self, reply->error, now_us);
         pthread_cond_broadcast(&self->changed);
         return;

@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +13,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CLEAR_ROUNDS = 100, CLEAR_ROUND_MS = 10, TREE_DEPTH = 32 };
+#include "client/base/clock.h"
+
+enum { CLEAR_ROUNDS = 100, CLEAR_ROUND_MS = 10, DEPTH_MAX = 48, ROUNDS_MAX = 100000 };
 
 err_t workfolder_make(const char *path, uid_t owner, gid_t group)
 {
@@ -77,16 +78,70 @@ err_t workfolder_read(const char *path, const char *name, size_t limit, buf_t *t
     return err;
 }
 
-static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *where)
+/* Never a path below the folder: its owner may put a link in the place of any part of it while we
+ * are there. -1: no folder, or not to be opened. */
+static int open_folder(int parent, const char *name)
 {
-    (void)info;
-    (void)where;
-    if (kind == FTW_DNR && chmod(path, 0700) == 0) return 0;
-    if (kind == FTW_D || kind == FTW_DP || kind == FTW_DNR)
-        rmdir(path);
-    else
-        unlink(path);
-    return 0;
+    int how = O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, fd = openat(parent, name, O_RDONLY | how);
+    if (fd >= 0 || errno != EACCES) return fd;
+    int place = openat(parent, name, O_PATH | how); /* its mode forbids it: ours to change */
+    if (place < 0) return -1;
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", place);
+    if (chmod(path, 0700) == 0) fd = openat(place, ".", O_RDONLY | how);
+    close(place);
+    return fd;
+}
+
+struct removal {
+    int top;
+    dev_t device;
+    bool moved; /* something from below DEPTH_MAX now stands in the top folder: once more */
+};
+
+/* Removes what is in the folder `fd`, and closes it. */
+static void empty_folder(struct removal *self, int fd, unsigned depth)
+{
+    struct stat info;
+    DIR *folder = fstat(fd, &info) == 0 && info.st_dev == self->device ? fdopendir(fd) : NULL;
+    if (!folder) {
+        close(fd);
+        return;
+    }
+    (void)!fchmod(fd, 0700); /* else nothing can be taken out of a read-only one */
+    for (struct dirent *entry; (entry = readdir(folder));) {
+        const char *name = entry->d_name;
+        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) continue;
+        if (unlinkat(fd, name, 0) == 0 || unlinkat(fd, name, AT_REMOVEDIR) == 0) continue;
+        if (depth == DEPTH_MAX) {
+            uint64_t random;
+            char shallow[40];
+            random_bytes(&random, sizeof random);
+            snprintf(shallow, sizeof shallow, ".deep-%016llx", (unsigned long long)random);
+            if (renameat(fd, name, self->top, shallow) == 0) self->moved = true;
+            continue;
+        }
+        int inner = open_folder(fd, name);
+        if (inner < 0) continue;
+        empty_folder(self, inner, depth + 1);
+        unlinkat(fd, name, AT_REMOVEDIR);
+    }
+    closedir(folder);
+}
+
+static void remove_tree(const char *path)
+{
+    struct stat info;
+    struct removal self = { .top = open_folder(AT_FDCWD, path), .moved = true };
+    bool ours = self.top >= 0 && fstat(self.top, &info) == 0;
+    self.device = ours ? info.st_dev : 0;
+    for (unsigned round = 0; ours && self.moved && round < ROUNDS_MAX; round++) {
+        self.moved = false;
+        int again = openat(self.top, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (again >= 0) empty_folder(&self, again, 0);
+    }
+    if (self.top >= 0) close(self.top);
+    if (rmdir(path) != 0 && errno == ENOTDIR) unlink(path);
 }
 
 /* What nearly every folder holds, without a walk through it. */
@@ -104,7 +159,7 @@ static bool remove_plain(const char *path)
 
 void workfolder_remove(const char *path)
 {
-    if (!remove_plain(path)) nftw(path, remove_one, TREE_DEPTH, FTW_PHYS | FTW_DEPTH | FTW_MOUNT);
+    if (!remove_plain(path)) remove_tree(path);
 }
 
 /* Ours, as we made it, and nothing in it but an input that nobody else holds a link to. */

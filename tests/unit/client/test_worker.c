@@ -586,6 +586,27 @@ static void a_result_the_broker_refuses_does_not_block_the_others(void **state)
     bench_close(&bench);
 }
 
+static void a_failing_disk_of_the_broker_takes_nothing_from_a_result(void **state)
+{
+    (void)state;
+    bench_t bench = bench_open(1, 0);
+    bench_start(&bench);
+    first_credit(&bench);
+    peer_assign(bench.peer, 1, 1, 1);
+    pawl_job_t *job = next_job(&bench);
+    assert_int_equal(pawl_job_output(job, "{}", 2, NULL), 0);
+    assert_int_equal(pawl_job_finish(&job, "done"), 0);
+    for (int i = 0; i < 4; i++) {
+        Pawl__V1__Result *result = peer_result(bench.peer)->results[0];
+        assert_int_equal(result->outcome, PAWL__V1__OUTCOME__OUTCOME_DONE);
+        assert_int_equal(result->output.len, 2);
+        if (i < 3) peer_error(bench.peer, ERR_STORE_IO, "the disk failed", 0);
+    }
+    peer_reported(bench.peer, DONE);
+    assert_int_equal(pawl_worker_drain(bench.worker, 10 * SECOND), 0);
+    bench_close(&bench);
+}
+
 static void work(pawl_job_t *job, void *arg)
 {
     (void)arg;
@@ -716,6 +737,7 @@ int main(void)
         cmocka_unit_test(no_bye_gives_away_the_lease_of_a_result_that_has_no_answer),
         cmocka_unit_test(a_program_that_looks_at_its_drain_again_and_again_reports_once),
         cmocka_unit_test(a_result_the_broker_refuses_does_not_block_the_others),
+        cmocka_unit_test(a_failing_disk_of_the_broker_takes_nothing_from_a_result),
         cmocka_unit_test(callbacks_run_in_threads_of_the_worker),
         cmocka_unit_test(
             a_job_that_its_callback_left_is_ended_also_when_the_outbox_refuses_at_first),

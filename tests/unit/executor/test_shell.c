@@ -278,6 +278,30 @@ a_folder_is_removed_with_all_that_a_command_put_there_but_not_through_links(void
     assert_int_equal(rmdir(outside), 0);
 }
 
+static void a_folder_is_removed_however_deep_and_forbidding_it_is(void **state)
+{
+    struct fixture *self = *state;
+    char folder[WORKFOLDER_PATH];
+    snprintf(folder, sizeof folder, "%s/deep", self->work);
+    assert_int_equal(workfolder_make(folder, (uid_t)-1, (gid_t)-1), ERR_OK);
+    int at = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (int depth = 0; depth < 1000; depth++) { /* longer than any path may be */
+        assert_int_equal(mkdirat(at, "a-folder", 0700), 0);
+        int inner = openat(at, "a-folder", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (depth % 100 == 50) {
+            close(openat(inner, "file", O_WRONLY | O_CREAT | O_CLOEXEC, 0));
+            assert_int_equal(mkdirat(inner, "inside", 0700), 0);
+            assert_int_equal(mkdirat(inner, "inside/kept", 0700), 0);
+            assert_int_equal(fchmodat(inner, "inside", depth % 200 == 50 ? 0 : 0500, 0), 0);
+        }
+        close(at);
+        at = inner;
+    }
+    close(at);
+    workfolder_remove(folder);
+    assert_int_equal(access(folder, F_OK), -1);
+}
+
 static void a_folder_is_used_again_only_when_it_is_as_it_was_made(void **state)
 {
     struct fixture *self = *state;
@@ -341,6 +365,7 @@ int main(void)
         case_of(an_allowed_account_owns_its_folder_and_reads_its_input),
         case_of(an_output_that_is_a_link_a_pipe_or_too_large_is_not_taken),
         case_of(a_folder_is_removed_with_all_that_a_command_put_there_but_not_through_links),
+        case_of(a_folder_is_removed_however_deep_and_forbidding_it_is),
         case_of(a_folder_is_used_again_only_when_it_is_as_it_was_made),
         case_of(leftovers_of_a_dead_predecessor_are_killed_and_cleared),
     };
