@@ -7,17 +7,18 @@ import subprocess
 
 import pytest
 
-from conftest import BIN, no_sanitizer_spoke, processes_with
+from conftest import BIN, ROOT, no_sanitizer_spoke, processes_with
 from fleet import until
 
 
 class Up:
-    def __init__(self, folder, *flags):
+    def __init__(self, folder, *flags, words=None):
         self.folder, self.state = folder, folder / "state"
         (folder / "home").mkdir(exist_ok=True)
         env = {name: value for name, value in os.environ.items() if not name.startswith("PAWL_")}
         self.env = {**env, "HOME": str(folder / "home")}
-        self.process = subprocess.Popen([BIN / "pawl", "up", "--state", self.state, "--slots", "2", *flags],
+        words = words or [BIN / "pawl", "up", "--state", self.state, "--slots", "2", *flags]
+        self.process = subprocess.Popen(words, cwd=ROOT,
                                         stdin=subprocess.DEVNULL, stdout=open(folder / "out", "wb"),
                                         stderr=open(folder / "err", "wb"), env=self.env)
 
@@ -80,6 +81,29 @@ def test_the_first_command_of_the_readme_runs_and_its_three_printed_commands_wor
     assert "finished" in said[2].stdout
     assert up.end(signal.SIGINT) == 0
     assert not processes_with(f"HOME={up.folder}/home")
+
+
+def test_make_up_serves_this_user_and_ends_with_0(folder):
+    build = os.environ.get("PAWL_BUILD")
+    if not build or pathlib.Path(build, "bin").resolve() != BIN:
+        pytest.skip("PAWL_BUILD does not say where the programs were built")
+    words = ["make", "--no-print-directory", f"BUILD={build}", "up"]
+    up = Up(folder, words=words)
+    up.state = folder / "home" / ".local" / "share" / "pawl"
+    try:
+        up.wait_ready()
+        done = subprocess.run([BIN / "pawl", "run", "--wait", "--", "echo", "it works"], text=True,
+                              capture_output=True, env=up.env, timeout=30)
+        assert done.returncode == 0 and up.state.joinpath("broker.sock").is_socket(), done
+        [main] = [pid for pid in processes_with(f"HOME={folder}/home")
+                  if pathlib.Path("/proc", str(pid), "cmdline").read_bytes().endswith(b"/pawl\0up\0")]
+        os.kill(main, signal.SIGINT)
+        assert up.process.wait(40) == 0
+    finally:
+        if up.process.poll() is None:
+            up.process.kill()
+            up.process.wait(10)
+    until(lambda: not processes_with(f"HOME={folder}/home"), 10, words="the end of all its processes")
 
 
 def test_sigterm_drains_a_running_task_to_its_end(up):
