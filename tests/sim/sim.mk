@@ -16,6 +16,7 @@ sim: $(BUILD)/bin/sim
 	$< --seed $(SIM_SEED) --seeds $$half >$(BUILD)/sim.1 2>&1 & first=$$!; \
 	$< --seed $$(($(SIM_SEED) + half)) --seeds $$(($(SIM_SEEDS) - half)) >$(BUILD)/sim.2 2>&1; bad=$$?; \
 	wait $$first || bad=1; cat $(BUILD)/sim.1 $(BUILD)/sim.2; \
+	sh tests/sim/same.sh $< || bad=1; \
 	if [ $$bad -eq 0 ]; then echo "$(SIM_SEEDS) passed, 0 failed"; else echo "0 passed, 1 failed"; exit 1; fi
 
 SIM_BUG_SEEDS ?= 400
