@@ -40,6 +40,7 @@ struct host {
     command_t *commands;
     item_t *items;
     size_t n, room;
+    bool newer_zone;
     bool edits; /* the open batch changes a schedule */
     command_t *again;
     size_t again_n;
@@ -51,7 +52,7 @@ struct host {
     char folder[64];
 };
 
-static buf_t zone_utc, zone_paris;
+static buf_t zone_utc, zone_paris, zone_berlin; /* the two have the same rules since 1996 */
 
 bool host_is_up(const sim_t *sim)
 {
@@ -76,7 +77,8 @@ static memstore_commit_t on_commit(void *arg, uint64_t number)
     (void)number;
     memstore_commit_t how = MEMSTORE_COMMIT_OK;
     /* a full disk stays full for a while: core tries three times */
-    if (sim_chance(sim, sim->host->how == MEMSTORE_COMMIT_REFUSED ? 700 : sim->swarm.commit_refused))
+    if (sim_chance(sim,
+                   sim->host->how == MEMSTORE_COMMIT_REFUSED ? 700 : sim->swarm.commit_refused))
         how = MEMSTORE_COMMIT_REFUSED;
     else if (sim_chance(sim, sim->swarm.commit_unknown))
         how = sim_coin(sim, 50) ? MEMSTORE_COMMIT_APPLIED_UNKNOWN : MEMSTORE_COMMIT_LOST_UNKNOWN;
@@ -199,6 +201,7 @@ void host_start(sim_t *sim)
     if (zone_utc.len == 0) {
         CHECK(zone_read_file("UTC", NULL, &zone_utc) == ERR_OK);
         CHECK(zone_read_file("Europe/Paris", NULL, &zone_paris) == ERR_OK);
+        CHECK(zone_read_file("Europe/Berlin", NULL, &zone_berlin) == ERR_OK);
     }
     host_t *host = sim->host = mem_new(sizeof *host);
     wire_arena_init(&host->arena);
@@ -495,15 +498,27 @@ static bool seal_for_edit(sim_t *sim, const Pawl__V1__Request *request)
     return sim->host->edits;
 }
 
+/* The file of Paris is replaced now and then by another one that says the same. */
+static void tell_zone(sim_t *sim)
+{
+    const buf_t *bytes = sim->host->newer_zone ? &zone_berlin : &zone_paris;
+    command_t *command = add(sim, CMD_ZONE, (item_t){ 0 });
+    command->name = "Europe/Paris";
+    command->bytes = slice(bytes->at, bytes->len);
+}
+
 static void add_zones(sim_t *sim, const Pawl__V1__Request *request)
 {
     if (request->body_case != PAWL__V1__REQUEST__BODY_SCHEDULE_PUT) return;
     const char *name = request->schedule_put->schedule->zone;
     bool paris = strcmp(name, "Europe/Paris") == 0;
+    if (paris) {
+        tell_zone(sim);
+        return;
+    }
     command_t *command = add(sim, CMD_ZONE, (item_t){ 0 });
-    command->name = paris ? "Europe/Paris" : "UTC";
-    command->bytes =
-        paris ? slice(zone_paris.at, zone_paris.len) : slice(zone_utc.at, zone_utc.len);
+    command->name = "UTC";
+    command->bytes = slice(zone_utc.at, zone_utc.len);
 }
 
 static void on_request(sim_t *sim, uint64_t route, const Pawl__V1__Request *request, size_t len)
@@ -613,6 +628,10 @@ static void tick(sim_t *sim)
         sim->wall_shift_us += jump;
         if (jump > 0) sim->wall_jumped_us += jump;
         sim_say(sim, "the calendar clock jumps by %lld s", (long long)(jump / SEC_US));
+    }
+    if (sim_chance(sim, sim->swarm.rezone)) {
+        host->newer_zone = !host->newer_zone;
+        tell_zone(sim);
     }
     if (sim_chance(sim, sim->swarm.stall)) {
         host->stalled_until_us = sim->now_us + sim_between(sim, SEC_US, 2 * sim->swarm.lease_us);

@@ -43,6 +43,7 @@ typedef struct mtask {
 typedef struct mrevision {
     uint64_t number;
     char *rule, *zone;
+    uint64_t zone_hash;
     int64_t jitter_us, from_us, to_us;
     Pawl__V1__Schedule *spec;
     rule_t *parsed; /* of rules that are not simple enough for a loop of our own */

@@ -66,6 +66,7 @@ void ledger_sched_row(sim_t *sim, mschedule_t *schedule, slice_t key, slice_t va
             (mrevision_t){ .number = number,
                            .rule = text_of(rule.rule),
                            .zone = text_of(rule.zone),
+                           .zone_hash = rule.zone_hash,
                            .jitter_us = rule.jitter_us ? (int64_t)(hash64(schedule->uid, 16) %
                                                                    (uint64_t)rule.jitter_us)
                                                        : 0,
@@ -88,6 +89,9 @@ void ledger_settle(sim_t *sim, mschedule_t *schedule)
     if (schedule->revisions_n > 1)
         schedule->revisions[schedule->revisions_n - 2].end_us = schedule->cursor.cursor_us;
     last->start_us = schedule->cursor.cursor_us;
+    if (schedule->revisions_n > 1 && strcmp(last->zone, last[-1].zone) == 0 &&
+        last->zone_hash != last[-1].zone_hash)
+        sim_met(MET_REZONED);
     last->end_us = INT64_MAX;
     if (last->number != schedule->revision)
         sim_fail(sim, "schedule %u is at revision %llu, its newest rule at %llu", schedule->no,

@@ -244,6 +244,7 @@ static void draw_swarm(sim_t *sim)
     swarm->executor_bye = rate(sim, 8);
     swarm->wall_step = sim_coin(sim, 30) ? 1 + (unsigned)sim_below(sim, 20) : 0;
     swarm->purge = sim_coin(sim, 30) ? 20 : 0;
+    swarm->rezone = sim_coin(sim, 30) ? 30 : 0;
     swarm->tiny_limits = sim_coin(sim, 10);
     swarm->short_history = sim_coin(sim, 20);
     swarm->by_hand = sim_coin(sim, 70);
