@@ -80,6 +80,13 @@ err_t endpoint_bind(void *socket, const char *endpoint)
     return ERR_OK;
 }
 
+void endpoint_unbound(const char *endpoint)
+{
+    enum { LOOKS = 200, LOOK_US = 1000 };
+    for (int i = 0; i < LOOKS && access(endpoint + strlen("ipc://"), F_OK) == 0; i++)
+        usleep(LOOK_US);
+}
+
 /* ---- batches --------------------------------------------------------------------------------- */
 
 job_t *front_open(front_t *self)
@@ -191,7 +198,7 @@ void front_refuse(front_t *self, route_t route, uint64_t seq, err_t err, int64_t
 static front_numbers_t numbers(front_t *self)
 {
     front_numbers_t n = { .wall_us = self->now.wall_us,
-                          .started_us = self->started_us,
+                          .uptime_us = self->now.steady_us - self->started_steady_us,
                           .requests = self->requests,
                           .rejected_frames = self->rejected_frames,
                           .undelivered = self->undelivered,
@@ -247,6 +254,10 @@ static void on_stats(front_t *self, writer_stats_t *stats)
         Pawl__V1__Status status = PAWL__V1__STATUS__INIT;
         buf_need(&page->bytes, 1);
         page->bytes.at[page->bytes.len] = '\0';
+        if (!session_live(session)) { /* another may have its route by now */
+            sessions_done(self->sessions, asker->conn, 1, asker->bytes);
+            continue;
+        }
         if (asker->status) {
             answer_status(self, &reply, &status);
         } else {
@@ -594,6 +605,7 @@ err_t front_start(front_t **out, const front_config_t *config, writer_stats_t *f
     snprintf(self->principal, sizeof self->principal, "uid:%u", (unsigned)geteuid());
     look_at_time(self);
     self->started_us = self->now.wall_us;
+    self->started_steady_us = self->now.steady_us;
     self->drained_us = self->ticked_us = self->now.steady_us;
     self->published_us = self->now.steady_us;
     err_t err = router_open(self);
@@ -614,5 +626,7 @@ void front_stop(front_t **self_p)
     if (self == NULL) return;
     zactor_destroy(&self->actor);
     TAKEN_OVER(self);
+    zsock_destroy(&self->router_sock);
+    endpoint_unbound(self->config.endpoint);
     front_free(self_p);
 }

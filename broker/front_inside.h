@@ -34,7 +34,7 @@ struct front {
     zsock_t *router_sock;
     void *router; /* the same, raw */
     sessions_t *sessions;
-    int64_t started_us, drained_us, ticked_us, published_us, zones_us;
+    int64_t started_us, started_steady_us, drained_us, ticked_us, published_us, zones_us;
     int64_t sent_us; /* something left for a peer */
     moment_t now;
 

@@ -303,7 +303,11 @@ static void answer_here(front_t *self, session_t *session, const request_t *requ
         ask_for_stats(self, session, request, bytes);
         return;
     }
-    front_reply(self, session->route, request->seq, &reply);
+    if (pawl__v1__reply__get_packed_size(&reply) > LIMIT_MESSAGE)
+        front_refuse(self, session->route, request->seq, ERR_TOO_LARGE, 0,
+                     "the list would be larger than a message of %d bytes", LIMIT_MESSAGE);
+    else
+        front_reply(self, session->route, request->seq, &reply);
     wire_arena_free(&arena);
     sessions_done(self->sessions, session->conn, 1, bytes);
 }
@@ -407,6 +411,8 @@ void intake_frame(front_t *self, route_t route, zmq_msg_t *frame)
     job_t *job = front_open(self);
     const request_t *request;
     wire_fault_t fault;
+    wire_mark_t mark = wire_arena_mark(&job->arena);
+    size_t had = job->n;
     self->requests++;
     if (wire_request_decode(&job->arena, bytes.at, bytes.len, &request, &fault) != ERR_OK) {
         reject(self, route, bytes, &fault);
@@ -418,6 +424,9 @@ void intake_frame(front_t *self, route_t route, zmq_msg_t *frame)
     } else {
         on_request(self, job, route, request, bytes);
     }
+    /* what the batch does not hold, like queries, must not make it grow */
     if (self->open == job && job->n == 0)
-        wire_arena_reset(&job->arena); /* queries alone do not make it grow */
+        wire_arena_reset(&job->arena);
+    else if (self->open == job && job->n == had)
+        wire_arena_rewind(&job->arena, mark);
 }

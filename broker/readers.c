@@ -245,6 +245,13 @@ static void hand_back(readers_t *self, parked_t *parked, Pawl__V1__Reply *reply)
     query_t *query = parked->query;
     reply->seq = query->request->seq;
     query->reply.len = 0;
+    if (pawl__v1__reply__get_packed_size(reply) > LIMIT_MESSAGE) {
+        /* the peer's library would end the connection for it, and it would never know why */
+        answer_t answer = { .arena = &self->arena };
+        answer_refuse(&answer, reply, ERR_TOO_LARGE, "",
+                      "the answer would be larger than a message of %d bytes: ask for less at once",
+                      LIMIT_MESSAGE);
+    }
     wire_reply_pack(reply, reply_room, &query->reply);
     forget_wakes(self, parked);
     self->event_reads -= reads_events(parked);

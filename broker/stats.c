@@ -191,7 +191,7 @@ void stats_json(buf_t *out, const stats_window_t *window, const writer_stats_t *
     buf_printf(out, "{");
     put_instant(out, "time", front->wall_us);
     buf_printf(out, ",");
-    put_seconds(out, "uptime", front->wall_us - front->started_us);
+    put_seconds(out, "uptime", front->uptime_us);
     buf_printf(out, ",\"tasks\":{");
     put_counts(out, core->counts);
     buf_printf(out, "},");
@@ -268,6 +268,7 @@ struct stats {
     zactor_t *actor;
     zsock_t *near, *far;
     zsock_t *publisher;
+    char *endpoint;
     unsigned event_subscriptions;
 };
 
@@ -362,6 +363,7 @@ err_t stats_start(stats_t **out, const char *endpoint)
         free(self);
         return err;
     }
+    self->endpoint = mem_text(endpoint);
     self->near = letter_pipe(&self->far);
     self->actor = zactor_new(stats_main, self);
     CHECK(self->actor != NULL);
@@ -384,6 +386,8 @@ void stats_stop(stats_t **self_p)
     zsock_destroy(&self->near);
     zsock_destroy(&self->far);
     zsock_destroy(&self->publisher);
+    endpoint_unbound(self->endpoint);
+    free(self->endpoint);
     free(self);
     *self_p = NULL;
 }

@@ -14,7 +14,7 @@
 
 /* What the front knows. */
 typedef struct front_numbers {
-    int64_t wall_us, started_us;
+    int64_t wall_us, uptime_us;
     uint32_t peers, executors, slots, slots_used;
     uint64_t requests, rejected_frames, undelivered, poisoned;
 } front_numbers_t;

@@ -53,6 +53,13 @@ void wire_arena_reset(wire_arena_t *self);
 void wire_arena_free(wire_arena_t *self);
 /* 8-aligned, not zeroed; NULL: the cap (none outside a decode) was met or memory is out. */
 void *wire_arena_take(wire_arena_t *self, size_t bytes);
+/* Where an arena stands; going back gives up what was taken since. */
+typedef struct wire_mark {
+    wire_chunk_t *now;
+    size_t used, total;
+} wire_mark_t;
+wire_mark_t wire_arena_mark(const wire_arena_t *arena);
+void wire_arena_rewind(wire_arena_t *arena, wire_mark_t mark);
 
 /* ---- faults ------------------------------------------------------------------------------ */
 

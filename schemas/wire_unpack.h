@@ -30,14 +30,6 @@ MUST_CHECK err_t wire_unpack(wire_arena_t *arena, const ProtobufCMessageDescript
                              const uint8_t *bytes, size_t len, size_t budget, unsigned flags,
                              ProtobufCMessage **out, uint32_t *unknown, wire_fault_t *fault);
 
-/* Where an arena stands; going back gives up what was taken since. */
-typedef struct wire_mark {
-    wire_chunk_t *now;
-    size_t used, total;
-} wire_mark_t;
-wire_mark_t wire_arena_mark(const wire_arena_t *arena);
-void wire_arena_rewind(wire_arena_t *arena, wire_mark_t mark);
-
 /* Reads a varint; NULL: truncated or longer than ten bytes. */
 const uint8_t *wire_varint(const uint8_t *at, const uint8_t *end, uint64_t *value);
 /* Steps over the value of a field with this wire type; NULL: truncated, or not a type of proto3. */

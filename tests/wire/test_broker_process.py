@@ -494,3 +494,18 @@ def test_batches_of_timers_alone_leave_no_memory_behind(broker):
     before = own_kb()
     expire(3000)
     assert own_kb() - before < 4000
+
+
+def test_the_socket_of_a_successor_outlives_the_end_of_its_predecessor(broker):
+    for _ in range(3):
+        heir = subprocess.Popen([BIN, "--state", broker.state], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                env={**os.environ, **FAST})
+        broker.process.terminate()
+        assert heir.stdout.readline().startswith(b"ready")
+        assert broker.process.wait(10) == 0
+        broker.process.stdout.close()
+        broker.process = heir
+        for name in "broker.sock", "stats.sock":
+            assert (broker.state / name).is_socket()
+        Peer(broker.endpoint, "c").open().ask("ping")
+
