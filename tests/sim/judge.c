@@ -5,38 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-typedef struct known {
-    uint8_t id[16];
-    uint8_t kind; /* 0: forgotten */
-    uint64_t n;
-    bool used;
-} known_t;
-
-typedef struct told {
-    uint8_t id[16];
-    uint64_t token;
-    int what; /* outcome of a report, or 100 + verb */
-} told_t;
-
-struct judge {
-    mtask_t *tasks; /* by number */
-    size_t tasks_n, tasks_room;
-    known_t *known;
-    size_t known_n, known_room;
-    mschedule_t *schedules; /* by number */
-    size_t schedules_n;
-    char **executors; /* names by number */
-    size_t executors_n;
-    told_t *told; /* what the batch was asked */
-    size_t told_n, told_room;
-    uint64_t *touched;
-    size_t touched_n, touched_room;
-    uint64_t next_seq, batch;
-    bool secret_known, queue_paused[64];
-    meta_static_t fixed;
-    int64_t wall_us;
-};
-
 const uint8_t *judge_secret(const sim_t *sim)
 {
     return sim->judge->fixed.secret;
@@ -74,7 +42,7 @@ void judge_free(sim_t *sim)
 
 /* ---- finding --------------------------------------------------------------------------------- */
 
-static known_t *known_at(judge_t *judge, const uint8_t id[16])
+known_t *judge_id(judge_t *judge, const uint8_t id[16])
 {
     if ((judge->known_n + 1) * 2 > judge->known_room) {
         known_t *old = judge->known;
@@ -83,7 +51,7 @@ static known_t *known_at(judge_t *judge, const uint8_t id[16])
         judge->known = mem_new(judge->known_room * sizeof *judge->known);
         judge->known_n = 0;
         for (size_t i = 0; i < room; i++)
-            if (old[i].used) *known_at(judge, old[i].id) = old[i];
+            if (old[i].used) *judge_id(judge, old[i].id) = old[i];
         free(old);
     }
     size_t at = (size_t)((be_u64(id) ^ be_u64(id + 8)) * UINT64_C(0x9E3779B97F4A7C15) >> 20);
@@ -144,38 +112,13 @@ static mschedule_t *schedule_at(judge_t *judge, uint32_t no)
 
 mtask_t *judge_task(sim_t *sim, const uint8_t id[16])
 {
-    known_t *known = known_at(sim->judge, id);
+    known_t *known = judge_id(sim->judge, id);
     return known->kind == ID_TASK ? &sim->judge->tasks[known->n] : NULL;
 }
 
 bool judge_known(sim_t *sim, const uint8_t id[16])
 {
-    return known_at(sim->judge, id)->kind != 0;
-}
-
-size_t judge_held(sim_t *sim, uint8_t ids[][16], size_t room)
-{
-    judge_t *judge = sim->judge;
-    size_t n = 0;
-    for (size_t i = 1; i < judge->tasks_n && n < room; i++)
-        if (judge->tasks[i].there && judge->tasks[i].status == T(HELD))
-            memcpy(ids[n++], judge->tasks[i].id, 16);
-    return n;
-}
-
-bool judge_pick(sim_t *sim, uint8_t id[16])
-{
-    judge_t *judge = sim->judge;
-    if (judge->tasks_n < 2) return false;
-    uint64_t span = judge->tasks_n - 1 < 40 ? judge->tasks_n - 1 : 40;
-    const mtask_t *task = &judge->tasks[judge->tasks_n - 1 - sim_below(sim, span)];
-    memcpy(id, task->id, 16);
-    return task->there;
-}
-
-static bool ended(uint8_t status)
-{
-    return status >= T(FINISHED);
+    return judge_id(sim->judge, id)->kind != 0;
 }
 
 /* By its id, or by one that stands for it. */
@@ -185,7 +128,7 @@ static bool was_told(judge_t *judge, const mtask_t *task, uint64_t token, int wh
         const told_t *told = &judge->told[i];
         if (told->what != what || (token && told->token != token)) continue;
         if (memcmp(told->id, task->id, 16) == 0) return true;
-        const known_t *known = known_at(judge, told->id);
+        const known_t *known = judge_id(judge, told->id);
         if (known->kind == ID_ALIAS && known->n == task->n) return true;
     }
     return false;
@@ -245,7 +188,7 @@ static void on_spec(sim_t *sim, uint64_t n, slice_t value, bool gone)
     mtask_t *task = touch(judge, n);
     spec_row_t spec;
     if (gone) {
-        if (!ended(task->status))
+        if (!judge_has_ended(task->status))
             sim_fail(sim, "task %llu was purged with status %d", (unsigned long long)n,
                      task->status);
         sim_met(MET_PURGED);
@@ -340,7 +283,7 @@ static void on_run(sim_t *sim, uint64_t n, slice_t value, bool gone)
 
 static void on_id(sim_t *sim, slice_t key, slice_t value, bool gone)
 {
-    known_t *known = known_at(sim->judge, key.at);
+    known_t *known = judge_id(sim->judge, key.at);
     id_row_t row;
     if (gone) {
         /* what stands for another task is kept for a day, by a clock that a start may push on */
@@ -379,7 +322,7 @@ static bool may_follow(const mtask_t *task, uint8_t event)
                recovered;
     case EVENT_WAITING:
         return from == T(DELAYED) || from == T(HELD) || from == T(RUNNING) || recovered ||
-               (ended(from) && from != T(FINISHED));
+               (judge_has_ended(from) && from != T(FINISHED));
     case EVENT_RUNNING:
         return from == T(WAITING) || recovered;
     case EVENT_LOST:
@@ -421,7 +364,7 @@ static const char *unfounded(judge_t *judge, const mtask_t *task, const journal_
             return "finished without a report that says so";
         break;
     case EVENT_WAITING:
-        if (ended(task->journal) &&
+        if (judge_has_ended(task->journal) &&
             !was_told(judge, task, 0, 100 + PAWL__V1__TASK_VERB__TASK_RETRY))
             return "runs again without anybody asking";
         break;
@@ -469,10 +412,10 @@ static void on_event(sim_t *sim, const journal_entry_t *entry)
                  journal_event_text(entry->event), task->journal, wrong);
     if (entry->event == EVENT_LOST)
         task->lost = true;
-    else if (entry->event == EVENT_RUNNING || ended(task->journal))
+    else if (entry->event == EVENT_RUNNING || judge_has_ended(task->journal))
         task->lost = false;
     if (entry->event == EVENT_CANCELLING) task->cancel_asked = true;
-    if (entry->event == EVENT_WAITING && ended(task->journal)) {
+    if (entry->event == EVENT_WAITING && judge_has_ended(task->journal)) {
         sim_met(MET_AGAIN);
         task->cancel_asked = false;
         task->done_token = 0;
@@ -632,7 +575,7 @@ static void settle(sim_t *sim, mtask_t *task)
                  (unsigned long long)task->n);
     static const met_t mets[] = { MET_FINISHED, MET_FAILED, MET_CANCELLED, MET_SUPERSEDED,
                                   MET_EXPIRED };
-    if (status != task->status && ended(status)) sim_met(mets[status - T(FINISHED)]);
+    if (status != task->status && judge_has_ended(status)) sim_met(mets[status - T(FINISHED)]);
     if (task->parked && status == T(WAITING)) sim_met(MET_PARKED);
     if (status != task->status) task->waiting_since_us = sim->now_us;
     task->status = status;
@@ -700,138 +643,6 @@ void judge_counts(sim_t *sim, const core_t *core)
         if (counts[i] != stats.counts[i])
             sim_fail(sim, "core counts %llu tasks of status %zu, there are %llu",
                      (unsigned long long)stats.counts[i], i, (unsigned long long)counts[i]);
-}
-
-size_t judge_old_ones(sim_t *sim, uint64_t *ns, size_t room)
-{
-    judge_t *judge = sim->judge;
-    size_t n = 0;
-    for (size_t i = 1; i < judge->tasks_n && n < room; i++)
-        if (judge->tasks[i].there && ended(judge->tasks[i].status) && sim_coin(sim, 30))
-            ns[n++] = i;
-    return n;
-}
-
-/* ---- what peers were told -------------------------------------------------------------------- */
-
-void judge_accepted(sim_t *sim, const uint8_t id[16], const uint8_t *other)
-{
-    known_t *known = known_at(sim->judge, id);
-    if (known->kind == 0)
-        sim_fail(sim, "task %s was acknowledged and is not on record", hex(id, 16));
-    if (other == NULL || known->kind != ID_ALIAS) return;
-    if (memcmp(sim->judge->tasks[known->n].id, other, 16) != 0)
-        sim_fail(sim, "id %s was answered with task %s, it stands for another", hex(id, 16),
-                 hex(other, 16));
-}
-
-void judge_leased(sim_t *sim, const peer_t *peer, const Pawl__V1__Lease *lease)
-{
-    known_t *known = known_at(sim->judge, lease->id.data);
-    mtask_t *task = known->kind ? &sim->judge->tasks[known->n] : NULL;
-    if (task == NULL || lease->token > task->token) {
-        sim_fail(sim, "%s was given task %s with token %llx, which is not on record", peer->name,
-                 hex(lease->id.data, 16), (unsigned long long)lease->token);
-        return;
-    }
-    if (lease->token < task->holder_token) return; /* late, and fenced by now */
-    if (lease->token == task->holder_token && task->holder != peer->index)
-        sim_fail(sim, "task %s: %s and peer %u were given the same token", hex(task->id, 16),
-                 peer->name, task->holder);
-    task->holder_token = lease->token;
-    task->holder = peer->index;
-}
-
-void judge_verdict(sim_t *sim, const peer_t *peer, const uint8_t id[16], uint64_t token,
-                   Pawl__V1__Outcome outcome, Pawl__V1__ReportVerdict verdict)
-{
-    known_t *known = known_at(sim->judge, id);
-    mtask_t *task = known->kind == ID_TASK ? &sim->judge->tasks[known->n] : NULL;
-    if (verdict == PAWL__V1__REPORT_VERDICT__REPORT_UNKNOWN) {
-        sim_met(MET_UNKNOWN);
-        if (task && !task->purged)
-            sim_fail(sim, "%s: the result of task %s was UNKNOWN", peer->name, hex(id, 16));
-        return;
-    }
-    if (task == NULL || task->purged) return; /* purged meanwhile */
-    bool recorded = false;
-    if (verdict == PAWL__V1__REPORT_VERDICT__REPORT_RECOVERED) sim_met(MET_RECOVERED);
-    if (verdict == PAWL__V1__REPORT_VERDICT__REPORT_STALE) sim_met(MET_STALE);
-    if (verdict == PAWL__V1__REPORT_VERDICT__REPORT_LATE) sim_met(MET_LATE);
-    for (size_t i = 0; i < task->reported_n; i++)
-        recorded |= task->reported[i] == token;
-    if (verdict == PAWL__V1__REPORT_VERDICT__REPORT_STALE) {
-        if (task->token <= token)
-            sim_fail(sim, "task %s: token %llx is called stale, there is no newer one", hex(id, 16),
-                     (unsigned long long)token);
-        return;
-    }
-    if (verdict == PAWL__V1__REPORT_VERDICT__REPORT_LATE) return;
-    if (!recorded)
-        sim_fail(sim, "%s was told that its result of task %s token %llx is recorded; it is not",
-                 peer->name, hex(id, 16), (unsigned long long)token);
-    if (outcome != PAWL__V1__OUTCOME__OUTCOME_DONE) return;
-    if (task->status != T(FINISHED) || task->token != token)
-        sim_fail(sim,
-                 "%s was told that task %s is done with token %llx; its status is %d, token %llx",
-                 peer->name, hex(id, 16), (unsigned long long)token, task->status,
-                 (unsigned long long)task->token);
-    if (task->done_token && task->done_token != token)
-        sim_fail(sim, "task %s was accepted as done twice", hex(id, 16));
-    task->done_token = token;
-}
-
-/* ---- rest ------------------------------------------------------------------------------------ */
-
-size_t judge_unfinished(sim_t *sim, char *what, size_t len)
-{
-    judge_t *judge = sim->judge;
-    size_t n = 0;
-    for (size_t i = 1; i < judge->tasks_n; i++) {
-        const mtask_t *task = &judge->tasks[i];
-        if (!task->there || ended(task->status)) continue;
-        if (n++ == 0 && what)
-            snprintf(what, len,
-                     "task %zu status %d parked %d schedule %u attempt token %llx executor %u", i,
-                     task->status, task->parked, task->schedule, (unsigned long long)task->token,
-                     task->run_executor);
-    }
-    return n;
-}
-
-size_t judge_backlog(sim_t *sim)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < sim->judge->schedules_n; i++)
-        n += ledger_due(sim, &sim->judge->schedules[i]);
-    return n;
-}
-
-const mtask_t *judge_work_waits(sim_t *sim, int64_t since_us)
-{
-    judge_t *judge = sim->judge;
-    for (size_t i = 1; i < judge->tasks_n; i++) {
-        const mtask_t *task = &judge->tasks[i];
-        if (task->there && task->status == T(WAITING) && !task->parked && !task->targeted &&
-            task->waiting_since_us <= since_us &&
-            !(task->queue < ARRAY_LEN(judge->queue_paused) && judge->queue_paused[task->queue]))
-            return task;
-    }
-    return NULL;
-}
-
-uint32_t judge_held_by(sim_t *sim, const char *executor, bool for_good)
-{
-    judge_t *judge = sim->judge;
-    uint32_t held = 0;
-    for (size_t i = 1; i < judge->tasks_n; i++) {
-        const mtask_t *task = &judge->tasks[i];
-        if (task->run && !(for_good && task->run_lost) && task->run_executor < judge->executors_n &&
-            judge->executors[task->run_executor] &&
-            strcmp(judge->executors[task->run_executor], executor) == 0)
-            held++;
-    }
-    return held;
 }
 
 void judge_end(sim_t *sim)

@@ -71,6 +71,45 @@ typedef struct mschedule {
     bool touched;
 } mschedule_t;
 
+/* The model itself: judge.c writes it, told.c reads it, nobody else looks inside. */
+typedef struct known {
+    uint8_t id[16];
+    uint8_t kind; /* 0: forgotten */
+    uint64_t n;
+    bool used;
+} known_t;
+
+typedef struct told {
+    uint8_t id[16];
+    uint64_t token;
+    int what; /* outcome of a report, or 100 + verb */
+} told_t;
+
+struct judge {
+    mtask_t *tasks; /* by number */
+    size_t tasks_n, tasks_room;
+    known_t *known;
+    size_t known_n, known_room;
+    mschedule_t *schedules; /* by number */
+    size_t schedules_n;
+    char **executors; /* names by number */
+    size_t executors_n;
+    told_t *told; /* what the batch was asked */
+    size_t told_n, told_room;
+    uint64_t *touched;
+    size_t touched_n, touched_room;
+    uint64_t next_seq, batch;
+    bool secret_known, queue_paused[64];
+    meta_static_t fixed;
+    int64_t wall_us;
+};
+
+known_t *judge_id(judge_t *judge, const uint8_t id[16]); /* kind 0: not on record */
+static inline bool judge_has_ended(uint8_t status)
+{
+    return status >= T(FINISHED);
+}
+
 void judge_start(sim_t *sim);
 void judge_free(sim_t *sim);
 
