@@ -229,6 +229,7 @@ static bool write_files(shell_plan_t *plan, const shell_task_t *task, const stru
                  task->standard_input.len ? STDIN : INPUT);
     if (!err) plan->stdin_fd = open(path, O_RDONLY | O_CLOEXEC);
     if (err || plan->stdin_fd < 0) {
+        plan->error = errno;
         buf_printf(message, "folder %s could not be prepared: %s", plan->folder, strerror(errno));
         return false;
     }

@@ -44,6 +44,7 @@ typedef struct shell_task {
 typedef struct shell_plan {
     launch_t launch;
     int stdin_fd;                 /* to be passed as descriptor 0 */
+    int error;                    /* errno when its folder could not be prepared, else 0 */
     char folder[WORKFOLDER_PATH]; /* of the attempt; made, and removed by the caller */
     const char *program;          /* for messages */
     buf_t texts;                  /* what argv and envp point into */

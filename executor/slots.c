@@ -26,7 +26,8 @@ enum {
     PATIENCE_US = 1000000, /* so long a full buffer may hold up a command; then bytes are cut */
     REPORT_US = 1000000,   /* the outbox refused a result: try again */
     READ_BYTES = 64 << 10,
-    EXIT_PERMANENT = 78, /* EX_CONFIG of sysexits.h: trying again is of no use */
+    TROUBLE_US = 5000000, /* no room here to start it: somewhere else, or here in a while */
+    EXIT_PERMANENT = 78,  /* EX_CONFIG of sysexits.h: trying again is of no use */
 };
 
 enum state { IDLE, RUNNING, TERMINATING, KILLING, DRAINING, SWEEPING, FLUSHING, ENDING, STATES };
@@ -70,6 +71,7 @@ struct slot {
     int64_t cpu_us, rss_bytes;
     buf_t message; /* why it could not be started */
     int exit_code; /* with it */
+    bool trouble;  /* the cause is this machine's, not the task's */
 };
 
 struct slots {
@@ -317,6 +319,15 @@ static bool take_output(struct slot *self, char *why, size_t room)
     return (!err || err == ERR_NOT_FOUND) && !refused;
 }
 
+/* A machine without room fails no task that another could run, or itself a little later. */
+static bool no_room(int error)
+{
+    static const int errors[] = { ENOSPC, EDQUOT, EMFILE, ENFILE, ENOMEM, EAGAIN, EIO, EROFS };
+    for (size_t i = 0; i < ARRAY_LEN(errors); i++)
+        if (errors[i] == error) return true;
+    return false;
+}
+
 static pawl_err give_result(struct slot *self)
 {
     char text[LIMIT_MESSAGE_KEPT + 1], limit[32];
@@ -344,6 +355,10 @@ static pawl_err give_result(struct slot *self)
         return pawl_job_finish(&self->job, "");
     }
     describe_end(self, text, sizeof text);
+    if (self->trouble) {
+        log_event(LOG_ERROR, "NO_ROOM", "task=%s why=\"%s\"", self->id, text);
+        return pawl_job_retry_after(&self->job, TROUBLE_US, text);
+    }
     bool permanent =
         self->exited && WIFEXITED(self->status) && WEXITSTATUS(self->status) == EXIT_PERMANENT;
     return pawl_job_fail(&self->job, text, permanent);
@@ -505,6 +520,7 @@ static bool make_plan(struct slot *self, shell_plan_t *plan)
     what.env = env;
     bool made = shell_plan_make(plan, self->all->setup.config, self->all->setup.work, &what,
                                 &self->message, &self->exit_code);
+    self->trouble = !made && no_room(plan->error);
     memcpy(self->folder, plan->folder, sizeof self->folder);
     self->account = mem_text(what.account);
     self->cwd = mem_text(plan->launch.cwd);
@@ -543,6 +559,7 @@ static bool launch(struct slot *self, const shell_plan_t *plan)
     if (failed) {
         launch_explain(STEP_FORK, failed, self->program, NULL, NULL, &self->message);
         self->exit_code = 126;
+        self->trouble = no_room(failed);
     }
     return !failed;
 }
@@ -609,6 +626,7 @@ static void on_notice(struct slot *self)
     case NOTICE_REFUSED:
         self->exit_code = launch_explain((enum launch_step)notice.step, notice.error, self->program,
                                          self->cwd, self->account, &self->message);
+        self->trouble = notice.step == STEP_FORK && no_room(notice.error);
         fire(self, EV_REFUSED);
         break;
     case NOTICE_EXITED:

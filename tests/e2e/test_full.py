@@ -91,6 +91,31 @@ def full_disk(own):
     assert own.pawl("task", "logs", running).out == "through\n"
 
 
+def full_work_disk(own):
+    """The executor's work folder lies on a tmpfs of 64 KiB, which the first command fills for a while."""
+    own.broker()
+    worker = own.add("executor", "worker", "--broker", own.endpoint, "--name", "worker", "--slots", "2",
+                     "--state", own.folder / "worker", start=False)
+    work = own.folder / "worker" / "work"
+    script = f'mkdir -p {work} && mount -t tmpfs -o size=64k,mode=711 none {work} && exec "$@"'
+    worker.argv = [*OWN_MOUNTS, "sh", "-c", script, "sh", *worker.argv]
+    worker.start()
+    filler = own.pawl("run", "--cwd", own.folder, "--", "sh", "-c",
+                      'dir=${PAWL_INPUT%/*}; cat /dev/zero > $dir/zero 2>&-; touch filled; '
+                      'until test -e room; do sleep 0.1; done; rm $dir/zero').out.strip()
+    until((own.folder / "filled").exists)
+    id = own.pawl("run", "--", "true").out.strip()
+    until(lambda: "NO_ROOM" in worker.said())
+    assert own.status(id) in ("delayed", "waiting", "running")
+    (own.folder / "room").touch()
+    own.wait_status(filler, "finished")
+    own.wait_status(id, "finished")
+    assert own.task(id)["attempts_max"] == 1
+
+
 if OWN_MOUNTS:  # a machine that allows no mounts has no such test, rather than one that never runs
     def test_a_full_disk_refuses_submits_ends_what_runs_and_service_returns_with_the_room(own):
         full_disk(own)
+
+    def test_a_full_work_disk_fails_no_task(own):
+        full_work_disk(own)
