@@ -389,17 +389,16 @@ static err_t submit_one(core_t *core, uint32_t principal, const Pawl__V1__Task *
                              "no executor has announced the type \"%s\": start one that takes "
                              "it, or use pawl/shell",
                              body->type);
-    if (refusal) { /* unless it is on record: a resend gets the first answer, whatever changed */
+    if (refusal || body->key[0]) { /* on record: a resend gets the first answer, whatever changed */
         err_t found = task_find(core, body->id.data, &known, &kind);
         if (found == ERR_OK) return resubmitted(core, principal, bytes, body->id.data, item);
         if (found != ERR_NOT_FOUND) return found;
+    }
+    if (refusal || type == NULL) {
         item->error = refusal;
         return ERR_OK;
     }
     if (body->key[0]) {
-        err_t found = task_find(core, body->id.data, &known, &kind);
-        if (found == ERR_OK) return resubmitted(core, principal, bytes, body->id.data, item);
-        if (found != ERR_NOT_FOUND) return found;
         bool held;
         TRY(held_by_key(core, type, body, item, &held));
         if (held) return ERR_OK;
