@@ -317,6 +317,7 @@ static void draft_progress(draft_t *self, struct pawl_job *job)
     self->bytes += 64 + (job->progress_text ? strlen(job->progress_text) : 0);
     self->items++;
     job->has_progress = false;
+    job->progress_sent = true;
 }
 
 /* All that a job has said, as far as there is room. True: nothing is left. */
@@ -457,6 +458,11 @@ void worker_report_sent(pawl_worker_t *self, uint64_t seq)
 static void chunks_back(const job_list_t *list)
 {
     for (struct pawl_job *job = list->first; job; job = job->next) {
+        if (job->progress_sent) { /* with what it says by now */
+            job->has_progress = true;
+            job->log_since_us = 1;
+        }
+        job->progress_sent = false;
         if (!job->logs_sent) continue;
         job->logs_sent_last->next = job->logs;
         if (!job->logs) job->logs_last = job->logs_sent_last;
@@ -469,6 +475,7 @@ static void chunks_back(const job_list_t *list)
 static void chunks_done(const job_list_t *list)
 {
     for (struct pawl_job *job = list->first; job; job = job->next) {
+        job->progress_sent = false;
         while (job->logs_sent) {
             log_chunk_t *chunk = job->logs_sent;
             job->logs_sent = chunk->next;

@@ -43,6 +43,7 @@ struct pawl_job {
     uint64_t log_offset;
     int64_t log_since_us; /* when the oldest of `logs` came; 0: none */
     bool has_progress;
+    bool progress_sent; /* in the report in flight */
     int64_t progress_done, progress_total;
     char *progress_text;
     /* what the result will hold */

@@ -586,6 +586,29 @@ static void a_result_the_broker_refuses_does_not_block_the_others(void **state)
     bench_close(&bench);
 }
 
+static void progress_that_had_no_answer_is_told_in_the_next_session(void **state)
+{
+    (void)state;
+    bench_t bench = bench_open(1, 0);
+    bench_start(&bench);
+    first_credit(&bench);
+    peer_assign(bench.peer, 1, 1, 1);
+    pawl_job_t *job = next_job(&bench);
+    assert_int_equal(pawl_job_progress(job, 1, 2, "half"), 0);
+    Pawl__V1__Report *report = peer_next(bench.peer, PAWL__V1__REQUEST__BODY_REPORT)->report;
+    assert_int_equal(report->n_progress, 1);
+    peer_error(bench.peer, ERR_SESSION_LOST, "silence", 0);
+    peer_greet(bench.peer);
+    do {
+        report = peer_next(bench.peer, PAWL__V1__REQUEST__BODY_REPORT)->report;
+        peer_reported(bench.peer, DONE);
+    } while (report->n_progress == 0);
+    assert_string_equal(report->progress[0]->text, "half");
+    assert_int_equal(pawl_job_finish(&job, ""), 0);
+    assert_int_equal(peer_result(bench.peer)->n_progress, 0); /* and once */
+    bench_close(&bench);
+}
+
 static void a_failing_disk_of_the_broker_takes_nothing_from_a_result(void **state)
 {
     (void)state;
@@ -737,6 +760,7 @@ int main(void)
         cmocka_unit_test(no_bye_gives_away_the_lease_of_a_result_that_has_no_answer),
         cmocka_unit_test(a_program_that_looks_at_its_drain_again_and_again_reports_once),
         cmocka_unit_test(a_result_the_broker_refuses_does_not_block_the_others),
+        cmocka_unit_test(progress_that_had_no_answer_is_told_in_the_next_session),
         cmocka_unit_test(a_failing_disk_of_the_broker_takes_nothing_from_a_result),
         cmocka_unit_test(callbacks_run_in_threads_of_the_worker),
         cmocka_unit_test(
