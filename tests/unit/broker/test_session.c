@@ -288,6 +288,9 @@ static void peers_are_bounded_and_a_replacement_is_not_one_more(void **state)
     sessions_end(sessions, conn, SESSION_GONE, at(0));
     assert_int_equal(sessions_hello(sessions, 3, &message, "u", "", 1, at(0), &conn, &replaced),
                      ERR_OK);
+    /* back on the route of a session that has ended: one more */
+    assert_int_equal(sessions_hello(sessions, 2, &message, "u", "", 2, at(0), &conn, &replaced),
+                     ERR_BUSY);
     sessions_destroy(&sessions);
 }
 
