@@ -27,6 +27,9 @@
 
 enum { LOCK_WAIT_US = 5000000, FILES_WANTED = 65536, EXIT_WAIT_S = 3 };
 
+/* A hundred years: an end and what is added to it must fit 64 bits. */
+#define KEEP_MOST_US (INT64_C(36525) * 86400000000)
+
 extern char **environ;
 const char *argp_program_version = "pawl-broker " PAWL_VERSION;
 const char *argp_program_bug_address = NULL;
@@ -43,11 +46,13 @@ static const conf_key_t keys[] = {
     { "suspect", CONF_DURATION, "15s", 500000, INT64_C(3600000000),
       "silence after which it gets no new work" },
     { "ping", CONF_DURATION, "5s", 100000, INT64_C(3600000000), "an idle peer pings this often" },
-    { "keep.finished", CONF_DURATION, "7d", 0, 0, "how long ended tasks stay that did not fail" },
-    { "keep.failed", CONF_DURATION, "30d", 0, 0, "how long failed tasks stay" },
-    { "keep.logs", CONF_DURATION, "30d", 0, 0, "how long logs stay" },
-    { "keep.journal", CONF_DURATION, "30d", 0, 0, "how long events stay" },
-    { "keep.ledger", CONF_DURATION, "365d", 0, 0, "how long the ledger of a schedule stays" },
+    { "keep.finished", CONF_DURATION, "7d", 0, KEEP_MOST_US,
+      "how long ended tasks stay that did not fail" },
+    { "keep.failed", CONF_DURATION, "30d", 0, KEEP_MOST_US, "how long failed tasks stay" },
+    { "keep.logs", CONF_DURATION, "30d", 0, KEEP_MOST_US, "how long logs stay" },
+    { "keep.journal", CONF_DURATION, "30d", 0, KEEP_MOST_US, "how long events stay" },
+    { "keep.ledger", CONF_DURATION, "365d", 0, KEEP_MOST_US,
+      "how long the ledger of a schedule stays" },
     { "limits.items", CONF_COUNT, "10000", 1, LIMIT_ITEMS, "items in one request" },
     { "limits.peers", CONF_COUNT, "20000", 1, 1000000, "peers at a time" },
     { "limits.requests_in_flight", CONF_COUNT, "1024", 1, 65536, "unanswered requests of a peer" },

@@ -509,3 +509,10 @@ def test_the_socket_of_a_successor_outlives_the_end_of_its_predecessor(broker):
         for name in "broker.sock", "stats.sock":
             assert (broker.state / name).is_socket()
         Peer(broker.endpoint, "c").open().ask("ping")
+
+
+def test_a_time_to_keep_that_no_clock_reaches_is_refused(tmp_path):
+    wrong = subprocess.run([BIN, "--state", tmp_path / "state", "--check-config"], capture_output=True, text=True,
+                           env={**os.environ, "PAWL_BROKER__KEEP__FINISHED": "106751991d"}, timeout=30)
+    assert wrong.returncode == 2
+    assert "keep.finished" in wrong.stderr and "range" in wrong.stderr
