@@ -16,7 +16,7 @@ import messages
 from pawl_wire import Peer, Refused, Silence, Wire, new_id, pb
 
 E = messages.errors()
-BIN = pathlib.Path(os.environ.get("PAWL_BIN", messages.ROOT / "build" / "bin")) / "pawl-broker"
+BIN = (pathlib.Path(os.environ.get("PAWL_BIN", messages.ROOT / "build" / "bin")) / "pawl-broker").resolve()
 FAST = {"PAWL_BROKER__LEASE": "2s", "PAWL_BROKER__SUSPECT": "1s", "PAWL_BROKER__PING": "300ms"}
 pytestmark = pytest.mark.skipif(not BIN.exists(), reason=f"{BIN} is not built")
 
