@@ -43,27 +43,52 @@ typedef struct swarm {
 /* ---- what a run should come by ------------------------------------------------------------------
  */
 
-#define METS(X)                                                                                    \
-    X(CRASH_BEFORE, "crash before commit")                                                         \
-    X(CRASH_AFTER, "crash after commit")                                                           \
-    X(COMMIT_APPLIED, "unknown commit, applied")                                                   \
-    X(COMMIT_LOST, "unknown commit, lost") X(COMMIT_REFUSED, "commit refused")                     \
-        X(LMDB, "seed on disk") X(STALL, "stall") X(WALL_STEP, "clock step") X(                    \
-            LOST, "executor lost") X(ASSIGN_GAP, "assign missed") X(FINISHED, "finished")          \
-            X(FAILED, "failed") X(CANCELLED, "cancelled") X(SUPERSEDED, "superseded") X(           \
-                EXPIRED, "expired") X(AGAIN, "run again by hand") X(RESUMED, "lease resumed")      \
-                X(RECOVERED, "RECOVERED") X(STALE, "STALE") X(LATE, "LATE") X(UNKNOWN, "UNKNOWN")  \
-                    X(KEEP, "KEEP") X(STOP, "STOP") X(REPEATED, "reply repeated") X(               \
-                        KEY, "answered by key") X(FULL, "refused: full") X(BUSY, "refused: busy")  \
-                        X(PURGED, "purged") X(PARKED, "parked") X(FIRED, "fired") X(               \
-                            CATCHUP, "caught up") X(SKIP_LATE, "skipped: late")                    \
-                            X(SKIP_OVERLAP, "skipped: overlap") X(SKIP_WINDOW, "skipped: window")  \
-                                X(SKIP_PAUSED, "skipped: paused")                                  \
-                                    X(SKIP_EDITED, "skipped: edited")                              \
-                                        X(SKIP_REMOVED, "skipped: removed") X(FOLDED, "folded")    \
-                                            X(CONFLICT, "CONFLICT")                                \
-                                                X(TOO_EARLY, "TOO_EARLY") X(HELD, "HELD")          \
-                                                    X(GONE, "GONE") X(REZONED, "new zone data")
+// clang-format off
+#define METS(X) \
+    X(CRASH_BEFORE, "crash before commit") \
+    X(CRASH_AFTER, "crash after commit") \
+    X(COMMIT_APPLIED, "unknown commit, applied") \
+    X(COMMIT_LOST, "unknown commit, lost") \
+    X(COMMIT_REFUSED, "commit refused") \
+    X(LMDB, "seed on disk") \
+    X(STALL, "stall") \
+    X(WALL_STEP, "clock step") \
+    X(LOST, "executor lost") \
+    X(ASSIGN_GAP, "assign missed") \
+    X(FINISHED, "finished") \
+    X(FAILED, "failed") \
+    X(CANCELLED, "cancelled") \
+    X(SUPERSEDED, "superseded") \
+    X(EXPIRED, "expired") \
+    X(AGAIN, "run again by hand") \
+    X(RESUMED, "lease resumed") \
+    X(RECOVERED, "RECOVERED") \
+    X(STALE, "STALE") \
+    X(LATE, "LATE") \
+    X(UNKNOWN, "UNKNOWN") \
+    X(KEEP, "KEEP") \
+    X(STOP, "STOP") \
+    X(REPEATED, "reply repeated") \
+    X(KEY, "answered by key") \
+    X(FULL, "refused: full") \
+    X(BUSY, "refused: busy") \
+    X(PURGED, "purged") \
+    X(PARKED, "parked") \
+    X(FIRED, "fired") \
+    X(CATCHUP, "caught up") \
+    X(SKIP_LATE, "skipped: late") \
+    X(SKIP_OVERLAP, "skipped: overlap") \
+    X(SKIP_WINDOW, "skipped: window") \
+    X(SKIP_PAUSED, "skipped: paused") \
+    X(SKIP_EDITED, "skipped: edited") \
+    X(SKIP_REMOVED, "skipped: removed") \
+    X(FOLDED, "folded") \
+    X(CONFLICT, "CONFLICT") \
+    X(TOO_EARLY, "TOO_EARLY") \
+    X(HELD, "HELD") \
+    X(GONE, "GONE") \
+    X(REZONED, "new zone data")
+// clang-format on
 typedef enum {
 #define X(name, text) MET_##name,
     METS(X)
