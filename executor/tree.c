@@ -124,3 +124,17 @@ size_t tree_signal(pid_t root, int signal)
     free(pids);
     return n;
 }
+
+/* One list for both signals: TERM makes parents exit, and a child that changes its parent while the
+ * tree is read again would be missed and stay stopped, its TERM pending. */
+size_t tree_terminate(pid_t root)
+{
+    pid_t *pids = mem_new(TREE_MAX * sizeof *pids);
+    size_t n = tree_find(root, pids, TREE_MAX);
+    for (size_t i = 0; i < n; i++)
+        kill(pids[i], SIGTERM);
+    for (size_t i = 0; i < n; i++)
+        kill(pids[i], SIGCONT); /* a stopped process takes TERM only when it goes on */
+    free(pids);
+    return n;
+}

@@ -20,5 +20,7 @@ size_t tree_children(pid_t parent, pid_t *pids, size_t max);
 
 /* Sends a signal to each descendant of `root`. Returns how many there were. */
 size_t tree_signal(pid_t root, int signal);
+/* TERM to all of it, and CONT, so that what is stopped takes it too. Returns how many. */
+size_t tree_terminate(pid_t root);
 
 #endif

@@ -303,10 +303,7 @@ static void on_order(struct warden *self)
         run_order(self, &order, bytes, (size_t)got - sizeof order, fds);
         break;
     case ORDER_TERMINATE:
-        if (self->busy) {
-            tree_signal(getpid(), SIGTERM);
-            tree_signal(getpid(), SIGCONT); /* a stopped process takes TERM only when it goes on */
-        }
+        if (self->busy) tree_terminate(getpid());
         break;
     case ORDER_KILL:
         kill_order(self);
