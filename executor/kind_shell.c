@@ -60,7 +60,7 @@ static bool find_account(const char *name, const executor_config_t *config, laun
 {
     *account = *own_account();
     if (!*name || strcmp(name, account->name) == 0) return true;
-    if (!config_listed(&config->accounts, name)) {
+    if (!conf_listed(config->conf, "allow.accounts", name)) {
         buf_printf(message,
                    "account \"%s\" may not be used here: it is not in executor.allow.accounts of "
                    "executor \"%s\"",
@@ -139,14 +139,16 @@ static bool gather_environment(struct gathered *self, const executor_config_t *c
 {
     for (size_t i = 0; i < task->env_count; i++)
         if (!name_allowed(task->env[i].name, message)) return false;
-    const char *path = config_listed(&config->env_keep, "PATH") ? getenv("PATH") : NULL;
+    const char *path =
+        conf_listed(config->conf, "process.env_keep", "PATH") ? getenv("PATH") : NULL;
     gather_default(self, task, "PATH", path && *path ? path : FALLBACK_PATH);
     gather_default(self, task, "HOME", account->home);
     gather_default(self, task, "USER", account->name);
-    const char *lang = config_listed(&config->env_keep, "LANG") ? getenv("LANG") : NULL;
+    const char *lang =
+        conf_listed(config->conf, "process.env_keep", "LANG") ? getenv("LANG") : NULL;
     gather_default(self, task, "LANG", lang && *lang ? lang : "C.UTF-8");
-    for (size_t i = 0; i < config->env_keep.count; i++) {
-        const char *name = config->env_keep.items[i];
+    for (size_t i = 0; i < conf_count(config->conf, "process.env_keep"); i++) {
+        const char *name = conf_item(config->conf, "process.env_keep", i);
         if (strcmp(name, "PATH") != 0 && strcmp(name, "LANG") != 0)
             gather_default(self, task, name, getenv(name));
     }
@@ -174,13 +176,12 @@ static bool gather_argv(struct gathered *self, const executor_config_t *config,
                         int *exit_code)
 {
     if (task->script.len || *task->interpreter) {
-        const char *path = config_mapped(&config->interpreters, task->interpreter);
+        const char *path = conf_mapped(config->conf, "allow.interpreters", task->interpreter);
         if (!path) {
             buf_printf(message, "interpreter \"%s\" is not offered here; executor \"%s\" has:",
                        task->interpreter, config->name);
-            for (size_t i = 0; i < config->interpreters.count; i++)
-                buf_printf(message, " %.*s", (int)strcspn(config->interpreters.items[i], "="),
-                           config->interpreters.items[i]);
+            for (size_t i = 0; i < conf_count(config->conf, "allow.interpreters"); i++)
+                buf_printf(message, " %s", conf_name(config->conf, "allow.interpreters", i));
             *exit_code = 127;
             return false;
         }

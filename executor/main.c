@@ -52,8 +52,9 @@ struct flags {
     const char *value[6]; /* of the keys below; applied after file and environment */
     char **labels;
     size_t label_count;
-    bool check;
+    bool check, print;
 };
+enum { FLAG_PRINT = 256 };
 static const struct {
     int letter;
     const char *key;
@@ -68,6 +69,8 @@ static const struct argp_option options[] = {
     { "slots", 'j', "N", 0, "commands run at once (default: number of CPUs)", 0 },
     { "labels", 'l', "KEY=VALUE", 0, "labels, with commas or repeated", 0 },
     { "check-config", 'C', NULL, 0, "read the configuration, say whether it is fine, end", 0 },
+    { "print-config", FLAG_PRINT, NULL, 0, "say every key, its value and where that comes from",
+      0 },
     { 0 }
 };
 const char *argp_program_version = "pawl-executor " PAWL_VERSION;
@@ -79,6 +82,8 @@ static error_t parse_flag(int letter, char *value, struct argp_state *state)
         flags->file = value;
     } else if (letter == 'C') {
         flags->check = true;
+    } else if (letter == FLAG_PRINT) {
+        flags->print = true;
     } else if (letter == 'l') {
         flags->labels = mem_grow(flags->labels, (flags->label_count + 1) * sizeof(char *));
         flags->labels[flags->label_count++] = value;
@@ -95,17 +100,18 @@ static error_t parse_flag(int letter, char *value, struct argp_state *state)
     return 0;
 }
 
-static err_t read_config(struct flags *flags, buf_t *error)
+static err_t read_config(struct flags *flags, char *why, size_t len)
 {
     executor_config_t *config = flags->config;
-    err_t err = flags->file ? config_read_file(config, flags->file, error) : ERR_OK;
-    if (!err) err = config_read_environment(config, environ, error);
+    err_t err = flags->file ? conf_load_all(config->conf, flags->file, why, len) : ERR_OK;
+    if (!err) err = conf_environment(config->conf, CONFIG_ENVIRONMENT, environ, why, len);
     for (size_t i = 0; !err && i < ARRAY_LEN(flag_keys); i++)
         if (flags->value[i])
-            err = config_set(config, flag_keys[i].key, flags->value[i], "command line", error);
+            err =
+                conf_set(config->conf, flag_keys[i].key, flags->value[i], "command line", why, len);
     for (size_t i = 0; !err && i < flags->label_count; i++)
-        err = config_add(config, "labels", flags->labels[i], "--labels", error);
-    return err ? err : config_complete(config, error);
+        err = conf_add(config->conf, "labels", flags->labels[i], "--labels", why, len);
+    return err ? err : config_complete(config, why, len);
 }
 
 /* ---- the executor
@@ -233,19 +239,16 @@ static pawl_err describe_worker(struct executor *self)
      * executor is idle. */
     if (!err) err = pawl_worker_prefetch(self->worker, 0);
     for (size_t i = 0; !err && i < ARRAY_LEN(known); i++)
-        if (config_listed(&config->kinds, known[i].kind)) {
+        if (conf_listed(config->conf, "allow.kinds", known[i].kind)) {
             err = pawl_worker_kind(self->worker, known[i].kind);
             if (!err) err = pawl_worker_type(self->worker, known[i].type, NULL, NULL);
         }
-    for (size_t i = 0; !err && i < config->queues.count; i++)
-        err = pawl_worker_queue(self->worker, config->queues.items[i]);
-    for (size_t i = 0; !err && i < config->labels.count; i++) {
-        char key[256];
-        const char *item = config->labels.items[i];
-        snprintf(key, sizeof key, "%.*s", (int)strcspn(item, "="), item);
-        err = pawl_worker_label(self->worker, key, strchr(item, '=') + 1);
-    }
-    if (!err && !config_mapped(&config->labels, "process_control"))
+    for (size_t i = 0; !err && i < conf_count(config->conf, "queues"); i++)
+        err = pawl_worker_queue(self->worker, conf_item(config->conf, "queues", i));
+    for (size_t i = 0; !err && i < conf_count(config->conf, "labels"); i++)
+        err = pawl_worker_label(self->worker, conf_name(config->conf, "labels", i),
+                                conf_item(config->conf, "labels", i));
+    if (!err && !conf_mapped(config->conf, "labels", "process_control"))
         err = pawl_worker_label(self->worker, "process_control", self->cgroup ? "cgroup" : "sweep");
     return err;
 }
@@ -451,20 +454,22 @@ int main(int argc, char **argv)
                                  NULL };
     argp_err_exit_status = EXIT_USAGE;
     argp_parse(&parser, argc, argv, 0, NULL, &flags);
-    buf_t error = { 0 };
-    err_t err = read_config(&flags, &error);
+    char why[512];
+    err_t err = read_config(&flags, why, sizeof why);
     free(flags.labels);
     if (err) {
         fprintf(stderr,
-                "pawl-executor: the configuration is wrong\n  why:  %s"
-                "  then: pawl-executor --help tells the flags, the manual the keys\n",
-                (char *)error.at);
-        buf_free(&error);
+                "pawl-executor: the configuration is wrong\n  why:  %s\n"
+                "  then: pawl-executor --print-config tells all keys\n",
+                why);
         config_destroy(&flags.config);
         return EXIT_USAGE;
     }
-    if (flags.check) {
-        printf("configuration is fine\n");
+    if (flags.check || flags.print) {
+        if (flags.print)
+            conf_print(flags.config->conf, stdout);
+        else
+            printf("configuration is fine\n");
         config_destroy(&flags.config);
         return 0;
     }

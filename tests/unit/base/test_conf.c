@@ -161,6 +161,142 @@ static void what_is_printed_can_be_loaded(void **state)
     conf_destroy(&conf);
 }
 
+static const conf_key_t many_keys[] = {
+    { "broker", CONF_TEXT, "", 0, 0, "endpoint" },
+    { "queues", CONF_LIST, "a,b", 0, 0, "queues" },
+    { "labels", CONF_MAP, "", 0, 0, "labels" },
+    { "process.nice", CONF_COUNT, "0", -20, 19, "niceness" },
+    { "process.umask", CONF_OCTAL, "0027", 0, 0777, "umask" },
+    { "process.cgroup", CONF_WORD, "auto never always", 0, 0, "cgroups" },
+    { "sources", CONF_ENTRIES, "", 0, 0, "databases" },
+    { "later", CONF_ABSENT, "", 0, 0, "not there" },
+    { "log.level", CONF_WORD, "info debug", 0, 0, "level" },
+};
+static const conf_key_t source_keys[] = {
+    { "driver", CONF_WORD, "sqlite postgresql", 0, 0, "what it is" },
+    { "password", CONF_SECRET, "", 0, 0, "never shown" },
+    { "rows", CONF_COUNT, "100", 1, 1000, "rows at most" },
+};
+
+static err_t load_many(const char *text, conf_t **conf, char why[256])
+{
+    write_file(text);
+    why[0] = '\0';
+    *conf = conf_new_section("executor", many_keys, ARRAY_LEN(many_keys));
+    conf_entries(*conf, "sources", source_keys, ARRAY_LEN(source_keys));
+    return conf_load(*conf, path, why, 256);
+}
+
+static void lists_maps_and_entries_stand_in_a_section_of_a_file_of_all_programs(void **state)
+{
+    (void)state;
+    conf_t *conf;
+    char why[256];
+    if (load_many("log: {level: debug, format: auto}\nbroker: {listen: x, y: [1]}\n"
+                  "executor:\n  queues: [mail, 'x,y']\n  labels: {zone: eu, role: web}\n"
+                  "  process: {nice: -5, umask: '0077', cgroup: never}\n  later: {}\n"
+                  "  sources:\n    crm: {driver: postgresql, password: hunter2}\n    own: {}\n",
+                  &conf, why) != ERR_OK)
+        fail_msg("%s", why);
+    assert_int_equal(conf_count(conf, "queues"), 2);
+    assert_string_equal(conf_item(conf, "queues", 1), "x,y");
+    assert_true(conf_listed(conf, "queues", "mail"));
+    assert_false(conf_listed(conf, "queues", "a"));
+    assert_string_equal(conf_name(conf, "labels", 0), "zone");
+    assert_string_equal(conf_mapped(conf, "labels", "role"), "web");
+    assert_null(conf_mapped(conf, "labels", "other"));
+    assert_int_equal(conf_number(conf, "process.nice"), -5);
+    assert_int_equal(conf_number(conf, "process.umask"), 0077);
+    assert_int_equal(conf_number(conf, "process.cgroup"), 1);
+    assert_int_equal(conf_number(conf, "log.level"), 1);
+    assert_int_equal(conf_count(conf, "sources"), 2);
+    const conf_t *crm = conf_entry_named(conf, "sources", "crm");
+    assert_int_equal(conf_number(crm, "driver"), 1);
+    assert_string_equal(conf_text(crm, "password"), "hunter2");
+    assert_non_null(strstr(conf_origin(crm, "password"), ":9"));
+    assert_int_equal(conf_number(conf_entry(conf, "sources", 1), "rows"), 100);
+    assert_null(conf_entry_named(conf, "sources", "none"));
+    conf_destroy(&conf);
+}
+
+static void a_line_holds_a_whole_list_and_one_key_of_an_entry(void **state)
+{
+    (void)state;
+    conf_t *conf;
+    char why[256];
+    char *environment[] = { "PAWL_EXECUTOR__QUEUES=", "PAWL_EXECUTOR__LABELS=a=b,c=d=e",
+                            "PAWL_EXECUTOR__SOURCES__CRM__ROWS=7", NULL };
+    assert_int_equal(
+        load_many("executor: {labels: {x: y}, sources: {crm: {password: p}}}\n", &conf, why),
+        ERR_OK);
+    if (conf_environment(conf, "PAWL_EXECUTOR__", environment, why, sizeof why) != ERR_OK)
+        fail_msg("%s", why);
+    assert_int_equal(conf_count(conf, "queues"), 0);
+    assert_null(conf_mapped(conf, "labels", "x"));
+    assert_string_equal(conf_mapped(conf, "labels", "c"), "d=e");
+    assert_int_equal(conf_number(conf_entry_named(conf, "sources", "crm"), "rows"), 7);
+    assert_string_equal(conf_text(conf_entry_named(conf, "sources", "crm"), "password"), "p");
+    assert_int_equal(conf_add(conf, "labels", "c=f,g=h", "--labels", why, sizeof why), ERR_OK);
+    assert_int_equal(conf_count(conf, "labels"), 3);
+    assert_string_equal(conf_mapped(conf, "labels", "c"), "f");
+    conf_destroy(&conf);
+}
+
+static void a_wrong_value_of_many_is_told_and_a_secret_never(void **state)
+{
+    (void)state;
+    const struct {
+        const char *text, *says;
+    } cases[] = {
+        { "executor: {queues: {a: b}}\n", ":1: executor.queues must be a list" },
+        { "executor: {labels: [a]}\n", "executor.labels must be a map" },
+        { "executor: {labels: a}\n", "executor.labels is 'a', but must be a map" },
+        { "executor: {queues: [[a]]}\n", "executor.queues must be a list" },
+        { "executor:\n  sources: {crm: {driver: oracle}}\n",
+          ":2: executor.sources.crm.driver is 'oracle', but must be one of: sqlite postgresql" },
+        { "executor: {sources: {crm: {passwort: x}}}\n",
+          "unknown key 'executor.sources.crm.passwort'; did you mean "
+          "'executor.sources.crm.password'?" },
+        { "executor: {sources: {crm: {password: \"a\\u0001b\"}}}\n",
+          "executor.sources.crm.password must be a text" },
+        { "executor: {sources: [a]}\n", "executor.sources must be a map of names" },
+        { "executor: {later: {a: b}}\n", "executor.later must be empty" },
+        { "executor: {nice: 5}\n", "did you mean 'executor.process.nice'?" },
+        { "executer: {}\n", ":1: unknown section 'executer'; ours is 'executor'" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        conf_t *conf;
+        char why[256];
+        assert_int_equal(load_many(cases[i].text, &conf, why), ERR_CONFIG);
+        if (strstr(why, cases[i].says) == NULL) fail_msg("%s -> %s", cases[i].text, why);
+        conf_destroy(&conf);
+    }
+}
+
+static void what_is_printed_of_many_can_be_loaded_but_for_secrets(void **state)
+{
+    (void)state;
+    conf_t *conf, *again;
+    char why[256];
+    assert_int_equal(load_many("executor: {queues: ['a \"b', c], labels: {k: 'v: w'},"
+                               " sources: {crm: {password: hunter2, rows: 9}}}\n",
+                               &conf, why),
+                     ERR_OK);
+    char *text = NULL;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+    conf_print(conf, out);
+    fclose(out);
+    assert_null(strstr(text, "hunter2"));
+    if (load_many(text, &again, why) != ERR_OK) fail_msg("%s in\n%s", why, text);
+    assert_string_equal(conf_item(again, "queues", 0), "a \"b");
+    assert_string_equal(conf_mapped(again, "labels", "k"), "v: w");
+    assert_int_equal(conf_number(conf_entry_named(again, "sources", "crm"), "rows"), 9);
+    free(text);
+    conf_destroy(&again);
+    conf_destroy(&conf);
+}
+
 static int remove_file(void **state)
 {
     (void)state;
@@ -184,6 +320,10 @@ int main(void)
         cmocka_unit_test(a_missing_file_is_an_error),
         cmocka_unit_test(the_environment_overrides_the_file_and_flags_override_both),
         cmocka_unit_test(what_is_printed_can_be_loaded),
+        cmocka_unit_test(lists_maps_and_entries_stand_in_a_section_of_a_file_of_all_programs),
+        cmocka_unit_test(a_line_holds_a_whole_list_and_one_key_of_an_entry),
+        cmocka_unit_test(a_wrong_value_of_many_is_told_and_a_secret_never),
+        cmocka_unit_test(what_is_printed_of_many_can_be_loaded_but_for_secrets),
     };
     return cmocka_run_group_tests(tests, make_file, remove_file);
 }

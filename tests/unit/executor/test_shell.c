@@ -27,9 +27,9 @@ static int set_up(void **state)
     *state = self;
     snprintf(self->work, sizeof self->work, "/tmp/pawl-work-XXXXXX");
     self->config = config_new();
-    buf_t error = { 0 };
+    char why[256];
     bool fine = mkdtemp(self->work) && chmod(self->work, 0711) == 0 &&
-                config_complete(self->config, &error) == ERR_OK &&
+                config_complete(self->config, why, sizeof why) == ERR_OK &&
                 helper_warden(helper, -1, &self->sock) == ERR_OK;
     return fine ? 0 : -1;
 }
@@ -200,8 +200,9 @@ static void what_a_task_may_not_ask_for_is_refused_by_name(void **state)
     task.account = "nobody";
     if (strcmp(getenv("USER") ? getenv("USER") : "", "nobody") != 0)
         expect_refusal(self, &task, 126, "account \"nobody\" may not be used here");
-    buf_t error = { 0 };
-    assert_int_equal(config_set(self->config, "allow.accounts", "nobody,pawl-no-such", "", &error),
+    char why[256];
+    assert_int_equal(conf_set(self->config->conf, "allow.accounts", "nobody,pawl-no-such", "test",
+                              why, sizeof why),
                      ERR_OK);
     task.account = "pawl-no-such";
     expect_refusal(self, &task, 126, "does not exist");
@@ -219,8 +220,9 @@ static void an_allowed_account_owns_its_folder_and_reads_its_input(void **state)
 {
     struct fixture *self = *state;
     if (geteuid() != 0) skip(); /* only root may become somebody else */
-    buf_t error = { 0 };
-    assert_int_equal(config_set(self->config, "allow.accounts", "nobody", "", &error), ERR_OK);
+    char why[256];
+    assert_int_equal(
+        conf_set(self->config->conf, "allow.accounts", "nobody", "test", why, sizeof why), ERR_OK);
     shell_task_t task = task_of();
     task.account = "nobody";
     task.input = slice_text("{}");
