@@ -544,6 +544,12 @@ static err_t on_lost(core_t *core, const command_t *command)
     return executor ? executor_lost(core, executor) : ERR_OK;
 }
 
+static err_t on_note(core_t *core, const command_t *command)
+{
+    const executor_t *executor = executor_of(core, command->conn);
+    return journal_add(core, command->event, executor ? executor->name->no : 0, 0, command->n);
+}
+
 static err_t apply(core_t *core, const command_t *command)
 {
     switch (command->kind) {
@@ -560,6 +566,8 @@ static err_t apply(core_t *core, const command_t *command)
         return executor_undelivered(core, command->conn);
     case CMD_PURGE:
         return task_purge(core, command);
+    case CMD_NOTE:
+        return on_note(core, command);
     case CMD_ZONE:
         return zone_import(core, command->name, command->bytes);
     default:

@@ -27,9 +27,10 @@ typedef enum {
     CMD_UNDELIVERED = 4, /* an Assign could not be sent to `conn`: its leases go back uncounted */
     CMD_PURGE = 5,       /* retention: `ns` are task numbers that look expired */
     CMD_ZONE = 6,        /* zone data: `name`, `bytes` (TZif) */
-    CMD_CONFIG = 7,      /* reserved */
     CMD_SUSPECT = 8,     /* `flag`: the executor of `conn` is silent for suspect_us: no new work for
                             it; not `flag`: it was heard of again */
+    CMD_NOTE = 9,        /* for the journal: `event` (journal_event) befell the peer `conn`, or the
+                            broker itself (0); `n`: how many or how much */
 } command_kind_t;
 
 /* A task of a Submit after wire_task_check: task is NULL when it was refused. Borrowed. */
@@ -48,9 +49,10 @@ typedef struct command {
     const char *name;                 /* CMD_ZONE */
     slice_t bytes;                    /* CMD_ZONE */
     const uint64_t *ns;               /* CMD_PURGE */
-    size_t n;
-    uint64_t silent_us; /* CMD_LOST */
-    bool flag;          /* CMD_SUSPECT */
+    size_t n;                         /* CMD_PURGE, CMD_NOTE */
+    uint8_t event;                    /* CMD_NOTE */
+    uint64_t silent_us;               /* CMD_LOST */
+    bool flag;                        /* CMD_SUSPECT */
 } command_t;
 
 typedef struct batch {

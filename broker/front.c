@@ -158,13 +158,13 @@ static uint8_t *parcel_room(void *arg, size_t len)
     return at;
 }
 
-static void parcel_add(front_t *self, route_t route, size_t at)
+static void parcel_add(front_t *self, route_t route, uint64_t seq, size_t at)
 {
     if (self->parcels_n == self->parcels_room) {
         self->parcels_room = self->parcels_room ? self->parcels_room * 2 : 64;
         self->parcels = mem_grow(self->parcels, self->parcels_room * sizeof *self->parcels);
     }
-    self->parcels[self->parcels_n++] = (parcel_t){ route, at, self->parcel_bytes.len - at };
+    self->parcels[self->parcels_n++] = (parcel_t){ route, seq, at, self->parcel_bytes.len - at };
 }
 
 void front_reply(front_t *self, route_t route, uint64_t seq, Pawl__V1__Reply *reply)
@@ -173,7 +173,7 @@ void front_reply(front_t *self, route_t route, uint64_t seq, Pawl__V1__Reply *re
     reply->seq = seq;
     size_t len = wire_reply_pack(reply, parcel_room, &self->parcel_bytes);
     CHECK(len > 0);
-    parcel_add(self, route, at);
+    parcel_add(self, route, reply->error ? 0 : seq, at);
 }
 
 void front_refuse(front_t *self, route_t route, uint64_t seq, err_t err, int64_t retry_after_us,
@@ -202,7 +202,9 @@ static front_numbers_t numbers(front_t *self)
                           .requests = self->requests,
                           .rejected_frames = self->rejected_frames,
                           .undelivered = self->undelivered,
-                          .poisoned = self->poisoned };
+                          .poisoned = self->poisoned,
+                          .slow_peers = self->slow_peers,
+                          .unread = sessions_unread(self->sessions) };
     roster_count(self->sessions, self->now.steady_us, &n);
     return n;
 }
@@ -341,7 +343,7 @@ static void take_from_readers(front_t *self)
         session_t *session = sessions_by_conn(self->sessions, query->conn);
         size_t at = self->parcel_bytes.len;
         buf_add(&self->parcel_bytes, query->reply.at, query->reply.len);
-        parcel_add(self, session->route, at);
+        parcel_add(self, session->route, query->request->seq, at);
         if (!session_live(session)) self->parcels_n--; /* nobody reads it any more */
         sessions_done(self->sessions, query->conn, query->items, query->bytes);
         query_free(&query);
@@ -444,6 +446,12 @@ static void tick(front_t *self)
                           (unsigned long long)endings[i].conn,
                           (unsigned long long)endings[i].silent_us / 1000);
         }
+    } while (n == ENDINGS_A_TURN);
+    conn_t deaf[ENDINGS_A_TURN];
+    do {
+        n = sessions_deaf(self->sessions, self->now, deaf, ENDINGS_A_TURN);
+        for (size_t i = 0; i < n; i++)
+            front_cut(self, sessions_by_conn(self->sessions, deaf[i]));
     } while (n == ENDINGS_A_TURN);
     suspicion_t changes[ENDINGS_A_TURN];
     do {

@@ -16,6 +16,7 @@ enum { SEND_HWM = 4096 }; /* frames on the way to one peer before it counts as s
 /* A packed Reply of the front itself, on its way out; waits for no batch. */
 typedef struct parcel {
     route_t route;
+    uint64_t seq;   /* of a request that may be refused instead; 0: none */
     size_t at, len; /* in front->parcel_bytes */
 } parcel_t;
 
@@ -73,6 +74,8 @@ command_t *front_tell(front_t *self, command_kind_t kind, conn_t conn);
 void front_reply(front_t *self, route_t route, uint64_t seq, Pawl__V1__Reply *reply);
 void front_refuse(front_t *self, route_t route, uint64_t seq, err_t err, int64_t retry_after_us,
                   const char *format, ...) PRINTF_LIKE(6, 7);
+/* Ends the session, if it is live, and the connection. */
+void front_cut(front_t *self, session_t *session);
 /* A query changes hands: to an actor, and back. */
 void front_give(front_t *self, query_t *query, void *socket, query_t **list);
 void front_take_back(query_t *query, query_t **list);

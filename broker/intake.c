@@ -172,7 +172,9 @@ static void on_hello(front_t *self, job_t *job, route_t route, const request_t *
     if (is_poison(self, route, request, self->principal, poison_hash(bytes))) return;
     err_t err = sessions_hello(self->sessions, route, request->hello, self->principal, address,
                                request->seq, self->now, &conn, &replaced);
-    if (err != ERR_OK) {
+    if (err == ERR_OK) {
+        sessions_by_conn(self->sessions, conn)->connection = connection_of(frame);
+    } else {
         front_refuse(self, route, request->seq, err, PAWL_SEC_US,
                      "%u peers are connected, the limit", sessions_count(self->sessions));
         return;

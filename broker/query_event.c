@@ -47,6 +47,11 @@ static err_t join(answer_t *self, const journal_entry_t *entry, Pawl__V1__EventI
         info->executor = info->name;
         return ERR_OK;
     }
+    if (entry->event == EVENT_PEER_CUT && no) {
+        ANSWER_TRY(answer_name(self, NAME_EXECUTOR, no, &info->name));
+        info->executor = info->name;
+        return ERR_OK;
+    }
     if (entry->event == EVENT_ZONE_CHANGED) return answer_name(self, NAME_ZONE, no, &info->name);
     if (entry->event <= EVENT_QUEUE_RESUMED) {
         ANSWER_TRY(answer_name(self, NAME_QUEUE, no, &info->name));

@@ -6,33 +6,53 @@
 #include <zmq.h>
 
 #include "broker/front_inside.h"
+#include "broker/store/record.h"
 #include "client/base/log.h"
 
 enum {
+    UNCOUNTED_MAX = 512, /* smaller frames are bounded well enough by SEND_HWM */
+    BUSY_RETRY_US = 1000000,
     IDLE_MAX = 4,           /* empty jobs that are kept: one filling, two sealed, one out */
     PARCELS_KEPT = 4 << 20, /* one burst of large answers must not cost memory for ever */
 };
 
 typedef enum { SENT, NOBODY, SLOW } sent_t;
 
-static sent_t send_to(front_t *self, route_t route, const uint8_t *bytes, size_t len)
+/* `session`: of the route, NULL when it has none (then only refusals are sent, which are small). */
+static sent_t send_to(front_t *self, route_t route, session_t *session, const uint8_t *bytes,
+                      size_t len)
 {
     uint8_t id[5] = { 0 };
     be_put_u32(id + 1, (uint32_t)route);
     if (zmq_send(self->router, id, sizeof id, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
         return errno == EAGAIN ? SLOW : NOBODY;
-    if (zmq_send(self->router, bytes, len, ZMQ_DONTWAIT) < 0) return NOBODY;
     self->sent_us = self->now.steady_us;
-    return SENT;
+    if (session == NULL || len <= UNCOUNTED_MAX)
+        return zmq_send(self->router, bytes, len, ZMQ_DONTWAIT) < 0 ? NOBODY : SENT;
+    zmq_msg_t frame;
+    unread_frame(session->unread, &frame, bytes, len);
+    sessions_sent(self->sessions, len);
+    if (zmq_msg_send(&frame, self->router, ZMQ_DONTWAIT) >= 0) return SENT;
+    zmq_msg_close(&frame);
+    return NOBODY;
 }
 
-/* A peer that does not read its answers cannot be told what it missed but by a new session. */
-static void drop_slow(front_t *self, session_t *session)
+/* A peer that does not read its answers cannot be told what it missed but by a new session. What
+ * waits for it goes with its connection. */
+void front_cut(front_t *self, session_t *session)
 {
+    uint64_t waits = unread_bytes(session->unread);
+    connection_cut(&session->connection);
+    if (!session_live(session)) return;
     self->slow_peers++;
-    log_event(LOG_WARN, "PEER_SLOW", "name=\"%s\" waiting=%d", session->hello->name, SEND_HWM);
+    log_event(LOG_WARN, "PEER_CUT", "name=\"%s\" unread=%llu why=\"it does not read its answers\"",
+              session->hello->name, (unsigned long long)waits);
     sessions_end(self->sessions, session->conn, SESSION_GONE, self->now);
     session->state = SESSION_LOST;
+    command_t *note = front_tell(self, CMD_NOTE, session->conn);
+    note->event = EVENT_PEER_CUT;
+    note->n = waits;
+    intake_record(self, self->open, note, slice(NULL, 0));
     intake_record(self, front_open(self), front_tell(self, CMD_GONE, session->conn),
                   slice(NULL, 0));
 }
@@ -46,14 +66,31 @@ static void send_output(front_t *self, const job_t *job, const output_t *out)
         return;
     if (!session_live(session) && out->kind != OUT_REPLY) return;
     const uint8_t *bytes = job->outputs.bytes.at + out->at;
-    sent_t sent = send_to(self, session->route, bytes, out->len);
+    sent_t sent = send_to(self, session->route, session, bytes, out->len);
     if (sent == SENT) return;
     if (out->kind == OUT_PUSH && out->flag) {
         self->undelivered++;
         intake_record(self, front_open(self), front_tell(self, CMD_UNDELIVERED, out->conn),
                       slice(NULL, 0));
     }
-    if (sent == SLOW && session_live(session)) drop_slow(self, session);
+    if (sent == SLOW) front_cut(self, session);
+}
+
+/* An answer of the front or of readers. One that is large can wait: what asked changed nothing, so
+ * a peer that has too much unread is told to ask again, which takes little room. */
+static void send_parcel(front_t *self, parcel_t parcel)
+{
+    session_t *session = sessions_by_route(self->sessions, parcel.route);
+    if (session && parcel.seq && parcel.len > UNCOUNTED_MAX &&
+        sessions_too_much_unread(self->sessions, session, parcel.len)) {
+        front_refuse(self, parcel.route, parcel.seq, ERR_BUSY, BUSY_RETRY_US,
+                     "this peer has not read %llu bytes of answers, the answer has %zu",
+                     (unsigned long long)unread_bytes(session->unread), parcel.len);
+        return;
+    }
+    sent_t sent =
+        send_to(self, parcel.route, session, self->parcel_bytes.at + parcel.at, parcel.len);
+    if (sent == SLOW && session) front_cut(self, session);
 }
 
 static void settle_output(front_t *self, const job_t *job, const output_t *out, notice_t *notice,
@@ -101,7 +138,8 @@ static void keep_for_later(front_t *self, const job_t *job)
             command = (command_t){ .kind = CMD_LOST, .conn = command.conn };
         if (command.kind == CMD_ZONE) zones_add(self->config.zones, command.name, 0); /* unknown */
         if (command.kind != CMD_LOST && command.kind != CMD_GONE &&
-            command.kind != CMD_UNDELIVERED && command.kind != CMD_SUSPECT)
+            command.kind != CMD_UNDELIVERED && command.kind != CMD_SUSPECT &&
+            command.kind != CMD_NOTE)
             continue;
         if (self->again_n == self->again_room) {
             self->again_room = self->again_room ? self->again_room * 2 : 16;
@@ -186,12 +224,8 @@ void broker_release(front_t *self, uint64_t durable)
         if (events) letter_send(self->config.stats, LETTER_EVENTS, events, 0);
         put_aside(self, job);
     }
-    for (size_t i = 0; i < self->parcels_n; i++) {
-        const parcel_t *parcel = &self->parcels[i];
-        sent_t sent = send_to(self, parcel->route, self->parcel_bytes.at + parcel->at, parcel->len);
-        session_t *session = sent == SLOW ? sessions_by_route(self->sessions, parcel->route) : NULL;
-        if (session && session_live(session)) drop_slow(self, session);
-    }
+    for (size_t i = 0; i < self->parcels_n; i++) /* a refusal in its place is added at the end */
+        send_parcel(self, self->parcels[i]);
     self->parcels_n = 0;
     self->parcel_bytes.len = 0;
     if (self->parcel_bytes.room > PARCELS_KEPT) buf_free(&self->parcel_bytes);

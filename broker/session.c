@@ -24,7 +24,7 @@ struct sessions {
     size_t slot_count, used;
     uint32_t live, ended;
     conn_t last_conn;
-    uint64_t bytes_in_flight;
+    uint64_t bytes_in_flight, unread;
     int64_t ran_us;   /* last call of sessions_ran; 0 = never */
     bool any_suspect; /* sessions_suspects has something to look at */
 };
@@ -57,6 +57,7 @@ static void session_free(session_t *session)
 {
     pawl__v1__hello__free_unpacked(session->hello, NULL);
     free(session->principal);
+    unread_drop(&session->unread);
     free(session);
 }
 
@@ -220,6 +221,9 @@ err_t sessions_hello(sessions_t *self, route_t route, const Pawl__V1__Hello *hel
     session->last_us = now.steady_us;
     session->last_wall_us = session->since_wall_us = now.wall_us;
     session->requests = 1;
+    session->unread = old != NULL ? unread_hold(old->unread) : unread_new();
+    session->taken = unread_taken(session->unread);
+    session->taken_us = now.steady_us;
     session->credit = hello->credit;
     if (self->n == self->room) {
         self->room = self->room ? self->room * 2 : 64;
@@ -247,6 +251,10 @@ static const char *over_limit(const sessions_t *self, const session_t *session, 
                               size_t bytes)
 {
     const sessions_config_t *limit = &self->config;
+    uint64_t unread = unread_bytes(session->unread);
+    if (unread >= limit->bytes_max) return "bytes of answers that this peer has not read";
+    if (unread > 0 && self->unread > limit->bytes_all_max) /* who reads is served all the same */
+        return "bytes of answers that peers have not read";
     if (session->requests_in_flight >= limit->requests_max)
         return "requests in flight of this peer";
     if (session->requests_in_flight == 0)
@@ -353,7 +361,7 @@ static void squeeze(sessions_t *self, int64_t steady_us)
         session_t *session = self->all[i];
         bool old = !session_live(session) &&
                    (surplus || steady_us - session->ended_us >= self->config.keep_ended_us);
-        if (old && session->requests_in_flight == 0) {
+        if (old && session->requests_in_flight == 0 && unread_bytes(session->unread) == 0) {
             surplus -= surplus != 0;
             forget(self, session);
         } else {
@@ -404,5 +412,66 @@ size_t sessions_suspects(sessions_t *self, suspicion_t *changes, size_t room)
         changes[n++] = (suspicion_t){ session->conn, suspect };
     }
     self->any_suspect = any || n == room;
+    return n;
+}
+
+/* ---- who does not read ----------------------------------------------------------------------- */
+
+bool sessions_too_much_unread(const sessions_t *self, const session_t *session, size_t bytes)
+{
+    uint64_t unread = unread_bytes(session->unread);
+    return unread + bytes > self->config.bytes_max ||
+           (unread > 0 && self->unread + bytes > self->config.bytes_all_max);
+}
+
+void sessions_sent(sessions_t *self, size_t bytes)
+{
+    self->unread += bytes;
+}
+
+uint64_t sessions_unread(const sessions_t *self)
+{
+    return self->unread;
+}
+
+/* Took nothing for too long, or leaves too much. */
+static bool is_deaf(const sessions_t *self, session_t *session, uint64_t waits, moment_t now)
+{
+    uint64_t taken = unread_taken(session->unread);
+    if (waits == 0 || taken != session->taken) {
+        session->taken = taken;
+        session->taken_us = now.steady_us;
+    }
+    return now.steady_us - session->taken_us >= self->config.lease_us ||
+           waits > UNREAD_MOST * self->config.bytes_max;
+}
+
+size_t sessions_deaf(sessions_t *self, moment_t now, conn_t *conns, size_t room)
+{
+    size_t n = 0;
+    uint64_t all = 0, most = 0;
+    session_t *worst = NULL;
+    for (size_t i = 0; i < self->n && n < room; i++) {
+        session_t *session = self->all[i];
+        if (session->cut || sessions_by_route(self, session->route) != session)
+            continue; /* a newer session stands for the connection */
+        uint64_t waits = unread_bytes(session->unread);
+        if (is_deaf(self, session, waits, now)) {
+            session->cut = true;
+            conns[n++] = session->conn;
+            continue;
+        }
+        all += waits;
+        if (waits > most) {
+            most = waits;
+            worst = session;
+        }
+    }
+    if (n < room && all > self->config.bytes_all_max) {
+        worst->cut = true;
+        conns[n++] = worst->conn;
+        all -= most;
+    }
+    self->unread = all;
     return n;
 }

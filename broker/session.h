@@ -17,6 +17,7 @@
 #define BROKER_SESSION_H
 
 #include "broker/core.h"
+#include "broker/unread.h"
 #include "client/base/base.h"
 #include "schemas/pawl.pb-c.h"
 
@@ -45,11 +46,16 @@ typedef struct session {
     uint64_t requests;             /* taken in this session */
     uint32_t requests_in_flight, items_in_flight;
     uint64_t bytes_in_flight;
+    unread_t *unread;        /* of the connection: what was sent on it and not taken yet */
+    connection_t connection; /* for cutting it off */
+    uint64_t taken;          /* unread_taken when it last rose */
+    int64_t taken_us;        /* steady: then, or when last nothing waited */
     uint32_t in_logs;     /* reports that wait for their chunks: what follows waits behind them */
     uint64_t assign_seen; /* highest that was passed on to core */
     uint32_t held;        /* leases, as core told last */
     uint32_t credit;      /* leases it may hold, as it told last */
     bool draining;
+    bool cut;          /* sessions_deaf has reported it */
     bool suspect_told; /* its last change in sessions_suspects */
 } session_t;
 
@@ -59,8 +65,11 @@ typedef struct sessions_config {
     uint32_t ended_max;               /* and at most so many */
     uint32_t peers_max;               /* live sessions */
     uint32_t requests_max, items_max; /* in flight, per peer */
+    /* Bytes of a peer and of all: requests in flight, and, counted apart, answers and pushes that
+     * were not read. A peer may leave UNREAD_MOST times as much unread before it is cut off. */
     uint64_t bytes_max, bytes_all_max;
 } sessions_config_t;
+enum { UNREAD_MOST = 2 };
 void sessions_config_default(sessions_config_t *config);
 
 typedef struct sessions sessions_t;
@@ -95,6 +104,21 @@ MUST_CHECK err_t sessions_take(sessions_t *self, route_t route, slice_t id, uint
 void sessions_renew(sessions_t *self, route_t route, slice_t id, moment_t now);
 /* A request that sessions_take counted was answered (or will never be). */
 void sessions_done(sessions_t *self, conn_t conn, uint32_t items, size_t bytes);
+
+/* Would an answer of `bytes` more leave more unread than a peer may? Then it is told BUSY instead.
+ */
+bool sessions_too_much_unread(const sessions_t *self, const session_t *session, size_t bytes);
+/* So much was handed over: on the count of all, until sessions_deaf counts again. */
+void sessions_sent(sessions_t *self, size_t bytes);
+/* Those that do not read, for being cut off: who took nothing for lease_us of what waits for it,
+ * who leaves more than UNREAD_MOST times its limit, and, while all together leave more than the
+ * limit of all, who leaves most (one a call, so that what is being freed is not counted against the
+ * next). Ended sessions too: their connection may still hold what was sent. Each is reported once.
+ * Fills up to `room` and returns how many (call again when full). Counts what waits for all: to be
+ * called every few 100 ms. */
+size_t sessions_deaf(sessions_t *self, moment_t now, conn_t *conns, size_t room);
+uint64_t
+sessions_unread(const sessions_t *self); /* bytes, as sessions_deaf counted last, and sent since */
 
 /* Ends the session of `conn` as `state` (LOST or GONE); no effect when it has ended. */
 void sessions_end(sessions_t *self, conn_t conn, session_state_t state, moment_t now);

@@ -218,10 +218,12 @@ void stats_json(buf_t *out, const stats_window_t *window, const writer_stats_t *
     put_text(out, core->level ? core->level : "ok");
     buf_printf(out,
                "},\"schedules\":%u,\"peers\":%u,\"requests\":%llu,\"rejected_frames\":%llu,"
-               "\"undelivered\":%llu,\"poisoned\":%llu,\"events_seq\":%llu}",
+               "\"undelivered\":%llu,\"poisoned\":%llu,\"slow_peers\":%llu,\"unread\":%llu,"
+               "\"events_seq\":%llu}",
                core->schedules, front->peers, (unsigned long long)front->requests,
                (unsigned long long)front->rejected_frames, (unsigned long long)front->undelivered,
-               (unsigned long long)front->poisoned, (unsigned long long)core->events_seq);
+               (unsigned long long)front->poisoned, (unsigned long long)front->slow_peers,
+               (unsigned long long)front->unread, (unsigned long long)core->events_seq);
 }
 
 bool stats_event_json(buf_t *out, char topic[256], slice_t packed)

@@ -148,6 +148,10 @@ void tape_command(buf_t *to, const command_t *command, slice_t frame)
     case CMD_SUSPECT:
         add_number(to, command->flag, 1);
         break;
+    case CMD_NOTE:
+        add_number(to, command->event, 1);
+        add_number(to, command->n, 8);
+        break;
     case CMD_LOST:
         add_number(to, command->silent_us, 8);
         break;
@@ -276,6 +280,10 @@ bool tape_take_command(tape_entry_t *entry, wire_arena_t *arena, command_t *comm
         break;
     case CMD_SUSPECT:
         command->flag = reader_u8(in) != 0;
+        break;
+    case CMD_NOTE:
+        command->event = reader_u8(in);
+        command->n = reader_u64(in);
         break;
     case CMD_LOST:
         command->silent_us = reader_u64(in);

@@ -13,7 +13,8 @@
  *              before), map u64, used u64: bytes of the store; count u32 of commands, then each:
  *              kind u8, conn u64, and for CMD_REQUEST: principal (length u16, bytes), the frame as
  *              it came (length u32, bytes); CMD_ZONE: name (u16, bytes), file (u32, bytes);
- *              CMD_PURGE: n u32, n x u64; CMD_LOST: silent u64; CMD_SUSPECT: flag u8
+ *              CMD_PURGE: n u32, n x u64; CMD_LOST: silent u64; CMD_SUSPECT: flag u8;
+ *              CMD_NOTE: event u8, n u64
  *   3 outcome  number u64, error u32, hash of the write set u64, hash of the outputs u64
  * A batch is written before its step, without a sync: a crash may cut the last entry.
  *

@@ -249,7 +249,8 @@ bool uniq_row_decode(uint64_t *n, slice_t from);
     X(EXECUTOR_LEFT, 50, "executor.left") X(EXECUTOR_DRAINED, 51, "executor.drained")              \
     X(EXECUTOR_RESUMED, 52, "executor.resumed")                                                    \
     X(QUEUE_PAUSED, 56, "queue.paused") X(QUEUE_RESUMED, 57, "queue.resumed")                      \
-    X(HISTORY_GAVE_WAY, 60, "store.history_gave_way") X(ZONE_CHANGED, 61, "zone.changed")
+    X(HISTORY_GAVE_WAY, 60, "store.history_gave_way") X(ZONE_CHANGED, 61, "zone.changed")          \
+    X(PEER_CUT, 65, "peer.cut") X(LOGS_LOST, 66, "logs.lost")
 // clang-format on
 enum journal_event {
 #define X(name, number, text) EVENT_##name = (number),
@@ -259,7 +260,8 @@ enum journal_event {
 const char *journal_event_text(uint8_t event); /* NULL: unknown */
 enum { JOURNAL_ROW_MAX = 2000 };
 /* One entry. subject: task n (event < 32), schedule s, executor x, queue q. aux: executor number of
- * running and what ended a run; the count of schedule.skipped and store.history_gave_way. */
+ * running and what ended a run; the count of schedule.skipped and store.history_gave_way; bytes of
+ * peer.cut and logs.lost, whose subject is the executor x, if it is one, or 0. */
 typedef struct journal_entry {
     uint64_t seq;
     uint8_t event;

@@ -36,10 +36,15 @@ class Wire:
     """A connection without a session: frames out, frames in."""
 
     def __init__(self, endpoint):
-        self.socket = zmq.Context.instance().socket(zmq.DEALER)
-        self.socket.linger = 0
-        self.socket.immediate = 1
+        self.socket = self.new_socket()
         self.socket.connect(endpoint)
+
+    @staticmethod
+    def new_socket(**options):
+        socket = zmq.Context.instance().socket(zmq.DEALER)
+        for name, value in {"linger": 0, "immediate": 1, **options}.items():
+            setattr(socket, name, value)
+        return socket
 
     def close(self):
         self.socket.close()

@@ -412,6 +412,113 @@ static void executors_that_fall_silent_and_come_back_are_told_once_each_way(void
     sessions_destroy(&sessions);
 }
 
+/* As the front does: a frame of `len` bytes on its way to the peer. */
+static void send_to_peer(sessions_t *sessions, conn_t conn, zmq_msg_t *frame, size_t len)
+{
+    static const uint8_t bytes[4096];
+    unread_frame(sessions_by_conn(sessions, conn)->unread, frame, bytes, len);
+}
+
+static size_t deaf(sessions_t *sessions, int64_t seconds, conn_t conns[8])
+{
+    return sessions_deaf(sessions, at(seconds), conns, 8);
+}
+
+static sessions_t *that_hold(uint64_t bytes, uint64_t bytes_all)
+{
+    sessions_config_t config;
+    sessions_config_default(&config);
+    config.bytes_max = bytes;
+    config.bytes_all_max = bytes_all;
+    return sessions_new(&config);
+}
+
+static void a_peer_with_too_much_unread_is_busy_until_it_reads(void **state)
+{
+    (void)state;
+    sessions_t *sessions = that_hold(1000, 100000);
+    conn_t conn = open_as(sessions, ROUTE, "a", CLIENT, ID, 0), conns[8];
+    zmq_msg_t frames[2];
+    assert_int_equal(take(sessions, ROUTE, ID, 2, 0), ERR_OK);
+    send_to_peer(sessions, conn, &frames[0], 600);
+    assert_int_equal(take(sessions, ROUTE, ID, 3, 0), ERR_OK);
+    assert_true(sessions_too_much_unread(sessions, sessions_by_conn(sessions, conn), 401));
+    assert_false(sessions_too_much_unread(sessions, sessions_by_conn(sessions, conn), 400));
+    send_to_peer(sessions, conn, &frames[1], 400);
+    assert_int_equal(take(sessions, ROUTE, ID, 4, 0), ERR_BUSY);
+    assert_int_equal(deaf(sessions, 1, conns), 0);
+    assert_int_equal(sessions_unread(sessions), 1000);
+    zmq_msg_close(&frames[0]);
+    assert_int_equal(take(sessions, ROUTE, ID, 4, 1), ERR_OK);
+    zmq_msg_close(&frames[1]);
+    assert_int_equal(deaf(sessions, 100, conns), 0); /* nothing waits: nothing to take */
+    assert_int_equal(sessions_unread(sessions), 0);
+    sessions_destroy(&sessions);
+}
+
+static void who_takes_nothing_for_a_lease_or_leaves_too_much_is_deaf(void **state)
+{
+    (void)state;
+    sessions_t *sessions = that_hold(1000, 100000);
+    conn_t a = open_as(sessions, ROUTE, "a", CLIENT, ID, 0), conns[8];
+    zmq_msg_t frames[3];
+    send_to_peer(sessions, a, &frames[0], 100);
+    send_to_peer(sessions, a, &frames[1], 100);
+    assert_int_equal(deaf(sessions, 20, conns), 0);
+    zmq_msg_close(&frames[0]); /* it took one: the clock begins anew */
+    assert_int_equal(deaf(sessions, 29, conns), 0);
+    assert_int_equal(deaf(sessions, 58, conns), 0);
+    assert_int_equal(deaf(sessions, 59, conns), 1);
+    assert_int_equal(conns[0], a);
+    assert_int_equal(deaf(sessions, 90, conns), 0); /* told once */
+
+    conn_t b = open_as(sessions, OTHER, "b", CLIENT, ID2, 90);
+    send_to_peer(sessions, b, &frames[0], 1800);
+    assert_int_equal(deaf(sessions, 90, conns), 0);
+    send_to_peer(sessions, b, &frames[2], 201);
+    assert_int_equal(deaf(sessions, 90, conns), 1);
+    assert_int_equal(conns[0], b);
+    for (size_t i = 0; i < 3; i++)
+        zmq_msg_close(&frames[i]);
+    sessions_destroy(&sessions);
+}
+
+static void when_all_leave_too_much_who_leaves_most_goes_and_who_reads_is_served(void **state)
+{
+    (void)state;
+    sessions_t *sessions = that_hold(1000, 1500);
+    static const uint8_t ID3[16] = "session-id-0003";
+    conn_t a = open_as(sessions, ROUTE, "a", CLIENT, ID, 0), conns[8];
+    conn_t b = open_as(sessions, OTHER, "b", CLIENT, ID2, 0);
+    open_as(sessions, 7, "c", CLIENT, ID3, 0);
+    zmq_msg_t frames[2];
+    send_to_peer(sessions, a, &frames[0], 800);
+    send_to_peer(sessions, b, &frames[1], 900);
+    assert_int_equal(deaf(sessions, 1, conns), 1);
+    assert_int_equal(conns[0], b);
+    assert_int_equal(sessions_unread(sessions), 800);
+    assert_int_equal(take(sessions, 7, ID3, 2, 1), ERR_OK);
+    zmq_msg_close(&frames[0]);
+    sessions_destroy(&sessions);
+    zmq_msg_close(&frames[1]); /* the library lets go last */
+}
+
+static void a_new_session_on_a_connection_inherits_what_waits_there(void **state)
+{
+    (void)state;
+    sessions_t *sessions = that_hold(1000, 100000);
+    conn_t first = open_as(sessions, ROUTE, "a", CLIENT, ID, 0), conns[8];
+    zmq_msg_t frame;
+    send_to_peer(sessions, first, &frame, 1000);
+    conn_t second = open_as(sessions, ROUTE, "a", CLIENT, ID2, 20);
+    assert_int_equal(take(sessions, ROUTE, ID2, 2, 20), ERR_BUSY);
+    assert_int_equal(deaf(sessions, 49, conns), 0);
+    assert_int_equal(deaf(sessions, 50, conns), 1);
+    assert_int_equal(conns[0], second);
+    zmq_msg_close(&frame);
+    sessions_destroy(&sessions);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -433,6 +540,10 @@ int main(void)
         cmocka_unit_test(a_session_with_requests_in_flight_is_kept_until_they_are_answered),
         cmocka_unit_test(thousands_of_routes_come_and_go_without_mixing),
         cmocka_unit_test(a_hello_is_kept_without_its_claims),
+        cmocka_unit_test(a_peer_with_too_much_unread_is_busy_until_it_reads),
+        cmocka_unit_test(who_takes_nothing_for_a_lease_or_leaves_too_much_is_deaf),
+        cmocka_unit_test(when_all_leave_too_much_who_leaves_most_goes_and_who_reads_is_served),
+        cmocka_unit_test(a_new_session_on_a_connection_inherits_what_waits_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

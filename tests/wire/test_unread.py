@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Peers that ask for a lot and never read the answers: what waits for them is bounded, they are told
+BUSY while that can be told, then cut off; everybody else is served meanwhile."""
+import json
+import time
+
+import pytest
+
+import messages
+from pawl_wire import Peer, pb
+from test_broker_process import BIN, FAST, Broker, executor, lease, submit, task, until
+
+E = messages.errors()
+MIB = 1 << 20
+SANITIZED = BIN.exists() and b"__asan_init" in BIN.read_bytes()  # it keeps what is freed
+pytestmark = pytest.mark.skipif(not BIN.exists(), reason=f"{BIN} is not built")
+
+
+def resident(broker):
+    for line in open(f"/proc/{broker.process.pid}/status"):
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) * 1024
+
+
+def stats(peer):
+    return json.loads(peer.ask("stats_get").stats.json)
+
+
+def a_log_of_a_mebibyte(broker, client):
+    worker = executor(broker)
+    one = task()
+    submit(client, one)
+    held = lease(worker)
+    for offset in range(0, MIB, 65536):
+        chunk = pb.LogChunk(id=one.id, token=held.token, offset=offset, stream=1, data=b"x" * 65535 + b"\n")
+        worker.ask("report", pb.Report(logs=[chunk]))
+    done = pb.Result(id=one.id, token=held.token, outcome=pb.OUTCOME_DONE)
+    assert list(worker.ask("report", pb.Report(results=[done], credit=0)).reported.verdicts) == [pb.REPORT_DONE]
+    worker.ask("bye")
+    return one.id
+
+
+def deaf(broker, name):
+    """A peer whose library takes one frame and leaves the rest to the broker, as one does that hangs."""
+    peer = Peer(broker.endpoint, name)
+    peer.socket.close()
+    peer.socket = peer.new_socket(rcvhwm=1)
+    peer.socket.connect(broker.endpoint)
+    return peer.open()
+
+
+def ask_without_reading(peer, id, n):
+    for _ in range(n):
+        peer.send(peer.pack("log_read", pb.LogRead(id=id, limit=MIB)))
+
+
+def answered_within(client, seconds):
+    began = time.monotonic()
+    submit(client, task())
+    assert time.monotonic() - began < seconds
+
+
+@pytest.fixture
+def broker(tmp_path):
+    broker = Broker(tmp_path / "state", **FAST, PAWL_BROKER__LIMITS__BYTES_IN_FLIGHT="32MiB",
+                    PAWL_BROKER__LIMITS__BYTES_IN_FLIGHT_ALL="128MiB").start()
+    yield broker
+    assert broker.end() == 0
+
+
+def test_answers_that_a_peer_does_not_read_are_bounded_and_it_is_cut_off(broker):
+    client = Peer(broker.endpoint, "c").open()
+    id = a_log_of_a_mebibyte(broker, client)
+    before = resident(broker)
+    hog = deaf(broker, "hog")
+    most, asked, began = 0, 0, time.monotonic()
+    while stats(client)["slow_peers"] == 0:
+        assert time.monotonic() < began + 20, stats(client)
+        if asked < 600:
+            ask_without_reading(hog, id, 20)
+            asked += 20
+        answered_within(client, 2)
+        most = max(most, resident(broker))
+        time.sleep(0.02)
+    assert SANITIZED or most - before < 128 * MIB, f"{(most - before) / MIB:.0f} MiB for one that does not read"
+
+    events = client.ask("event_read", pb.EventRead(from_seq=1, limit=1000)).events.items
+    assert "peer.cut" in [e.kind for e in events]
+    peers = {p.name: p.alive for p in client.ask("peer_list").peers.items}
+    assert not peers["hog"]
+    until(lambda: stats(client)["unread"] < 4 * MIB)  # its connection is closed: what waited is gone
+    hog.close()
+
+
+def test_a_peer_with_too_much_unread_is_told_busy_and_goes_on_when_it_reads(broker):
+    client = Peer(broker.endpoint, "c").open()
+    id = a_log_of_a_mebibyte(broker, client)
+    slow = deaf(broker, "slow")
+    first = slow.seq + 1
+    ask_without_reading(slow, id, 60)
+    until(lambda: stats(client)["unread"] > 30 * MIB)
+    codes = []
+    for _ in range(60):
+        reply = slow.take()
+        codes.append(reply.error.code)
+        if reply.HasField("error"):
+            assert reply.error.retry_after_us > 0 and "read" in reply.error.text
+    assert set(codes) == {E["OK"], E["BUSY"]}, codes
+    assert 25 <= codes.count(E["OK"]) < 60
+    assert slow.seq == first + 59
+    assert slow.ask("log_read", pb.LogRead(id=id, limit=MIB)).log.total == MIB
+    assert stats(client)["slow_peers"] == 0
+
+
+def test_many_that_do_not_read_do_not_take_what_all_peers_share(broker):
+    client = Peer(broker.endpoint, "c").open()
+    id = a_log_of_a_mebibyte(broker, client)
+    before = resident(broker)
+    hogs = [deaf(broker, f"hog-{n}") for n in range(8)]
+    most, began = 0, time.monotonic()
+    for hog in hogs:
+        ask_without_reading(hog, id, 40)
+    peak = 0
+    while peak < 100 * MIB or stats(client)["unread"] > 4 * MIB:
+        assert time.monotonic() < began + 20, stats(client)
+        answered_within(client, 2)
+        peak = max(peak, stats(client)["unread"])
+        most = max(most, resident(broker))
+        time.sleep(0.05)
+    assert peak < 136 * MIB  # the limit of all, and an answer each
+    assert SANITIZED or most - before < 200 * MIB, f"{(most - before) / MIB:.0f} MiB for eight that do not read"
+    for hog in hogs:
+        hog.close()
