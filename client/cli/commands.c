@@ -149,8 +149,13 @@ static const flag_t history_flags[] = {
 };
 static const flag_t when_flags[] = {
     TEXT("zone", 0, "ZONE", "zone of the rule (this machine's)"),
+    TEXTS("also", 0, "RULE", "and at the instants of this rule too"),
     TEXT("from", 0, "T", "from this instant on (now)"),
+    TEXT("to", 0, "T", "up to this instant; says how many there are"),
+    SWITCH("last", 0, "the instants before --from, newest first"),
     TEXT("except", 0, "A,B", "not on these local dates"),
+    TEXTS("closed", 0, "ENTRY", "as in a calendar: 12-24..12-26, SAT..SUN, days * 11 THU#4"),
+    TEXT("name", 0, "NAME", "what H in the rule spreads by"),
     WORDS("explain", "en|zh", "language of the words"),
     SWITCH("batch", 0, "lines `zone TAB rule TAB start TAB count` in, instants out"),
     END,

@@ -10,22 +10,29 @@
 #include "client/cli/instant.h"
 #include "client/cli/text.h"
 #include "client/time/civil.h"
-#include "client/time/rule.h"
+#include "client/time/hints.h"
+#include "client/time/terms.h"
 
 struct moments {
     zone_t *zone;
-    rule_t *rule;
-    char *text;
+    ruleset_t *set; /* NULL: a fixed delay */
+    char *text, *also[RULESET_RULES_MAX];
+    size_t also_count;
+    char *exclusions, *calendars[RULESET_CALENDARS_MAX];
+    terms_t terms;
 };
-
-enum { WARN_DAYS = 400, CHANGES_LOOKED_AT = 4 };
 
 void moments_close(moments_t **self_p)
 {
     moments_t *self = *self_p;
     if (!self) return;
-    rule_destroy(&self->rule);
+    ruleset_destroy(&self->set);
     zone_destroy(&self->zone);
+    for (size_t i = 0; i < self->also_count; i++)
+        free(self->also[i]);
+    for (size_t i = 0; i < self->terms.calendars_count; i++)
+        free(self->calendars[i]);
+    free(self->exclusions);
     free(self->text);
     free(self);
     *self_p = NULL;
@@ -66,29 +73,127 @@ const char *moments_refusal(const char *rule, const char *zone_name_text)
     return why;
 }
 
-int moments_open(moments_t **out, const char *rule, const char *zone, const char *exclusions)
+static int read_calendars(const moments_spec_t *spec, calendar_t *calendars[], size_t *count)
 {
-    moments_t *self = mem_new(sizeof *self);
     rule_error_t error;
+    *count = 0;
+    for (size_t i = 0; spec->calendar_texts && i < spec->calendars_count; i++) {
+        const char *text = spec->calendar_texts[i];
+        if (calendar_parse(&calendars[*count], slice_text(text), &error))
+            return fail(EXIT_USAGE, say("cannot read the calendar \"%s\"", spec->calendars[i]),
+                        where(text, &error),
+                        "dates, ranges (..), MM-DD, weekdays, or \"days * 11 THU#4\"");
+        ++*count;
+    }
+    return 0;
+}
+
+static int read_set(moments_t *self, const moments_spec_t *spec)
+{
+    slice_t also[RULESET_RULES_MAX];
+    calendar_t *calendars[RULESET_CALENDARS_MAX] = { NULL };
+    rule_error_t error;
+    size_t which = 0;
+    for (size_t i = 0; i < self->also_count; i++)
+        also[i] = slice_text(self->also[i]);
+    ruleset_spec_t rules = { .rule = slice_text(self->text),
+                             .also = also,
+                             .also_count = self->also_count,
+                             .exclusions = slice_text(self->exclusions),
+                             .name = slice_text(spec->name ? spec->name : ""),
+                             .zone = self->zone,
+                             .calendars = calendars };
+    int code = read_calendars(spec, calendars, &rules.calendars_count);
+    if (!code && ruleset_parse(&self->set, &rules, &error, &which)) {
+        const char *text = which ? self->also[which - 1] : self->text;
+        code = fail(EXIT_USAGE, say("cannot read the rule \"%s\"", text), where(text, &error),
+                    "pawl when \"30 2 * * 1-5\" (minute hour day month weekday), or \"@every 5m\"");
+    }
+    for (size_t i = 0; i < ARRAY_LEN(calendars); i++)
+        calendar_release(&calendars[i]);
+    return code;
+}
+
+int moments_open(moments_t **out, const moments_spec_t *spec)
+{
+    *out = NULL;
+    if (spec->also_count >= RULESET_RULES_MAX || spec->calendars_count > RULESET_CALENDARS_MAX)
+        return fail(EXIT_USAGE, "too many rules or calendars",
+                    say("a schedule has at most %d rules and %d calendars", RULESET_RULES_MAX,
+                        RULESET_CALENDARS_MAX),
+                    "put more days into one calendar: pawl calendar set NAME ...");
+    moments_t *self = mem_new(sizeof *self);
     int code = 0;
-    self->text = completed(rule);
-    if (zone_open(&self->zone, zone, NULL))
-        code = fail(EXIT_USAGE, say("unknown time zone %s", zone),
+    self->text = completed(spec->rule ? spec->rule : "");
+    self->exclusions = mem_text(spec->exclusions ? spec->exclusions : "");
+    for (; self->also_count < spec->also_count; self->also_count++)
+        self->also[self->also_count] = completed(spec->also[self->also_count]);
+    for (size_t i = 0; i < spec->calendars_count; i++)
+        self->calendars[i] = mem_text(spec->calendars[i]);
+    if (zone_open(&self->zone, spec->zone, NULL))
+        code = fail(EXIT_USAGE, say("unknown time zone %s", spec->zone),
                     "it is not in this machine's zone database (names are like Europe/Paris)",
                     "--zone Europe/Paris, or --zone UTC");
-    else if (rule_parse(&self->rule, self->text, strlen(self->text), exclusions, NULL, self->zone,
-                        &error))
-        code = fail(EXIT_USAGE, say("cannot read the rule \"%s\"", self->text),
-                    where(self->text, &error),
-                    "pawl when \"30 2 * * 1-5\" (minute hour day month weekday), or \"@every 5m\"");
+    else if (!spec->after_us)
+        code = read_set(self, spec);
+    self->terms = (terms_t){ .set = self->set,
+                             .after_us = spec->after_us,
+                             .exclusions = self->exclusions,
+                             .calendars = (const char *const *)self->calendars,
+                             .calendars_count = spec->calendars_count,
+                             .zone = self->zone,
+                             .from_us = spec->from_us,
+                             .to_us = spec->to_us,
+                             .max_firings = spec->max_firings };
     if (code) moments_close(&self);
     *out = self;
     return code;
 }
 
+/* Validity is part of when it runs: [from, to], rounded into it. */
+static int64_t first_valid(const moments_t *self)
+{
+    return self->terms.from_us > 0 ? (self->terms.from_us + 999999) / 1000000 : 0;
+}
+
+static int64_t last_valid(const moments_t *self)
+{
+    return self->terms.to_us ? self->terms.to_us / 1000000 : RULE_END;
+}
+
 int64_t moments_next(const moments_t *self, int64_t after)
 {
-    return rule_next(self->rule, after);
+    if (!self->set) return RULE_NONE;
+    if (after < first_valid(self) - 1) after = first_valid(self) - 1;
+    int64_t next = ruleset_next(self->set, after);
+    return next > last_valid(self) ? RULE_NONE : next;
+}
+
+int64_t moments_prev(const moments_t *self, int64_t before)
+{
+    if (!self->set) return RULE_NONE;
+    if (before > last_valid(self)) before = last_valid(self) + 1;
+    int64_t prev = ruleset_prev(self->set, before);
+    return prev < first_valid(self) ? RULE_NONE : prev;
+}
+
+uint64_t moments_count(const moments_t *self, int64_t after, int64_t upto)
+{
+    if (!self->set) return 0;
+    if (after < first_valid(self) - 1) after = first_valid(self) - 1;
+    if (upto > last_valid(self)) upto = last_valid(self);
+    return after < upto ? ruleset_count(self->set, after, upto) : 0;
+}
+
+int64_t moments_closed_next(const moments_t *self, int64_t after, const char **calendar)
+{
+    size_t which = 0;
+    if (!self->set) return RULE_NONE;
+    if (after < first_valid(self) - 1) after = first_valid(self) - 1;
+    int64_t at = ruleset_closed_next(self->set, after, &which);
+    if (at == RULE_NONE || at > last_valid(self)) return RULE_NONE;
+    *calendar = self->calendars[which];
+    return at;
 }
 
 const char *moments_rule(const moments_t *self)
@@ -96,10 +201,40 @@ const char *moments_rule(const moments_t *self)
     return self->text;
 }
 
+const char *moments_also(const moments_t *self, size_t n)
+{
+    return n < self->also_count ? self->also[n] : NULL;
+}
+
+const char *moments_rules(const moments_t *self)
+{
+    buf_t all = { 0 };
+    if (!self->set) return "(a fixed delay)";
+    buf_printf(&all, "%s", self->text);
+    for (size_t i = 0; i < self->also_count; i++)
+        buf_printf(&all, " | %s", self->also[i]);
+    return text_keep((char *)all.at);
+}
+
+const char *moments_normal(const moments_t *self)
+{
+    buf_t lines = { 0 }, all = { 0 };
+    if (!self->set) return "";
+    ruleset_normal(self->set, &lines);
+    for (size_t i = 0; i < lines.len; i++)
+        if (lines.at[i] == '\n')
+            buf_add(&all, " | ", 3);
+        else
+            buf_add(&all, &lines.at[i], 1);
+    buf_add(&all, "", 1);
+    buf_free(&lines);
+    return text_keep((char *)all.at);
+}
+
 const char *moments_words(const moments_t *self, const char *lang)
 {
     buf_t words = { 0 };
-    rule_explain(self->rule, lang, &words);
+    terms_explain(&self->terms, lang, &words);
     buf_add(&words, "", 1);
     return text_keep((char *)words.at);
 }
@@ -150,52 +285,25 @@ const char *moments_from_now(int64_t at, int64_t now)
 // ---- warnings
 // ------------------------------------------------------------------------------------
 
-/* The first local time in [from, to) that the rule names, read as on a clock without changes. */
-static bool names_local(const rule_t *plain, int64_t from, int64_t to, int64_t *local)
-{
-    *local = rule_next(plain, from - 1);
-    return *local != RULE_NONE && *local < to;
-}
+typedef struct warnings {
+    json_t *list;
+    const char *rule; /* of several: named in front */
+} warnings_t;
 
-static void warn_of_changes(const moments_t *self, const rule_t *plain, int64_t from, json_t *list)
+static void warn(void *arg, const char *text)
 {
-    int64_t at = from, local;
-    int32_t before, after;
-    for (int i = 0; i < CHANGES_LOOKED_AT; i++) {
-        if (!zone_next_change(self->zone, at, &at, &before, &after) ||
-            at - from > (int64_t)WARN_DAYS * DAY_SECONDS)
-            return;
-        if (after > before && names_local(plain, at + before, at + after, &local))
-            json_array_append_new(
-                list, json_string(say("%s has no %s in %s: it will run at %s (clocks go forward)",
-                                      date_text(local), clock_text(local), moments_zone(self),
-                                      clock_text(at + after))));
-        if (after < before && names_local(plain, at + after, at + before, &local))
-            json_array_append_new(
-                list, json_string(say("%s has %s twice in %s: it will run once, the first time "
-                                      "(clocks go back)",
-                                      date_text(local), clock_text(local), moments_zone(self))));
-    }
+    warnings_t *self = arg;
+    const char *line = self->rule ? say("%s: %s", self->rule, text) : text;
+    json_array_append_new(self->list, json_string(line));
 }
 
 json_t *moments_warnings(const moments_t *self, int64_t from)
 {
-    json_t *list = json_array();
-    zone_t *utc = NULL;
-    rule_t *plain = NULL;
-    if (!rule_is_cron(self->rule)) return list;
-    int64_t first = rule_next(self->rule, from);
-    int64_t second = first == RULE_NONE ? RULE_NONE : rule_next(self->rule, first);
-    if (second != RULE_NONE && second - first < 60)
-        json_array_append_new(
-            list,
-            json_string(say("it has six fields and fires %" PRId64 " s apart: the first field "
-                            "is the second; leave it out for a rule of minutes",
-                            second - first)));
-    if (!rule_every_hour(self->rule) && !zone_open(&utc, "UTC", NULL) &&
-        !rule_parse(&plain, self->text, strlen(self->text), NULL, NULL, utc, NULL))
-        warn_of_changes(self, plain, from, list);
-    rule_destroy(&plain);
-    zone_destroy(&utc);
-    return list;
+    warnings_t warnings = { json_array(), NULL };
+    for (size_t i = 0; self->set && i < ruleset_size(self->set); i++) {
+        const char *text = i ? self->also[i - 1] : self->text;
+        if (self->also_count) warnings.rule = text;
+        rule_hints(ruleset_rule(self->set, i), text, from, warn, &warnings);
+    }
+    return warnings.list;
 }

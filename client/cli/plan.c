@@ -281,7 +281,10 @@ int cmd_schedule_add(cli_t *cli)
     moments_t *moments = NULL;
     if (!zone) zone = local_zone();
     int code = plan_rule(cli, zone, true, &rule);
-    if (!code) code = moments_open(&moments, rule, zone, args_text(args, "except"));
+    moments_spec_t spec = {
+        .rule = rule, .zone = zone, .name = name, .exclusions = args_text(args, "except")
+    };
+    if (!code) code = moments_open(&moments, &spec);
     json_t *object = code ? NULL : template_from_args(args);
     if (!code && !object) code = EXIT_USAGE;
     pawl_schedule_t *schedule = pawl_schedule_new(name);
@@ -340,8 +343,11 @@ int cmd_schedule_set(cli_t *cli)
     zone = zone ? zone : old_zone;
     if (!code) code = plan_rule(cli, zone, false, &rule);
     if (!code && (rule || new_zone)) {
-        code = moments_open(&moments, rule ? rule : pawl_record_text(record, "rule"), zone,
-                            args_text(args, "except"));
+        moments_spec_t spec = { .rule = rule ? rule : pawl_record_text(record, "rule"),
+                                .zone = zone,
+                                .name = name,
+                                .exclusions = args_text(args, "except") };
+        code = moments_open(&moments, &spec);
         if (!code) err = pawl_schedule_set_text(schedule, "rule", moments_rule(moments));
         if (!code && !err) err = pawl_schedule_set_text(schedule, "zone", zone);
         if (err) code = fail_client(NULL, err, what);

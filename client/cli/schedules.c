@@ -126,8 +126,10 @@ int cmd_schedule_preview(cli_t *cli)
     pawl_record_t *record = schedule_named(cli, "cannot preview the schedule", &code);
     if (!record) return code;
     moments_t *moments = NULL;
-    code = moments_open(&moments, pawl_record_text(record, "rule"),
-                        pawl_record_text(record, "zone"), pawl_record_text(record, "exclusions"));
+    moments_spec_t spec = { .rule = pawl_record_text(record, "rule"),
+                            .zone = pawl_record_text(record, "zone"),
+                            .exclusions = pawl_record_text(record, "exclusions") };
+    code = moments_open(&moments, &spec);
     pawl_record_destroy(&record);
     if (code) return code;
     int64_t now = clock_wall_us() / 1000000, n = args_number(&cli->args, "count", 10), at = now;

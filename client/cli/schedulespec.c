@@ -339,7 +339,10 @@ json_t *schedule_spec_read(const json_t *given, const char *zone, spec_error_t *
     const char *except = good ? text_at(spec, "except") : NULL;
     if (except) {
         moments_t *moments = NULL; /* says itself what is wrong with the dates */
-        if (moments_open(&moments, text_at(spec, "rule"), text_at(spec, "zone"), except))
+        moments_spec_t rules = { .rule = text_at(spec, "rule"),
+                                 .zone = text_at(spec, "zone"),
+                                 .exclusions = except };
+        if (moments_open(&moments, &rules))
             good = refuse(error, "except", "these are no local dates");
         moments_close(&moments);
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * client/cli/when.c - pawl when: what a rule means. Needs no broker. */
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "client/base/clock.h"
@@ -9,11 +10,28 @@
 #include "client/time/rule.h"
 #include "client/time/when_batch.h"
 
-static json_t *next_json(const moments_t *moments, int64_t from, int64_t n)
+enum { CLOSED_SHOWN = 3 };
+
+typedef struct asked {
+    int64_t from, upto; /* instants in (from, upto] */
+    int64_t n;
+    bool counted, backwards;
+} asked_t;
+
+/* The next instant to show; RULE_NONE: that was all. */
+static int64_t step(const moments_t *moments, const asked_t *asked, int64_t at)
+{
+    if (asked->backwards) return moments_prev(moments, at);
+    int64_t next = moments_next(moments, at);
+    return next > asked->upto ? RULE_NONE : next;
+}
+
+static json_t *next_json(const moments_t *moments, const asked_t *asked)
 {
     json_t *list = json_array();
-    for (int64_t at = from; n > 0; n--) {
-        at = moments_next(moments, at);
+    int64_t at = asked->backwards ? asked->from + 1 : asked->from;
+    for (int64_t n = asked->n; n > 0; n--) {
+        at = step(moments, asked, at);
         if (at == RULE_NONE) break;
         json_array_append_new(list,
                               json_string(instant_text_in(moments_zone(moments), at * 1000000)));
@@ -21,15 +39,38 @@ static json_t *next_json(const moments_t *moments, int64_t from, int64_t n)
     return list;
 }
 
-static void print_table(const moments_t *moments, const char *words, int64_t from, int64_t n,
+/* What calendars close in front of an instant. */
+static void print_closed(const moments_t *moments, const asked_t *asked, int64_t at)
+{
+    const char *calendar = "";
+    int shown = 0;
+    if (asked->backwards) return;
+    while ((at = moments_closed_next(moments, at, &calendar)) != RULE_NONE && at <= asked->upto)
+        if (++shown <= CLOSED_SHOWN)
+            printf("  -  %s   closed by %s\n", moments_show(moments, at), calendar);
+        else
+            break;
+    if (shown > CLOSED_SHOWN) printf("  -  and more that are closed\n");
+}
+
+static void print_table(const moments_t *moments, const char *words, const asked_t *asked,
                         const json_t *warnings)
 {
-    int64_t now = clock_wall_us() / 1000000, at = from;
-    printf("rule  %s    %s    zone %s\n", moments_rule(moments), words, moments_zone(moments));
-    for (int64_t i = 1; i <= n; i++) {
-        at = moments_next(moments, at);
+    int64_t now = clock_wall_us() / 1000000, at = asked->backwards ? asked->from + 1 : asked->from;
+    printf("rule  %s    %s    zone %s\n", moments_rules(moments), words, moments_zone(moments));
+    if (strcmp(moments_rules(moments), moments_normal(moments)) != 0)
+        printf("as    %s\n", moments_normal(moments));
+    if (asked->counted)
+        printf("count %" PRIu64 "\n", moments_count(moments, asked->from, asked->upto));
+    for (int64_t i = 1; i <= asked->n; i++) {
+        print_closed(moments, asked, at);
+        at = step(moments, asked, at);
         if (at == RULE_NONE) {
-            printf("%s\n", i == 1 ? "never again" : "that was the last one");
+            bool bounded = asked->counted || asked->backwards;
+            if (!bounded || i == 1)
+                printf("%s\n", bounded  ? "none in that time"
+                               : i == 1 ? "never again"
+                                        : "that was the last one");
             break;
         }
         printf("%3d  %s   %.16s UTC   %s\n", (int)i, moments_show(moments, at),
@@ -38,6 +79,42 @@ static void print_table(const moments_t *moments, const char *words, int64_t fro
     size_t i;
     json_t *warning;
     json_array_foreach(warnings, i, warning) printf("note  %s\n", json_string_value(warning));
+}
+
+/* An instant of a flag, in whole seconds rounded up; `seconds` stays as it is without the flag. */
+static int second_of(cli_t *cli, const char *flag, int64_t *seconds)
+{
+    const char *text = args_text(&cli->args, flag);
+    int64_t us;
+    int code = text ? cli_instant(cli, flag, text, false, &us) : 0;
+    if (text && !code) *seconds = us > 0 ? (us + 999999) / 1000000 : 0;
+    return code;
+}
+
+static int open_when(cli_t *cli, const char *zone, moments_t **moments)
+{
+    static const char *const name[] = { "--closed" };
+    const args_t *args = &cli->args;
+    const char *also[RULESET_RULES_MAX];
+    size_t also_count = args_count(args, "also");
+    for (size_t i = 0; i < also_count && i < ARRAY_LEN(also); i++)
+        also[i] = args_given(args, "also", i)->value;
+    buf_t entries = { 0 };
+    for (size_t i = 0; i < args_count(args, "closed"); i++)
+        buf_printf(&entries, "%s%s", i ? "\n" : "", args_given(args, "closed", i)->value);
+    const char *text = (const char *)entries.at;
+    moments_spec_t spec = { .rule = args->words[0],
+                            .zone = zone,
+                            .exclusions = args_text(args, "except"),
+                            .name = args_text(args, "name"),
+                            .also = also,
+                            .also_count = also_count,
+                            .calendars = name,
+                            .calendar_texts = &text,
+                            .calendars_count = text != NULL };
+    int code = moments_open(moments, &spec);
+    buf_free(&entries);
+    return code;
 }
 
 int cmd_when(cli_t *cli)
@@ -52,34 +129,41 @@ int cmd_when(cli_t *cli)
     if (args->word_count == 0)
         return fail(EXIT_USAGE, "pawl when needs a rule", "none was given", args->command->example);
     const char *zone = args_text(args, "zone"), *lang = args_text(args, "explain");
-    const char *from_text = args_text(args, "from");
-    int64_t from_us = clock_wall_us();
-    if (!zone) zone = local_zone();
+    asked_t asked = { .from = clock_wall_us() / 1000000,
+                      .upto = RULE_END,
+                      .n = args_number(args, "count", 5),
+                      .counted = args_has(args, "to"),
+                      .backwards = args_has(args, "last") };
     moments_t *moments = NULL;
-    int code = moments_open(&moments, args->words[0], zone, args_text(args, "except"));
-    if (!code && from_text) code = cli_instant(cli, "from", from_text, false, &from_us);
+    int code = open_when(cli, zone ? zone : local_zone(), &moments);
+    if (!code) code = second_of(cli, "from", &asked.from);
+    if (!code) code = second_of(cli, "to", &asked.upto);
     if (code) {
         moments_close(&moments);
         return code;
     }
     /* an instant at --from itself counts: people mean "from then on" */
-    int64_t from = from_text ? (from_us + 999999) / 1000000 - 1 : from_us / 1000000;
-    int64_t n = args_number(args, "count", 5);
+    if (args_has(args, "from") && asked.from > 0) asked.from--;
     const char *words = moments_words(moments, lang ? lang : "en");
-    json_t *warnings = moments_warnings(moments, from < 0 ? 0 : from);
-    from = from < 0 ? 0 : from;
+    json_t *warnings = moments_warnings(moments, asked.from);
     const char *format = output_format();
     if (strcmp(format, "table") == 0 || strcmp(format, "wide") == 0) {
-        print_table(moments, words, from, n, warnings);
+        print_table(moments, words, &asked, warnings);
     } else if (strcmp(format, "id") == 0) {
         size_t i;
-        json_t *at, *list = next_json(moments, from, n);
+        json_t *at, *list = next_json(moments, &asked);
         json_array_foreach(list, i, at) puts(json_string_value(at));
         json_decref(list);
     } else {
-        code = output_object(json_pack("{s:s, s:s, s:s, s:o, s:O}", "rule", moments_rule(moments),
-                                       "zone", moments_zone(moments), "words", words, "next",
-                                       next_json(moments, from, n), "warnings", warnings));
+        json_t *object =
+            json_pack("{s:s, s:s, s:s, s:s, s:o, s:O}", "rule", moments_rules(moments), "normal",
+                      moments_normal(moments), "zone", moments_zone(moments), "words", words,
+                      "next", next_json(moments, &asked), "warnings", warnings);
+        if (asked.counted)
+            json_object_set_new(
+                object, "count",
+                json_integer((json_int_t)moments_count(moments, asked.from, asked.upto)));
+        code = output_object(object);
     }
     json_decref(warnings);
     moments_close(&moments);

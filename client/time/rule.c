@@ -9,7 +9,7 @@
 #include "client/time/pieces.h"
 #include "client/time/rule_inside.h"
 
-enum { AWAY = 55 * 3600 }; /* no clock is further from UTC, twice */
+enum { SHUT_IN_A_ROW = 4096 }; /* candidates; more in a row: there is no next instant */
 
 enum rule_kind rule_kind(const rule_t *self)
 {
@@ -72,20 +72,47 @@ static size_t below(const int64_t *times, size_t count, int64_t limit)
     return low;
 }
 
-static bool excludes_time(const rule_t *self, int64_t local)
+static bool has_exclusions(const rule_t *self)
 {
+    return self->excluded_days_count || self->excluded_times_count || self->calendars_count;
+}
+
+bool rule_shut(const rule_t *self, int64_t local, int64_t *since, int64_t *until)
+{
+    int32_t day = day_of(local);
+    if (rule_excludes_day(self, day)) {
+        *since = local_at(day, 0);
+        *until = *since + DAY_SECONDS;
+        return true;
+    }
+    for (size_t i = 0; i < self->calendars_count; i++)
+        if (calendar_closed(self->calendars[i], local, since, until)) return true;
     size_t index = below(self->excluded_times, self->excluded_times_count, local);
+    *since = local;
+    *until = local + 1;
     return index < self->excluded_times_count && self->excluded_times[index] == local;
 }
 
-bool rule_excludes(const rule_t *self, int64_t local)
+int64_t rule_shut_next(const rule_t *self, int64_t local)
 {
-    return rule_excludes_day(self, day_of(local)) || excludes_time(self, local);
-}
-
-static bool has_exclusions(const rule_t *self)
-{
-    return self->excluded_days_count || self->excluded_times_count;
+    int64_t next = LOCAL_NONE;
+    size_t index = below(self->excluded_times, self->excluded_times_count, local + 1);
+    if (index < self->excluded_times_count) next = self->excluded_times[index];
+    size_t low = 0, high = self->excluded_days_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (self->excluded_days[middle] <= day_of(local))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low < self->excluded_days_count && local_at(self->excluded_days[low], 0) < next)
+        next = local_at(self->excluded_days[low], 0);
+    for (size_t i = 0; i < self->calendars_count; i++) {
+        int64_t closing = calendar_next_closing(self->calendars[i], local);
+        if (closing < next) next = closing;
+    }
+    return next;
 }
 
 /* ---- local times -------------------------------------------------------------------------------
@@ -134,46 +161,47 @@ static uint64_t plain_count(const rule_t *self, int64_t from, int64_t to)
     return self->kind == RULE_CRON ? cron_count(&self->cron, from, to) : days_count(self, from, to);
 }
 
-/* The smallest local time >= local that the rule names and the exclusions leave. */
+/* The smallest local time >= local that the rule names and exclusions and calendars leave. */
 static int64_t local_next(const rule_t *self, int64_t local)
 {
-    for (;;) {
+    int64_t since;
+    for (unsigned shut = 0; shut < SHUT_IN_A_ROW; shut++) {
         int64_t found = plain_next(self, local);
-        if (found == LOCAL_NONE || !has_exclusions(self)) return found;
-        if (rule_excludes_day(self, day_of(found)))
-            local = local_at(day_of(found) + 1, 0);
-        else if (excludes_time(self, found))
-            local = found + 1;
-        else
+        if (found == LOCAL_NONE || !has_exclusions(self) || !rule_shut(self, found, &since, &local))
             return found;
     }
+    return LOCAL_NONE;
 }
 
 static int64_t local_prev(const rule_t *self, int64_t local)
 {
-    for (;;) {
+    int64_t since, until;
+    for (unsigned shut = 0; shut < SHUT_IN_A_ROW; shut++) {
         int64_t found = plain_prev(self, local);
-        if (found == LOCAL_BEFORE || !has_exclusions(self)) return found;
-        if (rule_excludes_day(self, day_of(found)))
-            local = local_at(day_of(found), 0) - 1;
-        else if (excludes_time(self, found))
-            local = found - 1;
-        else
+        if (found == LOCAL_BEFORE || !has_exclusions(self) ||
+            !rule_shut(self, found, &since, &until))
             return found;
+        local = since - 1;
     }
+    return LOCAL_BEFORE;
 }
 
+/* Stretch by stretch that is open. */
 static uint64_t local_count(const rule_t *self, int64_t from, int64_t to)
 {
-    uint64_t count = plain_count(self, from, to);
-    if (count == 0 || !has_exclusions(self)) return count;
-    for (size_t i = 0; i < self->excluded_days_count; i++) {
-        int64_t day = local_at(self->excluded_days[i], 0), end = day + DAY_SECONDS;
-        count -= plain_count(self, day > from ? day : from, end < to ? end : to);
+    if (!has_exclusions(self)) return plain_count(self, from, to);
+    uint64_t count = 0;
+    int64_t since, until;
+    while (from < to) {
+        if (rule_shut(self, from, &since, &until)) {
+            from = until;
+            continue;
+        }
+        int64_t end = rule_shut_next(self, from);
+        if (end > to) end = to;
+        count += plain_count(self, from, end);
+        from = end;
     }
-    size_t i = below(self->excluded_times, self->excluded_times_count, from);
-    for (; i < self->excluded_times_count && self->excluded_times[i] < to; i++)
-        count -= plain_count(self, self->excluded_times[i], self->excluded_times[i] + 1);
     return count;
 }
 
@@ -186,9 +214,8 @@ static bool counts(const rule_t *self, const piece_t *piece)
     return piece->kind != PIECE_AGAIN;
 }
 
-/* Does the rule name a skipped time of a date that is shown in part? Dates skipped as a whole do
- * not exist. */
-static bool skipped_matches(const rule_t *self, const piece_t *piece)
+/* Dates skipped as a whole do not exist. */
+bool rule_skipped_matches(const rule_t *self, const piece_t *piece)
 {
     int64_t whole_from = round_down(piece->from + DAY_SECONDS - 1, DAY_SECONDS);
     int64_t whole_to = round_down(piece->to, DAY_SECONDS);
@@ -196,14 +223,12 @@ static bool skipped_matches(const rule_t *self, const piece_t *piece)
     return local_next(self, piece->from) < whole_from || local_next(self, whole_to) < piece->to;
 }
 
-/* The number of the first piece that has something to say about instants >= t. */
-static size_t first_piece(const rule_t *self, int64_t t)
+size_t rule_first_piece(const zone_t *zone, int64_t t)
 {
-    size_t number = pieces_find(self->zone, t);
+    size_t number = pieces_find(zone, t);
     piece_t piece, before;
-    CHECK(pieces_get(self->zone, number, &piece));
-    while (piece.at == t && number > 0 && pieces_get(self->zone, number - 1, &before) &&
-           before.at == t)
+    CHECK(pieces_get(zone, number, &piece));
+    while (piece.at == t && number > 0 && pieces_get(zone, number - 1, &before) && before.at == t)
         number--;
     return number;
 }
@@ -212,8 +237,8 @@ static int64_t shown_next(const rule_t *self, int64_t start)
 {
     int64_t known_from = LOCAL_NONE, known = LOCAL_NONE; /* no match in [known_from, known) */
     piece_t piece;
-    for (size_t number = first_piece(self, start + 1); pieces_get(self->zone, number, &piece);
-         number++) {
+    for (size_t number = rule_first_piece(self->zone, start + 1);
+         pieces_get(self->zone, number, &piece); number++) {
         if (piece.at >= RULE_END) break;
         if (!counts(self, &piece)) continue;
         int64_t from = start + 1 + piece.offset;
@@ -227,7 +252,7 @@ static int64_t shown_next(const rule_t *self, int64_t start)
             int64_t found = known - piece.offset;
             return found < RULE_END ? found : RULE_NONE;
         }
-        if (skipped_matches(self, &piece)) return piece.at;
+        if (rule_skipped_matches(self, &piece)) return piece.at;
     }
     return RULE_NONE;
 }
@@ -238,7 +263,7 @@ static int64_t shown_prev(const rule_t *self, int64_t before)
     for (size_t number = pieces_find(self->zone, before - 1);; number--) {
         CHECK(pieces_get(self->zone, number, &piece));
         if (counts(self, &piece) && piece.kind == PIECE_SKIPPED) {
-            if (piece.at > 0 && skipped_matches(self, &piece)) return piece.at;
+            if (piece.at > 0 && rule_skipped_matches(self, &piece)) return piece.at;
         } else if (counts(self, &piece)) {
             int64_t last = before - 1 + piece.offset;
             if (last >= piece.to) last = piece.to - 1;
@@ -255,12 +280,12 @@ static uint64_t shown_count(const rule_t *self, int64_t after, int64_t upto)
     uint64_t count = 0;
     int64_t jump = RULE_NONE; /* the last jump that was counted */
     piece_t piece;
-    for (size_t number = first_piece(self, after + 1); pieces_get(self->zone, number, &piece);
-         number++) {
+    for (size_t number = rule_first_piece(self->zone, after + 1);
+         pieces_get(self->zone, number, &piece); number++) {
         if (piece.at > upto) break;
         if (!counts(self, &piece)) continue;
         if (piece.kind == PIECE_SKIPPED) {
-            if (piece.at != jump && skipped_matches(self, &piece)) {
+            if (piece.at != jump && rule_skipped_matches(self, &piece)) {
                 jump = piece.at;
                 count++;
             }
@@ -289,78 +314,63 @@ static uint64_t elapsed_count_plain(const rule_t *self, int64_t from, int64_t to
     return first < to ? (uint64_t)((to - 1 - first) / self->step) + 1 : 0;
 }
 
-/* The instant t itself, or the next one after it that is not on the excluded date of t. */
-static int64_t leave_excluded_day(const rule_t *self, int64_t t, bool backwards)
+/* The first instant at which the clock reads otherwise than within [low, high), going on from t,
+ * which reads within it; or the last one before. */
+static int64_t leave_shut(const piece_t *piece, int64_t low, int64_t high, bool backwards)
 {
-    piece_t piece;
-    CHECK(pieces_get(self->zone, pieces_find(self->zone, t), &piece));
-    int64_t day = local_at(day_of(t + piece.offset), 0);
-    if (backwards) {
-        int64_t from = day > piece.from ? day : piece.from;
-        return from - piece.offset - 1;
-    }
-    int64_t to = day + DAY_SECONDS < piece.to ? day + DAY_SECONDS : piece.to;
-    return to - piece.offset;
+    if (backwards) return (low > piece->from ? low : piece->from) - piece->offset - 1;
+    return (high < piece->to ? high : piece->to) - piece->offset;
+}
+
+static bool reading_shut(const rule_t *self, int64_t t, piece_t *piece, int64_t *since,
+                         int64_t *until)
+{
+    if (!has_exclusions(self)) return false;
+    CHECK(pieces_get(self->zone, pieces_find(self->zone, t), piece));
+    return rule_shut(self, t + piece->offset, since, until);
 }
 
 static int64_t elapsed_next(const rule_t *self, int64_t start)
 {
-    for (int64_t t = elapsed_from(self, start + 1); t < RULE_END;) {
-        int64_t local = has_exclusions(self) ? t + zone_offset(self->zone, t) : 0;
-        if (has_exclusions(self) && rule_excludes_day(self, day_of(local)))
-            t = elapsed_from(self, leave_excluded_day(self, t, false));
-        else if (has_exclusions(self) && excludes_time(self, local))
-            t += self->step;
-        else
-            return t;
+    piece_t piece;
+    int64_t t = elapsed_from(self, start + 1), since, until;
+    for (unsigned shut = 0; shut < SHUT_IN_A_ROW && t < RULE_END; shut++) {
+        if (!reading_shut(self, t, &piece, &since, &until)) return t;
+        t = elapsed_from(self, leave_shut(&piece, since, until, false));
     }
     return RULE_NONE;
 }
 
 static int64_t elapsed_prev(const rule_t *self, int64_t before)
 {
-    int64_t t = before - 1;
-    while (t > 0 && t >= self->anchor) {
+    piece_t piece;
+    int64_t t = before - 1, since, until;
+    for (unsigned shut = 0; shut < SHUT_IN_A_ROW && t > 0 && t >= self->anchor; shut++) {
         t = self->anchor + round_down(t - self->anchor, self->step);
-        int64_t local = has_exclusions(self) ? t + zone_offset(self->zone, t) : 0;
-        if (has_exclusions(self) && rule_excludes_day(self, day_of(local)))
-            t = leave_excluded_day(self, t, true);
-        else if (has_exclusions(self) && excludes_time(self, local))
-            t--;
-        else
-            return t > 0 ? t : RULE_NONE;
+        if (!reading_shut(self, t, &piece, &since, &until)) return t > 0 ? t : RULE_NONE;
+        t = leave_shut(&piece, since, until, true);
     }
     return RULE_NONE;
 }
 
-/* Instants in [from, to) at which the clock reads within [low, high). */
-static uint64_t elapsed_count_reading(const rule_t *self, int64_t from, int64_t to, int64_t low,
-                                      int64_t high)
-{
-    uint64_t count = 0;
-    piece_t piece;
-    size_t number = pieces_find(self->zone, low - AWAY);
-    for (; pieces_get(self->zone, number, &piece) && piece.at <= high + AWAY; number++) {
-        if (piece.kind == PIECE_SKIPPED) continue;
-        int64_t first = (piece.from > low ? piece.from : low) - piece.offset;
-        int64_t end = (piece.to < high ? piece.to : high) - piece.offset;
-        if (first < from) first = from;
-        if (end > to) end = to;
-        if (first < end) count += elapsed_count_plain(self, first, end);
-    }
-    return count;
-}
-
+/* Instants in [from, to), by stretches that are open. */
 static uint64_t elapsed_count(const rule_t *self, int64_t from, int64_t to)
 {
-    uint64_t count = elapsed_count_plain(self, from, to);
-    for (size_t i = 0; i < self->excluded_days_count; i++) {
-        int64_t day = local_at(self->excluded_days[i], 0);
-        count -= elapsed_count_reading(self, from, to, day, day + DAY_SECONDS);
+    if (!has_exclusions(self)) return elapsed_count_plain(self, from, to);
+    uint64_t count = 0;
+    piece_t piece;
+    while (from < to) {
+        int64_t since, until;
+        if (reading_shut(self, from, &piece, &since, &until)) {
+            from = leave_shut(&piece, since, until, false);
+            continue;
+        }
+        int64_t local = rule_shut_next(self, from + piece.offset);
+        if (local > piece.to) local = piece.to;
+        int64_t end = local < to + piece.offset ? local - piece.offset : to;
+        count += elapsed_count_plain(self, from, end);
+        from = end;
     }
-    for (size_t i = 0; i < self->excluded_times_count; i++)
-        count -= elapsed_count_reading(self, from, to, self->excluded_times[i],
-                                       self->excluded_times[i] + 1);
     return count;
 }
 
@@ -369,7 +379,8 @@ static uint64_t elapsed_count(const rule_t *self, int64_t from, int64_t to)
 
 static bool anchor_fires(const rule_t *self)
 {
-    return self->anchor > 0 && !rule_excludes(self, self->anchor_local);
+    int64_t since, until;
+    return self->anchor > 0 && !rule_shut(self, self->anchor_local, &since, &until);
 }
 
 static int64_t every_days_next(const rule_t *self, int64_t start)

@@ -42,6 +42,12 @@ MUST_CHECK err_t rule_parse_bytes(rule_t **out, slice_t text, slice_t exclusions
                                   const zone_t *zone, rule_error_t *error);
 void rule_destroy(rule_t **self_p);
 
+/* From now on the rule drops what stands for a local time that one of the calendars closes. Array
+ * and calendars are borrowed and must outlive the rule. Not while another thread asks. A rule whose
+ * next 4,096 candidates in a row are closed has no next instant. */
+struct calendar;
+void rule_close(rule_t *self, const struct calendar *const *calendars, size_t count);
+
 /* The smallest instant strictly greater than start (not below 0), or RULE_NONE. */
 int64_t rule_next(const rule_t *self, int64_t start);
 /* The largest instant strictly smaller than before, or RULE_NONE. */

@@ -3,8 +3,14 @@
 #ifndef TIME_RULE_INSIDE_H
 #define TIME_RULE_INSIDE_H
 
+#include "client/time/calendar.h"
 #include "client/time/cron.h"
 #include "client/time/rule.h"
+
+/* One stamp of @at or @dates, exclusions applied: the instant and the local time it stands for. */
+typedef struct listed {
+    int64_t instant, local;
+} listed_t;
 
 struct rule {
     enum rule_kind kind;
@@ -14,18 +20,32 @@ struct rule {
     int64_t anchor;       /* RULE_EVERY, RULE_EVERY_DAYS: first instant */
     int64_t anchor_local; /* the local time it stands for */
     int64_t step;         /* seconds; whole days for RULE_EVERY_DAYS */
-    int64_t *instants;    /* RULE_AT, RULE_DATES: sorted, unique, exclusions applied */
+    int64_t *instants; /* RULE_AT, RULE_DATES: sorted, unique, exclusions and calendars applied */
     size_t instants_count;
+    listed_t *listed; /* what they were made of, as it stood in the text */
+    size_t listed_count;
     int64_t *named; /* the same before exclusions, for the normal form */
     size_t named_count;
     int64_t *excluded_times; /* local, sorted, unique, none on an excluded day */
     size_t excluded_times_count;
     int32_t *excluded_days; /* sorted, unique */
     size_t excluded_days_count;
+    const calendar_t *const *calendars; /* borrowed, array too */
+    size_t calendars_count;
 };
 
 bool rule_excludes_day(const rule_t *self, int32_t day);
-bool rule_excludes(const rule_t *self, int64_t local);
+/* Exclusions and calendars alike. *since and *until: a stretch of local times around this one that
+ * is shut as well, [since, until). */
+bool rule_shut(const rule_t *self, int64_t local, int64_t *since, int64_t *until);
+/* Where the next shut stretch behind an open local time begins; LOCAL_NONE: nowhere. */
+int64_t rule_shut_next(const rule_t *self, int64_t local);
+/* Does the rule name a skipped time of a date that is shown in part? */
+struct piece;
+bool rule_skipped_matches(const rule_t *self, const struct piece *piece);
+/* The number of the first piece that has something to say about instants >= t. */
+size_t rule_first_piece(const zone_t *zone, int64_t t);
+size_t sort_unique(int64_t *at, size_t count); /* how many are left */
 
 /* A text being read; the first failure stays. */
 typedef struct scan {

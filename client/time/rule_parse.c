@@ -50,7 +50,7 @@ static int compare_int64(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static size_t sort_unique(int64_t *at, size_t count)
+size_t sort_unique(int64_t *at, size_t count)
 {
     if (count == 0) return 0;
     qsort(at, count, sizeof *at, compare_int64);
@@ -170,6 +170,7 @@ static bool dates_scan(rule_t *rule, scan_t *scan, slice_t word, bool list)
 {
     enter(scan, word);
     rule->instants = mem_new(items_max(word) * sizeof *rule->instants);
+    rule->listed = mem_new(items_max(word) * sizeof *rule->listed);
     rule->named = mem_new(items_max(word) * sizeof *rule->named);
     do {
         stamp_t stamp;
@@ -179,10 +180,9 @@ static bool dates_scan(rule_t *rule, scan_t *scan, slice_t word, bool list)
             !stamp_resolve(rule, scan, from, &stamp, &instant, &local))
             return false;
         rule->named[rule->named_count++] = instant;
-        if (instant > 0 && !rule_excludes(rule, local))
-            rule->instants[rule->instants_count++] = instant;
+        if (instant > 0) rule->listed[rule->listed_count++] = (listed_t){ instant, local };
     } while (list && scan_accept(scan, ','));
-    rule->instants_count = sort_unique(rule->instants, rule->instants_count);
+    rule_close(rule, NULL, 0);
     rule->named_count = sort_unique(rule->named, rule->named_count);
     return scan->at == scan->end ||
            scan_fail(scan, "syntax", scan->at,
@@ -298,12 +298,25 @@ err_t rule_parse(rule_t **out, const char *text, size_t len, const char *exclusi
                             slice_text(name ? name : ""), zone, error);
 }
 
+void rule_close(rule_t *self, const calendar_t *const *calendars, size_t count)
+{
+    int64_t since, until;
+    self->calendars = calendars;
+    self->calendars_count = count;
+    self->instants_count = 0;
+    for (size_t i = 0; i < self->listed_count; i++)
+        if (!rule_shut(self, self->listed[i].local, &since, &until))
+            self->instants[self->instants_count++] = self->listed[i].instant;
+    self->instants_count = sort_unique(self->instants, self->instants_count);
+}
+
 void rule_destroy(rule_t **self_p)
 {
     rule_t *self = *self_p;
     if (!self) return;
     free(self->instants);
     free(self->named);
+    free(self->listed);
     free(self->excluded_times);
     free(self->excluded_days);
     free(self);
