@@ -107,7 +107,7 @@ MUST_CHECK err_t query_task_why(answer_t *self, const Pawl__V1__TaskWhy *ask,
 typedef struct log_ask {
     uint64_t n, token;
     uint32_t attempt;
-    bool running;
+    bool running, lost; /* lost: the executor fell silent: the end of the log may be missing */
     uint8_t id[16];
 } log_ask_t;
 MUST_CHECK err_t query_log_resolve(answer_t *self, const Pawl__V1__LogRead *ask, log_ask_t *log,

@@ -8,6 +8,7 @@
  * is handed over before the outputs of the first are sent: the disk never waits for the network. */
 #include "broker/front_inside.h"
 #include "broker/release.h"
+#include "broker/store/record.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -204,6 +205,7 @@ static front_numbers_t numbers(front_t *self)
                           .undelivered = self->undelivered,
                           .poisoned = self->poisoned,
                           .slow_peers = self->slow_peers,
+                          .logs_lost = self->logs_lost,
                           .unread = sessions_unread(self->sessions) };
     roster_count(self->sessions, self->now.steady_us, &n);
     return n;
@@ -354,6 +356,14 @@ static void take_from_logs(front_t *self)
 {
     letter_t letter;
     while (letter_take(self->config.logs, &letter)) {
+        if (letter.kind == LETTER_LOST) {
+            self->logs_lost += letter.size;
+            command_t *note = front_tell(self, CMD_NOTE, 0);
+            note->event = EVENT_LOGS_LOST;
+            note->n = letter.size;
+            intake_record(self, self->open, note, slice(NULL, 0));
+            continue;
+        }
         query_t *query = letter.object;
         front_take_back(query, &self->logs_out);
         const Pawl__V1__Request *request = query->request;

@@ -61,7 +61,7 @@ struct front {
     int want_events; /* to be told to core; -1: nothing new */
 
     bool stopping;
-    uint64_t requests, rejected_frames, undelivered, slow_peers, poisoned;
+    uint64_t requests, rejected_frames, undelivered, slow_peers, poisoned, logs_lost;
 };
 
 /* Room for more: the batch that is being filled, or a new one. */

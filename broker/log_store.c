@@ -11,8 +11,10 @@
  * came. A piece row is at most one overflow page, so the free list never needs runs of pages. */
 #include "broker/logs.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
+#include "client/base/log.h"
 #include "schemas/limits.h"
 
 enum { TABLE_PIECE = 1, TABLE_SIZE = 2, TABLE_AGE = 3 };
@@ -37,8 +39,10 @@ static const char *const tables[] = {
 };
 
 struct log_store {
-    kv_t *kv;
+    kv_t *kv; /* NULL: it failed and could not be opened again yet */
+    char *path;
     logs_config_t config;
+    pthread_rwlock_t opened; /* readers hold it while they have a view */
 };
 
 typedef struct size_row {
@@ -138,36 +142,56 @@ static bool piece_of(slice_t key, slice_t row, const uint8_t log[LOG_KEY], uint6
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
+static err_t open_kv(log_store_t *self)
+{
+    kv_config_t kv = { .path = self->path,
+                       .tables = tables,
+                       .table_count = ARRAY_LEN(tables),
+                       .map_bytes = self->config.map_bytes,
+                       .wait_us = self->config.wait_us };
+    return kv_open(&self->kv, &kv, NULL);
+}
+
 err_t log_store_open(log_store_t **out, const logs_config_t *config)
 {
     log_store_t *self = mem_new(sizeof *self);
     self->config = *config;
+    self->path = mem_text(config->path);
     if (self->config.most_bytes == 0) self->config.most_bytes = config->map_bytes / 10 * 9;
-    kv_config_t kv = { .path = config->path,
-                       .tables = tables,
-                       .table_count = ARRAY_LEN(tables),
-                       .map_bytes = config->map_bytes,
-                       .wait_us = config->wait_us };
-    err_t err = kv_open(&self->kv, &kv, NULL);
-    if (err != ERR_OK) {
-        free(self);
-        return err;
-    }
-    *out = self;
-    return ERR_OK;
+    CHECK(pthread_rwlock_init(&self->opened, NULL) == 0);
+    err_t err = open_kv(self);
+    if (err == ERR_OK)
+        *out = self;
+    else
+        log_store_close(&self);
+    return err;
 }
 
 void log_store_close(log_store_t **self_p)
 {
-    if (*self_p == NULL) return;
-    kv_close(&(*self_p)->kv);
-    free(*self_p);
+    log_store_t *self = *self_p;
+    if (self == NULL) return;
+    if (self->kv) kv_close(&self->kv);
+    pthread_rwlock_destroy(&self->opened);
+    free(self->path);
+    free(self);
     *self_p = NULL;
+}
+
+err_t log_store_reopen(log_store_t *self)
+{
+    pthread_rwlock_wrlock(&self->opened);
+    if (self->kv) kv_close(&self->kv);
+    self->kv = NULL;
+    err_t err = open_kv(self);
+    if (err != ERR_OK) self->kv = NULL;
+    pthread_rwlock_unlock(&self->opened);
+    return err;
 }
 
 err_t log_store_begin(log_store_t *self)
 {
-    return kv_begin(self->kv);
+    return self->kv ? kv_begin(self->kv) : ERR_STORE_IO;
 }
 
 err_t log_store_commit(log_store_t *self)
@@ -177,7 +201,7 @@ err_t log_store_commit(log_store_t *self)
 
 void log_store_abort(log_store_t *self)
 {
-    kv_abort(self->kv);
+    if (self->kv) kv_abort(self->kv);
 }
 
 static err_t size_load(log_store_t *self, const uint8_t log[LOG_KEY], int64_t wall_us,
@@ -185,8 +209,12 @@ static err_t size_load(log_store_t *self, const uint8_t log[LOG_KEY], int64_t wa
 {
     slice_t row;
     err_t err = kv_get(self->kv, TABLE_SIZE, slice(log, LOG_KEY), &row);
-    if (err == ERR_OK) return size_parse(log, row, size);
-    if (err != ERR_NOT_FOUND) return err;
+    if (err == ERR_OK) err = size_parse(log, row, size);
+    if (err == ERR_CORRUPT) /* one bad row must not keep others' chunks out: counted anew */
+        log_event(LOG_ERROR, "LOG_SIZE_CORRUPT", "token=%llu",
+                  (unsigned long long)be_u64(log + 16));
+    else if (err != ERR_NOT_FOUND)
+        return err;
     *size = (size_row_t){ .begun_us = wall_us };
     uint8_t key[AGE_KEY], *room;
     age_key(key, wall_us, log);
@@ -231,8 +259,10 @@ static err_t cut_middle(log_store_t *self, const uint8_t log[LOG_KEY], size_row_
 
 err_t log_store_add(log_store_t *self, const Pawl__V1__LogChunk *chunk, int64_t wall_us)
 {
-    if (chunk->data.len == 0 || chunk->offset > UINT64_MAX / 2)
-        return ERR_OK; /* nothing, or an offset that no log has */
+    if (chunk->offset > UINT64_MAX / 2) return ERR_OK; /* an offset that no log has */
+    if (chunk->data.len == 0)
+        return log_store_mark(self, chunk->id.data, chunk->token, chunk->offset, chunk->offset,
+                              wall_us);
     uint8_t log[LOG_KEY];
     log_key(log, chunk->id.data, chunk->token);
     size_row_t size = { 0 };
@@ -248,6 +278,45 @@ err_t log_store_add(log_store_t *self, const Pawl__V1__LogChunk *chunk, int64_t 
     if (err != ERR_OK) return err;
     note_gap(&size, chunk);
     if (end > size.total) size.total = end;
+    size.last_us = wall_us;
+    err = cut_middle(self, log, &size);
+    return err == ERR_OK ? size_put(self->kv, log, &size) : err;
+}
+
+/* Where what lies from `from` on without a gap ends, at most `to`. */
+static err_t behind_pieces(log_store_t *self, const uint8_t log[LOG_KEY], uint64_t *from,
+                           uint64_t to)
+{
+    while (*from < to) {
+        uint8_t at[PIECE_KEY];
+        uint64_t offset, end;
+        slice_t row, key = slice(at, sizeof at);
+        piece_key(at, log, *from);
+        err_t err = kv_get(self->kv, TABLE_PIECE, key, &row);
+        if (err == ERR_NOT_FOUND || (err == ERR_OK && !piece_of(key, row, log, &offset, &end)))
+            return ERR_OK;
+        if (err != ERR_OK) return err;
+        *from = end;
+    }
+    return ERR_OK;
+}
+
+err_t log_store_mark(log_store_t *self, const uint8_t id[16], uint64_t token, uint64_t from,
+                     uint64_t to, int64_t wall_us)
+{
+    uint8_t log[LOG_KEY];
+    size_row_t size = { 0 };
+    log_key(log, id, token);
+    err_t err = size_load(self, log, wall_us, &size);
+    if (err == ERR_OK) err = behind_pieces(self, log, &from, to);
+    if (err != ERR_OK) return err;
+    if (from > size.total) from = size.total; /* what never came before is missing, too */
+    if (from < to) {
+        bool none = size.hole_from == size.hole_to;
+        if (none || from < size.hole_from) size.hole_from = from;
+        if (none || to > size.hole_to) size.hole_to = to;
+    }
+    if (to > size.total) size.total = to;
     size.last_us = wall_us;
     err = cut_middle(self, log, &size);
     return err == ERR_OK ? size_put(self->kv, log, &size) : err;
@@ -318,6 +387,7 @@ err_t log_store_sweep(log_store_t *self, int64_t wall_us, bool by_size, unsigned
     int64_t cutoff_us = wall_us - self->config.keep_us;
     unsigned left = keys;
     *more = false;
+    if (self->kv == NULL) return ERR_STORE_IO;
     if (by_size && !too_big(self)) return ERR_OK;
     err_t err = kv_begin(self->kv);
     while (err == ERR_OK && left > 0) {
@@ -353,8 +423,9 @@ err_t log_store_sweep(log_store_t *self, int64_t wall_us, bool by_size, unsigned
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
+/* *all: there is no more; what is missing up to the total is lost. */
 static err_t read_pieces(kv_scan_t *scan, answer_t *answer, const uint8_t log[LOG_KEY],
-                         uint64_t offset, uint32_t limit, Pawl__V1__LogData *data)
+                         uint32_t limit, Pawl__V1__LogData *data, bool *all)
 {
     size_t room = limit / 512 + 16;
     uint32_t given = 0;
@@ -363,11 +434,12 @@ static err_t read_pieces(kv_scan_t *scan, answer_t *answer, const uint8_t log[LO
         slice_t key, row;
         uint64_t from, end;
         err_t err = kv_scan_next(scan, &key, &row);
-        if (err == ERR_NOT_FOUND) return ERR_OK;
-        if (err != ERR_OK) return err;
+        *all = err == ERR_NOT_FOUND;
+        if (err != ERR_OK) return *all ? ERR_OK : err;
         if (!piece_of(key, row, log, &from, &end)) {
             if (slice_compare(key, slice(log, LOG_KEY)) < 0)
-                continue; /* the seek for a piece that begins before `offset` met another log */
+                continue; /* the seek for a piece that begins before `next` met another log */
+            *all = true;
             return ERR_OK;
         }
         if (end <= data->next) continue;
@@ -386,7 +458,6 @@ static err_t read_pieces(kv_scan_t *scan, answer_t *answer, const uint8_t log[LO
         data->next = piece->offset + len;
         given += (uint32_t)len;
     }
-    (void)offset;
     return ERR_OK;
 }
 
@@ -402,8 +473,12 @@ err_t log_store_read(log_store_t *self, answer_t *answer, const uint8_t id[16], 
     data->next = offset;
     if (limit == 0) limit = READ_DEFAULT;
     if (limit > READ_MAX) limit = READ_MAX;
-    err_t err = kv_view_open(self->kv, &view);
-    if (err != ERR_OK) return err;
+    pthread_rwlock_rdlock(&self->opened);
+    err_t err = self->kv ? kv_view_open(self->kv, &view) : ERR_STORE_IO;
+    if (err != ERR_OK) {
+        pthread_rwlock_unlock(&self->opened);
+        return err;
+    }
     err = kv_view_get(view, TABLE_SIZE, slice(log, LOG_KEY), &row);
     if (err == ERR_OK)
         err = size_parse(log, row, &size);
@@ -416,11 +491,12 @@ err_t log_store_read(log_store_t *self, answer_t *answer, const uint8_t id[16], 
         /* a piece that holds `offset` begins less than PIECE before it */
         piece_key(from, log, offset < PIECE ? 0 : offset - PIECE + 1);
         err = kv_scan_open(view, TABLE_PIECE, slice(from, sizeof from), false, &scan);
-        if (err == ERR_OK) err = read_pieces(scan, answer, log, offset, limit, data);
+        bool all = false;
+        if (err == ERR_OK) err = read_pieces(scan, answer, log, limit, data, &all);
         kv_scan_close(&scan);
-        if (err == ERR_OK && data->n_pieces == 0)
-            data->next = size.total; /* the rest of it is missing */
+        if (err == ERR_OK && all) data->next = size.total;
     }
     kv_view_close(&view);
+    pthread_rwlock_unlock(&self->opened);
     return err;
 }

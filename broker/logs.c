@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "broker/logs.h"
+#include "broker/log_lost.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -15,6 +15,9 @@ enum {
     SWEEP_US = 60000000,
     BATCH_QUERIES = 1024, /* reports of one commit */
     IDLE_MS = 10000,
+    AGAIN_US = 100000, /* after a failure, doubling to AGAIN_MOST_US */
+    AGAIN_MOST_US = 30000000,
+    TOLD_US = 10000000, /* losses are told so often */
 };
 
 struct logs {
@@ -26,8 +29,18 @@ struct logs {
     int64_t swept_us;
     bool sweeping; /* the last slice left something */
     bool sweep_by_size;
-    bool was_full; /* so that a full disk is told once, not for each chunk */
+    log_lost_t *lost;
+    bool down;               /* the environment must be opened again */
+    int64_t again_us, pause; /* steady: when to mend next; the wait before the one after */
+    int64_t told_us;         /* steady: losses were told last */
 };
+
+/* NULL: a request that waits here only for its turn. */
+static const Pawl__V1__Report *report_of(const query_t *query)
+{
+    bool report = query->request->body_case == PAWL__V1__REQUEST__BODY_REPORT;
+    return report ? query->request->report : NULL;
+}
 
 /* All chunks of the batch in one transaction. */
 static err_t store_batch(logs_t *self)
@@ -36,11 +49,8 @@ static err_t store_batch(logs_t *self)
     err_t err = log_store_begin(self->store);
     bool any = false;
     for (size_t i = 0; err == ERR_OK && i < self->n; i++) {
-        const Pawl__V1__Request *request = self->batch[i]->request;
-        if (request->body_case != PAWL__V1__REQUEST__BODY_REPORT)
-            continue; /* waits here only for its turn */
-        const Pawl__V1__Report *report = request->report;
-        for (size_t c = 0; err == ERR_OK && c < report->n_logs; c++) {
+        const Pawl__V1__Report *report = report_of(self->batch[i]);
+        for (size_t c = 0; err == ERR_OK && report && c < report->n_logs; c++) {
             err = log_store_add(self->store, report->logs[c], wall_us);
             any = true;
         }
@@ -50,18 +60,96 @@ static err_t store_batch(logs_t *self)
     return err;
 }
 
+static bool is_full(err_t err)
+{
+    return err == ERR_STORE_FULL || err == ERR_DISK_FULL || err == ERR_NO_MEMORY;
+}
+
+/* How much was lost, to the front, which has it in the journal. */
+static void tell_losses(logs_t *self)
+{
+    int64_t now = clock_steady_us();
+    if (self->told_us && now - self->told_us < TOLD_US) return;
+    uint64_t bytes = log_lost_take_bytes(self->lost);
+    if (bytes == 0) return;
+    self->told_us = now;
+    log_event(LOG_ERROR, "LOGS_LOST", "bytes=%llu", (unsigned long long)bytes);
+    letter_send(zsock_resolve(self->far), LETTER_LOST, NULL,
+                bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX);
+}
+
+static void on_failure(logs_t *self, err_t err)
+{
+    if (!self->down && !is_full(err)) {
+        log_event(LOG_ERROR, "LOGS_DOWN", "err=%s", err_name(err));
+        self->down = true;
+    }
+    self->pause = self->pause == 0                  ? AGAIN_US
+                  : self->pause * 2 > AGAIN_MOST_US ? AGAIN_MOST_US
+                                                    : self->pause * 2;
+    self->again_us = clock_steady_us() + self->pause;
+}
+
+static void lose_batch(logs_t *self)
+{
+    for (size_t i = 0; i < self->n; i++) {
+        const Pawl__V1__Report *report = report_of(self->batch[i]);
+        for (size_t c = 0; report && c < report->n_logs; c++)
+            log_lost_add(self->lost, report->logs[c]);
+    }
+}
+
+/* Opens the environment again if it failed, then marks what was lost. */
+static void mend(logs_t *self)
+{
+    err_t err = self->down ? log_store_reopen(self->store) : ERR_OK;
+    if (err == ERR_OK) err = log_store_begin(self->store);
+    if (err == ERR_OK) {
+        err = log_lost_mark(self->lost, self->store, clock_wall_us());
+        if (err == ERR_OK)
+            err = log_store_commit(self->store);
+        else
+            log_store_abort(self->store);
+    }
+    if (err != ERR_OK) {
+        on_failure(self, err);
+        return;
+    }
+    log_lost_forget(self->lost);
+    if (self->down) log_event(LOG_WARN, "LOGS_BACK", "meaning=\"what was lost is marked\"");
+    self->down = false;
+    self->pause = 0;
+    self->told_us = 0; /* the rest of the losses */
+    tell_losses(self);
+}
+
+static bool must_mend(const logs_t *self)
+{
+    return self->down || log_lost_any(self->lost);
+}
+
+static int wait_ms(const logs_t *self)
+{
+    if (self->sweeping && !self->down) return 0;
+    if (!must_mend(self)) return IDLE_MS;
+    int64_t left_us = self->again_us - clock_steady_us();
+    return left_us <= 0 ? 0 : (int)(left_us / 1000 + 1);
+}
+
 static void commit_batch(logs_t *self)
 {
-    err_t err = store_batch(self);
+    err_t err = self->down ? ERR_STORE_IO : store_batch(self);
     for (int slice = 0; slice < 8 && (err == ERR_STORE_FULL || err == ERR_DISK_FULL); slice++) {
         bool more;
         err_t swept = log_store_sweep(self->store, INT64_MAX / 2, false, SWEEP_KEYS, &more);
         if (swept != ERR_OK) break;
         err = store_batch(self);
     }
-    if (err != ERR_OK && !self->was_full)
-        log_event(LOG_ERROR, "LOGS_LOST", "err=%s reports=%zu", err_name(err), self->n);
-    self->was_full = err != ERR_OK;
+    if (err != ERR_OK) {
+        lose_batch(self);
+        if (!self->down) on_failure(self, err);
+        tell_losses(self);
+    }
     for (size_t i = 0; i < self->n; i++) {
         self->batch[i]->err = err;
         letter_send(zsock_resolve(self->far), LETTER_DONE, self->batch[i], 0);
@@ -76,6 +164,7 @@ static void sweep(logs_t *self)
                                 &self->sweeping);
     if (err != ERR_OK) log_event(LOG_WARN, "LOGS_SWEEP", "err=%s", err_name(err));
     if (err != ERR_OK) self->sweeping = false;
+    if (err != ERR_OK && !is_full(err)) on_failure(self, err);
     if (!self->sweeping) {
         self->sweep_by_size = !self->sweep_by_size;
         self->sweeping = self->sweep_by_size && err == ERR_OK;
@@ -99,11 +188,12 @@ static void logs_main(zsock_t *pipe, void *arg)
     prctl(PR_SET_NAME, "pawl-logs");
     zsock_signal(pipe, 0);
     while (true) {
-        int ready = zmq_poll(items, ARRAY_LEN(items), self->sweeping ? 0 : IDLE_MS);
+        int ready = zmq_poll(items, ARRAY_LEN(items), wait_ms(self));
         if (ready < 0 && errno != EINTR) break;
+        if (must_mend(self) && clock_steady_us() >= self->again_us) mend(self);
         if (take_batch(self))
             commit_batch(self);
-        else if (self->sweeping || clock_steady_us() - self->swept_us > SWEEP_US)
+        else if (!self->down && (self->sweeping || clock_steady_us() - self->swept_us > SWEEP_US))
             sweep(self);
         if (ready > 0 && items[1].revents) {
             char *word = zstr_recv(pipe);
@@ -113,6 +203,7 @@ static void logs_main(zsock_t *pipe, void *arg)
         }
     }
     if (take_batch(self)) commit_batch(self);
+    if (must_mend(self)) mend(self); /* the marks are in memory only */
     HANDED_OVER(self);
 }
 
@@ -124,6 +215,7 @@ err_t logs_start(logs_t **out, const logs_config_t *config)
         free(self);
         return err;
     }
+    self->lost = log_lost_new();
     self->batch = mem_new(BATCH_QUERIES * sizeof(query_t *));
     self->swept_us = clock_steady_us();
     self->near = letter_pipe(&self->far);
@@ -153,11 +245,12 @@ void logs_close(logs_t **self_p)
     letter_t letter;
     while (letter_take(zsock_resolve(self->near), &letter)) {
         query_t *query = letter.object;
-        query_free(&query);
+        if (query) query_free(&query);
     }
     zsock_destroy(&self->near);
     zsock_destroy(&self->far);
     log_store_close(&self->store);
+    log_lost_destroy(&self->lost);
     free(self->batch);
     free(self);
     *self_p = NULL;
@@ -178,6 +271,7 @@ err_t logs_read(void *arg, answer_t *answer, const Pawl__V1__LogRead *ask, const
         return ERR_OK;
     }
     data->ended = !log->running && data->next >= data->total;
+    data->lost = log->lost;
     *more = log->running && data->n_pieces == 0;
     reply->body_case = PAWL__V1__REPLY__BODY_LOG;
     reply->log = data;

@@ -8,8 +8,11 @@
  * first LIMIT_LOG_HEAD and the last of the rest; what lies between is cut and its place is told
  * (hole). The same chunk twice is stored once.
  *
- * Chunks that cannot be stored (disk full, after eviction) are lost with a line in the log, and
- * the report goes on: work that ends must always be able to end. The missing bytes show as a hole.
+ * Chunks that cannot be stored (disk full, a disk that fails) are lost, and the report goes on:
+ * work that ends must always be able to end. They are remembered; when a failed environment could
+ * be opened again (tried after 100 ms doubling to 30 s), or the disk has room, the missing bytes
+ * become a hole in the log they belong to. The front is told how many bytes were lost
+ * (LETTER_LOST).
  */
 #ifndef BROKER_LOGS_H
 #define BROKER_LOGS_H
@@ -43,9 +46,16 @@ err_t logs_read(void *arg, answer_t *answer, const Pawl__V1__LogRead *ask, const
 typedef struct log_store log_store_t;
 MUST_CHECK err_t log_store_open(log_store_t **out, const logs_config_t *config);
 void log_store_close(log_store_t **self_p);
+/* After a commit whose outcome is unknown nothing works until the environment is opened anew: waits
+ * for readers, closes, opens. After an error: as before, and to be tried again. */
+MUST_CHECK err_t log_store_reopen(log_store_t *self);
 MUST_CHECK err_t log_store_begin(log_store_t *self);
-/* One chunk into the open transaction. `wall_us`: now. */
+/* One chunk into the open transaction. `wall_us`: now. One without data says that the log has
+ * `offset` bytes: what has not come of them is a hole. */
 MUST_CHECK err_t log_store_add(log_store_t *self, const Pawl__V1__LogChunk *chunk, int64_t wall_us);
+/* The bytes [from, to) of a log were lost, as far as they are not there after all. */
+MUST_CHECK err_t log_store_mark(log_store_t *self, const uint8_t id[16], uint64_t token,
+                                uint64_t from, uint64_t to, int64_t wall_us);
 MUST_CHECK err_t log_store_commit(log_store_t *self);
 void log_store_abort(log_store_t *self);
 /* Deletes at most `keys` rows of the oldest logs that are older than keep_us, or (`by_size`) until

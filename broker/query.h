@@ -51,6 +51,7 @@ typedef enum {
     LETTER_PURGE,     /* readers -> front: purge_t, from malloc; the front frees it */
     LETTER_EVENTS,    /* front -> stats: event_page_t; see stats.h */
     LETTER_TOPIC,     /* front -> stats: page_t; see stats.h */
+    LETTER_LOST,      /* logs -> front: no object; size: bytes that could not be stored */
     LETTER_WANT,      /* stats -> front: no object; size = 1: somebody wants events, 0: nobody */
 } letter_kind_t;
 

@@ -493,6 +493,17 @@ err_t query_task_wait(answer_t *self, const Pawl__V1__TaskWait *ask, uint8_t (*o
 /* ---- LogRead: which lease
  * --------------------------------------------------------------------------------- */
 
+/* The lease of `token` ended because its executor was lost. */
+static err_t was_lost(answer_t *self, const task_rows_t *rows, uint64_t token, bool *lost)
+{
+    Pawl__V1__TaskInfo tries = PAWL__V1__TASK_INFO__INIT;
+    ANSWER_TRY(attempts_of(self, rows, &tries));
+    for (size_t i = 0; i < tries.n_attempts; i++)
+        *lost |=
+            tries.attempts[i]->token == token && strcmp(tries.attempts[i]->outcome, "lost") == 0;
+    return ERR_OK;
+}
+
 /* Token of attempt number `attempt`: the newest lease that counted as it. 0: none. */
 static err_t token_of_attempt(answer_t *self, const task_rows_t *rows, uint32_t attempt,
                               uint64_t *token)
@@ -540,6 +551,7 @@ err_t query_log_resolve(answer_t *self, const Pawl__V1__LogRead *ask, log_ask_t 
     /* a task that will run again: its first lease is still to come */
     log->running =
         log->token == newest && !task_status_ended(rows.status) && (rows.has_run || newest == 0);
+    if (!log->running) ANSWER_TRY(was_lost(self, &rows, log->token, &log->lost));
     memcpy(log->id, rows.spec.id, 16);
     log->n = n;
     return ERR_OK;

@@ -219,11 +219,13 @@ void stats_json(buf_t *out, const stats_window_t *window, const writer_stats_t *
     buf_printf(out,
                "},\"schedules\":%u,\"peers\":%u,\"requests\":%llu,\"rejected_frames\":%llu,"
                "\"undelivered\":%llu,\"poisoned\":%llu,\"slow_peers\":%llu,\"unread\":%llu,"
+               "\"logs_lost\":%llu,"
                "\"events_seq\":%llu}",
                core->schedules, front->peers, (unsigned long long)front->requests,
                (unsigned long long)front->rejected_frames, (unsigned long long)front->undelivered,
                (unsigned long long)front->poisoned, (unsigned long long)front->slow_peers,
-               (unsigned long long)front->unread, (unsigned long long)core->events_seq);
+               (unsigned long long)front->unread, (unsigned long long)front->logs_lost,
+               (unsigned long long)core->events_seq);
 }
 
 bool stats_event_json(buf_t *out, char topic[256], slice_t packed)

@@ -16,7 +16,7 @@
 typedef struct front_numbers {
     int64_t wall_us, uptime_us;
     uint32_t peers, executors, slots, slots_used;
-    uint64_t requests, rejected_frames, undelivered, poisoned, slow_peers, unread;
+    uint64_t requests, rejected_frames, undelivered, poisoned, slow_peers, unread, logs_lost;
 } front_numbers_t;
 
 /* Keeps a minute of histograms, so that latencies are those of the last minute, not since start. */

@@ -204,6 +204,12 @@ pawl_err pawl_job_log(pawl_job_t *self, int stream, const void *bytes, size_t le
     return err ? fail_with(self->worker->client, err, NULL) : PAWL_OK;
 }
 
+bool job_log_has(struct pawl_job *self, uint64_t bytes)
+{
+    self->log_offset = bytes;
+    return bytes == 0 || chunk_after(self, NULL, 3) != NULL;
+}
+
 void pawl_job_log_skip(pawl_job_t *self, uint64_t len)
 {
     pthread_mutex_lock(lock_of(self));
@@ -283,6 +289,7 @@ bool job_make_result(struct pawl_job *self, Pawl__V1__Outcome outcome, const cha
     result.started_us = self->started_us;
     result.ended_us = clock_wall_us();
     result.retry_after_us = retry_after_us;
+    result.log_bytes = self->log_offset;
     if (self->cpu_us || self->memory_bytes) {
         usage.cpu_us = self->cpu_us;
         usage.memory_bytes = self->memory_bytes;

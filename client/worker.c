@@ -146,6 +146,7 @@ pawl_err pawl_worker_restore(pawl_worker_t *self, const uint8_t id[PAWL_ID_BYTES
     Pawl__V1__Result *result = pawl__v1__result__unpack(NULL, len, bytes);
     bool fits = result && result->id.len == 16 && !memcmp(result->id.data, id, 16) &&
                 result->token == token;
+    uint64_t log_bytes = fits ? result->log_bytes : 0;
     if (result) pawl__v1__result__free_unpacked(result, NULL);
     if (!fits)
         return fail_with(self->client, PAWL_E_BAD_REQUEST,
@@ -161,6 +162,11 @@ pawl_err pawl_worker_restore(pawl_worker_t *self, const uint8_t id[PAWL_ID_BYTES
     job->stage = LEASE_WAITING;
     job->kept = 1;
     job->fd = -1;
+    if (!job_log_has(job, log_bytes)) {
+        bytes_free(&job->result);
+        free(job);
+        return fail_with(self->client, PAWL_E_NO_MEMORY, NULL);
+    }
     pthread_mutex_lock(&self->client->work_lock);
     worker_insert(self, job);
     pthread_mutex_unlock(&self->client->work_lock);

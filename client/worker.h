@@ -139,6 +139,9 @@ void job_free(struct pawl_job *self); /* leaves list and table */
 void job_settle(struct pawl_job *self,
                 const char *verdict); /* answered: the outbox may forget it */
 void job_set_state(struct pawl_job *self, pawl_job_state state);
+/* Of a job that was restored: its log has so many bytes; what the broker lacks of them is lost.
+ * False: out of memory. */
+bool job_log_has(struct pawl_job *self, uint64_t bytes);
 /* Packs the result. False: out of memory. */
 bool job_make_result(struct pawl_job *self, Pawl__V1__Outcome outcome, const char *message,
                      int64_t retry_after_us);

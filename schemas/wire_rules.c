@@ -114,6 +114,7 @@ const wire_rule_t wire_rules[] = {
     { "Result.started_us",         INSTANT, 0 },
     { "Result.ended_us",           INSTANT, 0 },
     { "Result.retry_after_us",     DURATION, 0 },
+    { "Result.log_bytes",          NUMBER, 0, INT64_C(1) << 62, 0 },
     { "Usage.cpu_us",              NUMBER, 0, INT64_MAX, 0 },
     { "Usage.memory_bytes",        NUMBER, 0, INT64_MAX, 0 },
     { "Progress.id",               ID, 0 },

@@ -97,6 +97,13 @@ static void print_piece(log_view_t *self, const pawl_record_t *piece)
     }
 }
 
+static void tell_hole(log_view_t *self, uint64_t bytes)
+{
+    if (output_is_json()) return; /* the offsets tell it */
+    end_line(self);
+    printf("%s[%" PRIu64 " bytes were cut here]\n", self->prefix, bytes);
+}
+
 /* One look. *got says whether anything came. NOT_FOUND: the attempt has no log. */
 static pawl_err log_pump(log_view_t *self, int64_t wait_us, bool *got)
 {
@@ -111,17 +118,21 @@ static pawl_err log_pump(log_view_t *self, int64_t wait_us, bool *got)
     for (size_t i = 0; i < pawl_record_count(log, "pieces"); i++) {
         const pawl_record_t *piece = pawl_record_sub_at(log, "pieces", i);
         if (!hole_told && (uint64_t)pawl_record_int(piece, "offset") >= hole_to) {
-            end_line(self);
-            printf("%s[%" PRIu64 " bytes were cut here]\n", self->prefix, hole_to - hole_from);
+            tell_hole(self, hole_to - hole_from);
             hole_told = true;
         }
         print_piece(self, piece);
         *got = true;
     }
     uint64_t next = (uint64_t)pawl_record_int(log, "next");
+    if (!hole_told && next >= hole_to) tell_hole(self, hole_to - hole_from);
     *got = *got || next > self->offset;
     self->offset = next;
     self->ended = pawl_record_int(log, "ended") != 0;
+    if (self->ended && pawl_record_int(log, "lost") && !output_is_json()) {
+        end_line(self);
+        printf("%s[the executor was lost here: what came last may be missing]\n", self->prefix);
+    }
     fflush(stdout);
     pawl_record_destroy(&log);
     return PAWL_OK;

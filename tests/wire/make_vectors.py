@@ -128,6 +128,9 @@ def requests():
         progress=[pb.Progress(id=ID1, token=TOKEN, done=1, total=2, text="half")],
         logs=[pb.LogChunk(id=ID1, token=TOKEN, stream=1, offset=0, data=b"hi\n\0\xff", time_us=NOON)],
         credit=8, running=[pb.Claim(id=ID1, token=TOKEN)], running_complete=True))
+    good("report-of-a-restored-result", "report", pb.Report(
+        results=[pb.Result(id=ID1, token=TOKEN, outcome=pb.OUTCOME_DONE, log_bytes=700)],
+        logs=[pb.LogChunk(id=ID1, token=TOKEN, stream=3, offset=700)]))
     good("report-credit-zero", "report", pb.Report(credit=0))
     good("report-retry-after", "report", pb.Report(results=[pb.Result(
         id=ID1, token=TOKEN, outcome=pb.OUTCOME_RETRY_AFTER, retry_after_us=5000000)]))
@@ -332,6 +335,9 @@ def from_broker():
     reply("reply-changed-repeated", repeated_reply=True, changed=pb.Changed(done=1))
     reply("reply-log", log=pb.LogData(
         pieces=[pb.LogPiece(stream=1, offset=0, data=b"hi\n")], next=3, total=3, ended=True))
+    reply("reply-log-lost", log=pb.LogData(
+        pieces=[pb.LogPiece(stream=1, offset=0, data=b"hi\n")], next=9, total=9, ended=True, hole_from=3, hole_to=9,
+        lost=True))
     reply("reply-events-gap", events=pb.EventItems(next_seq=900, oldest_seq=500))
     reply("reply-stats", stats=pb.Stats(json="{}"))
     reply("reply-status", status=pb.Status(software="pawl 0.1.0", rejected_frames=3, store_level="ok"))

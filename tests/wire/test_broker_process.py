@@ -62,8 +62,8 @@ def submit(peer, *tasks):
 
 
 def executor(broker, name="worker-1", **hello):
-    return Peer(broker.endpoint, name, pb.ROLE_EXECUTOR, kinds=["worker"], types=["test/process"], slots=2,
-                **{"credit": 2, **hello}).open()
+    return Peer(broker.endpoint, name, pb.ROLE_EXECUTOR, kinds=["worker"], slots=2,
+                **{"types": ["test/process"], "credit": 2, **hello}).open()
 
 
 def lease(peer, timeout=10):

@@ -404,12 +404,18 @@ static void a_restored_result_is_claimed_and_reported(void **state)
     result.id = (ProtobufCBinaryData){ 16, id };
     result.token = 50;
     result.outcome = PAWL__V1__OUTCOME__OUTCOME_DONE;
+    result.log_bytes = 1000;
     size_t len = pawl__v1__result__pack(&result, packed);
     assert_int_equal(pawl_worker_restore(bench.worker, id, 50, packed, len), 0);
     bench_start(&bench);
     assert_int_equal(bench.peer->request->hello->n_claims, 1);
     assert_true(bench.peer->request->hello->claims[0]->result_waits);
-    assert_int_equal(peer_result(bench.peer)->results[0]->token, 50);
+    const Pawl__V1__Report *report = peer_result(bench.peer);
+    assert_int_equal(report->results[0]->token, 50);
+    /* what of the log had not gone is lost with the process before: only its end is known */
+    assert_int_equal(report->n_logs, 1);
+    assert_int_equal(report->logs[0]->offset, 1000);
+    assert_int_equal(report->logs[0]->data.len, 0);
     peer_reported(bench.peer, DONE);
     bench_close(&bench);
 }
