@@ -10,70 +10,12 @@
  *   strict   every instant fires, oldest first; beyond `ahead` unfinished tasks, or faster than
  *            `rate` when late, the cursor waits: the backlog is one integer
  *
- * The cursor is the last decided instant. The newest ledger extent is kept open in the cursor's
- * row, so a plain firing rewrites one row besides its task's. */
+ * The cursor is the last decided instant. */
 #include "broker/inside.h"
 
 #include <stdlib.h>
 
 #define RATE_ALL 1000 /* late tasks a second over all schedules */
-#define DAY_US   (86400 * PAWL_SEC_US)
-
-/* ---- ledger
- * ---------------------------------------------------------------------------------------- */
-
-static bool may_grow(const extent_t *open, const extent_t *next)
-{
-    return open->count && open->verdict == next->verdict && open->reason == next->reason &&
-           open->revision == next->revision && open->zone_hash == next->zone_hash &&
-           open->aux == next->aux && open->count < 4096 &&
-           open->from_us / DAY_US == next->from_us / DAY_US;
-}
-
-err_t ledger_add(core_t *core, plan_t *plan, const extent_t *extent)
-{
-    extent_t next = *extent, *open = &plan->cur.open;
-    next.revision = plan->row.revision;
-    next.zone_hash = plan->zone_hash;
-    next.decided_first_us = next.decided_last_us = core->wall_us;
-    CHECK(open->count == 0 || next.from_us > open->to_us);
-    if (may_grow(open, &next)) {
-        open->to_us = next.to_us;
-        open->count += next.count;
-        open->decided_last_us = core->wall_us;
-    } else {
-        if (open->count) {
-            core->scratch.len = 0;
-            extent_encode(open, &core->scratch);
-            rec_key_t key = key_ledger(plan->no, 0, open->from_us);
-            TRY(put_scratch(core, TABLE_ledger, &key, 0));
-        }
-        *open = next;
-    }
-    CHECK(next.to_us > plan->cur.cursor_us);
-    plan->cur.cursor_us = next.to_us;
-    plan->cur_dirty = true;
-    if (next.verdict == VERDICT_SKIPPED) {
-        if (next.reason == VERDICT_REASON_LATE || next.reason == VERDICT_REASON_WINDOW)
-            plan->cur.missed += next.count;
-        TRY(journal_add(core, EVENT_SCHEDULE_SKIPPED, plan->no, 0, next.count));
-    }
-    return ERR_OK;
-}
-
-err_t ledger_skip(core_t *core, plan_t *plan, int64_t last_us, enum verdict_reason reason,
-                  uint64_t aux)
-{
-    int64_t first = plan_next_us(plan, plan->cur.cursor_us);
-    if (first > last_us) return ERR_OK;
-    extent_t extent = { .from_us = first,
-                        .to_us = last_us,
-                        .count = plan_count(plan, plan->cur.cursor_us, last_us),
-                        .verdict = VERDICT_SKIPPED,
-                        .reason = (uint8_t)reason,
-                        .aux = aux };
-    return ledger_add(core, plan, &extent);
-}
 
 /* ---- one firing
  * ---------------------------------------------------------------------------------------- */
@@ -82,74 +24,6 @@ static bool supersedes(const plan_t *plan)
 {
     if (plan->spec->supersede_set_case) return plan->spec->supersede;
     return plan->spec->mode == PAWL__V1__MODE__MODE_NORMAL;
-}
-
-/* An older firing that never had a lease gives way. */
-static err_t supersede_waiting(core_t *core, plan_t *plan)
-{
-    if (plan->cur.last_n == 0) return ERR_OK;
-    task_t task;
-    TRY(task_load(core, plan->cur.last_n, &task));
-    if ((task.status == S(WAITING) || task.status == S(DELAYED)) && task.state.token == 0)
-        return task_end(core, &task, S(SUPERSEDED), REASON_SUPERSEDED);
-    return ERR_OK;
-}
-
-static int compare_run(const void *a, const void *b)
-{
-    const run_t *x = *(run_t *const *)a, *y = *(run_t *const *)b;
-    return (x->n > y->n) - (x->n < y->n);
-}
-
-/* The running ones of this schedule are told to stop; with `hard` they end on record at once, and
- * their executors' reports will be LATE. */
-static err_t stop_running(core_t *core, plan_t *plan, bool hard)
-{
-    run_t **found = batch_alloc(core, (plan->cur.running + 1u) * sizeof(run_t *));
-    size_t n = 0;
-    for (size_t i = 0; i < core->executors_n; i++)
-        for (run_t *run = core->executors[i]->runs; run; run = run->next)
-            if (run->row.schedule == plan->no && n < plan->cur.running) found[n++] = run;
-    qsort(found, n, sizeof *found, compare_run); /* by number: never by what memory looks like */
-    if (n == 0 && plan->cur.leased_n) {          /* it waits for its retry */
-        task_t task;
-        TRY(task_load(core, plan->cur.leased_n, &task));
-        if (task.status == S(DELAYED) || task.status == S(WAITING))
-            return task_end(core, &task, S(CANCELLED), REASON_OVERLAP);
-    }
-    for (size_t i = 0; i < n; i++)
-        TRY(hard ? lease_kill(core, found[i]) : lease_cancel(core, found[i]));
-    return ERR_OK;
-}
-
-enum admission { FIRE, PARK, DROP };
-
-/* What the overlap policy says about one more firing. */
-static err_t admit(core_t *core, plan_t *plan, Pawl__V1__Overlap overlap, enum admission *answer)
-{
-    uint32_t most = plan->spec->max_running;
-    *answer = FIRE;
-    if (overlap == PAWL__V1__OVERLAP__OVERLAP_ALLOW) return ERR_OK;
-    bool busy = plan->cur.running >= most;
-    switch (overlap) {
-    case PAWL__V1__OVERLAP__OVERLAP_SKIP:
-        if (busy) *answer = DROP;
-        break;
-    case PAWL__V1__OVERLAP__OVERLAP_QUEUE_ONE:
-        if (plan->gate.waiting > 0) *answer = DROP;
-        break;
-    case PAWL__V1__OVERLAP__OVERLAP_QUEUE_LATEST:
-        if (plan->gate.waiting > 0) TRY(supersede_waiting(core, plan));
-        break;
-    case PAWL__V1__OVERLAP__OVERLAP_CANCEL:
-    case PAWL__V1__OVERLAP__OVERLAP_KILL:
-        if (busy) TRY(stop_running(core, plan, overlap == PAWL__V1__OVERLAP__OVERLAP_KILL));
-        break;
-    default:
-        break;
-    }
-    if (*answer == FIRE && plan->cur.admitted >= most) *answer = PARK;
-    return ERR_OK;
 }
 
 static int64_t period_us(const plan_t *plan, int64_t instant)
@@ -213,8 +87,8 @@ static err_t decide(core_t *core, plan_t *plan, int64_t instant, bool late,
 {
     enum admission answer;
     extent_t extent = { .from_us = instant, .to_us = instant, .count = 1 };
-    if (supersedes(plan)) TRY(supersede_waiting(core, plan));
-    TRY(admit(core, plan, plan->spec->overlap, &answer));
+    if (supersedes(plan)) TRY(plan_supersede(core, plan));
+    TRY(plan_admit(core, plan, plan->spec->overlap, &answer));
     *fired = answer != DROP;
     if (answer == DROP) {
         extent.verdict = VERDICT_SKIPPED;
@@ -247,7 +121,7 @@ err_t schedule_fire_now(core_t *core, plan_t *plan, Pawl__V1__Overlap overlap, u
         *refusal = "one is waiting already, and its overlap policy is queue_one";
         return ERR_OK;
     }
-    TRY(admit(core, plan, overlap, &answer));
+    TRY(plan_admit(core, plan, overlap, &answer));
     firing_t firing = { .instant_us = core->wall_us, .manual = true };
     uint64_t kept = plan->cur.last_n; /* a manual run is never superseded by a planned one */
     TRY(make_task(core, plan, &firing, CAUSE_MANUAL, ++plan->cur.number, answer == PARK));
@@ -471,106 +345,4 @@ err_t schedules_propose(core_t *core, const command_t *command, Pawl__V1__Reply 
     reply->body_case = PAWL__V1__REPLY__BODY_PROPOSED;
     reply->proposed = proposed;
     return ERR_OK;
-}
-
-/* ---- hooks of the task life cycle
- * ------------------------------------------------------------------------------ */
-
-err_t schedule_task_leased(core_t *core, const task_t *task, bool first)
-{
-    if (!first) return ERR_OK;
-    plan_t *plan;
-    TRY(plan_get(core, task->spec.schedule, &plan));
-    plan->cur.waiting--;
-    plan->cur.running++;
-    plan->cur.leased_n = task->n;
-    if (plan->cur.last_n == task->n) plan->cur.last_n = 0;
-    plan->cur_dirty = true;
-    return ERR_OK;
-}
-
-/* The gate opens for as many as the policy has room for. */
-err_t schedule_release(core_t *core, plan_t *plan)
-{
-    while (plan->gate.waiting > 0 && plan->cur.admitted < plan->spec->max_running) {
-        rec_key_t from = key_park(plan->gate_id, INT64_MIN, 0);
-        slice_t key, value;
-        TRY(store_seek(core->store, TABLE_park, key_slice(&from), false, &key, &value));
-        uint8_t gate[16];
-        int64_t due;
-        uint64_t n;
-        if (!park_key_decode(key, gate, &due, &n) || memcmp(gate, plan->gate_id, 16) != 0)
-            return ERR_CORRUPT;
-        task_t task;
-        TRY(task_load(core, n, &task));
-        TRY(task_unplace(core, &task));
-        plan->cur.admitted++;
-        plan->cur_dirty = true;
-        task.has_state = true;
-        task.state.status = S(WAITING);
-        task.state.due_us = due; /* it keeps its place in the line */
-        TRY(task_save(core, &task));
-        lane_add(core, lane_at(core, task.spec.lane), due, n, NULL);
-    }
-    return ERR_OK;
-}
-
-err_t schedule_task_ended(core_t *core, const task_t *task, bool had_lease, bool was_parked)
-{
-    plan_t *plan;
-    TRY(plan_get(core, task->spec.schedule, &plan));
-    if (had_lease)
-        plan->cur.running--;
-    else
-        plan->cur.waiting--;
-    plan->cur.admitted -= !was_parked;
-    if (plan->cur.last_n == task->n) plan->cur.last_n = 0;
-    if (plan->cur.leased_n == task->n) plan->cur.leased_n = 0;
-    plan->cur_dirty = true;
-    if (plan->held) { /* there is room again: schedulers look at once */
-        plan->held = false;
-        plan->tell = true;
-    }
-    return schedule_release(core, plan);
-}
-
-/* A task of a schedule goes back to waiting. One that was let through stays so; one that was held,
- * or run again by hand after its end, passes the policy anew. */
-err_t schedule_task_again(core_t *core, task_t *task, bool *park)
-{
-    if (task->status != S(HELD) && task->status < S(FINISHED)) return ERR_OK;
-    plan_t *plan;
-    TRY(plan_get(core, task->spec.schedule, &plan));
-    *park = plan->spec->overlap != PAWL__V1__OVERLAP__OVERLAP_ALLOW &&
-            plan->cur.admitted >= plan->spec->max_running;
-    plan->cur.admitted += !*park;
-    plan->cur_dirty = true;
-    if (task->status != S(HELD)) {
-        if (task->state.token)
-            plan->cur.running++;
-        else
-            plan->cur.waiting++;
-    }
-    if (*park) {
-        rec_key_t key = key_park(plan->gate_id, task->state.due_us, task->n);
-        core->scratch.len = 0;
-        park_row_encode(task->spec.lane, &core->scratch);
-        TRY(put_scratch(core, TABLE_park, &key, 0));
-        plan->gate.waiting++;
-        plan->gate_dirty = true;
-        memcpy(task->tail, plan->gate_id, 16);
-        task->state.park = slice(task->tail, 16);
-    }
-    return ERR_OK;
-}
-
-/* Held by hand: it makes room for the next one. */
-err_t schedule_task_held(core_t *core, const task_t *task, bool was_parked)
-{
-    plan_t *plan;
-    TRY(plan_get(core, task->spec.schedule, &plan));
-    if (was_parked) return ERR_OK;
-    plan->cur.admitted--;
-    plan->cur_dirty = true;
-    return schedule_release(core, plan);
 }

@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * plan.c - a schedule as core works with it: its rows, read once and kept while they are used, its
+ * rule, and what schedulers are told of it. */
+#include "broker/inside.h"
+
+#include <stdlib.h>
+
+enum { PLANS_KEPT = 20000, FOLLOW_PAGE = 500 };
+
+/* ---- rows ---------------------------------------------------------------------------------------
+ */
+
+void plan_free(plan_t *plan)
+{
+    rule_destroy(&plan->rule);
+    zone_destroy(&plan->zone);
+    if (plan->spec) pawl__v1__schedule__free_unpacked(plan->spec, NULL);
+    if (plan->template) pawl__v1__task__free_unpacked(plan->template, NULL);
+    free((void *)(uintptr_t)plan->row.name.at);
+    free((void *)(uintptr_t)plan->row.reason.at);
+    free(plan);
+}
+
+void plan_drop(core_t *core, plan_t *plan)
+{
+    map_take(&core->plans, plan->no);
+    plan_free(plan);
+}
+
+void schedules_free(core_t *core)
+{
+    size_t at = 0;
+    for (plan_t *plan; (plan = map_next(&core->plans, &at)) != NULL;)
+        plan_free(plan);
+    map_free(&core->plans);
+    free(core->touched);
+    core->touched = NULL;
+    core->touched_n = core->touched_room = 0;
+}
+
+void plan_touch(core_t *core, plan_t *plan)
+{
+    if (plan->used == core->meta.batch) return;
+    plan->used = core->meta.batch;
+    if (core->touched_n == core->touched_room) {
+        core->touched_room = core->touched_room ? core->touched_room * 2 : 64;
+        core->touched = mem_grow(core->touched, core->touched_room * sizeof(plan_t *));
+    }
+    core->touched[core->touched_n++] = plan;
+}
+
+static err_t load_definition(core_t *core, plan_t *plan)
+{
+    buf_t bytes = { 0 };
+    for (uint64_t part = 0; bytes.len < plan->row.definition_len; part++) {
+        rec_key_t key = key_sched(plan->no, SCHED_PART, part);
+        slice_t value;
+        err_t err = store_get(core->store, TABLE_sched, key_slice(&key), &value);
+        if (err != ERR_OK || value.len == 0) {
+            buf_free(&bytes);
+            return err == ERR_OK || err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
+        }
+        buf_add(&bytes, value.at, value.len);
+    }
+    plan->spec = pawl__v1__schedule__unpack(NULL, bytes.len, bytes.at);
+    buf_free(&bytes);
+    if (plan->spec == NULL) return ERR_CORRUPT;
+    plan->template = pawl__v1__task__unpack(NULL, plan->spec->task.len, plan->spec->task.data);
+    return plan->template ? ERR_OK : ERR_CORRUPT;
+}
+
+err_t plan_load_zone(core_t *core, uint64_t hash, const char *name, zone_t **zone)
+{
+    buf_t bytes = { 0 };
+    for (uint16_t part = 0;; part++) {
+        rec_key_t key = key_zone(hash, part);
+        slice_t value;
+        err_t err = store_get(core->store, TABLE_zone, key_slice(&key), &value);
+        if (err == ERR_NOT_FOUND) break;
+        if (err != ERR_OK) {
+            buf_free(&bytes);
+            return err;
+        }
+        buf_add(&bytes, value.at, value.len);
+    }
+    err_t err = zone_parse(zone, name, slice(bytes.at, bytes.len));
+    buf_free(&bytes);
+    return err;
+}
+
+static err_t load_rule(core_t *core, plan_t *plan)
+{
+    const Pawl__V1__Schedule *spec = plan->spec;
+    rec_key_t key = key_sched(plan->no, SCHED_RULE, plan->row.revision);
+    slice_t value;
+    sched_rule_row_t row;
+    TRY(store_get(core->store, TABLE_sched, key_slice(&key), &value));
+    if (!sched_rule_row_decode(&row, value)) return ERR_CORRUPT;
+    if (plan_load_zone(core, row.zone_hash, spec->zone, &plan->zone) != ERR_OK) return ERR_CORRUPT;
+    plan->zone_hash = row.zone_hash;
+    rule_error_t error;
+    return rule_parse(&plan->rule, spec->rule, strlen(spec->rule),
+                      spec->exclusions[0] ? spec->exclusions : NULL, spec->name, plan->zone,
+                      &error) == ERR_OK
+               ? ERR_OK
+               : ERR_CORRUPT;
+}
+
+static err_t load_row(core_t *core, plan_t *plan)
+{
+    rec_key_t key = key_sched(plan->no, SCHED_HEADER, 0);
+    slice_t value;
+    TRY(store_get(core->store, TABLE_sched, key_slice(&key), &value));
+    if (!sched_row_decode(&plan->row, value)) {
+        plan->row.name = plan->row.reason = slice(NULL, 0);
+        return ERR_CORRUPT;
+    }
+    plan->row.name.at = mem_copy(plan->row.name.at, plan->row.name.len);
+    plan->row.reason.at = mem_copy(plan->row.reason.at, plan->row.reason.len);
+    rec_key_t cur = key_u32(plan->no);
+    TRY(store_get(core->store, TABLE_scur, key_slice(&cur), &value));
+    if (!scur_row_decode(&plan->cur, value)) return ERR_CORRUPT;
+    gate_of_schedule(plan->no, plan->gate_id);
+    plan->gate = (gate_row_t){ .kind = GATE_OVERLAP, .subject = plan->no };
+    rec_key_t gate = key_gate(plan->gate_id);
+    err_t err = store_get(core->store, TABLE_gate, key_slice(&gate), &value);
+    if (err == ERR_OK && !gate_row_decode(&plan->gate, value)) return ERR_CORRUPT;
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+err_t plan_get(core_t *core, uint32_t no, plan_t **out)
+{
+    plan_t *plan = map_get(&core->plans, no);
+    if (plan == NULL) {
+        plan = mem_new(sizeof *plan);
+        plan->no = no;
+        plan->rate_at_us = core->now_us;
+        err_t err = load_row(core, plan);
+        if (err == ERR_OK) err = load_definition(core, plan);
+        if (err == ERR_OK) err = load_rule(core, plan);
+        if (err != ERR_OK) {
+            plan_free(plan);
+            return err;
+        }
+        map_put(&core->plans, no, plan);
+    }
+    plan_touch(core, plan);
+    *out = plan;
+    return ERR_OK;
+}
+
+static err_t look_up(core_t *core, enum name_kind kind, slice_t text, uint32_t *no)
+{
+    rec_key_t key = key_name(kind, text);
+    slice_t value;
+    TRY(store_get(core->store, TABLE_names, key_slice(&key), &value));
+    return name_row_decode(no, value) ? ERR_OK : ERR_CORRUPT;
+}
+
+err_t plan_by_name(core_t *core, const char *name, plan_t **out)
+{
+    uint32_t no;
+    TRY(look_up(core, NAME_SCHEDULE, slice_text(name), &no));
+    return plan_get(core, no, out);
+}
+
+err_t plan_by_uid(core_t *core, slice_t uid, plan_t **out)
+{
+    uint32_t no;
+    TRY(look_up(core, NAME_UID, uid, &no));
+    return plan_get(core, no, out);
+}
+
+err_t plan_save(core_t *core, const plan_t *plan)
+{
+    core->scratch.len = 0;
+    sched_row_encode(&plan->row, &core->scratch);
+    rec_key_t key = key_sched(plan->no, SCHED_HEADER, 0);
+    return put_scratch(core, TABLE_sched, &key, 0);
+}
+
+err_t plan_save_definition(core_t *core, uint32_t no, uint32_t old_len, slice_t bytes)
+{
+    uint64_t part = 0;
+    for (; bytes.len > 0; part++) {
+        size_t len = bytes.len < LIMIT_SPEC_INLINE ? bytes.len : LIMIT_SPEC_INLINE;
+        rec_key_t key = key_sched(no, SCHED_PART, part);
+        TRY(store_put(core->store, TABLE_sched, key_slice(&key), slice(bytes.at, len), 0));
+        bytes = slice(bytes.at + len, bytes.len - len);
+    }
+    for (uint64_t old = (old_len + LIMIT_SPEC_INLINE - 1) / LIMIT_SPEC_INLINE; part < old; part++) {
+        rec_key_t key = key_sched(no, SCHED_PART, part);
+        TRY(del_row(core, TABLE_sched, &key));
+    }
+    return ERR_OK;
+}
+
+err_t plan_save_rule(core_t *core, uint32_t no, uint64_t revision, uint64_t zone_hash,
+                     const Pawl__V1__Schedule *spec)
+{
+    sched_rule_row_t row = { .zone_hash = zone_hash,
+                             .jitter_us = spec->jitter_us,
+                             .from_us = spec->from_us,
+                             .to_us = spec->to_us,
+                             .rule = slice_text(spec->rule),
+                             .zone = slice_text(spec->zone),
+                             .exclusions = slice_text(spec->exclusions) };
+    core->scratch.len = 0;
+    sched_rule_row_encode(&row, &core->scratch);
+    rec_key_t key = key_sched(no, SCHED_RULE, revision);
+    return put_scratch(core, TABLE_sched, &key, 0);
+}
+
+/* The data of its zone changed: a new revision of the same definition. The cursor stays. */
+err_t schedule_rezone(core_t *core, plan_t *plan, uint64_t zone_hash)
+{
+    const Pawl__V1__Schedule *spec = plan->spec;
+    zone_t *zone = NULL;
+    rule_t *rule = NULL;
+    rule_error_t error;
+    if (plan_load_zone(core, zone_hash, spec->zone, &zone) != ERR_OK) return ERR_CORRUPT;
+    if (rule_parse(&rule, spec->rule, strlen(spec->rule),
+                   spec->exclusions[0] ? spec->exclusions : NULL, spec->name, zone,
+                   &error) != ERR_OK) {
+        zone_destroy(&zone); /* e.g. a local date that is none any more: it keeps what it has */
+        return ERR_OK;
+    }
+    rule_destroy(&plan->rule);
+    zone_destroy(&plan->zone);
+    plan->rule = rule;
+    plan->zone = zone;
+    plan->zone_hash = zone_hash;
+    plan->cur.revision = ++plan->row.revision;
+    plan->cur_dirty = true;
+    plan->tell = true;
+    TRY(plan_save(core, plan));
+    TRY(plan_save_rule(core, plan->no, plan->row.revision, zone_hash, spec));
+    return journal_add(core, EVENT_SCHEDULE_EDITED, plan->no, 0, 0);
+}
+
+err_t schedules_flush(core_t *core)
+{
+    for (size_t i = 0; i < core->touched_n; i++) {
+        plan_t *plan = core->touched[i];
+        if (plan->cur_dirty) {
+            plan->cur_dirty = false;
+            core->scratch.len = 0;
+            scur_row_encode(&plan->cur, &core->scratch);
+            rec_key_t key = key_u32(plan->no);
+            TRY(put_scratch(core, TABLE_scur, &key, 0));
+        }
+        if (plan->gate_dirty) {
+            plan->gate_dirty = false;
+            rec_key_t key = key_gate(plan->gate_id);
+            if (plan->gate.waiting == 0) {
+                err_t err = store_del(core->store, TABLE_gate, key_slice(&key));
+                if (err != ERR_OK && err != ERR_NOT_FOUND) return err;
+            } else {
+                core->scratch.len = 0;
+                gate_row_encode(&plan->gate, &core->scratch);
+                TRY(put_scratch(core, TABLE_gate, &key, 0));
+            }
+        }
+    }
+    return ERR_OK;
+}
+
+/* After the batch: plans that were not used lately leave the cache. */
+void schedules_trim(core_t *core)
+{
+    if (core->plans.n <= PLANS_KEPT) return;
+    plan_t *idle[1024]; /* more than a batch brings in, or the cache would grow */
+    size_t n = 0, at = 0;
+    for (plan_t *plan; n < ARRAY_LEN(idle) && (plan = map_next(&core->plans, &at)) != NULL;)
+        if (plan->used != core->meta.batch && !plan->held) idle[n++] = plan;
+    for (size_t i = 0; i < n; i++)
+        plan_drop(core, idle[i]);
+}
+
+/* ---- told to schedulers
+ * ---------------------------------------------------------------------------- */
+
+int64_t plan_jitter_us(const plan_t *plan)
+{
+    if (plan->spec->jitter_us <= 0) return 0;
+    return (int64_t)(hash64(plan->row.uid, 16) % (uint64_t)plan->spec->jitter_us);
+}
+
+int64_t plan_next_us(const plan_t *plan, int64_t after_us)
+{
+    int64_t from = plan->spec->from_us;
+    if (after_us < from - 1) after_us = from - 1;
+    int64_t after = after_us >= 0 ? after_us / PAWL_SEC_US : 0;
+    int64_t next = rule_next(plan->rule, after);
+    if (next == RULE_NONE || (plan->spec->to_us && next * PAWL_SEC_US > plan->spec->to_us))
+        return INT64_MAX;
+    return next * PAWL_SEC_US;
+}
+
+/* Instants in (after, upto], within the rule's validity. */
+uint64_t plan_count(const plan_t *plan, int64_t after_us, int64_t upto_us)
+{
+    if (after_us < plan->spec->from_us - 1) after_us = plan->spec->from_us - 1;
+    if (plan->spec->to_us && upto_us > plan->spec->to_us) upto_us = plan->spec->to_us;
+    if (upto_us <= after_us || upto_us < 0) return 0;
+    return rule_count(plan->rule, after_us >= 0 ? after_us / PAWL_SEC_US : 0,
+                      upto_us / PAWL_SEC_US);
+}
+
+/* The last instant that is <= upto and > after; INT64_MIN: none. */
+int64_t plan_last_us(const plan_t *plan, int64_t after_us, int64_t upto_us)
+{
+    if (plan->spec->to_us && upto_us > plan->spec->to_us) upto_us = plan->spec->to_us;
+    int64_t last = rule_prev(plan->rule, upto_us / PAWL_SEC_US + 1);
+    if (last == RULE_NONE || last * PAWL_SEC_US <= after_us ||
+        last * PAWL_SEC_US < plan->spec->from_us)
+        return INT64_MIN;
+    return last * PAWL_SEC_US;
+}
+
+void plan_info(core_t *core, const plan_t *plan, Pawl__V1__ScheduleInfo *info)
+{
+    pawl__v1__schedule_info__init(info);
+    int64_t next =
+        plan->row.flags & SCHEDULE_GONE ? INT64_MAX : plan_next_us(plan, plan->cur.cursor_us);
+    info->name = batch_printf(core, "%.*s", (int)plan->row.name.len, plan->row.name.at);
+    info->uid.data = (uint8_t *)(uintptr_t)plan->row.uid;
+    info->uid.len = 16;
+    info->revision = plan->row.revision;
+    info->rule = plan->spec->rule;
+    info->zone = plan->spec->zone;
+    info->exclusions = plan->spec->exclusions;
+    info->mode = plan->spec->mode;
+    info->overlap = plan->spec->overlap;
+    info->jitter_us = plan_jitter_us(plan);
+    info->state = (char *)(uintptr_t)(plan->row.flags & SCHEDULE_GONE     ? "removed"
+                                      : plan->row.flags & SCHEDULE_PAUSED ? "paused"
+                                      : next == INT64_MAX                 ? "ended"
+                                      : plan->held                        ? "held"
+                                                                          : "active");
+    info->next_us = next == INT64_MAX ? 0 : next + plan_jitter_us(plan);
+    info->last_us = plan->cur.last_fired_us;
+    info->cursor_us = plan->cur.cursor_us;
+    info->behind = plan_count(plan, plan->cur.cursor_us, core->wall_us);
+    info->missed = plan->cur.missed;
+    info->fired = plan->cur.fired;
+    info->running = plan->cur.running;
+    info->waiting = plan->cur.waiting;
+    info->created_us = plan->row.created_wall_us;
+    info->removed = (plan->row.flags & SCHEDULE_GONE) != 0;
+    info->reason = batch_printf(core, "%.*s", (int)plan->row.reason.len, plan->row.reason.at);
+}
+
+void schedules_tell(core_t *core)
+{
+    for (size_t t = 0; t < core->touched_n; t++) {
+        plan_t *plan = core->touched[t];
+        if (!plan->tell) continue;
+        plan->tell = false;
+        Pawl__V1__ScheduleInfo info, *list[] = { &info };
+        Pawl__V1__ScheduleItems items = PAWL__V1__SCHEDULE_ITEMS__INIT;
+        Pawl__V1__Push push = PAWL__V1__PUSH__INIT;
+        plan_info(core, plan, &info);
+        items.items = list;
+        items.n_items = 1;
+        push.body_case = PAWL__V1__PUSH__BODY_SCHEDULES;
+        push.schedules = &items;
+        for (size_t i = 0; i < core->followers_n; i++)
+            out_push(core, core->followers[i], &push, false);
+    }
+}
+
+void schedule_unfollow(core_t *core, conn_t conn)
+{
+    for (size_t i = 0; i < core->followers_n; i++)
+        if (core->followers[i] == conn) {
+            core->followers[i] = core->followers[--core->followers_n];
+            return;
+        }
+}
+
+/* A page of the list, and from now on every change. */
+err_t schedule_follow(core_t *core, const command_t *command, Pawl__V1__Reply *reply)
+{
+    const Pawl__V1__ScheduleFollow *follow = command->request->schedule_follow;
+    schedule_unfollow(core, command->conn);
+    core->followers = mem_grow(core->followers, (core->followers_n + 1) * sizeof(conn_t));
+    core->followers[core->followers_n++] = command->conn;
+    Pawl__V1__ScheduleItems *items = batch_alloc(core, sizeof *items);
+    pawl__v1__schedule_items__init(items);
+    uint32_t limit = follow->limit && follow->limit < FOLLOW_PAGE ? follow->limit : FOLLOW_PAGE;
+    items->items = batch_alloc(core, limit * sizeof *items->items);
+    rec_key_t from = key_name(NAME_SCHEDULE, slice_text(follow->after));
+    if (follow->after[0]) from.at[from.len++] = 0; /* strictly behind it */
+    while (items->n_items < limit) {
+        slice_t key, value;
+        err_t err = store_seek(core->store, TABLE_names, key_slice(&from), false, &key, &value);
+        if (err == ERR_NOT_FOUND || (err == ERR_OK && key.at[0] != NAME_SCHEDULE)) break;
+        TRY(err);
+        uint32_t no;
+        if (!name_row_decode(&no, value)) return ERR_CORRUPT;
+        memcpy(from.at, key.at, key.len);
+        from.len = key.len;
+        from.at[from.len++] = 0;
+        plan_t *plan;
+        TRY(plan_get(core, no, &plan));
+        Pawl__V1__ScheduleInfo *info = batch_alloc(core, sizeof *info);
+        plan_info(core, plan, info);
+        items->items[items->n_items++] = info;
+    }
+    if (items->n_items == limit) items->next = items->items[limit - 1]->name;
+    items->seq = core->meta.next_seq - 1;
+    reply->body_case = PAWL__V1__REPLY__BODY_SCHEDULES;
+    reply->schedules = items;
+    return ERR_OK;
+}
