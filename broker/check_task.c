@@ -60,6 +60,11 @@ static void check_place_of(check_t *self, slice_t key, const task_rows_t *rows)
         if (!check_has(self, TABLE_timer, &place))
             check_problem(self, TABLE_spec, key, "the task is delayed, but no timer will wake it");
     }
+    if (rows->status == TASK_S(EXTERNAL)) {
+        place = key_timer(CLOCK_ELAPSED, rows->timer_at, TIMER_EXTERNAL, rows->n);
+        if (!check_has(self, TABLE_timer, &place))
+            check_problem(self, TABLE_spec, key, "the task is external, but has no deadline");
+    }
     bool by_hand = rows->has_state && rows->state.flags & STATE_BY_HAND;
     if (expiry_stands(rows) && !by_hand) {
         place = key_timer(spec->expire_clock, spec->expire_us, TIMER_EXPIRE, rows->n);
@@ -124,6 +129,8 @@ static void check_spec(check_t *self, slice_t key, slice_t value)
         check_parts(self, key, rows.n, PART_SPEC, 0, rows.spec.body_len);
     if (!rows.has_run && rows.has_state && rows.state.flags & STATE_OUTPUT_PARTS)
         check_parts(self, key, rows.n, PART_OUTPUT, rows.state.token, rows.state.output_len);
+    if (rows.has_state && rows.state.poll_len)
+        check_parts(self, key, rows.n, PART_POLL, 0, rows.state.poll_len);
     tally_t *queue = check_tally(self, &self->queues, rows.spec.queue, TABLE_spec, key);
     tally_t *type = check_tally(self, &self->types, rows.spec.type, TABLE_spec, key);
     if (queue) queue->counts[rows.status]++;
@@ -260,6 +267,8 @@ static void check_timer(check_t *self, slice_t key, slice_t value)
             expiry_stands(&rows) && rows.spec.expire_clock == clock && rows.spec.expire_us == at;
     else if (kind == TIMER_LOST)
         needed = rows.has_run && rows.run.flags & RUN_LOST && rows.run.leased_us == at;
+    else if (kind == TIMER_EXTERNAL)
+        needed = rows.status == TASK_S(EXTERNAL) && rows.timer_at == at;
     if (!needed)
         check_problem(self, TABLE_timer, key,
                       "task %llu (status %d) does not need this timer of "

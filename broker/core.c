@@ -164,6 +164,7 @@ static err_t load_meta(core_t *core)
     TRY(store_get(core->store, TABLE_meta, key_slice(&key), &value));
     if (!meta_static_decode(&core->fixed, value)) return ERR_CORRUPT;
     if (core->fixed.format != STORE_FORMAT) return ERR_STORE_VERSION;
+    completion_key(core->fixed.secret, core->completion_key);
     key = key_u8(META_DYNAMIC);
     TRY(store_get(core->store, TABLE_meta, key_slice(&key), &value));
     return meta_dynamic_decode(&core->meta, value) ? ERR_OK : ERR_CORRUPT;
@@ -465,6 +466,7 @@ static const struct handler {
     [BODY(REPORT)] = { lease_report, false },
     [BODY(PROPOSE)] = { schedules_propose, false },
     [BODY(TASK_CHANGE)] = { task_change, true },
+    [BODY(TASK_COMPLETE)] = { task_complete, true },
     [BODY(SCHEDULE_PUT)] = { schedule_put, true },
     [BODY(SCHEDULE_CHANGE)] = { schedule_change, true },
     [BODY(SCHEDULE_FOLLOW)] = { schedule_follow, false },

@@ -243,6 +243,23 @@ err_t put_parts(core_t *core, uint64_t n, uint8_t kind, uint64_t token, slice_t 
 err_t del_parts(core_t *core, uint64_t n, uint8_t kind, uint64_t token);
 err_t task_purge(core_t *core, const command_t *command);
 
+/* ---- attempts that go on without a lease (external.c)
+ * ------------------------------------------ */
+
+/* The result said AGAIN or ASYNC, and is in task->state. Places the task. */
+err_t poll_again(core_t *core, task_t *task, run_t *run, const Pawl__V1__Result *result);
+err_t external_begin(core_t *core, task_t *task, const Pawl__V1__Result *result);
+/* Polls count within one attempt: the next one, or the end, begins anew. */
+err_t poll_forget(core_t *core, task_t *task);
+/* A counted attempt failed (the outcome is in task->state): again later, or failed for good. */
+err_t lease_failed(core_t *core, task_t *task, run_t *run, Pawl__V1__Outcome outcome);
+/* The last lease of a task that has none now, as the row that it was. */
+void lease_was(run_t *run, const task_t *task);
+/* Completion token and what the last poll left, into the lease. */
+err_t external_lease(core_t *core, const task_t *task, Pawl__V1__Lease *lease);
+err_t external_due(core_t *core, uint64_t n); /* its deadline has passed */
+err_t task_complete(core_t *core, const command_t *command, Pawl__V1__Reply *reply);
+
 /* ---- timers (timer.c)
  * ---------------------------------------------------------------------------------- */
 
@@ -281,6 +298,7 @@ struct core {
     core_config_t config;
     meta_static_t fixed;
     meta_dynamic_t meta;
+    uint8_t completion_key[16]; /* of completion tokens; from the store's secret */
     /* times of the batch */
     int64_t now_us, wall_us; /* broker time, calendar time */
     int64_t shift_us;        /* broker time - caller's steady time */

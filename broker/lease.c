@@ -135,7 +135,7 @@ err_t runs_load(core_t *core)
 /* ---- given
  * --------------------------------------------------------------------------------------- */
 
-static err_t add_to_assign(core_t *core, run_t *run, slice_t body)
+static err_t add_to_assign(core_t *core, run_t *run, const task_t *task, slice_t body)
 {
     Pawl__V1__Lease *lease = batch_alloc(core, sizeof *lease);
     pawl__v1__lease__init(lease);
@@ -154,6 +154,7 @@ static err_t add_to_assign(core_t *core, run_t *run, slice_t body)
     memcpy(copy, body.at, body.len);
     lease->task.data = copy;
     lease->task.len = body.len;
+    TRY(external_lease(core, task, lease));
     executor_assign(core, run, lease);
     return ERR_OK;
 }
@@ -164,7 +165,7 @@ err_t lease_again(core_t *core, run_t *run)
     TRY(task_of_run(core, run, &task));
     slice_t body;
     TRY(task_body(core, &task, &body));
-    return add_to_assign(core, run, body);
+    return add_to_assign(core, run, &task, body);
 }
 
 static uint64_t next_token(const core_t *core, uint64_t last)
@@ -229,7 +230,7 @@ err_t lease_take(core_t *core, executor_t *executor, lane_t *lane, const fresh_t
     if (task.spec.flags & SPEC_SCHEDULED) TRY(schedule_task_leased(core, &task, first));
     hist_add(core->queue_hist,
              core->now_us - (fresh->due_us - priority_offset_us(task.spec.priority)));
-    TRY(add_to_assign(core, run, body));
+    TRY(add_to_assign(core, run, &task, body));
     executor->told_held_dirty = true;
     core->started++;
     core->ops++;
@@ -325,8 +326,7 @@ static int64_t back_off_us(const run_t *run, unsigned failures, const Pawl__V1__
     return spread > 0 ? wait + (int64_t)(hash64(seed, sizeof seed) % (uint64_t)spread) : wait;
 }
 
-/* A counted attempt failed: again later, or failed for good. */
-static err_t failed(core_t *core, task_t *task, run_t *run, Pawl__V1__Outcome outcome)
+err_t lease_failed(core_t *core, task_t *task, run_t *run, Pawl__V1__Outcome outcome)
 {
     bool timed_out = outcome == PAWL__V1__OUTCOME__OUTCOME_TIMEOUT;
     if (outcome == PAWL__V1__OUTCOME__OUTCOME_FAIL_PERMANENT)
@@ -334,6 +334,7 @@ static err_t failed(core_t *core, task_t *task, run_t *run, Pawl__V1__Outcome ou
     if (run->row.attempt >= run->attempts_max)
         return task_end(core, task, S(FAILED), timed_out ? REASON_TIMEOUT : REASON_EXHAUSTED);
     TRY(keep_try(core, task, run, (uint8_t)outcome));
+    TRY(poll_forget(core, task));
     const Pawl__V1__Task *body;
     TRY(task_unpack(core, task, &body));
     task->state.reason = REASON_RETRY;
@@ -352,28 +353,39 @@ static err_t again(core_t *core, task_t *task, run_t *run, int64_t delay_us, uin
                         : task_place_ready(core, task);
 }
 
+/* What the result, which is in task->state, makes of the task. The lease is over. */
+static err_t settle(core_t *core, task_t *task, run_t *run, const Pawl__V1__Result *result)
+{
+    switch ((int)result->outcome) {
+    case PAWL__V1__OUTCOME__OUTCOME_DONE:
+        return task_end(core, task, S(FINISHED), REASON_NONE);
+    case PAWL__V1__OUTCOME__OUTCOME_AGAIN:
+        return poll_again(core, task, run, result);
+    case PAWL__V1__OUTCOME__OUTCOME_ASYNC:
+        return external_begin(core, task, result);
+    case PAWL__V1__OUTCOME__OUTCOME_RETRY_AFTER:
+        return again(core, task, run, result->retry_after_us, REASON_RETRY_AFTER,
+                     (uint8_t)result->outcome);
+    case PAWL__V1__OUTCOME__OUTCOME_RETURN:
+    case PAWL__V1__OUTCOME__OUTCOME_CANCELLED:
+        return again(core, task, run, 0, REASON_RETURNED, (uint8_t)result->outcome);
+    default:
+        return lease_failed(core, task, run, result->outcome);
+    }
+}
+
 static err_t apply_result(core_t *core, run_t *run, const Pawl__V1__Result *result)
 {
     task_t task;
     TRY(task_of_run(core, run, &task));
     TRY(record(core, &task, run, result));
-    bool cancelling = (run->row.flags & RUN_CANCELLING) != 0;
+    bool cancelled = (run->row.flags & RUN_CANCELLING) != 0 &&
+                     result->outcome != PAWL__V1__OUTCOME__OUTCOME_DONE;
     hist_add(core->run_hist, core->now_us - run->row.leased_us);
     TRY(run_remove(core, run));
     task.run = NULL;
-    err_t err;
-    if (result->outcome == PAWL__V1__OUTCOME__OUTCOME_DONE)
-        err = task_end(core, &task, S(FINISHED), REASON_NONE);
-    else if (cancelling)
-        err = task_end(core, &task, S(CANCELLED), REASON_BY_HAND);
-    else if (result->outcome == PAWL__V1__OUTCOME__OUTCOME_RETRY_AFTER)
-        err = again(core, &task, run, result->retry_after_us, REASON_RETRY_AFTER,
-                    (uint8_t)result->outcome);
-    else if (result->outcome == PAWL__V1__OUTCOME__OUTCOME_RETURN ||
-             result->outcome == PAWL__V1__OUTCOME__OUTCOME_CANCELLED)
-        err = again(core, &task, run, 0, REASON_RETURNED, (uint8_t)result->outcome);
-    else
-        err = failed(core, &task, run, result->outcome);
+    err_t err = cancelled ? task_end(core, &task, S(CANCELLED), REASON_BY_HAND)
+                          : settle(core, &task, run, result);
     free(run);
     return err;
 }
@@ -401,34 +413,29 @@ static err_t keep_orphan(core_t *core, uint64_t n, const Pawl__V1__Result *resul
     return put_scratch(core, TABLE_try, &key, 0);
 }
 
-/* The lease was lost and nobody has the task since: the work is not thrown away. */
-static err_t recover(core_t *core, task_t *task, const Pawl__V1__Result *result)
+void lease_was(run_t *run, const task_t *task)
 {
-    TRY(task_unplace(core, task));
-    run_t *run = mem_new(sizeof *run); /* the lost lease, as the row that it was */
-    run->n = task->n;
+    *run = (run_t){ .n = task->n };
     run_fill(run, &task->spec);
     run->row = (run_row_t){ .executor = task->state.executor,
                             .token = task->state.token,
                             .attempt = (uint16_t)(task->state.attempts + 1),
                             .lost = task->state.lost,
                             .leased_wall_us = task->state.start_wall_us };
+}
+
+/* The lease was lost and nobody has the task since: the work is not thrown away. */
+static err_t recover(core_t *core, task_t *task, const Pawl__V1__Result *result)
+{
+    TRY(task_unplace(core, task));
+    run_t run;
+    lease_was(&run, task);
     rec_key_t lost = key_try(task->n, result->token);
     err_t err = store_del(core->store, TABLE_try, key_slice(&lost));
-    if (err == ERR_OK || err == ERR_NOT_FOUND) err = record(core, task, run, result);
+    if (err != ERR_OK && err != ERR_NOT_FOUND) return err;
+    TRY(record(core, task, &run, result));
     task_move(core, task, S(RUNNING)); /* it is, for the moment of this transaction */
-    if (err != ERR_OK)
-        ;
-    else if (result->outcome == PAWL__V1__OUTCOME__OUTCOME_DONE)
-        err = task_end(core, task, S(FINISHED), REASON_NONE);
-    else if (result->outcome == PAWL__V1__OUTCOME__OUTCOME_FAIL ||
-             result->outcome == PAWL__V1__OUTCOME__OUTCOME_FAIL_PERMANENT ||
-             result->outcome == PAWL__V1__OUTCOME__OUTCOME_TIMEOUT)
-        err = failed(core, task, run, result->outcome);
-    else
-        err = again(core, task, run, 0, REASON_RETURNED, (uint8_t)result->outcome);
-    free(run);
-    return err;
+    return settle(core, task, &run, result);
 }
 
 /* A result for a lease that is not running. */

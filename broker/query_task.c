@@ -208,6 +208,10 @@ static const char *outcome_text(uint8_t outcome, bool cancelled)
     case PAWL__V1__OUTCOME__OUTCOME_RETURN:
     case PAWL__V1__OUTCOME__OUTCOME_RETRY_AFTER:
         return "returned";
+    case PAWL__V1__OUTCOME__OUTCOME_AGAIN:
+        return cancelled ? "cancelled" : "again";
+    case PAWL__V1__OUTCOME__OUTCOME_ASYNC:
+        return cancelled ? "cancelled" : "external";
     case ENDED_STALE:
         return "stale";
     case ENDED_LOST:
@@ -281,7 +285,9 @@ static err_t attempts_of(answer_t *self, const task_rows_t *rows, Pawl__V1__Task
         return attempt_add(self, &row, rows->run.token, "running", info);
     }
     const state_row_t *state = &rows->state;
-    if (!rows->has_state || state->token <= last || !task_status_ended(rows->status)) return ERR_OK;
+    bool goes_on = rows->status == TASK_S(EXTERNAL) || state->polls;
+    if (!rows->has_state || state->token <= last || !(goes_on || task_status_ended(rows->status)))
+        return ERR_OK;
     try_row_t row = { .attempt = state->attempts,
                       .executor = state->executor,
                       .start_wall_us = state->start_wall_us,

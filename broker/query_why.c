@@ -229,7 +229,12 @@ static err_t explain_delayed(story_t *story)
     int64_t due = answer_calendar(&story->meta, rows->timer_clock, rows->timer_at);
     bool again = rows->has_state && rows->state.attempts > 0;
     set_reason(story, again ? "retry" : "delay");
-    if (again)
+    if (rows->has_state && rows->state.polls) {
+        set_reason(story, task_reason_text(REASON_POLL));
+        TELL(story, "attempt %u of %u said %u times that it is not done; it is asked again at %s",
+             rows->state.attempts + 1u, rows->spec.attempts_max, rows->state.polls,
+             instant(story->answer, due));
+    } else if (again)
         TELL(story, "attempt %u of %u begins at %s", rows->state.attempts + 1u,
              rows->spec.attempts_max, instant(story->answer, due));
     else
@@ -254,6 +259,20 @@ static err_t explain_running(story_t *story)
         TELL(story, "its executor is silent; it fails unless a result comes within one more lease");
     else if (run->flags & RUN_CANCELLING)
         TELL(story, "it was told to stop");
+    return ERR_OK;
+}
+
+static err_t explain_external(story_t *story)
+{
+    const state_row_t *state = &story->rows.state;
+    set_reason(story, task_reason_text(REASON_EXTERNAL));
+    TELL(story, "attempt %u of %u was accepted; somebody with its completion token ends it",
+         state->attempts, story->rows.spec.attempts_max);
+    TELL(
+        story, "if nobody does before %s it has timed out",
+        instant(story->answer, answer_calendar(&story->meta, state->timer_clock, state->timer_at)));
+    if (state->message.len)
+        TELL(story, "it said: %.*s", (int)state->message.len, (const char *)state->message.at);
     return ERR_OK;
 }
 
@@ -309,6 +328,8 @@ err_t query_task_why(answer_t *self, const Pawl__V1__TaskWhy *ask, Pawl__V1__Rep
         return story.rows.parked ? explain_parked(&story) : explain_waiting(&story);
     case TASK_S(RUNNING):
         return explain_running(&story);
+    case TASK_S(EXTERNAL):
+        return explain_external(&story);
     default:
         return explain_ended(&story);
     }

@@ -550,6 +550,12 @@ err_t task_unplace(core_t *core, task_t *task)
         task->state.timer_at = 0;
         return timer_clear(core, clock, at, TIMER_DUE, task->n);
     }
+    if (task->status == S(EXTERNAL)) {
+        int64_t at = task->state.timer_at;
+        task->state.timer_clock = 0;
+        task->state.timer_at = 0;
+        return timer_clear(core, CLOCK_ELAPSED, at, TIMER_EXTERNAL, task->n);
+    }
     return ERR_OK;
 }
 
@@ -627,6 +633,7 @@ err_t task_end(core_t *core, task_t *task, status_t status, uint8_t reason)
         }
     }
     if (task->spec.flags & SPEC_KEYED) TRY(free_key(core, task));
+    if (task->state.polls) TRY(poll_forget(core, task));
     status_t from = task->status;
     task_move(core, task, status);
     task->state.reason = reason;

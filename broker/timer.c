@@ -77,6 +77,8 @@ static err_t fire(core_t *core, uint8_t clock, uint8_t kind, uint64_t n)
         return lease_lose_for_good(core, n);
     case TIMER_TOMBSTONE:
         return forget_id(core, n);
+    case TIMER_EXTERNAL:
+        return external_due(core, n);
     default:
         return ERR_CORRUPT;
     }

@@ -66,6 +66,22 @@ const pawl_record_t *pawl_job_task(const pawl_job_t *self)
     return record_of_const(self->task);
 }
 
+const char *pawl_job_completion(const pawl_job_t *self)
+{
+    return self->completion;
+}
+
+unsigned pawl_job_polls(const pawl_job_t *self)
+{
+    return self->polls;
+}
+
+const void *pawl_job_poll_state(const pawl_job_t *self, size_t *len)
+{
+    if (len) *len = self->poll_state.len;
+    return self->poll_state.at ? (const void *)self->poll_state.at : "";
+}
+
 pawl_job_state pawl_job_state_of(const pawl_job_t *self)
 {
     return (pawl_job_state)atomic_load(&self->state);
@@ -290,6 +306,9 @@ bool job_make_result(struct pawl_job *self, Pawl__V1__Outcome outcome, const cha
     result.ended_us = clock_wall_us();
     result.retry_after_us = retry_after_us;
     result.log_bytes = self->log_offset;
+    if (outcome == PAWL__V1__OUTCOME__OUTCOME_AGAIN)
+        result.poll_state = (ProtobufCBinaryData){ self->poll_state.len, self->poll_state.at };
+    if (outcome == PAWL__V1__OUTCOME__OUTCOME_ASYNC) result.deadline_us = self->deadline_us;
     if (self->cpu_us || self->memory_bytes) {
         usage.cpu_us = self->cpu_us;
         usage.memory_bytes = self->memory_bytes;
@@ -383,4 +402,32 @@ pawl_err pawl_job_retry_after(pawl_job_t **self_p, int64_t delay_us, const char 
 {
     return end(self_p, PAWL__V1__OUTCOME__OUTCOME_RETRY_AFTER, message,
                delay_us > 0 ? delay_us : 0);
+}
+
+pawl_err pawl_job_again(pawl_job_t **self_p, int64_t delay_us, const void *state, size_t len,
+                        const char *message)
+{
+    pawl_job_t *self = *self_p;
+    const pawl_client_t *client = self->worker->client;
+    pawl_err err = client_check(client);
+    if (err) return err;
+    if (len > LIMIT_POLL_STATE)
+        return fail_with_field(client, -(pawl_err)ERR_TOO_LARGE,
+                               "a poll leaves at most 64 KiB: store it elsewhere and leave where",
+                               "state", 0);
+    bytes_t copy = { 0 };
+    if (!bytes_add(&copy, state, len)) return fail_with(client, PAWL_E_NO_MEMORY, NULL);
+    pthread_mutex_lock(lock_of(self));
+    bytes_free(&self->poll_state);
+    self->poll_state = copy;
+    pthread_mutex_unlock(lock_of(self));
+    return end(self_p, PAWL__V1__OUTCOME__OUTCOME_AGAIN, message, delay_us > 0 ? delay_us : 0);
+}
+
+pawl_err pawl_job_external(pawl_job_t **self_p, int64_t deadline_us, const char *note)
+{
+    pthread_mutex_lock(lock_of(*self_p));
+    (*self_p)->deadline_us = deadline_us > 0 ? deadline_us : 0;
+    pthread_mutex_unlock(lock_of(*self_p));
+    return end(self_p, PAWL__V1__OUTCOME__OUTCOME_ASYNC, note, 0);
 }

@@ -95,6 +95,7 @@ void job_free(struct pawl_job *self)
     free(self->output_type);
     free(self->progress_text);
     free(self->schedule);
+    bytes_free(&self->poll_state);
     if (self->fd >= 0) close(self->fd);
     free(self);
 }

@@ -257,6 +257,20 @@ PAWL_EXPORT pawl_err pawl_task_wait(pawl_client_t *self, const uint8_t *ids, siz
 PAWL_EXPORT pawl_err pawl_task_change(pawl_client_t *self, const char *verb, const uint8_t *ids,
                                       size_t n, const char *reason, size_t *refused,
                                       int64_t timeout_us);
+/* Ends an external task, or moves its deadline: whoever has the completion token of the attempt
+ * (pawl_job_completion, PAWL_COMPLETION of a command) may. verb: done (with an output), fail,
+ * fail-for-good, extend (deadline in `by_us` from now). While the attempt still runs the call waits
+ * for it within timeout_us. id_out (may be NULL): the task. */
+typedef struct pawl_completion {
+    const char *verb, *token;
+    const void *output; /* at most 1 MiB */
+    size_t output_len;
+    const char *output_type; /* NULL: application/json */
+    const char *message;     /* may be NULL */
+    int64_t by_us;
+} pawl_completion_t;
+PAWL_EXPORT pawl_err pawl_task_complete(pawl_client_t *self, const pawl_completion_t *completion,
+                                        uint8_t id_out[PAWL_ID_BYTES], int64_t timeout_us);
 PAWL_EXPORT pawl_err pawl_task_why(pawl_client_t *self, const uint8_t id[PAWL_ID_BYTES],
                                    pawl_record_t **why, int64_t timeout_us);
 /* Log of an attempt (0 = the last): one answer, a LogData record. wait_us: long poll for more. */
@@ -411,6 +425,11 @@ PAWL_EXPORT const char *pawl_job_schedule(const pawl_job_t *self); /* "" if none
 PAWL_EXPORT const char *pawl_job_type(const pawl_job_t *self);
 PAWL_EXPORT const void *pawl_job_input(const pawl_job_t *self, size_t *len);
 PAWL_EXPORT const pawl_record_t *pawl_job_task(const pawl_job_t *self); /* the whole Task */
+/* What an outside system needs to end the attempt once it is external: 64 hexadecimal digits. */
+PAWL_EXPORT const char *pawl_job_completion(const pawl_job_t *self);
+/* How often this attempt said "ask again", and what the last time left ("" and 0: nothing). */
+PAWL_EXPORT unsigned pawl_job_polls(const pawl_job_t *self);
+PAWL_EXPORT const void *pawl_job_poll_state(const pawl_job_t *self, size_t *len);
 typedef enum { PAWL_RUN, PAWL_CANCEL, PAWL_FENCED } pawl_job_state;
 /* PAWL_CANCEL: somebody cancelled it, stop and call pawl_job_cancelled. PAWL_FENCED: another has
  * it or the broker does not know it: stop hard, the result will be STALE. */
@@ -441,6 +460,13 @@ PAWL_EXPORT pawl_err pawl_job_cancelled(pawl_job_t **self_p, const char *message
 PAWL_EXPORT pawl_err pawl_job_give_back(pawl_job_t **self_p, const char *message);
 PAWL_EXPORT pawl_err pawl_job_retry_after(pawl_job_t **self_p, int64_t delay_us,
                                           const char *message);
+/* Not done yet: the same attempt is asked again after delay_us, here or elsewhere, and gets `state`
+ * (at most 64 KiB). Bounded by the task's `poll`. */
+PAWL_EXPORT pawl_err pawl_job_again(pawl_job_t **self_p, int64_t delay_us, const void *state,
+                                    size_t len, const char *message);
+/* Accepted, somebody else ends it: the task is external until pawl_task_complete, at most
+ * deadline_us (0: 24 h), after which the attempt has timed out. */
+PAWL_EXPORT pawl_err pawl_job_external(pawl_job_t **self_p, int64_t deadline_us, const char *note);
 
 #ifdef __cplusplus
 }

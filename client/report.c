@@ -5,6 +5,7 @@
  * only when all of its job's log has gone, in the same report or before. What was in a report that
  * had no answer when the session ended waits again, and Hello claims it: the result's lease is kept
  * until it comes. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -167,6 +168,16 @@ static void take_lease(pawl_worker_t *self, const Pawl__V1__Lease *lease)
         self->send_running = true; /* the broker learns that it is not run here */
         return;
     }
+    if (!bytes_add(&job->poll_state, lease->poll_state.data, lease->poll_state.len)) {
+        free(job);
+        free(schedule);
+        arena_free_of(task);
+        self->send_running = true;
+        return;
+    }
+    for (size_t i = 0; i < lease->completion.len && i < LIMIT_COMPLETION; i++)
+        snprintf(job->completion + 2 * i, 3, "%02x", lease->completion.data[i]);
+    job->polls = lease->polls;
     memcpy(job->id, lease->id.data, 16);
     job->token = lease->token;
     job->worker = self;

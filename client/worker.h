@@ -7,6 +7,7 @@
 #define CLIENT_WORKER_H
 
 #include "client/client.h"
+#include "schemas/limits.h"
 
 enum { WORKER_BUCKETS = 1024, WORKER_SETTLED = 1024, WORKER_LOG_WAITING = 4 << 20 };
 
@@ -32,6 +33,10 @@ struct pawl_job {
     unsigned attempt, attempts_max;
     int64_t planned_us, started_us;
     char *schedule;
+    char completion[2 * LIMIT_COMPLETION + 1]; /* hexadecimal */
+    unsigned polls;
+    bytes_t poll_state;         /* what the last poll left; from the end on: what this one leaves */
+    int64_t deadline_us;        /* of an external end */
     const Pawl__V1__Task *task; /* in an arena of its own; NULL of a restored result */
     atomic_int state;           /* pawl_job_state */
     int fd;                     /* eventfd; -1 until asked for */

@@ -34,6 +34,8 @@ ERR(UNKNOWN_TYPE, 44, NEVER, 3, "the type is not registered and no executor has 
 ERR(WRONG_STATUS, 45, NEVER, 4, "the task's status does not allow this")
 ERR(STALE, 46, NEVER, 4, "a newer token exists")
 ERR(DUPLICATE, 47, NEVER, 4, "a live task holds this key")
+ERR(BAD_TOKEN, 55, NEVER, 5, "the completion token is none of this broker's")
+ERR(NOT_YET, 56, LATER, 4, "the attempt still runs: it becomes external when its report is in")
 /* schedules */
 ERR(BAD_RULE, 60, NEVER, 2, "the rule cannot be read")
 ERR(BAD_ZONE, 61, NEVER, 2, "the time zone is not known")

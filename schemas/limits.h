@@ -34,6 +34,9 @@ enum {
     LIMIT_LOG_CHUNK = 64 << 10,
     LIMIT_LIST = 1000, /* rows of one list answer */
     LIMIT_REPLIES_KEPT = 10000,
+    LIMIT_POLL_STATE = 64 << 10, /* what one poll leaves for the next */
+    LIMIT_POLLS = 1000000,
+    LIMIT_COMPLETION = 32,     /* bytes of a completion token, exactly */
     LIMIT_OUTPUT_INLINE = 512, /* larger output goes to parts */
     LIMIT_SPEC_INLINE = 1900,
     LIMIT_PART = 4060,
@@ -49,6 +52,9 @@ enum {
 #define DEFAULT_SUSPECT_US           (15 * PAWL_SEC_US)
 #define DEFAULT_LEASE_US             (30 * PAWL_SEC_US)
 #define DEFAULT_KILL_GRACE_US        (10 * PAWL_SEC_US)
+#define DEFAULT_POLLS                10000
+#define DEFAULT_POLL_DEADLINE_US     (7 * 86400 * PAWL_SEC_US)
+#define DEFAULT_EXTERNAL_US          (86400 * PAWL_SEC_US)
 #define DEFAULT_BACKOFF_US           (5 * PAWL_SEC_US)
 #define DEFAULT_BACKOFF_FACTOR_MILLI 2000
 #define DEFAULT_BACKOFF_CAP_US       (3600 * PAWL_SEC_US)

@@ -305,6 +305,14 @@ static err_t check_history(const Pawl__V1__ScheduleHistory *history, wire_fault_
     return FAULT(fault, ERR_BAD_NAME, "name", "neither name nor uid is given");
 }
 
+static err_t check_complete(const Pawl__V1__TaskComplete *complete, wire_fault_t *fault)
+{
+    bool extend = complete->verb == PAWL__V1__COMPLETE_VERB__COMPLETE_EXTEND;
+    if (extend == (complete->extend_us > 0)) return ERR_OK;
+    return FAULT(fault, ERR_BAD_VALUE, "extend_us",
+                 extend ? "by how long is not given" : "only `extend` has a duration");
+}
+
 static err_t check_put(wire_arena_t *arena, const Pawl__V1__SchedulePut *put, wire_fault_t *fault)
 {
     err_t err = check_schedule(arena, put->schedule, NULL, fault);
@@ -338,6 +346,10 @@ static err_t check_body(wire_arena_t *arena, const Pawl__V1__Request *request, w
         name = "task_change";
         err = check_ids(request->task_change->n_ids, fault);
         break;
+    case PAWL__V1__REQUEST__BODY_TASK_COMPLETE:
+        name = "task_complete";
+        err = check_complete(request->task_complete, fault);
+        break;
     case PAWL__V1__REQUEST__BODY_SCHEDULE_PUT:
         name = "schedule_put";
         err = check_put(arena, request->schedule_put, fault);
@@ -356,6 +368,7 @@ static err_t check_body(wire_arena_t *arena, const Pawl__V1__Request *request, w
 static bool reply_is_remembered(Pawl__V1__Request__BodyCase body)
 {
     return body == PAWL__V1__REQUEST__BODY_TASK_CHANGE ||
+           body == PAWL__V1__REQUEST__BODY_TASK_COMPLETE ||
            body == PAWL__V1__REQUEST__BODY_SCHEDULE_PUT ||
            body == PAWL__V1__REQUEST__BODY_SCHEDULE_CHANGE ||
            body == PAWL__V1__REQUEST__BODY_QUEUE_CHANGE ||

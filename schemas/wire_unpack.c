@@ -127,6 +127,9 @@ static err_t bad_length(reading_t *self, const field_plan_t *plan, size_t len)
     if (plan->rule == RULE_RANDOM)
         return wire_fault_set(self->fault, ERR_BAD_VALUE, name, "%s: %zu bytes, it must have 16",
                               name, len);
+    if (plan->rule == RULE_BYTES && plan->low == plan->high)
+        return wire_fault_set(self->fault, ERR_BAD_VALUE, name, "%s: %zu bytes, it must have %lld",
+                              name, len, (long long)plan->high);
     err_t err = plan->class == TEXT_NAME && plan->rule == RULE_TEXT ? ERR_BAD_NAME
                 : len == 0                                          ? ERR_BAD_VALUE
                                                                     : ERR_TOO_LARGE;

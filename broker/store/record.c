@@ -315,6 +315,7 @@ static uint16_t tail_mask(const state_row_t *self)
     mask |= self->cpu_us || self->memory_bytes ? 1u << TAIL_USAGE : 0;
     mask |= self->timer_clock ? 1u << TAIL_TIMER : 0;
     mask |= self->park.len ? 1u << TAIL_PARK : 0;
+    mask |= self->polls ? 1u << TAIL_POLL : 0;
     return (uint16_t)mask;
 }
 
@@ -354,6 +355,11 @@ void state_row_encode(const state_row_t *self, buf_t *to)
     }
     if (mask & 1u << TAIL_TIMER) at = be_put_i64(be_put_u8(at, self->timer_clock), self->timer_at);
     if (mask & 1u << TAIL_PARK) at = be_put_bytes(at, self->park.at, 16);
+    if (mask & 1u << TAIL_POLL) {
+        at = put_varint(at, self->polls);
+        at = put_signed(at, self->poll_since_us);
+        at = put_varint(at, self->poll_len);
+    }
     record_end(to, at);
 }
 
@@ -396,9 +402,14 @@ bool state_row_decode(state_row_t *self, slice_t from)
         self->timer_at = reader_i64(&in);
     }
     if (mask & 1u << TAIL_PARK) self->park = reader_bytes(&in, 16);
+    if (mask & 1u << TAIL_POLL) {
+        self->polls = take_no(&in);
+        self->poll_since_us = take_signed(&in);
+        self->poll_len = take_no(&in);
+    }
     enum { STATUS_LAST = 11 }; /* TaskStatus, STATUS_EXPIRED */
     return record_done(&in) && self->status >= 1 && self->status <= STATUS_LAST &&
-           !(mask & ~0x1FEu);
+           !(mask & ~0x3FEu);
 }
 
 const char *task_reason_text(uint8_t reason)
@@ -1032,6 +1043,29 @@ bool scur_row_decode(scur_row_t *self, slice_t from)
     uint8_t open = reader_u8(&in);
     if (open == 1) take_extent(&in, &self->open);
     return record_done(&in) && open <= 1;
+}
+
+void completion_key(const uint8_t secret[32], uint8_t key[16])
+{
+    static const char use[] = "completion token";
+    crypto_generichash(key, 16, (const uint8_t *)use, sizeof use - 1, secret, 32);
+}
+
+void completion_make(const uint8_t key[16], uint64_t n, uint64_t token,
+                     uint8_t bytes[LIMIT_COMPLETION])
+{
+    uint8_t *end = be_put_u64(be_put_u64(bytes, n), token);
+    crypto_shorthash_siphashx24(end, bytes, (unsigned long long)(end - bytes), key);
+}
+
+bool completion_read(const uint8_t key[16], const uint8_t bytes[LIMIT_COMPLETION], uint64_t *n,
+                     uint64_t *token)
+{
+    uint8_t own[LIMIT_COMPLETION];
+    *n = be_u64(bytes);
+    *token = be_u64(bytes + 8);
+    completion_make(key, *n, *token, own);
+    return sodium_memcmp(own, bytes, sizeof own) == 0;
 }
 
 void firing_id(const uint8_t secret[32], const uint8_t uid[16], int64_t instant_us, uint8_t cause,

@@ -89,6 +89,7 @@ bool spec_row_decode(spec_row_t *self, slice_t from);
 enum {
     PART_SPEC = 1,
     PART_OUTPUT = 2,
+    PART_POLL = 5,      /* token 0: what the last poll of the running attempt left for the next */
     PART_TOMBSTONE = 4, /* the id of a purged task, or (own n) of one that another answered for */
 };
 rec_key_t key_part(uint64_t n, uint8_t kind, uint64_t token, uint16_t part);
@@ -113,7 +114,8 @@ enum {
     TAIL_PROGRESS = 5,
     TAIL_USAGE = 6,
     TAIL_TIMER = 7,
-    TAIL_PARK = 8
+    TAIL_PARK = 8,
+    TAIL_POLL = 9
 };
 typedef struct state_row {
     uint8_t status; /* TaskStatus */
@@ -134,6 +136,9 @@ typedef struct state_row {
     uint32_t output_len; /* whole length, also when in parts */
     int64_t progress_done, progress_total;
     int64_t cpu_us, memory_bytes;
+    uint32_t polls;        /* how often the attempt that goes on said: ask again */
+    int64_t poll_since_us; /* broker time of the first of them */
+    uint32_t poll_len;     /* bytes in PART_POLL rows */
 } state_row_t;
 void state_row_encode(const state_row_t *self, buf_t *to);
 bool state_row_decode(state_row_t *self, slice_t from);
@@ -146,7 +151,8 @@ bool state_row_decode(state_row_t *self, slice_t from);
     X(TIMEOUT, 6, "timeout") X(BY_HAND, 7, "cancelled by hand") X(EXPIRED, 8, "expired")           \
     X(START_BY, 9, "start_by") X(SUPERSEDED, 10, "superseded") X(REMOVED, 11, "schedule removed")  \
     X(OVERLAP, 12, "overlap") X(RETRY, 13, "retry") X(RETURNED, 14, "returned")                    \
-    X(RETRY_AFTER, 15, "retry after") X(DELAY, 16, "delay") X(HELD, 17, "held")
+    X(RETRY_AFTER, 15, "retry after") X(DELAY, 16, "delay") X(HELD, 17, "held")                    \
+    X(POLL, 40, "asked again") X(EXTERNAL, 41, "external")
 // clang-format on
 enum task_reason {
 #define X(name, number, text) REASON_##name = (number),
@@ -181,7 +187,13 @@ bool run_row_decode(run_row_t *self, slice_t from);
 
 /* ---- timer: clock, at, kind, n -> empty ------------------------------------------------------ */
 enum { CLOCK_ELAPSED = 1, CLOCK_WALL = 2 };
-enum { TIMER_DUE = 1, TIMER_EXPIRE = 2, TIMER_LOST = 3, TIMER_TOMBSTONE = 4 /* forget an id */ };
+enum {
+    TIMER_DUE = 1,
+    TIMER_EXPIRE = 2,
+    TIMER_LOST = 3,
+    TIMER_TOMBSTONE = 4, /* forget an id */
+    TIMER_EXTERNAL = 5   /* who has the completion token has not used it */
+};
 rec_key_t key_timer(uint8_t clock, int64_t at, uint8_t kind, uint64_t n);
 bool timer_key_decode(slice_t key, uint8_t *clock, int64_t *at, uint8_t *kind, uint64_t *n);
 
@@ -419,6 +431,14 @@ typedef struct scur_row {
 } scur_row_t;
 void scur_row_encode(const scur_row_t *self, buf_t *to);
 bool scur_row_decode(scur_row_t *self, slice_t from);
+
+/* A completion token: n, token, and 16 bytes of SipHash-2-4-128 over them. The key is derived from
+ * the store's secret. Dead by itself once the task has a newer token. False: not one of ours. */
+void completion_key(const uint8_t secret[32], uint8_t key[16]);
+void completion_make(const uint8_t key[16], uint64_t n, uint64_t token,
+                     uint8_t bytes[LIMIT_COMPLETION]);
+bool completion_read(const uint8_t key[16], const uint8_t bytes[LIMIT_COMPLETION], uint64_t *n,
+                     uint64_t *token);
 
 /* Id of the task that a schedule makes: planned time in the first 48 bits (milliseconds), then 80
  * bits of BLAKE2b keyed with the store's secret over (uid, instant, cause, number). */

@@ -98,6 +98,22 @@ static const flag_t change_flags[] = {
     END,
 };
 static const flag_t reason_flags[] = { TEXT("reason", 0, "TEXT", "kept with the change"), END };
+static const flag_t complete_flags[] = {
+    TEXT("result", 0, "JSON", "the task's output"),
+    TEXT("result-file", 0, "FILE|-", "the task's output, from a file"),
+    TEXT("result-type", 0, "TYPE", "content type of the output (application/json)"),
+    TEXT("message", 0, "TEXT", "kept with the task"),
+    END,
+};
+static const flag_t fail_flags[] = {
+    SWITCH("permanent", 0, "not to be tried again"),
+    END,
+};
+static const flag_t extend_flags[] = {
+    SPAN("by", "the new deadline, from now"),
+    TEXT("message", 0, "TEXT", "kept with the task"),
+    END,
+};
 static const flag_t wait_flags[] = { SWITCH("any", 0, "until one of them has ended"), END };
 static const flag_t logs_flags[] = {
     SWITCH("follow", 'f', "until the task has ended; of a schedule: task after task"),
@@ -237,6 +253,15 @@ const command_t commands[] = {
     { "task hold", "ID...|-", "keep waiting tasks from running",
       "pawl task hold 01JZ3K7V", cmd_task_change, { change_flags, filter_flags },
       0, ANY, REST_NONE, NULL },
+    { "task complete", "TOKEN", "end an external task: it finishes",
+      "pawl task complete $PAWL_COMPLETION --result '{\"paid\":true}'", cmd_task_complete,
+      { complete_flags }, 1, 1, REST_NONE, NULL },
+    { "task fail", "TOKEN", "end an external task: this attempt failed",
+      "pawl task fail $PAWL_COMPLETION --message \"card refused\" --permanent",
+      cmd_task_complete, { complete_flags, fail_flags }, 1, 1, REST_NONE, NULL },
+    { "task extend", "TOKEN", "move the deadline of an external task",
+      "pawl task extend $PAWL_COMPLETION --by 2h", cmd_task_complete, { extend_flags },
+      1, 1, REST_NONE, NULL },
     { "task logs", "ID", "what a task printed",
       "pawl task logs -f 01JZ3K7V", cmd_logs, { logs_flags }, 1, 1, REST_NONE, NULL },
     { "task output", "ID", "the result a task returned, as its bytes",

@@ -520,6 +520,29 @@ static bool start_held(sim_t *sim, peer_t *peer)
     return body.n_ids > 0;
 }
 
+/* Somebody who was given a completion token uses it. */
+static void complete(sim_t *sim, peer_t *peer)
+{
+    static char *const output = (char *)(uintptr_t) "{\"done\":true}";
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__TaskComplete body = PAWL__V1__TASK_COMPLETE__INIT;
+    uint8_t tokens[16][LIMIT_COMPLETION];
+    size_t n = judge_external(sim, tokens, ARRAY_LEN(tokens));
+    uint8_t *token = tokens[n ? sim_below(sim, n) : 0];
+    if (n == 0) return;
+    if (sim_chance(sim, 50)) token[31] ^= 1; /* one that nobody gave out */
+    body.verb = (Pawl__V1__CompleteVerb)(1 + sim_below(sim, 3));
+    body.completion = (ProtobufCBinaryData){ LIMIT_COMPLETION, token };
+    if (body.verb == PAWL__V1__COMPLETE_VERB__COMPLETE_EXTEND)
+        body.extend_us = sim_between(sim, SEC_US, 2 * sim->swarm.lease_us);
+    else
+        body.output = (ProtobufCBinaryData){ 13, (uint8_t *)output };
+    body.permanent = body.verb == PAWL__V1__COMPLETE_VERB__COMPLETE_FAIL && sim_coin(sim, 30);
+    request.body_case = PAWL__V1__REQUEST__BODY_TASK_COMPLETE;
+    request.task_complete = &body;
+    ask_memo(sim, peer, &request);
+}
+
 static void remove_all(sim_t *sim, peer_t *peer)
 {
     for (unsigned i = 0; i <= sim->swarm.schedules; i++) {
@@ -575,7 +598,9 @@ void client_tick(sim_t *sim, peer_t *peer)
         pause_queue(sim, peer, which % 3, on);
     else if (draw < 94 && sim->swarm.by_hand)
         drain_executor(sim, peer, which % sim->swarm.executors, on);
-    else if (draw < 95)
+    else if (draw < 96)
+        complete(sim, peer);
+    else if (draw < 97)
         garbage(sim, peer);
 }
 

@@ -177,6 +177,13 @@ void judge_before(sim_t *sim, const batch_t *batch)
                 const uint8_t *id = request->task_change->ids[k].data;
                 note(judge, id, 0, 100 + (int)request->task_change->verb);
             }
+        if (request->body_case == PAWL__V1__REQUEST__BODY_TASK_COMPLETE) {
+            const uint8_t *token = request->task_complete->completion.data;
+            uint64_t n = be_u64(token);
+            if (n < judge->tasks_n)
+                note(judge, judge->tasks[n].id, be_u64(token + 8),
+                     200 + (int)request->task_complete->verb);
+        }
     }
 }
 
@@ -305,6 +312,11 @@ static void on_id(sim_t *sim, slice_t key, slice_t value, bool gone)
     known->n = row.n;
 }
 
+enum {
+    TOLD_COMPLETE = 200 + PAWL__V1__COMPLETE_VERB__COMPLETE_DONE,
+    TOLD_EXTEND = 200 + PAWL__V1__COMPLETE_VERB__COMPLETE_EXTEND,
+};
+
 /* ---- the journal: one step at a time --------------------------------------------------------- */
 
 static bool may_follow(const mtask_t *task, uint8_t event)
@@ -318,8 +330,8 @@ static bool may_follow(const mtask_t *task, uint8_t event)
     case EVENT_HELD:
         return waits;
     case EVENT_DELAYED:
-        return from == T(RUNNING) || from == T(HELD) || (from == T(WAITING) && task->token == 0) ||
-               recovered;
+        return from == T(RUNNING) || from == T(HELD) || from == T(EXTERNAL) ||
+               (from == T(WAITING) && task->token == 0) || recovered;
     case EVENT_WAITING:
         return from == T(DELAYED) || from == T(HELD) || from == T(RUNNING) || recovered ||
                (judge_has_ended(from) && from != T(FINISHED));
@@ -328,11 +340,12 @@ static bool may_follow(const mtask_t *task, uint8_t event)
     case EVENT_LOST:
     case EVENT_CANCELLING:
         return from == T(RUNNING);
+    case EVENT_EXTERNAL:
     case EVENT_FINISHED:
     case EVENT_FAILED:
-        return from == T(RUNNING) || recovered;
+        return from == T(RUNNING) || from == T(EXTERNAL) || recovered;
     case EVENT_CANCELLED:
-        return waits || from == T(HELD) || from == T(RUNNING);
+        return waits || from == T(HELD) || from == T(RUNNING) || from == T(EXTERNAL);
     case EVENT_SUPERSEDED:
         return waits;
     case EVENT_EXPIRED:
@@ -346,10 +359,15 @@ static uint8_t status_of_event(uint8_t event, uint8_t before)
 {
     static const struct {
         uint8_t event, status;
-    } map[] = { { EVENT_HELD, T(HELD) },           { EVENT_DELAYED, T(DELAYED) },
-                { EVENT_WAITING, T(WAITING) },     { EVENT_RUNNING, T(RUNNING) },
-                { EVENT_FINISHED, T(FINISHED) },   { EVENT_FAILED, T(FAILED) },
-                { EVENT_CANCELLED, T(CANCELLED) }, { EVENT_SUPERSEDED, T(SUPERSEDED) },
+    } map[] = { { EVENT_HELD, T(HELD) },
+                { EVENT_DELAYED, T(DELAYED) },
+                { EVENT_WAITING, T(WAITING) },
+                { EVENT_RUNNING, T(RUNNING) },
+                { EVENT_EXTERNAL, T(EXTERNAL) },
+                { EVENT_FINISHED, T(FINISHED) },
+                { EVENT_FAILED, T(FAILED) },
+                { EVENT_CANCELLED, T(CANCELLED) },
+                { EVENT_SUPERSEDED, T(SUPERSEDED) },
                 { EVENT_EXPIRED, T(EXPIRED) } };
     for (size_t i = 0; i < ARRAY_LEN(map); i++)
         if (map[i].event == event) return map[i].status;
@@ -359,8 +377,14 @@ static uint8_t status_of_event(uint8_t event, uint8_t before)
 static const char *unfounded(judge_t *judge, const mtask_t *task, const journal_entry_t *e)
 {
     switch (e->event) {
+    case EVENT_EXTERNAL:
+        if (!was_told(judge, task, 0, PAWL__V1__OUTCOME__OUTCOME_ASYNC) &&
+            !was_told(judge, task, 0, TOLD_EXTEND))
+            return "external without a report that says so";
+        break;
     case EVENT_FINISHED:
-        if (!was_told(judge, task, 0, PAWL__V1__OUTCOME__OUTCOME_DONE))
+        if (!was_told(judge, task, 0, PAWL__V1__OUTCOME__OUTCOME_DONE) &&
+            !was_told(judge, task, 0, TOLD_COMPLETE))
             return "finished without a report that says so";
         break;
     case EVENT_WAITING:
@@ -570,13 +594,16 @@ static void settle(sim_t *sim, mtask_t *task)
         sim_fail(sim, "task %llu: its rows say status %d, its events %d",
                  (unsigned long long)task->n, status, task->journal);
     if (status == T(FINISHED) && task->status != T(FINISHED) &&
-        !was_told(sim->judge, task, task->token, PAWL__V1__OUTCOME__OUTCOME_DONE))
+        !was_told(sim->judge, task, task->token, PAWL__V1__OUTCOME__OUTCOME_DONE) &&
+        !was_told(sim->judge, task, task->token, TOLD_COMPLETE))
         sim_fail(sim, "task %llu finished without a report of its newest token",
                  (unsigned long long)task->n);
     static const met_t mets[] = { MET_FINISHED, MET_FAILED, MET_CANCELLED, MET_SUPERSEDED,
                                   MET_EXPIRED };
     if (status != task->status && judge_has_ended(status)) sim_met(mets[status - T(FINISHED)]);
     if (task->parked && status == T(WAITING)) sim_met(MET_PARKED);
+    if (status == T(EXTERNAL)) sim_met(MET_EXTERNAL);
+    if (task->status == T(EXTERNAL) && status == T(FINISHED)) sim_met(MET_COMPLETED);
     if (status != task->status) task->waiting_since_us = sim->now_us;
     task->status = status;
 }
@@ -587,7 +614,8 @@ static void judge_overlap(sim_t *sim)
     for (size_t i = 0; i < judge->schedules_n; i++)
         judge->schedules[i].leased = 0;
     for (size_t i = 0; i < judge->tasks_n; i++)
-        if (judge->tasks[i].run && judge->tasks[i].schedule &&
+        if ((judge->tasks[i].run || judge->tasks[i].status == T(EXTERNAL)) &&
+            judge->tasks[i].there && judge->tasks[i].schedule &&
             judge->tasks[i].schedule < judge->schedules_n)
             judge->schedules[judge->tasks[i].schedule].leased++;
     for (size_t i = 0; i < judge->schedules_n; i++) {

@@ -36,6 +36,7 @@ typedef struct mtask {
     size_t reported_n, reported_before; /* before: when the batch began */
     uint64_t holder_token; /* the newest token that an executor was given, and who that was */
     uint32_t holder;
+    uint8_t completion[LIMIT_COMPLETION]; /* of holder_token */
     uint64_t done_token; /* an executor was told DONE or RECOVERED for a result "done" */
     int64_t waiting_since_us;
 } mtask_t;
@@ -82,7 +83,7 @@ typedef struct known {
 typedef struct told {
     uint8_t id[16];
     uint64_t token;
-    int what; /* outcome of a report, or 100 + verb */
+    int what; /* outcome of a report, 100 + verb of a change, or 200 + verb of a completion */
 } told_t;
 
 struct judge {
@@ -131,8 +132,9 @@ void judge_verdict(sim_t *sim, const peer_t *peer, const uint8_t id[16], uint64_
 
 mtask_t *judge_task(sim_t *sim, const uint8_t id[16]);         /* NULL: not on record */
 size_t judge_held(sim_t *sim, uint8_t ids[][16], size_t room); /* tasks held by hand */
-bool judge_pick(sim_t *sim, uint8_t id[16]);                   /* some task on record */
-bool judge_known(sim_t *sim, const uint8_t id[16]);            /* task, alias or tombstone */
+size_t judge_external(sim_t *sim, uint8_t tokens[][LIMIT_COMPLETION], size_t room);
+bool judge_pick(sim_t *sim, uint8_t id[16]);        /* some task on record */
+bool judge_known(sim_t *sim, const uint8_t id[16]); /* task, alias or tombstone */
 size_t judge_unfinished(sim_t *sim, char *what, size_t len);
 size_t judge_backlog(sim_t *sim); /* instants due without a verdict */
 /* A task that any executor could take has waited since then; NULL: none. */

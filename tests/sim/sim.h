@@ -72,6 +72,9 @@ typedef struct swarm {
     X(KEY, "answered by key") \
     X(FULL, "refused: full") \
     X(BUSY, "refused: busy") \
+    X(POLLED, "asked again") \
+    X(EXTERNAL, "external") \
+    X(COMPLETED, "completed by token") \
     X(PURGED, "purged") \
     X(PARKED, "parked") \
     X(FIRED, "fired") \

@@ -32,6 +32,22 @@ void judge_leased(sim_t *sim, const peer_t *peer, const Pawl__V1__Lease *lease)
                  peer->name, task->holder);
     task->holder_token = lease->token;
     task->holder = peer->index;
+    if (lease->completion.len != LIMIT_COMPLETION) {
+        sim_fail(sim, "%s was given task %s without a completion token", peer->name,
+                 hex(task->id, 16));
+        return;
+    }
+    memcpy(task->completion, lease->completion.data, LIMIT_COMPLETION);
+    if (lease->polls == 0) return;
+    /* executors leave the token of the lease they answer: it must be one whose answer is on record
+     */
+    bool known_poll = false;
+    for (size_t i = 0; lease->poll_state.len == 8 && i < task->reported_n; i++)
+        known_poll |= task->reported[i] == be_u64(lease->poll_state.data);
+    if (!known_poll)
+        sim_fail(sim, "%s is asked again about task %s with what no poll has left", peer->name,
+                 hex(task->id, 16));
+    sim_met(MET_POLLED);
 }
 
 void judge_verdict(sim_t *sim, const peer_t *peer, const uint8_t id[16], uint64_t token,
@@ -133,6 +149,17 @@ size_t judge_held(sim_t *sim, uint8_t ids[][16], size_t room)
     for (size_t i = 1; i < judge->tasks_n && n < room; i++)
         if (judge->tasks[i].there && judge->tasks[i].status == T(HELD))
             memcpy(ids[n++], judge->tasks[i].id, 16);
+    return n;
+}
+
+size_t judge_external(sim_t *sim, uint8_t tokens[][LIMIT_COMPLETION], size_t room)
+{
+    judge_t *judge = sim->judge;
+    size_t n = 0;
+    for (size_t i = 1; i < judge->tasks_n && n < room; i++)
+        if (judge->tasks[i].there && judge->tasks[i].status == T(EXTERNAL) &&
+            judge->tasks[i].holder_token == judge->tasks[i].token)
+            memcpy(tokens[n++], judge->tasks[i].completion, LIMIT_COMPLETION);
     return n;
 }
 

@@ -165,7 +165,9 @@ static Pawl__V1__Outcome draw_outcome(sim_t *sim)
            : draw < 82 ? PAWL__V1__OUTCOME__OUTCOME_FAIL
            : draw < 86 ? PAWL__V1__OUTCOME__OUTCOME_TIMEOUT
            : draw < 89 ? PAWL__V1__OUTCOME__OUTCOME_FAIL_PERMANENT
-           : draw < 95 ? PAWL__V1__OUTCOME__OUTCOME_RETURN
+           : draw < 92 ? PAWL__V1__OUTCOME__OUTCOME_RETURN
+           : draw < 94 ? PAWL__V1__OUTCOME__OUTCOME_AGAIN
+           : draw < 96 ? PAWL__V1__OUTCOME__OUTCOME_ASYNC
                        : PAWL__V1__OUTCOME__OUTCOME_RETRY_AFTER;
 }
 
@@ -282,7 +284,15 @@ static void put_results(sim_t *sim, worker_t *self, Pawl__V1__Report *report)
         result->id.len = 16;
         result->token = kept->token;
         result->outcome = kept->outcome;
-        if (kept->outcome == PAWL__V1__OUTCOME__OUTCOME_RETRY_AFTER)
+        if (kept->outcome == PAWL__V1__OUTCOME__OUTCOME_AGAIN) {
+            result->poll_state.data = room(sim, 8);
+            result->poll_state.len = 8;
+            be_put_u64(result->poll_state.data, kept->token);
+        }
+        if (kept->outcome == PAWL__V1__OUTCOME__OUTCOME_ASYNC)
+            result->deadline_us = SEC_US + (int64_t)(kept->token % 5) * sim->swarm.lease_us;
+        if (kept->outcome == PAWL__V1__OUTCOME__OUTCOME_RETRY_AFTER ||
+            kept->outcome == PAWL__V1__OUTCOME__OUTCOME_AGAIN)
             result->retry_after_us = (int64_t)(kept->token % 3) * SEC_US;
         if (kept->outcome == PAWL__V1__OUTCOME__OUTCOME_DONE) {
             result->output.data = (uint8_t *)output;

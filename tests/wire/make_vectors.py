@@ -134,6 +134,9 @@ def requests():
     good("report-credit-zero", "report", pb.Report(credit=0))
     good("report-retry-after", "report", pb.Report(results=[pb.Result(
         id=ID1, token=TOKEN, outcome=pb.OUTCOME_RETRY_AFTER, retry_after_us=5000000)]))
+    good("report-again", "report", pb.Report(results=[
+        pb.Result(id=ID1, token=TOKEN, outcome=pb.OUTCOME_AGAIN, retry_after_us=5000000, poll_state=b"page=7"),
+        pb.Result(id=ID2, token=TOKEN, outcome=pb.OUTCOME_ASYNC, deadline_us=3600000000, message="the bank has it")]))
     good("propose", "propose", pb.Propose(items=[pb.Proposal(
         uid=UID, revision=3, expect_cursor_us=NOON, new_cursor_us=NOON + 60000000)]))
     good("task-get", "task_get", pb.TaskGet(ids=[ID1, ID2]))
@@ -145,6 +148,11 @@ def requests():
     good("task-wait", "task_wait", pb.TaskWait(ids=[ID1], any=True, wait_us=60000000))
     good("task-change", "task_change", pb.TaskChange(verb=pb.TASK_CANCEL, ids=[ID1], reason="no longer needed"),
          request_id=REQUEST_ID)
+    good("task-complete", "task_complete", pb.TaskComplete(
+        verb=pb.COMPLETE_DONE, completion=bytes(range(32)), output=b"{}", output_type="application/json",
+        message="paid"), request_id=REQUEST_ID)
+    good("task-extend", "task_complete", pb.TaskComplete(
+        verb=pb.COMPLETE_EXTEND, completion=bytes(32), extend_us=60000000), request_id=REQUEST_ID)
     good("task-why", "task_why", pb.TaskWhy(id=ID1))
     good("log-read", "log_read", pb.LogRead(id=ID1, attempt=2, offset=1 << 40, limit=65536, wait_us=1))
     good("event-read", "event_read", pb.EventRead(from_seq=1, limit=500))
@@ -201,6 +209,7 @@ def tasks():
     good_task("task-shell", type="pawl/shell", command=pb.Command(shell="echo $HOME | wc -c"))
     good_task("task-script", type="pawl/script", command=pb.Command(interpreter="python3", script_text=b"print(1)\n"))
     good_task("task-at", at_us=NOON)
+    good_task("task-poll", poll=pb.Poll(max_polls=100, deadline_us=86400000000))
     good_task("template", "Template", id=b"", delay_us=1)
     bad_task("task-no-id", "BAD_ID", "id", id=b"")
     bad_task("task-short-id", "BAD_ID", "id", id=ID1[:15])
@@ -286,6 +295,17 @@ def refused():
     bad("change-without-ids", "task_change", pb.TaskChange(verb=pb.TASK_HOLD), "BAD_REQUEST", "task_change.ids",
         request_id=REQUEST_ID)
     bad("request-id-short", "queue_change", pb.QueueChange(name="q"), "BAD_VALUE", "request_id", request_id=b"1")
+    bad("complete-token-short", "task_complete", pb.TaskComplete(verb=pb.COMPLETE_DONE, completion=b"x" * 31),
+        "BAD_VALUE", "task_complete.completion", request_id=REQUEST_ID)
+    bad("complete-without-request-id", "task_complete", pb.TaskComplete(
+        verb=pb.COMPLETE_DONE, completion=bytes(32)), "BAD_REQUEST", "request_id")
+    bad("complete-without-verb", "task_complete", pb.TaskComplete(completion=bytes(32)), "BAD_VALUE",
+        "task_complete.verb", request_id=REQUEST_ID)
+    bad("extend-without-time", "task_complete", pb.TaskComplete(verb=pb.COMPLETE_EXTEND, completion=bytes(32)),
+        "BAD_VALUE", "task_complete.extend_us", request_id=REQUEST_ID)
+    bad("report-poll-state-long", "report", pb.Report(results=[pb.Result(
+        id=ID1, token=TOKEN, outcome=pb.OUTCOME_AGAIN, poll_state=b"x" * 65537)]), "TOO_LARGE",
+        "report.results[0].poll_state")
     bad("get-short-id", "task_get", pb.TaskGet(ids=[ID1, ID1[:7]]), "BAD_ID", "task_get.ids[1]")
     bad("get-half-range", "task_get", pb.TaskGet(prefix_low=ID1), "BAD_REQUEST", "task_get.prefix_high")
     bad("wait-too-long", "task_wait", pb.TaskWait(ids=[ID1], wait_us=60000001), "BAD_VALUE", "task_wait.wait_us")
@@ -343,6 +363,9 @@ def from_broker():
     reply("reply-status", status=pb.Status(software="pawl 0.1.0", rejected_frames=3, store_level="ok"))
     push("push-assign", assign=pb.Assign(number=1, leases=[pb.Lease(
         id=ID1, token=TOKEN, attempt=1, attempts_max=3, task=task().SerializeToString(), planned_us=NOON)]))
+    push("push-assign-again", assign=pb.Assign(number=2, leases=[pb.Lease(
+        id=ID1, token=TOKEN, attempt=1, attempts_max=3, task=task().SerializeToString(), planned_us=NOON,
+        completion=bytes(range(32)), polls=3, poll_state=b"page=7")]))
     push("push-directives", directives=pb.Directives(directives=[
         pb.Directive(kind=pb.DIRECTIVE_STOP, id=ID1, token=TOKEN)]))
     push("push-schedules", schedules=pb.ScheduleItems(items=[pb.ScheduleInfo(name="nightly", uid=UID, removed=True)]))

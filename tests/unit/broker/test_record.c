@@ -221,6 +221,7 @@ ROW(spec_parts, spec_row, { .flags = SPEC_PARTS, .priority = 0, .lane = 200, .bo
 ROW(state_success, state_row, { .status = 7, .flags = STATE_REPORTED | STATE_EXIT, .attempts = 1, .token = 1, .executor = 3, .start_wall_us = 1700000000000000, .end_wall_us = 1700000001000000, .outcome = 1 })
 ROW(state_all, state_row, { .status = 11, .flags = STATE_CANCELLING, .attempts = UINT16_MAX, .lost = 255, .reason = REASON_HELD, .token = MAX64, .executor = UINT32_MAX, .start_wall_us = INT64_MIN, .end_wall_us = INT64_MAX, .exit_code = -32768, .outcome = 255, .signal = 9, .due_us = INT64_MIN, .timer_at = INT64_MIN, .timer_clock = CLOCK_ELAPSED, .park = { a_gate, 16 }, .message = TEXT("no such host"), .output = TEXT("{}"), .output_len = 2, .output_type = TEXT("application/json"), .progress_text = TEXT("half"), .progress_done = -1, .progress_total = INT64_MAX, .cpu_us = INT64_MIN, .memory_bytes = 4096 })
 ROW(state_parts, state_row, { .status = 7, .flags = STATE_OUTPUT_PARTS, .output_len = 1 << 20 })
+ROW(state_poll, state_row, { .status = 2, .flags = STATE_REPORTED, .token = 2, .timer_at = 5000000, .timer_clock = CLOCK_ELAPSED, .polls = UINT32_MAX, .poll_since_us = INT64_MIN, .poll_len = 65536 })
 ROW(run_plain, run_row, { .executor = 3, .incarnation = 0x1122334455667788, .token = 1, .attempt = 1, .leased_us = 5000000, .leased_wall_us = 1700000000000000, .lane = 1 })
 ROW(run_extreme, run_row, { UINT32_MAX, MAX64, MAX64, UINT16_MAX, 255, 255, INT64_MIN, INT64_MAX, UINT32_MAX, UINT32_MAX })
 CASE(park, number_t, park_encode, park_decode, number_same, { UINT32_MAX })
