@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/check.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "broker/check_inside.h"
 
@@ -370,7 +364,7 @@ static void sum_up(const check_t *self, store_t *store)
             level_of(&usage), (unsigned long long)self->meta.batch);
 }
 
-static err_t check_with(store_t *store, FILE *out, volatile check_place_t *place, size_t *problems)
+err_t check_with(store_t *store, FILE *out, volatile check_place_t *place, size_t *problems)
 {
     check_t self = { .out = out, .place = place };
     ANSWER_TRY(store_view_open(store, &self.view));
@@ -389,70 +383,4 @@ static err_t check_with(store_t *store, FILE *out, volatile check_place_t *place
 err_t check_store(store_t *store, FILE *out, size_t *problems)
 {
     return check_with(store, out, NULL, problems);
-}
-
-/* ---- as a program
- * ------------------------------------------------------------------------------------------ */
-
-/* In the child. Exit codes as broker_check's. */
-static int check_folder(const char *path, FILE *out, volatile check_place_t *place)
-{
-    store_t *store = NULL;
-    int64_t holder = 0;
-    struct stat info;
-    size_t problems = 0;
-    if (stat(path, &info) == -1) { /* opening would make one */
-        fprintf(out, "%s: %s\n", path, strerror(errno));
-        return CHECK_DAMAGED;
-    }
-    err_t err = store_open(&store, path, (uint64_t)DEFAULT_MAP_BYTES, 0, &holder);
-    if (err == ERR_STORE_LOCKED) {
-        fprintf(out, "%s: a broker runs on it, process %lld: stop it first\n", path,
-                (long long)holder);
-        return CHECK_LOCKED;
-    }
-    if (err == ERR_OK) err = check_with(store, out, place, &problems);
-    store_close(&store);
-    if (err != ERR_OK) {
-        fprintf(out, "damaged: %s cannot be read: %s\n", path, err_text(err));
-        return CHECK_DAMAGED;
-    }
-    return problems ? CHECK_DAMAGED : CHECK_WHOLE;
-}
-
-static void tell_crash(FILE *out, int status, const volatile check_place_t *place)
-{
-    const char *table = place->table ? table_name((table_t)place->table) : NULL;
-    fprintf(out, "damaged: the reader died (%s) in table %s behind key ",
-            WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "exit", table ? table : "none");
-    for (uint32_t i = 0; i < place->key_len && i < sizeof place->key; i++)
-        fprintf(out, "%02x", place->key[i]);
-    fputc('\n', out);
-}
-
-int broker_check(const char *state_dir, FILE *out)
-{
-    buf_t path = { 0 };
-    buf_printf(&path, "%s/%s", state_dir, CHECK_STORE_FOLDER);
-    void *shared = mmap(NULL, sizeof(check_place_t), PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    fflush(out);
-    pid_t child = shared == MAP_FAILED ? -1 : fork();
-    if (child == 0) {
-        int code = check_folder((const char *)path.at, out, shared);
-        fflush(out);
-        _exit(code);
-    }
-    int status = 0, code = CHECK_DAMAGED;
-    while (child > 0 && waitpid(child, &status, 0) == -1 && errno == EINTR)
-        continue;
-    if (child == -1)
-        fprintf(out, "no process for the check: %s\n", strerror(errno));
-    else if (WIFEXITED(status) && WEXITSTATUS(status) <= CHECK_LOCKED)
-        code = WEXITSTATUS(status);
-    else
-        tell_crash(out, status, shared);
-    if (shared != MAP_FAILED) munmap(shared, sizeof(check_place_t));
-    buf_free(&path);
-    return code;
 }

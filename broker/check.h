@@ -11,15 +11,17 @@
 
 #include "broker/store/store.h"
 
-/* The folder of the main store inside a broker's state folder. */
+/* The folders inside a broker's state folder. */
 #define CHECK_STORE_FOLDER "store"
+#define CHECK_LOGS_FOLDER  "logs"
 
-enum { CHECK_WHOLE = 0, CHECK_DAMAGED = 1, CHECK_LOCKED = 4 };
+enum { CHECK_WHOLE = 0, CHECK_DAMAGED = 1, CHECK_MISSING = 3, CHECK_LOCKED = 4 };
 
-/* Checks the store of a broker that does not run; with one running: CHECK_LOCKED and a line with
- * its pid. The work is done in a child process, so that pages which make the reader crash are a
- * line of the report. Writes one line a problem and a last line `ok: N tasks, ...` or `damaged: N
- * problems`. Returns the exit code. Call it before any thread is started. */
+/* Checks store and logs of a broker that does not run; with one running: CHECK_LOCKED and three
+ * lines on stderr with its pid. The work is done in a child process, so that pages which make the
+ * reader crash are a line of the report. Writes one line a problem, a line `ok: N tasks, ...` or
+ * `damaged: N problems`, and the same for the logs (log_check.h). Returns the exit code. Call it
+ * before any thread is started. */
 int broker_check(const char *state_dir, FILE *out);
 
 /* The same on an open store, on its snapshot. ERR_OK: *problems tells (0: whole). Otherwise it

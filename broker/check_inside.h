@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "broker/answer.h"
+#include "broker/check.h"
 #include "broker/query_task.h"
 
 enum { STATUSES = 12 };
@@ -59,6 +60,8 @@ bool check_has(check_t *self, table_t table, const rec_key_t *key);
 /* Reads one; false: absent or unreadable. */
 bool check_get(check_t *self, table_t table, const rec_key_t *key, slice_t *value);
 
+/* check_store with a place to tell where the reader is; NULL: nobody asks. */
+err_t check_with(store_t *store, FILE *out, volatile check_place_t *place, size_t *problems);
 err_t check_tasks(check_t *self);     /* check_task.c: spec, ids, and each task's one place */
 err_t check_schedules(check_t *self); /* check_schedule.c: sched, scur, ledger, zone */
 

@@ -1,42 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * log_store.c - layout of the logs environment. Numbers big-endian, crc = CRC32C over (table u8,
- * key, value without crc), version 1 first.
- *
- *   piece  id 16, token u64, offset u64 -> ver u8, stream u8, time i64, data (at most PIECE), crc
- *   size   id 16, token u64             -> ver u8, total u64, hole_from u64, hole_to u64,
- *                                          begun i64, last i64, crc
- *   age    begun i64, id 16, token u64  -> empty: where sweeping finds the oldest
- *
- * total is the highest offset behind any byte that came. [hole_from, hole_to) was cut, or never
- * came. A piece row is at most one overflow page, so the free list never needs runs of pages. */
+ * log_store.c - adding, marking, sweeping and reading logs; log_rows.h has the layout. */
+#include "broker/log_rows.h"
 #include "broker/logs.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 
 #include "client/base/log.h"
-#include "schemas/limits.h"
 
-enum { TABLE_PIECE = 1, TABLE_SIZE = 2, TABLE_AGE = 3 };
-enum {
-    VERSION = 1,
-    PIECE = 4040,
-    PIECE_HEAD = 1 + 1 + 8,
-    LOG_KEY = 16 + 8,
-    PIECE_KEY = LOG_KEY + 8,
-    AGE_KEY = 8 + LOG_KEY,
-    SIZE_ROW = 1 + 5 * 8,
-    CRC = 4,
-    READ_DEFAULT = 256 << 10,
-    READ_MAX = 1 << 20,
-};
-_Static_assert(PIECE_HEAD + PIECE + CRC <= LIMIT_PART, "a piece fits one overflow page");
-
-static const char *const tables[] = {
-    [TABLE_PIECE] = "piece",
-    [TABLE_SIZE] = "size",
-    [TABLE_AGE] = "age",
-};
+enum { READ_DEFAULT = 256 << 10, READ_MAX = 1 << 20 };
 
 struct log_store {
     kv_t *kv; /* NULL: it failed and could not be opened again yet */
@@ -45,108 +17,13 @@ struct log_store {
     pthread_rwlock_t opened; /* readers hold it while they have a view */
 };
 
-typedef struct size_row {
-    uint64_t total, hole_from, hole_to;
-    int64_t begun_us, last_us;
-} size_row_t;
-
-/* ---- rows ------------------------------------------------------------------------------------ */
-
-static void log_key(uint8_t key[LOG_KEY], const uint8_t id[16], uint64_t token)
-{
-    be_put_u64(be_put_bytes(key, id, 16), token);
-}
-
-static void piece_key(uint8_t key[PIECE_KEY], const uint8_t log[LOG_KEY], uint64_t offset)
-{
-    be_put_u64(be_put_bytes(key, log, LOG_KEY), offset);
-}
-
-static void age_key(uint8_t key[AGE_KEY], int64_t begun_us, const uint8_t log[LOG_KEY])
-{
-    be_put_bytes(be_put_i64(key, begun_us), log, LOG_KEY);
-}
-
-static uint32_t crc_of(uint8_t table, slice_t key, const uint8_t *value, size_t len)
-{
-    uint32_t crc = crc32c(0, &table, 1);
-    crc = crc32c(crc, key.at, key.len);
-    return crc32c(crc, value, len);
-}
-
-/* Checks and strips version and checksum. */
-static err_t open_row(uint8_t table, slice_t key, slice_t *row)
-{
-    if (row->len < 1 + CRC) return ERR_CORRUPT;
-    size_t len = row->len - CRC;
-    if (be_u32(row->at + len) != crc_of(table, key, row->at, len)) return ERR_CORRUPT;
-    if (row->at[0] != VERSION) return ERR_STORE_VERSION;
-    *row = slice(row->at + 1, len - 1);
-    return ERR_OK;
-}
-
-static err_t size_parse(const uint8_t log[LOG_KEY], slice_t row, size_row_t *size)
-{
-    err_t err = open_row(TABLE_SIZE, slice(log, LOG_KEY), &row);
-    if (err != ERR_OK) return err;
-    reader_t in = reader(row);
-    size->total = reader_u64(&in);
-    size->hole_from = reader_u64(&in);
-    size->hole_to = reader_u64(&in);
-    size->begun_us = reader_i64(&in);
-    size->last_us = reader_i64(&in);
-    return in.bad ? ERR_CORRUPT : ERR_OK;
-}
-
-static err_t size_put(kv_t *kv, const uint8_t log[LOG_KEY], const size_row_t *size)
-{
-    uint8_t *room;
-    err_t err = kv_put(kv, TABLE_SIZE, slice(log, LOG_KEY), SIZE_ROW + CRC, 0, &room);
-    if (err != ERR_OK) return err;
-    uint8_t *to = be_put_u8(room, VERSION);
-    to = be_put_u64(to, size->total);
-    to = be_put_u64(to, size->hole_from);
-    to = be_put_u64(to, size->hole_to);
-    to = be_put_i64(to, size->begun_us);
-    to = be_put_i64(to, size->last_us);
-    be_put_u32(to, crc_of(TABLE_SIZE, slice(log, LOG_KEY), room, SIZE_ROW));
-    return ERR_OK;
-}
-
-static err_t piece_put(kv_t *kv, const uint8_t log[LOG_KEY], const Pawl__V1__LogChunk *chunk,
-                       size_t from, size_t len)
-{
-    uint8_t key[PIECE_KEY], *room;
-    piece_key(key, log, chunk->offset + from);
-    size_t row = PIECE_HEAD + len;
-    err_t err = kv_put(kv, TABLE_PIECE, slice(key, sizeof key), row + CRC, 0, &room);
-    if (err != ERR_OK) return err;
-    uint8_t *to = be_put_u8(room, VERSION);
-    to = be_put_u8(to, (uint8_t)chunk->stream);
-    to = be_put_i64(to, chunk->time_us);
-    to = be_put_bytes(to, chunk->data.data + from, len);
-    be_put_u32(to, crc_of(TABLE_PIECE, slice(key, sizeof key), room, row));
-    return ERR_OK;
-}
-
-/* The piece row's own facts, without a look at its checksum: for what deletes. */
-static bool piece_of(slice_t key, slice_t row, const uint8_t log[LOG_KEY], uint64_t *offset,
-                     uint64_t *end)
-{
-    if (key.len != PIECE_KEY || memcmp(key.at, log, LOG_KEY) != 0 || row.len < PIECE_HEAD + CRC)
-        return false;
-    *offset = be_u64(key.at + LOG_KEY);
-    *end = *offset + row.len - PIECE_HEAD - CRC;
-    return true;
-}
-
 /* ---- writing --------------------------------------------------------------------------------- */
 
 static err_t open_kv(log_store_t *self)
 {
     kv_config_t kv = { .path = self->path,
-                       .tables = tables,
-                       .table_count = ARRAY_LEN(tables),
+                       .tables = log_tables,
+                       .table_count = LOG_TABLES,
                        .map_bytes = self->config.map_bytes,
                        .wait_us = self->config.wait_us };
     return kv_open(&self->kv, &kv, NULL);
@@ -208,7 +85,7 @@ static err_t size_load(log_store_t *self, const uint8_t log[LOG_KEY], int64_t wa
                        size_row_t *size)
 {
     slice_t row;
-    err_t err = kv_get(self->kv, TABLE_SIZE, slice(log, LOG_KEY), &row);
+    err_t err = kv_get(self->kv, LOG_TABLE_SIZE, slice(log, LOG_KEY), &row);
     if (err == ERR_OK) err = size_parse(log, row, size);
     if (err == ERR_CORRUPT) /* one bad row must not keep others' chunks out: counted anew */
         log_event(LOG_ERROR, "LOG_SIZE_CORRUPT", "token=%llu",
@@ -218,7 +95,7 @@ static err_t size_load(log_store_t *self, const uint8_t log[LOG_KEY], int64_t wa
     *size = (size_row_t){ .begun_us = wall_us };
     uint8_t key[AGE_KEY], *room;
     age_key(key, wall_us, log);
-    return kv_put(self->kv, TABLE_AGE, slice(key, sizeof key), 0, 0, &room);
+    return kv_put(self->kv, LOG_TABLE_AGE, slice(key, sizeof key), 0, 0, &room);
 }
 
 /* Where bytes are missing, in one span: the place of the first gap; a second one widens it. */
@@ -244,14 +121,14 @@ static err_t cut_middle(log_store_t *self, const uint8_t log[LOG_KEY], size_row_
         slice_t key, row;
         uint64_t offset, end;
         piece_key(from, log, at);
-        err_t err = kv_seek(self->kv, TABLE_PIECE, slice(from, sizeof from), false, &key, &row);
+        err_t err = kv_seek(self->kv, LOG_TABLE_PIECE, slice(from, sizeof from), false, &key, &row);
         if (err == ERR_NOT_FOUND) return ERR_OK;
         if (err != ERR_OK) return err;
         if (!piece_of(key, row, log, &offset, &end) || end > tail_from) return ERR_OK;
         if (size->hole_from == size->hole_to || offset < size->hole_from) size->hole_from = offset;
         if (end > size->hole_to) size->hole_to = end;
         piece_key(from, log, offset);
-        err = kv_del(self->kv, TABLE_PIECE, slice(from, sizeof from));
+        err = kv_del(self->kv, LOG_TABLE_PIECE, slice(from, sizeof from));
         if (err != ERR_OK) return err;
         at = end;
     }
@@ -271,9 +148,9 @@ err_t log_store_add(log_store_t *self, const Pawl__V1__LogChunk *chunk, int64_t 
     bool cut = size.total > LIMIT_LOG_ATTEMPT && chunk->offset >= LIMIT_LOG_HEAD &&
                end + (LIMIT_LOG_ATTEMPT - LIMIT_LOG_HEAD) <= size.total;
     if (err == ERR_OK && cut) return ERR_OK; /* a late copy of what was cut */
-    for (size_t from = 0; err == ERR_OK && from < chunk->data.len; from += PIECE) {
+    for (size_t from = 0; err == ERR_OK && from < chunk->data.len; from += LOG_PIECE) {
         size_t left = chunk->data.len - from;
-        err = piece_put(self->kv, log, chunk, from, left < PIECE ? left : PIECE);
+        err = piece_put(self->kv, log, chunk, from, left < LOG_PIECE ? left : LOG_PIECE);
     }
     if (err != ERR_OK) return err;
     note_gap(&size, chunk);
@@ -292,7 +169,7 @@ static err_t behind_pieces(log_store_t *self, const uint8_t log[LOG_KEY], uint64
         uint64_t offset, end;
         slice_t row, key = slice(at, sizeof at);
         piece_key(at, log, *from);
-        err_t err = kv_get(self->kv, TABLE_PIECE, key, &row);
+        err_t err = kv_get(self->kv, LOG_TABLE_PIECE, key, &row);
         if (err == ERR_NOT_FOUND || (err == ERR_OK && !piece_of(key, row, log, &offset, &end)))
             return ERR_OK;
         if (err != ERR_OK) return err;
@@ -333,18 +210,18 @@ static err_t sweep_log(log_store_t *self, const uint8_t age[AGE_KEY], unsigned *
         slice_t key, row;
         uint64_t offset, end;
         piece_key(from, log, 0);
-        err_t err = kv_seek(self->kv, TABLE_PIECE, slice(from, sizeof from), false, &key, &row);
+        err_t err = kv_seek(self->kv, LOG_TABLE_PIECE, slice(from, sizeof from), false, &key, &row);
         bool found = err == ERR_OK && piece_of(key, row, log, &offset, &end);
         if (err != ERR_OK && err != ERR_NOT_FOUND) return err;
         if (!found) {
-            err = kv_del(self->kv, TABLE_SIZE, slice(log, LOG_KEY));
+            err = kv_del(self->kv, LOG_TABLE_SIZE, slice(log, LOG_KEY));
             if (err == ERR_OK || err == ERR_NOT_FOUND)
-                err = kv_del(self->kv, TABLE_AGE, slice(age, AGE_KEY));
+                err = kv_del(self->kv, LOG_TABLE_AGE, slice(age, AGE_KEY));
             --*keys;
             return err;
         }
         piece_key(from, log, offset);
-        err = kv_del(self->kv, TABLE_PIECE, slice(from, sizeof from));
+        err = kv_del(self->kv, LOG_TABLE_PIECE, slice(from, sizeof from));
         if (err != ERR_OK) return err;
         --*keys;
     }
@@ -367,7 +244,7 @@ static err_t keep_young(log_store_t *self, const uint8_t age[AGE_KEY], int64_t c
     slice_t row;
     size_row_t size = { 0 };
     *kept = false;
-    err_t err = kv_get(self->kv, TABLE_SIZE, slice(age + 8, LOG_KEY), &row);
+    err_t err = kv_get(self->kv, LOG_TABLE_SIZE, slice(age + 8, LOG_KEY), &row);
     if (err == ERR_NOT_FOUND) return ERR_OK;
     if (err == ERR_OK) err = size_parse(age + 8, row, &size);
     if (err == ERR_CORRUPT) return ERR_OK; /* goes, with what it counted */
@@ -377,8 +254,8 @@ static err_t keep_young(log_store_t *self, const uint8_t age[AGE_KEY], int64_t c
     *kept = true;
     size.begun_us = size.last_us;
     age_key(key, size.begun_us, log);
-    err = kv_del(self->kv, TABLE_AGE, slice(age, AGE_KEY));
-    if (err == ERR_OK) err = kv_put(self->kv, TABLE_AGE, slice(key, sizeof key), 0, 0, &room);
+    err = kv_del(self->kv, LOG_TABLE_AGE, slice(age, AGE_KEY));
+    if (err == ERR_OK) err = kv_put(self->kv, LOG_TABLE_AGE, slice(key, sizeof key), 0, 0, &room);
     return err == ERR_OK ? size_put(self->kv, log, &size) : err;
 }
 
@@ -392,7 +269,7 @@ err_t log_store_sweep(log_store_t *self, int64_t wall_us, bool by_size, unsigned
     err_t err = kv_begin(self->kv);
     while (err == ERR_OK && left > 0) {
         slice_t key, row;
-        err = kv_seek(self->kv, TABLE_AGE, slice("\0", 1), false, &key, &row);
+        err = kv_seek(self->kv, LOG_TABLE_AGE, slice("\0", 1), false, &key, &row);
         if (err == ERR_NOT_FOUND) {
             err = ERR_OK;
             break;
@@ -443,7 +320,7 @@ static err_t read_pieces(kv_scan_t *scan, answer_t *answer, const uint8_t log[LO
             return ERR_OK;
         }
         if (end <= data->next) continue;
-        err = open_row(TABLE_PIECE, key, &row);
+        err = log_row_open(LOG_TABLE_PIECE, key, &row);
         if (err != ERR_OK) return err;
         size_t skip = from < data->next ? (size_t)(data->next - from) : 0;
         size_t len = (size_t)(end - from) - skip;
@@ -479,7 +356,7 @@ err_t log_store_read(log_store_t *self, answer_t *answer, const uint8_t id[16], 
         pthread_rwlock_unlock(&self->opened);
         return err;
     }
-    err = kv_view_get(view, TABLE_SIZE, slice(log, LOG_KEY), &row);
+    err = kv_view_get(view, LOG_TABLE_SIZE, slice(log, LOG_KEY), &row);
     if (err == ERR_OK)
         err = size_parse(log, row, &size);
     else if (err == ERR_NOT_FOUND)
@@ -488,9 +365,9 @@ err_t log_store_read(log_store_t *self, answer_t *answer, const uint8_t id[16], 
     data->hole_from = size.hole_from;
     data->hole_to = size.hole_to;
     if (err == ERR_OK && offset < size.total) {
-        /* a piece that holds `offset` begins less than PIECE before it */
-        piece_key(from, log, offset < PIECE ? 0 : offset - PIECE + 1);
-        err = kv_scan_open(view, TABLE_PIECE, slice(from, sizeof from), false, &scan);
+        /* a piece that holds `offset` begins less than LOG_PIECE before it */
+        piece_key(from, log, offset < LOG_PIECE ? 0 : offset - LOG_PIECE + 1);
+        err = kv_scan_open(view, LOG_TABLE_PIECE, slice(from, sizeof from), false, &scan);
         bool all = false;
         if (err == ERR_OK) err = read_pieces(scan, answer, log, limit, data, &all);
         kv_scan_close(&scan);

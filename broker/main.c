@@ -31,7 +31,9 @@ enum { LOCK_WAIT_US = 5000000, FILES_WANTED = 65536, EXIT_WAIT_S = 3 };
 #define KEEP_MOST_US (INT64_C(36525) * 86400000000)
 
 extern char **environ;
-const char *argp_program_version = "pawl-broker " PAWL_VERSION;
+/* Seen by the C library, though everything else is hidden. */
+__attribute__((visibility("default"))) const char *argp_program_version =
+    "pawl-broker " PAWL_VERSION;
 const char *argp_program_bug_address = NULL;
 
 static const conf_key_t keys[] = {
@@ -341,7 +343,7 @@ static void open_poison(broker_t *self, const conf_t *conf)
 static err_t start(broker_t *self, const conf_t *conf)
 {
     char path[4096];
-    snprintf(path, sizeof path, "%s/logs", conf_text(conf, "state"));
+    snprintf(path, sizeof path, "%s/" CHECK_LOGS_FOLDER, conf_text(conf, "state"));
     logs_config_t logs = { .path = path,
                            .map_bytes = (uint64_t)conf_number(conf, "logs.map"),
                            .most_bytes = (uint64_t)conf_number(conf, "logs.size"),
@@ -463,7 +465,10 @@ int main(int argc, char **argv)
         fflush(stdout);
         wait_for_signal(signals);
     } else {
-        fprintf(stderr, "pawl-broker: %s\n", err_text(err));
+        fprintf(stderr,
+                "pawl-broker: it cannot start\n  why:  %s; the line before says where\n"
+                "  then: pawl-broker --check-config shows folders and endpoints\n",
+                err_text(err));
     }
     stop(&broker);
     conf_destroy(&conf);

@@ -73,7 +73,9 @@ static const struct argp_option options[] = {
       0 },
     { 0 }
 };
-const char *argp_program_version = "pawl-executor " PAWL_VERSION;
+/* Seen by the C library, though everything else is hidden. */
+__attribute__((visibility("default"))) const char *argp_program_version =
+    "pawl-executor " PAWL_VERSION;
 
 static error_t parse_flag(int letter, char *value, struct argp_state *state)
 {
@@ -174,39 +176,48 @@ static bool make_folders(const char *path)
     return mkdir(part, 0711) == 0 || errno == EEXIST;
 }
 
+/* Three lines: what, why, what to type. Returns `code`. */
+static int refuse(int code, const char *what, const char *why, const char *then)
+{
+    fprintf(stderr, "pawl-executor: %s\n  why:  %s\n  then: %s\n", what, why, then);
+    return code;
+}
+
+static const char OTHER_STATE[] =
+    "pawl-executor --state DIR, a folder of its own for each executor";
+static const char ALL_KEYS[] = "pawl-executor --print-config tells all keys";
+
 /* Lock, work folder, cgroup, outbox: all that is of this state folder. 0 or the exit code. */
 static int open_state(struct executor *self)
 {
     const executor_config_t *config = self->config;
+    char why[2 * PATH_MAX + 128];
     if (!make_folders(config->state) || !make_folders(config->workdir) ||
         !realpath(config->workdir, self->work)) {
-        fprintf(stderr, "pawl-executor: cannot make %s or %s: %s\n", config->state, config->workdir,
-                strerror(errno));
-        return EXIT_FAILED;
+        snprintf(why, sizeof why, "%s or %s: %s", config->state, config->workdir, strerror(errno));
+        return refuse(EXIT_FAILED, "its folders cannot be made", why, OTHER_STATE);
     }
     if (strlen(self->work) + 64 > WORKFOLDER_PATH) {
-        fprintf(stderr, "pawl-executor: the path of the work folder is too long: %s\n", self->work);
-        return EXIT_USAGE;
+        snprintf(why, sizeof why, "%s has %zu bytes, at most %d are possible", self->work,
+                 strlen(self->work), WORKFOLDER_PATH - 64);
+        return refuse(EXIT_USAGE, "the path of the work folder is too long", why, OTHER_STATE);
     }
     pid_t holder;
     self->lock = lock_take(config->state, &holder);
     if (self->lock < 0) {
         if (holder)
-            fprintf(stderr,
-                    "pawl-executor: another executor uses %s: process %d\n"
-                    "give this one a folder of its own: --state DIR\n",
-                    config->state, (int)holder);
+            snprintf(why, sizeof why, "process %d holds %s", (int)holder, config->state);
         else
-            fprintf(stderr, "pawl-executor: cannot lock %s: %s\n", config->state, strerror(errno));
-        return holder ? EXIT_CONFLICT : EXIT_FAILED;
+            snprintf(why, sizeof why, "%s cannot be locked: %s", config->state, strerror(errno));
+        return holder ? refuse(EXIT_CONFLICT, "another executor uses this folder", why, OTHER_STATE)
+                      : refuse(EXIT_FAILED, "it cannot have its folder alone", why, OTHER_STATE);
     }
-    char why[128] = "switched off";
-    if (config->cgroup != CGROUP_NEVER) self->cgroup = cgroup_open(config->state, why, sizeof why);
-    if (!self->cgroup && config->cgroup == CGROUP_ALWAYS) {
-        fprintf(stderr, "pawl-executor: process.cgroup is always, but: %s\n", why);
-        return EXIT_FAILED;
-    }
-    snprintf(self->how, sizeof self->how, self->cgroup ? "cgroup" : "sweep (%s)", why);
+    snprintf(why, 128, "switched off");
+    if (config->cgroup != CGROUP_NEVER) self->cgroup = cgroup_open(config->state, why, 128);
+    if (!self->cgroup && config->cgroup == CGROUP_ALWAYS)
+        return refuse(EXIT_FAILED, "process.cgroup is always, and there is no cgroup", why,
+                      "PAWL_EXECUTOR__PROCESS__CGROUP=auto pawl-executor");
+    snprintf(self->how, sizeof self->how, self->cgroup ? "cgroup" : "sweep (%.128s)", why);
     unsigned survivors, killed = workfolder_clear(self->work, &survivors);
     if (killed)
         log_event(LOG_WARN, "LEFTOVERS_KILLED", "processes=%u survivors=%u", killed, survivors);
@@ -214,9 +225,8 @@ static int open_state(struct executor *self)
     int64_t outbox_holder = 0;
     err_t err = outbox_open(&self->outbox, config->outbox, &outbox_holder);
     if (err) {
-        fprintf(stderr, "pawl-executor: cannot open the outbox %s: %s\n", config->outbox,
-                pawl_err_text(-(int)err));
-        return EXIT_FAILED;
+        snprintf(why, sizeof why, "%s: %s", config->outbox, pawl_err_text(-(int)err));
+        return refuse(EXIT_FAILED, "the outbox cannot be opened", why, OTHER_STATE);
     }
     return 0;
 }
@@ -262,14 +272,14 @@ static int make_worker(struct executor *self)
         self->client = pawl_client_new(conf, why, sizeof why);
     pawl_conf_destroy(&conf);
     if (!self->client) {
-        fprintf(stderr, "pawl-executor: %s\n", *why ? why : "out of memory");
-        return EXIT_USAGE;
+        return refuse(EXIT_USAGE, "it cannot use this broker", *why ? why : "out of memory",
+                      "pawl-executor --broker ipc:///run/pawl/broker.sock");
     }
     self->worker = pawl_worker_new(self->client);
     pawl_err err = self->worker ? describe_worker(self) : PAWL_E_NO_MEMORY;
     if (err) {
-        fprintf(stderr, "pawl-executor: %s\n", pawl_client_error(self->client));
-        return EXIT_USAGE;
+        return refuse(EXIT_USAGE, "the configuration is wrong", pawl_client_error(self->client),
+                      ALL_KEYS);
     }
     pawl_worker_outbox(self->worker, &(pawl_outbox_t){ keep_result, forget_result, self });
     err_t read = outbox_each(self->outbox, restore_result, self);
@@ -381,9 +391,9 @@ static bool start_session(struct executor *self)
                             : pawl_worker_start(self->worker, CONNECT_US);
         if (err == PAWL_OK) return true;
         if (!pawl_err_retryable(err)) {
-            fprintf(stderr, "pawl-executor: %s: %s\n", pawl_client_endpoint(self->client),
-                    pawl_client_error(self->client));
-            self->exit_code = EXIT_REFUSED;
+            self->exit_code = refuse(EXIT_REFUSED, "the broker refuses this executor",
+                                     pawl_client_error(self->client),
+                                     "pawl broker status, to see which broker that is");
             return false;
         }
         if (!told)
@@ -458,12 +468,8 @@ int main(int argc, char **argv)
     err_t err = read_config(&flags, why, sizeof why);
     free(flags.labels);
     if (err) {
-        fprintf(stderr,
-                "pawl-executor: the configuration is wrong\n  why:  %s\n"
-                "  then: pawl-executor --print-config tells all keys\n",
-                why);
         config_destroy(&flags.config);
-        return EXIT_USAGE;
+        return refuse(EXIT_USAGE, "the configuration is wrong", why, ALL_KEYS);
     }
     if (flags.check || flags.print) {
         if (flags.print)
@@ -477,9 +483,9 @@ int main(int argc, char **argv)
 
     struct executor self = { .config = flags.config, .lock = -1, .epoll = -1, .signals = -1 };
     if (helper_start(&self.helper) != ERR_OK) {
-        fprintf(stderr, "pawl-executor: no process could be made: %s\n", strerror(errno));
         config_destroy(&self.config);
-        return EXIT_FAILED;
+        return refuse(EXIT_FAILED, "no process could be made", strerror(errno),
+                      "ulimit -u, and the pids limit of its cgroup, tell how many there may be");
     }
     /* before any thread exists, so that all of them leave these to the loop */
     sigset_t blocked;

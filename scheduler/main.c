@@ -14,7 +14,9 @@
 #include "client/base/log.h"
 #include "scheduler/proposals.h"
 
-const char *argp_program_version = "pawl-scheduler " PAWL_VERSION;
+/* Seen by the C library, though everything else is hidden. */
+__attribute__((visibility("default"))) const char *argp_program_version =
+    "pawl-scheduler " PAWL_VERSION;
 
 static const conf_key_t keys[] = {
     { "broker", CONF_TEXT, "", 0, 0, "endpoint of the broker, like ipc:///run/pawl/broker.sock" },
@@ -157,7 +159,10 @@ int main(int argc, char **argv)
     if (err == PAWL_OK)
         run(client, proposals, signals);
     else
-        fprintf(stderr, "pawl-scheduler: %s\n", pawl_client_error(client));
+        fprintf(stderr,
+                "pawl-scheduler: it cannot start\n  why:  %s\n"
+                "  then: pawl broker status, to see which broker that is\n",
+                pawl_client_error(client));
     pawl_client_close(client, 1000000);
     pawl_client_poll(client, 0); /* answers of the last moment have owners to be freed */
     pawl_client_destroy(&client);

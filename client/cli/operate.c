@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -120,10 +122,32 @@ int cmd_broker_status(cli_t *cli)
     return output_object(object);
 }
 
+/* The folder that a broker with this -b keeps its state in: that of its socket. NULL: no folder. */
+static const char *state_of_broker(const char *given)
+{
+    static const char ipc[] = "ipc://";
+    struct stat info;
+    const char *path = strncmp(given, ipc, sizeof ipc - 1) == 0 ? given + sizeof ipc - 1 : given;
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) return path;
+    const char *slash = strrchr(path, '/');
+    return slash && slash > path && strncmp(given, "tcp:", 4) != 0
+               ? say("%.*s", (int)(slash - path), path)
+               : NULL;
+}
+
 /* The check is the broker's own, in a process of its own: a store that breaks it breaks nobody. */
 int cmd_broker_check(cli_t *cli)
 {
     const char *state = args_text(&cli->args, "state"), *program = program_path("pawl-broker");
+    const char *broker = args_text(&cli->args, "broker");
+    if (state && broker)
+        return fail(EXIT_USAGE, "two stores are named", "--state and --broker exclude each other",
+                    "pawl broker check --state DIR");
+    if (!state && !broker) broker = getenv("PAWL_BROKER");
+    if (broker && *broker && !(state = state_of_broker(broker)))
+        return fail(EXIT_USAGE, say("%s names no state folder", broker),
+                    "a store is checked where it lies: a folder, or ipc://FOLDER/broker.sock",
+                    "pawl broker check --state DIR");
     if (!state) state = default_state();
     fflush(NULL);
     pid_t pid = fork();

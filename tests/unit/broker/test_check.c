@@ -307,7 +307,7 @@ static void a_folder_is_whole_locked_or_damaged(void **state)
     (void)state;
     char folder[] = "/tmp/pawl-check-XXXXXX", path[128];
     assert_non_null(mkdtemp(folder));
-    assert_int_equal(check_folder(folder), CHECK_DAMAGED); /* no store there, and none is made */
+    assert_int_equal(check_folder(folder), CHECK_MISSING); /* no store there, and none is made */
     snprintf(path, sizeof path, "%s/store", folder);
     struct stat info;
     assert_int_equal(stat(path, &info), -1);
@@ -319,9 +319,6 @@ static void a_folder_is_whole_locked_or_damaged(void **state)
     assert_int_equal(store_open(&store, path, 64 << 20, 0, NULL), ERR_OK);
     assert_int_equal(core_open(&core, store, &config, WORLD_BEGIN, WORLD_BEGIN, random), ERR_OK);
     assert_int_equal(check_folder(folder), CHECK_LOCKED);
-    char pid[32];
-    snprintf(pid, sizeof pid, "process %d", (int)getpid());
-    assert_non_null(strstr(report, pid));
     core_close(&core);
     store_close(&store);
     assert_int_equal(check_folder(folder), CHECK_WHOLE);

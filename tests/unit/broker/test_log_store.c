@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "broker/log_check.h"
+#include "broker/log_lost.h"
+#include "broker/log_rows.h"
 #include "broker/logs.h"
 #include "schemas/limits.h"
 
@@ -230,6 +233,154 @@ static void above_the_total_size_the_oldest_logs_give_way(void **state)
     assert_int_equal(read_all(f, id, 0), 1000000);
 }
 
+static bool nobody_is_known(void *arg, const uint8_t id[16])
+{
+    (void)arg;
+    (void)id;
+    return false;
+}
+
+static char report[65536];
+
+/* Closes the store, checks its folder, opens it again. */
+static log_tally_t check_of(fixture_t *f)
+{
+    char folder[80];
+    log_tally_t tally = { 0 };
+    snprintf(folder, sizeof folder, "%s/logs", f->path);
+    log_store_close(&f->store);
+    FILE *out = fmemopen(report, sizeof report, "w");
+    assert_non_null(out);
+    assert_int_equal(log_check(folder, NULL, NULL, out, &tally), ERR_OK);
+    log_tally_t known = tally, unknown = { 0 };
+    assert_int_equal(log_check(folder, nobody_is_known, NULL, out, &unknown), ERR_OK);
+    assert_int_equal(unknown.orphans, known.orphans + known.logs);
+    fclose(out);
+    logs_config_t config = {
+        .path = folder, .map_bytes = 64 << 20, .most_bytes = 8 << 20, .keep_us = 30 * DAY
+    };
+    assert_int_equal(log_store_open(&f->store, &config), ERR_OK);
+    return tally;
+}
+
+/* Writes `value` into a row, behind the store's back. */
+static void damage(fixture_t *f, unsigned table, slice_t key, slice_t value)
+{
+    char folder[80];
+    kv_t *kv = NULL;
+    uint8_t *room;
+    snprintf(folder, sizeof folder, "%s/logs", f->path);
+    log_store_close(&f->store);
+    kv_config_t config = {
+        .path = folder, .tables = log_tables, .table_count = LOG_TABLES, .map_bytes = 64 << 20
+    };
+    assert_int_equal(kv_open(&kv, &config, NULL), ERR_OK);
+    assert_int_equal(kv_begin(kv), ERR_OK);
+    if (value.at) {
+        assert_int_equal(kv_put(kv, table, key, value.len, 0, &room), ERR_OK);
+        memcpy(room, value.at, value.len);
+    } else {
+        assert_int_equal(kv_del(kv, table, key), ERR_OK);
+    }
+    assert_int_equal(kv_commit(kv), ERR_OK);
+    kv_close(&kv);
+    logs_config_t again = { .path = folder, .map_bytes = 64 << 20, .keep_us = 30 * DAY };
+    assert_int_equal(log_store_open(&f->store, &again), ERR_OK);
+}
+
+static void the_check_finds_what_is_damaged_and_counts_what_is_left_over(void **state)
+{
+    fixture_t *f = *state;
+    uint8_t log[LOG_KEY], piece[PIECE_KEY], age[AGE_KEY];
+    fill(f, ID, 3 << 20, NOW); /* with a hole */
+    fill(f, OTHER, 10000, NOW);
+    log_tally_t tally = check_of(f);
+    assert_int_equal(tally.problems, 0);
+    assert_int_equal(tally.logs, 2);
+    assert_int_equal(tally.orphans, 0);
+    log_key(log, OTHER, 1);
+    piece_key(piece, log, LOG_PIECE);
+    damage(f, LOG_TABLE_PIECE, slice(piece, sizeof piece), slice(NULL, 0));
+    assert_int_equal(check_of(f).problems, 1);
+    assert_non_null(strstr(report, "bytes 4040 to 8080 are missing and not marked"));
+    assert_int_equal(log_store_begin(f->store), ERR_OK);
+    assert_int_equal(log_store_mark(f->store, OTHER, 1, LOG_PIECE, 2 * LOG_PIECE, NOW), ERR_OK);
+    assert_int_equal(log_store_commit(f->store), ERR_OK);
+    assert_int_equal(check_of(f).problems, 0);
+
+    static uint8_t bytes[200];
+    piece_key(piece, log, 0);
+    damage(f, LOG_TABLE_PIECE, slice(piece, sizeof piece), slice(bytes, sizeof bytes));
+    assert_true(check_of(f).problems >= 1);
+    assert_non_null(strstr(report, "the piece at byte 0 fails its checksum"));
+    damage(f, LOG_TABLE_SIZE, slice(log, sizeof log), slice(bytes, 45));
+    assert_true(check_of(f).problems >= 1);
+    assert_non_null(strstr(report, "its size row fails its checksum"));
+    add(f, OTHER, 1, 10000, 10, NOW); /* and a bad row keeps nobody's chunks out */
+
+    log_key(log, ID, 1);
+    age_key(age, NOW, log);
+    damage(f, LOG_TABLE_AGE, slice(age, sizeof age), slice(NULL, 0));
+    check_of(f);
+    assert_non_null(strstr(report, "no age row"));
+    log_key(log, (const uint8_t *)"task-0000000003", 9);
+    age_key(age, NOW, log);
+    uint64_t orphans = check_of(f).orphans;
+    damage(f, LOG_TABLE_AGE, slice(age, sizeof age), slice(bytes, 1));
+    assert_int_equal(check_of(f).orphans, orphans + 1);
+}
+
+static void lost_bytes_are_marked_unless_they_are_there_after_all(void **state)
+{
+    fixture_t *f = *state;
+    log_lost_t *lost = log_lost_new();
+    uint8_t data[LIMIT_LOG_CHUNK] = { 0 }, id[16];
+    memcpy(id, ID, 16);
+    Pawl__V1__LogChunk chunk = PAWL__V1__LOG_CHUNK__INIT;
+    chunk.id = (ProtobufCBinaryData){ 16, id };
+    chunk.token = 1;
+    add(f, ID, 1, 0, 100, NOW);
+    add(f, ID, 1, 100, 60000, NOW); /* its commit was unknown, and is there */
+    const uint64_t offsets[] = { 100, 60100, 61100 }, sizes[] = { 60000, 1000, 500 };
+    for (size_t i = 0; i < 3; i++) {
+        chunk.offset = offsets[i];
+        chunk.data = (ProtobufCBinaryData){ sizes[i], data };
+        log_lost_add(lost, &chunk);
+    }
+    assert_true(log_lost_any(lost));
+    assert_int_equal(log_lost_take_bytes(lost), 61500);
+    assert_int_equal(log_lost_take_bytes(lost), 0);
+    assert_int_equal(log_store_reopen(f->store), ERR_OK);
+    assert_int_equal(log_store_begin(f->store), ERR_OK);
+    assert_int_equal(log_lost_mark(lost, f->store, NOW), ERR_OK);
+    assert_int_equal(log_store_commit(f->store), ERR_OK);
+    log_lost_forget(lost);
+    assert_false(log_lost_any(lost));
+    Pawl__V1__LogData data_read = read_at(f, ID, 1, 0, 1 << 20);
+    assert_int_equal(data_read.total, 61600);
+    assert_int_equal(data_read.hole_from, 60100);
+    assert_int_equal(data_read.hole_to, 61600);
+    assert_int_equal(data_read.next, 61600);
+    log_lost_destroy(&lost);
+    assert_null(lost);
+}
+
+static void a_chunk_without_data_tells_how_long_the_log_was(void **state)
+{
+    fixture_t *f = *state;
+    add(f, ID, 1, 0, 100, NOW);
+    add(f, ID, 1, 100, 0, NOW);
+    Pawl__V1__LogData data = read_at(f, ID, 1, 0, 0);
+    assert_int_equal(data.hole_to, data.hole_from);
+    add(f, ID, 1, 300, 0, NOW);
+    data = read_at(f, ID, 1, 0, 0);
+    assert_int_equal(data.total, 300);
+    assert_int_equal(data.hole_from, 100);
+    assert_int_equal(data.hole_to, 300);
+    add(f, ID, 1, 50, 0, NOW);
+    assert_int_equal(read_at(f, ID, 1, 0, 0).total, 300);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -241,6 +392,9 @@ int main(void)
         TEST(bytes_that_never_came_are_a_hole_until_they_do),
         TEST(old_logs_go_in_small_slices_and_what_is_still_written_stays),
         TEST(above_the_total_size_the_oldest_logs_give_way),
+        TEST(the_check_finds_what_is_damaged_and_counts_what_is_left_over),
+        TEST(lost_bytes_are_marked_unless_they_are_there_after_all),
+        TEST(a_chunk_without_data_tells_how_long_the_log_was),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
