@@ -133,7 +133,8 @@ MUST_CHECK err_t query_schedule_history(answer_t *self, const Pawl__V1__Schedule
 /* ---- queues, retention (query_queue.c)
  * -------------------------------------------------------------- */
 
-MUST_CHECK err_t query_queue_list(answer_t *self, Pawl__V1__Reply *reply);
+MUST_CHECK err_t query_queue_list(answer_t *self, const Pawl__V1__QueueList *ask,
+                                  Pawl__V1__Reply *reply);
 /* Tasks that look expired, from block *block on: fills up to `room` numbers, moves *block to where
  * to go on, 0 at the end. Core checks each again. */
 typedef struct retention {

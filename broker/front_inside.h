@@ -90,9 +90,9 @@ void intake_report(front_t *self, query_t *query);
 void intake_record(front_t *self, job_t *job, const command_t *command, slice_t frame);
 
 /* Lists, in memory of `arena`. */
-void roster_peers(sessions_t *sessions, moment_t now, wire_arena_t *arena,
-                  Pawl__V1__PeerItems *items);
-void roster_executors(sessions_t *sessions, moment_t now, const char *name, wire_arena_t *arena,
+void roster_peers(sessions_t *sessions, moment_t now, const Pawl__V1__PeerList *ask,
+                  wire_arena_t *arena, Pawl__V1__PeerItems *items);
+void roster_executors(sessions_t *sessions, const Pawl__V1__ExecutorList *ask, wire_arena_t *arena,
                       Pawl__V1__ExecutorItems *items);
 void roster_count(sessions_t *sessions, int64_t steady_us, front_numbers_t *numbers);
 

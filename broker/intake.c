@@ -251,7 +251,8 @@ static void hand_over(front_t *self, const session_t *session, slice_t bytes, ui
         wire_arena_t scratch; /* the list borrows from sessions: a packed copy travels */
         CHECK(list_items != NULL);
         wire_arena_init(&scratch);
-        roster_executors(self->sessions, self->now, "", &scratch, list_items);
+        Pawl__V1__ExecutorList all = PAWL__V1__EXECUTOR_LIST__INIT;
+        roster_executors(self->sessions, &all, &scratch, list_items);
         size_t len = pawl__v1__executor_items__get_packed_size(list_items);
         uint8_t *packed = wire_arena_take(&scratch, len + 1);
         CHECK(packed != NULL);
@@ -291,13 +292,12 @@ static void answer_here(front_t *self, session_t *session, const request_t *requ
         reply.pong = &pong;
         break;
     case PAWL__V1__REQUEST__BODY_PEER_LIST:
-        roster_peers(self->sessions, self->now, &arena, &peers);
+        roster_peers(self->sessions, self->now, request->peer_list, &arena, &peers);
         reply.body_case = PAWL__V1__REPLY__BODY_PEERS;
         reply.peers = &peers;
         break;
     case PAWL__V1__REQUEST__BODY_EXECUTOR_LIST:
-        roster_executors(self->sessions, self->now, request->executor_list->name, &arena,
-                         &executors);
+        roster_executors(self->sessions, request->executor_list, &arena, &executors);
         reply.body_case = PAWL__V1__REPLY__BODY_EXECUTORS;
         reply.executors = &executors;
         break;

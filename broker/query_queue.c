@@ -3,15 +3,20 @@
 #include <stdlib.h>
 
 #include "broker/query_task.h"
+#include "schemas/limits.h"
 
 enum { STATUSES = 12 };
 
 /* ---- queues ------------------------------------------------------------------------------------
  */
 
+typedef struct queue_entry {
+    Pawl__V1__QueueInfo *info;
+    uint32_t no;
+} queue_entry_t;
+
 typedef struct queue_list {
-    Pawl__V1__QueueInfo **items;
-    uint32_t *numbers;
+    queue_entry_t *at;
     size_t n, room;
 } queue_list_t;
 
@@ -36,18 +41,13 @@ static err_t add_counts(answer_t *self, uint32_t no, Pawl__V1__QueueInfo *info)
     return ERR_OK;
 }
 
-static err_t add_queue(answer_t *self, uint32_t no, const reg_row_t *row, queue_list_t *list)
+static void add_queue(answer_t *self, uint32_t no, const reg_row_t *row, queue_list_t *list)
 {
     if (list->n == list->room) {
         size_t room = list->room ? list->room * 2 : 16;
-        void *items = answer_take(self, room * sizeof *list->items);
-        void *numbers = answer_take(self, room * sizeof *list->numbers);
-        if (list->n) {
-            memcpy(items, list->items, list->n * sizeof *list->items);
-            memcpy(numbers, list->numbers, list->n * sizeof *list->numbers);
-        }
-        list->items = items;
-        list->numbers = numbers;
+        queue_entry_t *at = answer_take(self, room * sizeof *at);
+        if (list->n) memcpy(at, list->at, list->n * sizeof *at);
+        list->at = at;
         list->room = room;
     }
     Pawl__V1__QueueInfo *info = answer_take(self, sizeof *info);
@@ -55,9 +55,7 @@ static err_t add_queue(answer_t *self, uint32_t no, const reg_row_t *row, queue_
     info->name = answer_text(self, row->name);
     info->paused = row->flags & REG_PAUSED;
     info->reason = answer_text(self, row->reason);
-    list->items[list->n] = info;
-    list->numbers[list->n++] = no;
-    return add_counts(self, no, info);
+    list->at[list->n++] = (queue_entry_t){ info, no };
 }
 
 /* When the lane's first task became ready: the due in its key less the offset of its priority is
@@ -100,8 +98,8 @@ static err_t add_oldest(answer_t *self, const meta_dynamic_t *meta, queue_list_t
         int64_t oldest;
         err = oldest_of_lane(self, be_u32(key.at), meta, &oldest);
         for (size_t i = 0; i < list->n; i++) {
-            int64_t *mine = &list->items[i]->oldest_waiting_us;
-            if (list->numbers[i] == row.queue && oldest && (*mine == 0 || oldest < *mine))
+            int64_t *mine = &list->at[i].info->oldest_waiting_us;
+            if (list->at[i].no == row.queue && oldest && (*mine == 0 || oldest < *mine))
                 *mine = oldest;
         }
     }
@@ -111,17 +109,14 @@ static err_t add_oldest(answer_t *self, const meta_dynamic_t *meta, queue_list_t
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp((*(Pawl__V1__QueueInfo *const *)a)->name,
-                  (*(Pawl__V1__QueueInfo *const *)b)->name);
+    return strcmp(((const queue_entry_t *)a)->info->name, ((const queue_entry_t *)b)->info->name);
 }
 
-err_t query_queue_list(answer_t *self, Pawl__V1__Reply *reply)
+/* All whose name comes behind `after`, in the order of names. */
+static err_t queues_after(answer_t *self, const char *after, queue_list_t *list)
 {
-    meta_dynamic_t meta;
-    queue_list_t list = { 0 };
     store_scan_t *scan = NULL;
     rec_key_t from = key_kind_no(NAME_QUEUE, 0);
-    ANSWER_TRY(answer_meta(self, &meta));
     err_t err = store_scan_open(self->view, TABLE_reg, key_slice(&from), false, &scan);
     while (err == ERR_OK) {
         slice_t key, value;
@@ -130,17 +125,33 @@ err_t query_queue_list(answer_t *self, Pawl__V1__Reply *reply)
         if (err != ERR_OK || key.len != 5 || key.at[0] != NAME_QUEUE) break;
         if (!reg_row_decode(&row, value))
             err = ERR_CORRUPT;
-        else
-            err = add_queue(self, be_u32(key.at + 1), &row, &list);
+        else if (slice_compare(row.name, slice_text(after)) > 0)
+            add_queue(self, be_u32(key.at + 1), &row, list);
     }
     store_scan_close(&scan);
-    if (err != ERR_OK && err != ERR_NOT_FOUND) return err;
-    ANSWER_TRY(add_oldest(self, &meta, &list));
-    if (list.n) qsort(list.items, list.n, sizeof *list.items, by_name);
+    if (list->n) qsort(list->at, list->n, sizeof *list->at, by_name);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+err_t query_queue_list(answer_t *self, const Pawl__V1__QueueList *ask, Pawl__V1__Reply *reply)
+{
+    meta_dynamic_t meta;
+    queue_list_t list = { 0 };
+    ANSWER_TRY(answer_meta(self, &meta));
+    ANSWER_TRY(queues_after(self, ask->after, &list));
     Pawl__V1__QueueItems *items = answer_take(self, sizeof *items);
     pawl__v1__queue_items__init(items);
-    items->items = list.items;
-    items->n_items = list.n;
+    size_t limit = ask->limit < LIMIT_LIST ? ask->limit : LIMIT_LIST;
+    if (limit && list.n > limit) {
+        list.n = limit;
+        items->next = list.at[limit - 1].info->name;
+    }
+    for (size_t i = 0; i < list.n; i++)
+        ANSWER_TRY(add_counts(self, list.at[i].no, list.at[i].info));
+    ANSWER_TRY(add_oldest(self, &meta, &list));
+    items->items = answer_take(self, (list.n + 1) * sizeof *items->items);
+    for (; items->n_items < list.n; items->n_items++)
+        items->items[items->n_items] = list.at[items->n_items].info;
     reply->queues = items;
     reply->body_case = PAWL__V1__REPLY__BODY_QUEUES;
     return ERR_OK;

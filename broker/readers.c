@@ -106,7 +106,7 @@ err_t readers_attempt(const readers_config_t *config, answer_t *answer,
     case PAWL__V1__REQUEST__BODY_SCHEDULE_HISTORY:
         return query_schedule_history(answer, request->schedule_history, reply);
     case PAWL__V1__REQUEST__BODY_QUEUE_LIST:
-        return query_queue_list(answer, reply);
+        return query_queue_list(answer, request->queue_list, reply);
     case PAWL__V1__REQUEST__BODY_TASK_WAIT:
         err = query_task_wait(answer, request->task_wait, waits, waits_n, reply);
         *more = err == ERR_OK && reply->error == NULL && !reply->waited->done;

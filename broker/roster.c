@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/front_inside.h"
+#include "schemas/limits.h"
 
 static const char *role_text(Pawl__V1__Role role)
 {
@@ -28,16 +29,51 @@ static char *borrow(const char *text)
     return (char *)(uintptr_t)text;
 }
 
-void roster_peers(sessions_t *sessions, moment_t now, wire_arena_t *arena,
-                  Pawl__V1__PeerItems *items)
+/* A page of sessions: so many rows, and no more bytes than fit a message well. Without a limit it
+ * is all of them, which is refused where it leaves when no message holds it. */
+enum { PAGE_BYTES = LIMIT_MESSAGE / 2 };
+
+typedef struct roster_page {
+    size_t limit, rows, bytes, bytes_max;
+    conn_t last; /* listed */
+} roster_page_t;
+
+static roster_page_t page_of(sessions_t *sessions, conn_t cursor, uint32_t limit)
+{
+    roster_page_t page = { .limit = limit < LIMIT_LIST ? limit : LIMIT_LIST,
+                           .bytes_max = PAGE_BYTES };
+    if (limit > 0) return page;
+    page.bytes_max = SIZE_MAX;
+    for (session_t *s = sessions_next(sessions, cursor); s; s = sessions_next(sessions, s->conn))
+        page.limit++;
+    return page;
+}
+
+static bool page_has_room(const roster_page_t *self)
+{
+    return self->rows < self->limit && self->bytes < self->bytes_max;
+}
+
+static void page_add(roster_page_t *self, const session_t *session, size_t bytes)
+{
+    self->rows++;
+    self->bytes += bytes;
+    self->last = session->conn;
+}
+
+void roster_peers(sessions_t *sessions, moment_t now, const Pawl__V1__PeerList *ask,
+                  wire_arena_t *arena, Pawl__V1__PeerItems *items)
 {
     pawl__v1__peer_items__init(items);
-    size_t n = 0;
-    for (session_t *s = sessions_next(sessions, 0); s; s = sessions_next(sessions, s->conn))
-        n++;
-    items->items = take(arena, (n + 1) * sizeof *items->items);
-    for (session_t *s = sessions_next(sessions, 0); s; s = sessions_next(sessions, s->conn)) {
+    roster_page_t page = page_of(sessions, ask->cursor, ask->limit);
+    items->items = take(arena, (page.limit + 1) * sizeof *items->items);
+    for (session_t *s = sessions_next(sessions, ask->cursor); s;
+         s = sessions_next(sessions, s->conn)) {
         if (s->state == SESSION_CONNECTING) continue;
+        if (!page_has_room(&page)) {
+            items->next = page.last;
+            break;
+        }
         Pawl__V1__PeerInfo *info = take(arena, sizeof *info);
         pawl__v1__peer_info__init(info);
         info->name = s->hello->name;
@@ -54,6 +90,7 @@ void roster_peers(sessions_t *sessions, moment_t now, wire_arena_t *arena,
         info->since_us = s->since_wall_us;
         info->requests = s->requests;
         items->items[items->n_items++] = info;
+        page_add(&page, s, pawl__v1__peer_info__get_packed_size(info));
     }
 }
 
@@ -75,20 +112,23 @@ static bool newest(sessions_t *sessions, const session_t *session)
     return true;
 }
 
-void roster_executors(sessions_t *sessions, moment_t now, const char *name, wire_arena_t *arena,
+void roster_executors(sessions_t *sessions, const Pawl__V1__ExecutorList *ask, wire_arena_t *arena,
                       Pawl__V1__ExecutorItems *items)
 {
-    (void)now;
     pawl__v1__executor_items__init(items);
-    size_t n = 0;
-    for (session_t *s = sessions_next(sessions, 0); s; s = sessions_next(sessions, s->conn))
-        n++;
-    items->items = take(arena, (n + 1) * sizeof *items->items);
-    for (session_t *s = sessions_next(sessions, 0); s; s = sessions_next(sessions, s->conn)) {
+    const char *name = ask->name;
+    roster_page_t page = page_of(sessions, ask->cursor, ask->limit);
+    items->items = take(arena, (page.limit + 1) * sizeof *items->items);
+    for (session_t *s = sessions_next(sessions, ask->cursor); s;
+         s = sessions_next(sessions, s->conn)) {
         if (s->hello->role != PAWL__V1__ROLE__ROLE_EXECUTOR || s->state == SESSION_CONNECTING)
             continue;
         if (s->state == SESSION_GONE || (*name && strcmp(name, s->hello->name) != 0)) continue;
         if (!session_live(s) && !newest(sessions, s)) continue;
+        if (!page_has_room(&page)) {
+            items->next = page.last;
+            break;
+        }
         Pawl__V1__ExecutorInfo *info = take(arena, sizeof *info);
         pawl__v1__executor_info__init(info);
         const Pawl__V1__Hello *hello = s->hello;
@@ -115,6 +155,7 @@ void roster_executors(sessions_t *sessions, moment_t now, const char *name, wire
         info->queues = hello->queues;
         info->since_us = s->since_wall_us;
         items->items[items->n_items++] = info;
+        page_add(&page, s, pawl__v1__executor_info__get_packed_size(info));
     }
 }
 

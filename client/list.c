@@ -2,6 +2,7 @@
 #include "client/list.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "client/arena.h"
 #include "client/record.h"
@@ -22,6 +23,14 @@ static void place_free(list_place_t *self)
     if (self->filter) pawl__v1__task_filter__free_unpacked(self->filter, NULL);
     free(self->text);
     free(self->after);
+}
+
+bool list_after(list_place_t *place, const char *next)
+{
+    if (!*next || (place->after && strcmp(place->after, next) >= 0)) return false;
+    free(place->after);
+    place->after = strdup(next);
+    return place->after != NULL;
 }
 
 static pawl_err turn_page(pawl_list_t *self)

@@ -9,9 +9,9 @@
 typedef struct list_place {
     Pawl__V1__TaskFilter *filter; /* tasks: on the heap */
     bool newest_first;
-    uint64_t cursor;                  /* tasks, events: 0 = start */
+    uint64_t cursor;                  /* tasks, events, peers, executors: 0 = start */
     char *text;                       /* schedules: filter; history, executors: name */
-    char *after;                      /* schedules: last name seen */
+    char *after;                      /* schedules, queues: last name seen */
     int64_t from_us, to_us, after_us; /* history */
     bool missed_only;
 } list_place_t;
@@ -28,5 +28,8 @@ typedef struct list_kind {
 /* Fetches the first page. Takes what `place` holds, also on failure. */
 pawl_err list_open(pawl_client_t *client, const list_kind_t *kind, list_place_t *place,
                    pawl_list_t **list, int64_t timeout_us);
+
+/* A list by name: goes on behind `next`. False: that was the last page. */
+bool list_after(list_place_t *place, const char *next);
 
 #endif

@@ -7,37 +7,69 @@
 #include "client/client.h"
 #include "client/list.h"
 #include "client/record.h"
+#include "schemas/limits.h"
 
-/* A list that comes in one piece: its fetch and its turn. */
-#define WHOLE_LIST(name, CASE, request_field, body_expression, REPLY, reply_field)                 \
+/* ---- lists -----------------------------------------------------------------------------------*/
+
+/* Lists by a number: `cursor` asks for a page, `next` of the answer for the one behind it. */
+#define NUMBERED_LIST(name, Name, NAME, ITEMS, items_field)                                        \
     static pawl_err fetch_##name(pawl_client_t *client, const list_place_t *place,                 \
                                  int64_t timeout_us, Pawl__V1__Reply **reply)                      \
     {                                                                                              \
         Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;                                       \
-        body_expression;                                                                           \
-        (void)place;                                                                               \
-        request.body_case = PAWL__V1__REQUEST__BODY_##CASE;                                        \
-        request.request_field = &body;                                                             \
-        return ask(client, &request, PAWL__V1__REPLY__BODY_##REPLY, 0, timeout_us, reply);         \
+        Pawl__V1__##Name##List body = PAWL__V1__##NAME##_LIST__INIT;                               \
+        body.cursor = place->cursor;                                                               \
+        body.limit = LIMIT_LIST;                                                                   \
+        fill_##name(&body, place);                                                                 \
+        request.body_case = PAWL__V1__REQUEST__BODY_##NAME##_LIST;                                 \
+        request.name##_list = &body;                                                               \
+        return ask(client, &request, PAWL__V1__REPLY__BODY_##ITEMS, 0, timeout_us, reply);         \
     }                                                                                              \
     static bool turn_##name(list_place_t *place, const Pawl__V1__Reply *reply, void ***rows,       \
                             size_t *n)                                                             \
     {                                                                                              \
-        (void)place;                                                                               \
-        *rows = (void **)reply->reply_field->items;                                                \
-        *n = reply->reply_field->n_items;                                                          \
-        return false;                                                                              \
+        bool more = reply->items_field->next > place->cursor;                                      \
+        place->cursor = reply->items_field->next;                                                  \
+        *rows = (void **)reply->items_field->items;                                                \
+        *n = reply->items_field->n_items;                                                          \
+        return more;                                                                               \
     }                                                                                              \
-    static const list_kind_t name##_list = { PAWL__V1__REPLY__BODY_##REPLY, fetch_##name,          \
+    static const list_kind_t name##_list = { PAWL__V1__REPLY__BODY_##ITEMS, fetch_##name,          \
                                              turn_##name };
 
-WHOLE_LIST(queue, QUEUE_LIST, queue_list, Pawl__V1__QueueList body = PAWL__V1__QUEUE_LIST__INIT,
-           QUEUES, queues)
-WHOLE_LIST(peer, PEER_LIST, peer_list, Pawl__V1__PeerList body = PAWL__V1__PEER_LIST__INIT, PEERS,
-           peers)
-WHOLE_LIST(executor, EXECUTOR_LIST, executor_list,
-           Pawl__V1__ExecutorList body = PAWL__V1__EXECUTOR_LIST__INIT;
-           if (place->text) body.name = place->text, EXECUTORS, executors)
+static void fill_peer(Pawl__V1__PeerList *body, const list_place_t *place)
+{
+    (void)body, (void)place;
+}
+
+static void fill_executor(Pawl__V1__ExecutorList *body, const list_place_t *place)
+{
+    if (place->text) body->name = place->text;
+}
+
+NUMBERED_LIST(peer, Peer, PEER, PEERS, peers)
+NUMBERED_LIST(executor, Executor, EXECUTOR, EXECUTORS, executors)
+
+static pawl_err fetch_queues(pawl_client_t *client, const list_place_t *place, int64_t timeout_us,
+                             Pawl__V1__Reply **reply)
+{
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__QueueList body = PAWL__V1__QUEUE_LIST__INIT;
+    if (place->after) body.after = place->after;
+    body.limit = LIMIT_LIST;
+    request.body_case = PAWL__V1__REQUEST__BODY_QUEUE_LIST;
+    request.queue_list = &body;
+    return ask(client, &request, PAWL__V1__REPLY__BODY_QUEUES, 0, timeout_us, reply);
+}
+
+static bool turn_queues(list_place_t *place, const Pawl__V1__Reply *reply, void ***rows, size_t *n)
+{
+    *rows = (void **)reply->queues->items;
+    *n = reply->queues->n_items;
+    return list_after(place, reply->queues->next);
+}
+
+static const list_kind_t queue_list = { PAWL__V1__REPLY__BODY_QUEUES, fetch_queues, turn_queues };
 
 pawl_err pawl_queue_list(pawl_client_t *self, pawl_list_t **list, int64_t timeout_us)
 {

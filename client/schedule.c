@@ -263,11 +263,7 @@ static bool turn_schedules(list_place_t *place, const Pawl__V1__Reply *reply, vo
 {
     *rows = (void **)reply->schedules->items;
     *n = reply->schedules->n_items;
-    const char *next = reply->schedules->next;
-    if (!*next || (place->after && strcmp(place->after, next) >= 0)) return false;
-    free(place->after);
-    place->after = strdup(next);
-    return place->after != NULL;
+    return list_after(place, reply->schedules->next);
 }
 
 static const list_kind_t schedule_list = { PAWL__V1__REPLY__BODY_SCHEDULES, fetch_schedules,

@@ -174,6 +174,7 @@ const wire_rule_t wire_rules[] = {
     { "QueueChange.name",          NAME, 1, LIMIT_NAME, 0 },
     { "QueueChange.reason",        FREE, 0, LIMIT_TEXT, 0 },
     { "ExecutorList.name",         NAME, 0, LIMIT_NAME, 0 },
+    { "QueueList.after",           NAME, 0, LIMIT_NAME, 0 },
     { "ExecutorChange.name",       NAME, 1, LIMIT_NAME, 0 },
     { "ExecutorChange.reason",     FREE, 0, LIMIT_TEXT, 0 },
 };

@@ -175,6 +175,9 @@ def requests():
     good("executor-change", "executor_change", pb.ExecutorChange(name="web-07", drain=True),
          request_id=REQUEST_ID)
     good("peer-list", "peer_list")
+    good("peer-list-page", "peer_list", pb.PeerList(cursor=17, limit=100))
+    good("executor-list-page", "executor_list", pb.ExecutorList(name="web-1", cursor=17, limit=100))
+    good("queue-list-page", "queue_list", pb.QueueList(after="mail", limit=100))
     good("stats-get", "stats_get")
     good("status-get", "status_get")
     good("name-unicode", "schedule_get", pb.ScheduleGet(name="nächtlich 每日 🕐"))
@@ -358,6 +361,7 @@ def from_broker():
     reply("reply-log-lost", log=pb.LogData(
         pieces=[pb.LogPiece(stream=1, offset=0, data=b"hi\n")], next=9, total=9, ended=True, hole_from=3, hole_to=9,
         lost=True))
+    reply("reply-peers-page", peers=pb.PeerItems(items=[pb.PeerInfo(name="c", role="client")], next=18))
     reply("reply-events-gap", events=pb.EventItems(next_seq=900, oldest_seq=500))
     reply("reply-stats", stats=pb.Stats(json="{}"))
     reply("reply-status", status=pb.Status(software="pawl 0.1.0", rejected_frames=3, store_level="ok"))

@@ -393,7 +393,8 @@ static void queues_are_listed_with_counts_and_their_oldest_task(void **state)
     task.priority_set_case = PAWL__V1__TASK__PRIORITY_SET_PRIORITY;
     task.priority = 0;
     world_submit(&world, &task, id);
-    assert_int_equal(query_queue_list(world_ask(&world), &world.reply), ERR_OK);
+    Pawl__V1__QueueList all = PAWL__V1__QUEUE_LIST__INIT, page = PAWL__V1__QUEUE_LIST__INIT;
+    assert_int_equal(query_queue_list(world_ask(&world), &all, &world.reply), ERR_OK);
     assert_int_equal(world.reply.queues->n_items, 2);
     Pawl__V1__QueueInfo *queue = world.reply.queues->items[0];
     assert_string_equal(queue->name, "a-queue");
@@ -401,6 +402,18 @@ static void queues_are_listed_with_counts_and_their_oldest_task(void **state)
     assert_int_equal(queue->counts[0]->status, S(WAITING));
     assert_int_equal(queue->oldest_waiting_us, WORLD_BEGIN + 2000000);
     assert_int_equal(world.reply.queues->items[1]->oldest_waiting_us, WORLD_BEGIN);
+    assert_string_equal(world.reply.queues->next, "");
+
+    page.limit = 1;
+    assert_int_equal(query_queue_list(world_ask(&world), &page, &world.reply), ERR_OK);
+    assert_int_equal(world.reply.queues->n_items, 1);
+    assert_string_equal(world.reply.queues->next, "a-queue");
+    page.after = (char *)(uintptr_t) "a-queue";
+    assert_int_equal(query_queue_list(world_ask(&world), &page, &world.reply), ERR_OK);
+    assert_int_equal(world.reply.queues->n_items, 1);
+    assert_string_equal(world.reply.queues->items[0]->name, "default");
+    assert_int_equal(world.reply.queues->items[0]->oldest_waiting_us, WORLD_BEGIN);
+    assert_string_equal(world.reply.queues->next, "");
 }
 
 static void expired_tasks_are_found_and_live_ones_never(void **state)
