@@ -184,10 +184,6 @@ void stats_json(buf_t *out, const stats_window_t *window, const writer_stats_t *
     if (minute && window->n < WINDOW_SECONDS)
         minute = NULL; /* younger than a minute: everything since start */
     int64_t oldest_us = 0;
-    uint64_t live = 0;
-    for (size_t status = PAWL__V1__TASK_STATUS__STATUS_HELD;
-         status <= PAWL__V1__TASK_STATUS__STATUS_EXTERNAL; status++)
-        live += core->counts[status];
     buf_printf(out, "{");
     put_instant(out, "time", front->wall_us);
     buf_printf(out, ",");
@@ -213,7 +209,8 @@ void stats_json(buf_t *out, const stats_window_t *window, const writer_stats_t *
     buf_printf(out, ",\"batch\":%.1f},",
                batch.count ? (double)batch.sum / (double)batch.count : 0.0);
     buf_printf(out, "\"store\":{\"used\":%llu,\"live\":%llu,\"map\":%llu,\"level\":",
-               (unsigned long long)now->usage.used_bytes, (unsigned long long)live,
+               (unsigned long long)now->usage.used_bytes,
+               (unsigned long long)(now->usage.used_bytes - now->usage.held_bytes),
                (unsigned long long)now->usage.map_bytes);
     put_text(out, core->level ? core->level : "ok");
     buf_printf(out,

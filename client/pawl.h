@@ -257,6 +257,13 @@ PAWL_EXPORT pawl_err pawl_task_wait(pawl_client_t *self, const uint8_t *ids, siz
 PAWL_EXPORT pawl_err pawl_task_change(pawl_client_t *self, const char *verb, const uint8_t *ids,
                                       size_t n, const char *reason, size_t *refused,
                                       int64_t timeout_us);
+/* The same, and `each` is told every refusal as it comes: whose, and a sentence why. */
+typedef void pawl_refusal_fn(void *arg, const uint8_t id[PAWL_ID_BYTES], pawl_err err,
+                             const char *why);
+PAWL_EXPORT pawl_err pawl_task_change_each(pawl_client_t *self, const char *verb,
+                                           const uint8_t *ids, size_t n, const char *reason,
+                                           pawl_refusal_fn *each, void *arg, size_t *refused,
+                                           int64_t timeout_us);
 /* Ends an external task, or moves its deadline: whoever has the completion token of the attempt
  * (pawl_job_completion, PAWL_COMPLETION of a command) may. verb: done (with an output), fail,
  * fail-for-good, extend (deadline in `by_us` from now). While the attempt still runs the call waits

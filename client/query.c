@@ -167,25 +167,38 @@ pawl_err pawl_task_wait(pawl_client_t *self, const uint8_t *ids, size_t n, bool 
     return err;
 }
 
-static pawl_err read_changed(pawl_client_t *self, const Pawl__V1__Changed *changed, size_t *refused)
+/* A change of many tasks: its requests share this. */
+typedef struct changing {
+    const uint8_t *ids;
+    pawl_refusal_fn *each;
+    void *arg;
+    size_t refused;
+    pawl_err first;
+} changing_t;
+
+/* `at`: the first task of this request. The first refusal of all is the handle's error. */
+static void read_changed(pawl_client_t *self, const Pawl__V1__Changed *changed, changing_t *all,
+                         size_t at)
 {
-    pawl_err first = PAWL_OK;
     for (size_t i = 0; i < changed->n_items; i++) {
-        if (!changed->items[i]->error) continue;
-        (*refused)++;
-        if (!first) first = fail_from_wire(self, changed->items[i]->error);
+        const Pawl__V1__ItemResult *item = changed->items[i];
+        if (!item->error) continue;
+        all->refused++;
+        if (!all->first) all->first = fail_from_wire(self, item->error);
+        if (all->each)
+            all->each(all->arg, all->ids + (at + item->index) * PAWL_ID_BYTES,
+                      -(pawl_err)item->error->code, item->error->text);
     }
-    return first;
 }
 
-pawl_err pawl_task_change(pawl_client_t *self, const char *verb, const uint8_t *ids, size_t n,
-                          const char *reason, size_t *refused, int64_t timeout_us)
+pawl_err pawl_task_change_each(pawl_client_t *self, const char *verb, const uint8_t *ids, size_t n,
+                               const char *reason, pawl_refusal_fn *each, void *arg,
+                               size_t *refused, int64_t timeout_us)
 {
-    size_t ignored;
-    refused = refused ? refused : &ignored;
-    *refused = 0;
+    changing_t all = { .ids = ids, .each = each, .arg = arg };
     int number;
-    pawl_err err = client_check(self), first = PAWL_OK;
+    pawl_err err = client_check(self);
+    if (refused) *refused = 0;
     if (err) return err;
     if (!enum_number(&pawl__v1__task_verb__descriptor, verb, &number))
         return fail_with_field(self, PAWL_E_BAD_REQUEST,
@@ -205,15 +218,18 @@ pawl_err pawl_task_change(pawl_client_t *self, const char *verb, const uint8_t *
         err =
             ask(self, &request, PAWL__V1__REPLY__BODY_CHANGED, ASK_REMEMBERED, timeout_us, &reply);
         if (err) break;
-        pawl_err refusal = first ? PAWL_OK : read_changed(self, reply->changed, refused);
-        if (first)
-            for (size_t i = 0; i < reply->changed->n_items; i++)
-                *refused += reply->changed->items[i]->error != NULL;
-        first = first ? first : refusal;
+        read_changed(self, reply->changed, &all, at);
         arena_free_of(reply);
     }
     free(fields);
-    return err ? err : first;
+    if (refused) *refused = all.refused;
+    return err ? err : all.first;
+}
+
+pawl_err pawl_task_change(pawl_client_t *self, const char *verb, const uint8_t *ids, size_t n,
+                          const char *reason, size_t *refused, int64_t timeout_us)
+{
+    return pawl_task_change_each(self, verb, ids, n, reason, NULL, NULL, refused, timeout_us);
 }
 
 /* ---- lists of tasks and events

@@ -105,6 +105,40 @@ static bool names_variable(const char *name)
     return !(*name >= '0' && *name <= '9') && name[strspn(name, letters)] == '\0';
 }
 
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* A variable that is given twice: its index; n_env: none. A program would get both, and which one
+ * it sees is anybody's guess. */
+static size_t variable_again(const Pawl__V1__Command *command)
+{
+    const char *names[LIMIT_ENV]; /* the rules have counted them */
+    size_t n = command->n_env < LIMIT_ENV ? command->n_env : LIMIT_ENV;
+    for (size_t i = 0; i < n; i++)
+        names[i] = command->env[i]->name;
+    qsort(names, n, sizeof *names, compare_names);
+    size_t same = 1;
+    while (same < n && strcmp(names[same - 1], names[same]) != 0)
+        same++;
+    if (same >= n) return command->n_env;
+    bool seen = false;
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(command->env[i]->name, names[same]) != 0) continue;
+        if (seen) return i;
+        seen = true;
+    }
+    return command->n_env;
+}
+
+static err_t env_fault(wire_fault_t *fault, size_t index)
+{
+    wire_fault_within(fault, "env", (int64_t)index);
+    wire_fault_within(fault, "command", -1);
+    return fault->err;
+}
+
 static err_t check_env(const Pawl__V1__Command *command, wire_fault_t *fault)
 {
     for (size_t i = 0; i < command->n_env; i++) {
@@ -112,11 +146,13 @@ static err_t check_env(const Pawl__V1__Command *command, wire_fault_t *fault)
         if (names_variable(name)) continue;
         FAULT(fault, ERR_BAD_NAME, "name",
               "\"%.60s\" cannot name a variable: letters, digits and _ only, no digit first", name);
-        wire_fault_within(fault, "env", (int64_t)i);
-        wire_fault_within(fault, "command", -1);
-        return fault->err;
+        return env_fault(fault, i);
     }
-    return ERR_OK;
+    size_t again = variable_again(command);
+    if (again == command->n_env) return ERR_OK;
+    FAULT(fault, ERR_CONTRADICTION, "name", "the variable %.60s is given twice",
+          command->env[again]->name);
+    return env_fault(fault, again);
 }
 
 static err_t check_command(const Pawl__V1__Task *task, wire_fault_t *fault)

@@ -74,7 +74,10 @@ static void lmdb_usage(store_t *self, store_usage_t *usage)
 {
     kv_usage_t all;
     kv_usage(lmdb_store_kv(self), &all);
-    *usage = (store_usage_t){ all.map_bytes, all.used_bytes, all.page_bytes };
+    *usage = (store_usage_t){ .map_bytes = all.map_bytes,
+                              .used_bytes = all.used_bytes,
+                              .held_bytes = all.held_bytes,
+                              .page_bytes = all.page_bytes };
 }
 
 static void lmdb_close(store_t **self_p)

@@ -42,6 +42,7 @@ enum {
 typedef struct store_usage {
     uint64_t map_bytes;  /* the most it may hold */
     uint64_t used_bytes; /* pages in use and pages held back by readers */
+    uint64_t held_bytes; /* the second part of it */
     uint64_t page_bytes;
 } store_usage_t;
 

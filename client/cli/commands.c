@@ -68,7 +68,7 @@ static const flag_t run_flags[] = {
     SWITCH("hold", 0, "wait for pawl task start"),
     SWITCH("wait", 0, "wait for its end; exit 7 when it did not finish"),
     SWITCH("follow", 'f', "print what it prints, and wait"),
-    SWITCH("exit-code", 0, "wait, and exit as the command did (0..125)"),
+    SWITCH("exit-code", 0, "wait, and exit as the command did; 128 + N after a signal"),
     END,
 };
 static const flag_t limit_flags[] = {
@@ -147,6 +147,7 @@ static const flag_t policy_flags[] = {
 };
 static const flag_t set_flags[] = {
     WORDS("cursor", "keep|now", "decide open instants by the new rule, or begin now"),
+    NUMBER("revision", 0, 1, INT64_MAX, "change it only if this is still its revision"),
     END,
 };
 static const flag_t schedule_list_flags[] = { TEXT("text", 0, "TEXT", "in the name"), END };

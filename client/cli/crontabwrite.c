@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "client/cli/crontab.h"
+#include "client/cli/programs.h"
 #include "client/cli/text.h"
 #include "client/time/rule.h"
 
@@ -194,8 +195,11 @@ static void read_task(entry_t *self, bool system)
     const char *account = text_at(task, "account");
     if (system && account) self->account = account;
     if (!system && account) leave_unsaid(self, say("account %s", account));
-    for (size_t i = 0; i < ARRAY_LEN(unsaid); i++)
-        if (json_object_get(task, unsaid[i])) leave_unsaid(self, unsaid[i]);
+    const char *cwd = text_at(task, "cwd"), *home = cron_home(self->env, account);
+    for (size_t i = 0; i < ARRAY_LEN(unsaid); i++) {
+        bool as_cron = cwd && home && strcmp(unsaid[i], "cwd") == 0 && strcmp(cwd, home) == 0;
+        if (json_object_get(task, unsaid[i]) && !as_cron) leave_unsaid(self, unsaid[i]);
+    }
 }
 
 // ---- a schedule

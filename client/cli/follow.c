@@ -289,10 +289,10 @@ int task_follow(cli_t *cli, const uint8_t id[PAWL_ID_BYTES], const follow_option
 
 int outcome_code(const outcome_t *outcome, bool own_exit_code)
 {
-    enum { SIGNALLED = 128, LARGEST = 125 };
+    enum { SIGNALLED = 128 }; /* as a shell tells it */
     bool finished = strcmp(outcome->status, "finished") == 0;
     if (own_exit_code && outcome->signal) return SIGNALLED + outcome->signal;
     if (own_exit_code && outcome->has_exit && (finished || outcome->exit_code))
-        return outcome->exit_code <= LARGEST ? outcome->exit_code : LARGEST;
+        return outcome->exit_code;
     return finished ? EXIT_OK : EXIT_TASK_FAILED;
 }

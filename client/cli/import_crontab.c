@@ -17,6 +17,7 @@
 #include "client/cli/handlers.h"
 #include "client/cli/import.h"
 #include "client/cli/instant.h"
+#include "client/cli/programs.h"
 
 static const char *own_account(void)
 {
@@ -35,6 +36,8 @@ static json_t *task_of(const crontab_line_t *line)
     json_t *env = json_copy(line->env);
     json_object_set_new(env, "SHELL", json_string(line->shell ? line->shell : "/bin/sh"));
     json_object_set_new(task, "env", env);
+    const char *home = cron_home(line->env, line->account);
+    if (home) json_object_set_new(task, "cwd", json_string(home));
     if (line->stdin_text) json_object_set_new(task, "stdin", json_string(line->stdin_text));
     if (*line->account && strcmp(line->account, own_account()) != 0)
         json_object_set_new(task, "account", json_string(line->account));
@@ -80,6 +83,11 @@ static void add_line(import_list_t *list, const char *stem, const crontab_line_t
     if (both_days(line->rule)) import_note(item, "day of month OR weekday (cron's rule)");
     if (line->stdin_text) import_note(item, "text after %% becomes standard input");
     if (*line->account) import_note(item, "account %s", line->account);
+    const char *home = cron_home(line->env, line->account);
+    if (home)
+        import_note(item, "starts in %s", home);
+    else
+        import_note(item, "starts in a work folder, cron in HOME");
 }
 
 /* `account`: of every line; NULL: a user column says it, or nobody. */

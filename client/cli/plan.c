@@ -338,6 +338,12 @@ int cmd_schedule_set(cli_t *cli)
     pawl_err err = pawl_schedule_load(cli->client, name, &schedule, &revision, cli->timeout_us);
     if (!err) err = pawl_schedule_get(cli->client, name, &record, cli->timeout_us);
     if (err) code = fail_client(cli->client, err, what);
+    int64_t wanted = args_number(args, "revision", 0);
+    if (!code && wanted && wanted != (int64_t)revision)
+        code = fail(
+            EXIT_CONFLICT, what,
+            say("it has revision %" PRIu64 " by now, not %" PRId64, revision, wanted),
+            say("pawl schedule show %s, then the same with --revision %" PRIu64, name, revision));
     const char *old_zone = record ? say("%s", pawl_record_text(record, "zone")) : "UTC";
     bool new_zone = zone && strcmp(zone, old_zone) != 0;
     zone = zone ? zone : old_zone;

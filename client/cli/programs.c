@@ -47,3 +47,11 @@ const char *default_state(void)
     const struct passwd *user = home && *home ? NULL : getpwuid(getuid());
     return say("%s/.local/share/pawl", user ? user->pw_dir : home && *home ? home : "");
 }
+
+const char *cron_home(const json_t *env, const char *account)
+{
+    const char *home = json_string_value(json_object_get(env, "HOME"));
+    if (home && *home == '/') return home;
+    const struct passwd *user = account && *account ? getpwnam(account) : NULL;
+    return user && *user->pw_dir == '/' ? say("%s", user->pw_dir) : NULL;
+}

@@ -3,11 +3,16 @@
 #ifndef CLI_PROGRAMS_H
 #define CLI_PROGRAMS_H
 
+#include <jansson.h>
+
 /* Beside this program. */
 const char *program_path(const char *name);
 /* How a person would call this program in another terminal: `pawl` when that is found, else its
  * path. */
 const char *program_called(void);
-const char *default_state(void); /* ~/.local/share/pawl */
+const char *default_state(void);
+/* Where cron starts the commands of an account: the HOME among `env` (an object), else the home
+ * that this machine knows of it. NULL: neither. */
+const char *cron_home(const json_t *env, const char *account); /* ~/.local/share/pawl */
 
 #endif

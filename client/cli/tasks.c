@@ -164,27 +164,52 @@ int cmd_task_wait(cli_t *cli)
 }
 
 /* cancel, retry, start, hold: of many, in requests the broker takes. */
+/* What to type after a refusal, by its kind. */
+static const char *after_refusal(pawl_err err, const char *id)
+{
+    if (pawl_err_retryable(err)) return "the same again in a moment";
+    return err == PAWL_E_NOT_FOUND ? "pawl task list" : say("pawl why %s", id);
+}
+
+enum { REFUSALS_TOLD = 20 };
+
+typedef struct refusals {
+    const char *verb;
+    size_t told;
+} refusals_t;
+
+static void tell_refusal(void *arg, const uint8_t id[PAWL_ID_BYTES], pawl_err err, const char *why)
+{
+    refusals_t *self = arg;
+    char text[PAWL_ID_TEXT];
+    if (self->told++ >= REFUSALS_TOLD) return;
+    pawl_id_print(id, text);
+    fail(EXIT_PARTLY, say("cannot %s %s", self->verb, text), *why ? why : pawl_err_text(err),
+         after_refusal(err, text));
+}
+
 int cmd_task_change(cli_t *cli)
 {
     enum { AT_ONCE = 1000 };
-    const char *verb = verb_of(cli), *what = say("cannot %s", verb), *refusal = NULL;
+    const char *verb = verb_of(cli), *what = say("cannot %s", verb);
     const char *reason = args_text(&cli->args, "reason");
     ids_t ids = { .go_on = true };
+    refusals_t refusals = { .verb = verb };
     size_t refused = 0;
     int refusal_code = 0, code = cli_connect(cli);
     if (!code) code = ids_read(cli, what, &ids);
     for (size_t at = 0; !code && !cli->dry_run && at < ids.count; at += AT_ONCE) {
         size_t n = ids.count - at < AT_ONCE ? ids.count - at : AT_ONCE, not_taken = 0;
-        pawl_err err = pawl_task_change(cli->client, verb, ids.at + at * PAWL_ID_BYTES, n,
-                                        reason ? reason : "", &not_taken, cli->timeout_us);
-        if (err && ids.count == 1 && ids.unknown == 0)
+        bool bulk = ids.count > 1 || ids.unknown > 0;
+        pawl_err err = pawl_task_change_each(cli->client, verb, ids.at + at * PAWL_ID_BYTES, n,
+                                             reason ? reason : "", bulk ? tell_refusal : NULL,
+                                             &refusals, &not_taken, cli->timeout_us);
+        if (err && !bulk)
             code = fail_client(cli->client, err, say("cannot %s the task", verb));
         else if (err && not_taken == 0)
             code = fail_client(cli->client, err, what);
-        else if (err && !refusal) {
-            refusal = client_why(cli->client, err);
+        else if (err)
             refusal_code = EXIT_PARTLY;
-        }
         refused += not_taken;
     }
     size_t done = ids.count - refused;
@@ -197,7 +222,9 @@ int cmd_task_change(cli_t *cli)
         }
         cli_note(cli, "would %s %zu (nothing changed)", verb, ids.count);
     } else if (!code && refused) {
-        cli_note(cli, "%s: %zu done, %zu refused; the first: %s", verb, done, refused, refusal);
+        cli_note(cli, "%s: %zu done, %zu refused%s", verb, done, refused,
+                 refused > REFUSALS_TOLD ? say(", the first %d are named above", REFUSALS_TOLD)
+                                         : "");
     } else if (!code && ids.unknown) {
         cli_note(cli, "%s: %zu done, %zu unknown", verb, done, ids.unknown);
     } else if (!code) {

@@ -359,6 +359,13 @@ static bool bad_pair(const char *flag, const char *text)
     return false;
 }
 
+static bool given_twice(const char *flag, const char *key)
+{
+    fail(EXIT_USAGE, say("--%s %s is given twice", flag, key),
+         "which of the two values is meant cannot be told", say("--%s %s=value, once", flag, key));
+    return false;
+}
+
 /* {"A":"b"} from every --env A=b */
 static bool pairs_from_args(json_t *object, const char *name, const args_t *args, const char *flag)
 {
@@ -370,9 +377,13 @@ static bool pairs_from_args(json_t *object, const char *name, const args_t *args
             json_decref(pairs);
             return bad_pair(flag, given->value);
         }
+        const char *key = say("%.*s", (int)(equals - given->value), given->value);
+        if (json_object_get(pairs, key)) {
+            json_decref(pairs);
+            return given_twice(flag, key);
+        }
         if (!pairs) pairs = json_object();
-        json_object_set_new(pairs, say("%.*s", (int)(equals - given->value), given->value),
-                            json_string(equals + 1));
+        json_object_set_new(pairs, key, json_string(equals + 1));
     }
     if (pairs) json_object_set_new(object, name, pairs);
     return true;

@@ -5,6 +5,7 @@ import subprocess
 import pytest
 
 from conftest import BIN, until
+from pawl_wire import Peer, new_id, pb
 from test_tasks import submit
 
 
@@ -55,3 +56,59 @@ def test_an_executor_that_cannot_start_says_why_in_three_lines(tmp_path):
         said = subprocess.run([BIN / "pawl-executor", *flags], capture_output=True, text=True, timeout=20)
         assert said.returncode == code, said
         three_lines(said.stderr)
+
+
+def test_the_exit_code_of_a_command_is_told_as_a_shell_tells_it(small):
+    for command, code in [("exit 3", 3), ("exit 126", 126), ("no-such-command-here", 127), ("exit 255", 255),
+                          ("kill -9 $$", 137), ("true", 0)]:
+        said = small.pawl("run", "--exit-code", "--timeout", "20s", "--", "sh", "-c", command, code=None)
+        assert said.code == code, (command, said)
+
+
+def test_a_variable_given_twice_is_refused_before_anything_runs(small):
+    said = small.pawl("run", "--env", "A=1", "--env", "A=2", "--", "true", code=2)
+    assert "A is given twice" in three_lines(said.err)[0]
+    peer = Peer(small.endpoint, "twice").open()
+    pair = [pb.EnvVar(name="A", value="1"), pb.EnvVar(name="B"), pb.EnvVar(name="A", value="2")]
+    task = pb.Task(id=new_id(), type="pawl/shell", command=pb.Command(argv=["true"], env=pair))
+    answer = peer.ask("submit", pb.Submit(tasks=[task.SerializeToString()])).submitted
+    assert (answer.accepted, answer.items[0].error.field) == (0, "command.env[2].name")
+    assert "given twice" in answer.items[0].error.text
+    peer.close()
+
+
+def test_a_bulk_change_names_what_it_refused(small):
+    ids = submit(small, {"argv": ["true"], "hold": True}, {"argv": ["true"]}, {"argv": ["true"], "hold": True}).lines
+    until(lambda: small.status(ids[1]) == "finished")
+    said = small.pawl("task", "cancel", *ids, code=8)
+    lines = three_lines("\n".join(said.err.splitlines()[:3]))
+    assert ids[1] in lines[0] and ids[0] not in said.err and ids[2] not in said.err
+    assert "2 done, 1 refused" in said.err
+    assert [small.status(id) for id in ids] == ["cancelled", "finished", "cancelled"]
+
+
+def test_a_schedule_is_changed_only_at_the_revision_that_was_seen(small):
+    small.pawl("schedule", "add", "nightly", "--cron", "0 3 * * *", "--", "true")
+    small.pawl("schedule", "set", "nightly", "--title", "a", "--revision", "1")
+    said = small.pawl("schedule", "set", "nightly", "--title", "b", "--revision", "1", code=4)
+    assert "revision 2" in three_lines(said.err)[1]
+    small.pawl("schedule", "set", "nightly", "--title", "b", "--revision", "2")
+
+
+def test_what_lives_in_the_store_is_told_in_bytes(small):
+    submit(small, *[{"argv": ["true"], "hold": True}] * 3)
+    store = small.stats()["store"]
+    assert 4096 < store["live"] <= store["used"] < store["map"]
+
+
+def test_a_command_of_a_crontab_starts_at_home_when_that_is_known(small, tmp_path):
+    (tmp_path / "tab").write_text(f"HOME={tmp_path}\n* * * * * pwd\n")
+    said = small.pawl("import", "crontab", tmp_path / "tab")
+    assert f"starts in {tmp_path}" in said.out + said.err
+    name = small.pawl("schedule", "list", "-o", "ndjson").rows[0]["name"]
+    done = small.pawl("schedule", "now", name).out.split()[0]
+    until(lambda: small.status(done) == "finished")
+    assert small.pawl("logs", done).out == f"{tmp_path}\n"
+    (tmp_path / "plain").write_text("* * * * * pwd\n")
+    said = small.pawl("import", "crontab", tmp_path / "plain", "--dry-run")
+    assert "cron in HOME" in said.out + said.err

@@ -337,7 +337,9 @@ static void mem_usage(store_t *base, store_usage_t *usage)
 {
     memstore_t *self = of(base);
     uint64_t pages = (self->committed.bytes + PAGE - 1) / PAGE;
-    *usage = (store_usage_t){ self->fault.map_bytes, pages * PAGE, PAGE };
+    *usage = (store_usage_t){ .map_bytes = self->fault.map_bytes,
+                              .used_bytes = pages * PAGE,
+                              .page_bytes = PAGE };
 }
 
 static err_t mem_view_open(store_t *base, store_view_t **out)

@@ -253,6 +253,8 @@ def tasks():
 
 
 def refused():
+    bad_task("task-env-twice", "CONTRADICTION", "command.env[2].name", type="pawl/shell", command=pb.Command(
+        argv=["true"], env=[pb.EnvVar(name="A", value="1"), pb.EnvVar(name="B"), pb.EnvVar(name="A", value="1")]))
     ping = request("ping").SerializeToString()
     add("empty", "Request", b"", "BAD_MAGIC", "magic")
     add("magic-cut", "Request", ping[:4], "BAD_MAGIC", "magic")
