@@ -120,7 +120,7 @@ static void check_meta(check_t *self)
 static bool has_reg(uint8_t kind)
 {
     return kind == NAME_TYPE || kind == NAME_QUEUE || kind == NAME_PRINCIPAL ||
-           kind == NAME_EXECUTOR || kind == NAME_ZONE;
+           kind == NAME_EXECUTOR || kind == NAME_ZONE || kind == NAME_CALENDAR;
 }
 
 static void check_name(check_t *self, slice_t key, slice_t value)

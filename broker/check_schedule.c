@@ -38,7 +38,11 @@ static void audit_extent(audit_t *self, const extent_t *extent)
         TOLD(self, TABLE_ledger, "the extent %lld..%lld overlaps the one before", from, to);
     if (extent->to_us > self->schedule.cursor.cursor_us)
         TOLD(self, TABLE_ledger, "the extent %lld..%lld ends behind the cursor", from, to);
-    if (load_revision(self, extent->revision)) {
+    if (load_revision(self, extent->revision) && self->revision.after_us) {
+        if (extent->count != 1 || extent->from_us != extent->to_us)
+            TOLD(self, TABLE_ledger, "the extent %lld..%lld of a fixed delay is no single instant",
+                 from, to);
+    } else if (self->revision.number == extent->revision) {
         uint64_t count = revision_count(&self->revision, extent->from_us - 1, extent->to_us);
         if (count != extent->count)
             TOLD(self, TABLE_ledger, "the extent %lld..%lld has %llu instants, the rule %llu", from,
@@ -134,6 +138,21 @@ static void audit_names(audit_t *self)
         TOLD(self, TABLE_names, "the schedule's name does not lead to it");
 }
 
+/* Each calendar that a schedule names knows of it. */
+static void audit_calendars(audit_t *self)
+{
+    const Pawl__V1__Schedule *spec = self->schedule.spec;
+    if (self->schedule.row.flags & SCHEDULE_GONE) return;
+    for (size_t i = 0; i < spec->n_calendars; i++) {
+        uint32_t no = 0;
+        err_t err = answer_number(&self->answer, NAME_CALENDAR, spec->calendars[i], &no);
+        rec_key_t key = key_calendar_user(no, self->schedule.no);
+        if (err != ERR_OK || !check_has(self->check, TABLE_calendar, &key))
+            TOLD(self, TABLE_calendar, "the calendar \"%s\" does not know of the schedule",
+                 spec->calendars[i]);
+    }
+}
+
 static void audit_schedule(check_t *check, slice_t key, uint32_t no)
 {
     wire_arena_t arena;
@@ -148,6 +167,7 @@ static void audit_schedule(check_t *check, slice_t key, uint32_t no)
         load_revision(&audit, audit.schedule.row.revision);
         audit_names(&audit);
         audit_counters(&audit);
+        audit_calendars(&audit);
         if (audit_ledger(&audit) != ERR_OK) TOLD(&audit, TABLE_ledger, "the ledger cannot be read");
     }
     revision_close(&audit.revision);
@@ -215,6 +235,27 @@ static void check_zone(check_t *self, slice_t key, slice_t value)
         check_problem(self, TABLE_zone, key, "the part before is missing");
 }
 
+/* A row of a calendar's entries, or one that says who uses it. */
+static void check_calendar(check_t *self, slice_t key, slice_t value)
+{
+    uint32_t calendar = 0, schedule = 0;
+    if (calendar_user_key_decode(key, &calendar, &schedule)) {
+        rec_key_t header = key_sched(schedule, SCHED_HEADER, 0);
+        rec_key_t name = key_kind_no(NAME_CALENDAR, calendar);
+        if (!check_has(self, TABLE_sched, &header) || !check_has(self, TABLE_reg, &name))
+            check_problem(self, TABLE_calendar, key, "calendar %u or schedule %u does not exist",
+                          calendar, schedule);
+        return;
+    }
+    bool good = key.len == 11 && key.at[0] == CALENDAR_PART && value.len > 0;
+    uint16_t part = good ? be_u16(key.at + 9) : 0;
+    rec_key_t before = key_calendar_part(good ? be_u64(key.at + 1) : 0, (uint16_t)(part - 1));
+    if (!good)
+        check_problem(self, TABLE_calendar, key, "the row cannot be read");
+    else if (part > 0 && !check_has(self, TABLE_calendar, &before))
+        check_problem(self, TABLE_calendar, key, "the part before is missing");
+}
+
 static void check_gate(check_t *self, slice_t key, slice_t value)
 {
     gate_row_t row;
@@ -231,5 +272,6 @@ err_t check_schedules(check_t *self)
     ANSWER_TRY(check_each(self, TABLE_scur, check_scur));
     ANSWER_TRY(check_each(self, TABLE_ledger, check_ledger));
     ANSWER_TRY(check_each(self, TABLE_zone, check_zone));
+    ANSWER_TRY(check_each(self, TABLE_calendar, check_calendar));
     return check_each(self, TABLE_gate, check_gate);
 }

@@ -184,6 +184,7 @@ static void forget_memory(core_t *core)
     executors_forget_runs(core);
     lanes_free(core);
     schedules_free(core);
+    calendars_free(core);
     blocks_free(core);
     names_free(core);
     memset(core->counts, 0, sizeof core->counts);
@@ -197,6 +198,7 @@ err_t load_all(core_t *core)
     TRY(load_meta(core));
     TRY(names_load(core));
     rezone_load(core);
+    calendars_load(core);
     executors_relink(core);
     TRY(lanes_load(core));
     TRY(runs_load(core));
@@ -333,7 +335,7 @@ void core_zones(const core_t *self, core_zone_fn *fn, void *arg)
 {
     for (size_t no = 0; no < self->names_n[NAME_ZONE]; no++) {
         const named_t *zone = self->names[NAME_ZONE][no];
-        if (zone) fn(arg, zone->name, zone->value);
+        if (zone) fn(arg, zone->name, zone->flags & REG_GONE ? 0 : zone->value);
     }
 }
 
@@ -469,6 +471,8 @@ static const struct handler {
     [BODY(TASK_COMPLETE)] = { task_complete, true },
     [BODY(SCHEDULE_PUT)] = { schedule_put, true },
     [BODY(SCHEDULE_CHANGE)] = { schedule_change, true },
+    [BODY(CALENDAR_PUT)] = { calendar_put, true },
+    [BODY(CALENDAR_REMOVE)] = { calendar_remove, true },
     [BODY(SCHEDULE_FOLLOW)] = { schedule_follow, false },
     [BODY(QUEUE_CHANGE)] = { on_queue_change, true },
     [BODY(EXECUTOR_CHANGE)] = { executor_change, true },
@@ -616,6 +620,7 @@ static err_t apply_all(core_t *core, const batch_t *batch)
     TRY(executors_tick(core));
     TRY(lanes_dispatch(core));
     TRY(rezone_step(core));
+    TRY(calendars_step(core));
     TRY(schedules_flush(core));
     TRY(history_trim(core));
     schedules_tell(core);
@@ -703,7 +708,8 @@ int64_t core_next_due_us(const core_t *core)
 {
     int64_t due = executors_due_us(core);
     if (core->timer_due_us < due) due = core->timer_due_us;
-    if (core->more_to_give || core->rezone_at) due = core->now_us; /* not done with what is due */
+    if (core->more_to_give || core->rezone_at || core->calendar_at)
+        due = core->now_us; /* not done with what is due */
     return due == INT64_MAX ? INT64_MAX : due - core->shift_us;
 }
 

@@ -26,7 +26,7 @@ typedef enum {
                             stay until LOST or its new Hello */
     CMD_UNDELIVERED = 4, /* an Assign could not be sent to `conn`: its leases go back uncounted */
     CMD_PURGE = 5,       /* retention: `ns` are task numbers that look expired */
-    CMD_ZONE = 6,        /* zone data: `name`, `bytes` (TZif) */
+    CMD_ZONE = 6,        /* zone data: `name`, `bytes` (TZif; empty: tzdata has it no more) */
     CMD_SUSPECT = 8,     /* `flag`: the executor of `conn` is silent for suspect_us: no new work for
                             it; not `flag`: it was heard of again */
     CMD_NOTE = 9,        /* for the journal: `event` (journal_event) befell the peer `conn`, or the
@@ -121,7 +121,8 @@ bool core_refused(err_t err); /* cleanly not done */
  * runs a batch without commands then. */
 int64_t core_next_due_us(const core_t *self);
 
-/* Calls `fn` with each zone of the store and the hash64 of its bytes; between steps. */
+/* Calls `fn` with each zone of the store and the hash64 of its bytes, 0 when tzdata had it no more;
+ * between steps. */
 typedef void core_zone_fn(void *arg, const char *name, uint64_t hash);
 void core_zones(const core_t *self, core_zone_fn *fn, void *arg);
 

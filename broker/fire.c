@@ -22,6 +22,7 @@
 
 static bool supersedes(const plan_t *plan)
 {
+    if (plan->spec->after_us) return false; /* what is open holds the next one back */
     if (plan->spec->supersede_set_case) return plan->spec->supersede;
     return plan->spec->mode == PAWL__V1__MODE__MODE_NORMAL;
 }
@@ -37,8 +38,7 @@ static int64_t grace_us(const plan_t *plan, int64_t instant)
     int64_t grace = DEFAULT_GRACE_US;
     if (plan->spec->grace_set_case)
         grace = plan->spec->grace_us;
-    else if (strncmp(plan->spec->rule, "@at", 3) == 0 ||
-             strncmp(plan->spec->rule, "@dates", 6) == 0)
+    else if (plan_is_dated(plan))
         grace = 300 * PAWL_SEC_US;
     int64_t half = period_us(plan, instant) / 2;
     return grace < half ? grace : half;
@@ -64,6 +64,7 @@ static err_t make_task(core_t *core, plan_t *plan, firing_t *firing, enum cause 
     plan->cur.waiting++;
     plan->cur.admitted += !parked;
     plan->cur_dirty = true;
+    after_made(plan);
     uint64_t n;
     TRY(task_fire(core, firing, plan->template, plan->row.principal, &n));
     plan->cur.last_n = n;
@@ -301,10 +302,12 @@ static err_t propose(core_t *core, plan_t *plan, const Pawl__V1__Proposal *propo
         return ERR_OK;
     }
     outcome_t outcome = { 0 };
-    if (plan->spec->mode == PAWL__V1__MODE__MODE_STRICT)
+    if (plan->spec->mode == PAWL__V1__MODE__MODE_STRICT || plan->spec->after_us)
         TRY(decide_strict(core, plan, proposal->new_cursor_us, &outcome));
     else
         TRY(decide_lossy(core, plan, proposal->new_cursor_us, &outcome));
+    if ((outcome.fired || outcome.skipped) && plan_is_over(plan))
+        TRY(journal_add(core, EVENT_SCHEDULE_ENDED, plan->no, 0, plan->cur.fired));
     plan->held = outcome.held;
     answer->fired = outcome.fired;
     answer->skipped = outcome.skipped;

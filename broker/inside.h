@@ -15,7 +15,7 @@
 #include "broker/map.h"
 #include "broker/store/record.h"
 #include "client/base/hist.h"
-#include "client/time/rule.h"
+#include "client/time/ruleset.h"
 #include "client/time/zone.h"
 #include "schemas/limits.h"
 
@@ -335,10 +335,14 @@ struct core {
     conn_t *followers;
     size_t followers_n;
     int64_t rate_all_at_us, rate_all_tokens_us;
-    unsigned firings_left; /* of this batch */
-    uint32_t rezone_at;    /* schedule to look at next; 0: no zone has changed */
-    size_t assigned_bytes; /* likewise: of the leases given */
-    bool more_to_give;     /* dispatch stopped there: the next batch goes on */
+    unsigned firings_left;    /* of this batch */
+    uint32_t rezone_at;       /* schedule to look at next; 0: no zone has changed */
+    map_t calendars;          /* those in force, by hash; each held once */
+    uint64_t calendars_stamp; /* rises with each change of a calendar */
+    uint32_t calendar_no;     /* whose users follow now */
+    uint32_t calendar_at;     /* schedule to look at next; 0: no calendar has changed */
+    size_t assigned_bytes;    /* likewise: of the leases given */
+    bool more_to_give;        /* dispatch stopped there: the next batch goes on */
     map_t blocks;
     block_t *block; /* the last one that was asked for */
     block_t **dirty_blocks;

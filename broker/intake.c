@@ -26,6 +26,7 @@ static target_t target_of(const request_t *request)
     case PAWL__V1__REQUEST__BODY_SCHEDULE_LIST:
     case PAWL__V1__REQUEST__BODY_SCHEDULE_HISTORY:
     case PAWL__V1__REQUEST__BODY_QUEUE_LIST:
+    case PAWL__V1__REQUEST__BODY_CALENDAR_LIST:
         return TO_READERS;
     case PAWL__V1__REQUEST__BODY_PING:
     case PAWL__V1__REQUEST__BODY_EXECUTOR_LIST:
@@ -117,7 +118,10 @@ void intake_zones(front_t *self)
     size_t at = 0;
     self->zones_us = self->now.steady_us;
     for (const char *name; (name = zones_next_changed(self->config.zones, &at, &bytes)) != NULL;) {
-        log_event(LOG_INFO, "ZONE_CHANGED", "name=%s bytes=%zu", name, bytes.len);
+        if (bytes.len)
+            log_event(LOG_INFO, "ZONE_CHANGED", "name=%s bytes=%zu", name, bytes.len);
+        else
+            log_event(LOG_WARN, "ZONE_GONE", "name=%s", name);
         tell_zone(self, front_open(self), name, slice(bytes.at, bytes.len));
     }
     buf_free(&bytes);

@@ -20,7 +20,8 @@ err_t ledger_add(core_t *core, plan_t *plan, const extent_t *extent)
     next.zone_hash = plan->zone_hash;
     next.decided_first_us = next.decided_last_us = core->wall_us;
     CHECK(open->count == 0 || next.from_us > open->to_us);
-    if (may_grow(open, &next)) {
+    /* of a fixed delay no rule could tell the instants between */
+    if (!plan->spec->after_us && may_grow(open, &next)) {
         open->to_us = next.to_us;
         open->count += next.count;
         open->decided_last_us = core->wall_us;

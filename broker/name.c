@@ -74,8 +74,8 @@ err_t name_make(core_t *core, enum name_kind kind, const char *text, named_t **o
 }
 
 /* Which kinds live in memory; the rest (schedules, zones, lanes) is looked up when needed. */
-static const enum name_kind kept_kinds[] = { NAME_TYPE, NAME_QUEUE, NAME_PRINCIPAL, NAME_EXECUTOR,
-                                             NAME_ZONE };
+static const enum name_kind kept_kinds[] = { NAME_TYPE,     NAME_QUEUE, NAME_PRINCIPAL,
+                                             NAME_EXECUTOR, NAME_ZONE,  NAME_CALENDAR };
 
 static err_t load_counts(core_t *core, named_t *name)
 {

@@ -132,6 +132,7 @@ err_t schedule_task_ended(core_t *core, const task_t *task, bool had_lease, bool
         plan->held = false;
         plan->tell = true;
     }
+    TRY(after_ended(core, plan));
     return schedule_release(core, plan);
 }
 
@@ -151,6 +152,7 @@ err_t schedule_task_again(core_t *core, task_t *task, bool *park)
             plan->cur.running++;
         else
             plan->cur.waiting++;
+        after_made(plan);
     }
     if (*park) {
         rec_key_t key = key_park(plan->gate_id, task->state.due_us, task->n);

@@ -12,7 +12,7 @@ enum { PLANS_KEPT = 20000, FOLLOW_PAGE = 500 };
 
 void plan_free(plan_t *plan)
 {
-    rule_destroy(&plan->rule);
+    ruleset_destroy(&plan->rule);
     zone_destroy(&plan->zone);
     if (plan->spec) pawl__v1__schedule__free_unpacked(plan->spec, NULL);
     if (plan->template) pawl__v1__task__free_unpacked(plan->template, NULL);
@@ -98,12 +98,10 @@ static err_t load_rule(core_t *core, plan_t *plan)
     if (!sched_rule_row_decode(&row, value)) return ERR_CORRUPT;
     if (plan_load_zone(core, row.zone_hash, spec->zone, &plan->zone) != ERR_OK) return ERR_CORRUPT;
     plan->zone_hash = row.zone_hash;
-    rule_error_t error;
-    return rule_parse(&plan->rule, spec->rule, strlen(spec->rule),
-                      spec->exclusions[0] ? spec->exclusions : NULL, spec->name, plan->zone,
-                      &error) == ERR_OK
-               ? ERR_OK
-               : ERR_CORRUPT;
+    if (row.calendars_n != spec->n_calendars) return ERR_CORRUPT;
+    memcpy(plan->calendars, row.calendars, row.calendars_n * sizeof *row.calendars);
+    err_t err = plan_read_rules(core, spec, plan->zone, plan->calendars, &plan->rule, NULL);
+    return err == ERR_BAD_RULE ? ERR_CORRUPT : err;
 }
 
 static err_t load_row(core_t *core, plan_t *plan)
@@ -161,14 +159,16 @@ err_t plan_by_name(core_t *core, const char *name, plan_t **out)
 {
     uint32_t no;
     TRY(look_up(core, NAME_SCHEDULE, slice_text(name), &no));
-    return plan_get(core, no, out);
+    TRY(plan_get(core, no, out));
+    return calendar_follow(core, *out);
 }
 
 err_t plan_by_uid(core_t *core, slice_t uid, plan_t **out)
 {
     uint32_t no;
     TRY(look_up(core, NAME_UID, uid, &no));
-    return plan_get(core, no, out);
+    TRY(plan_get(core, no, out));
+    return calendar_follow(core, *out);
 }
 
 err_t plan_save(core_t *core, const plan_t *plan)
@@ -195,46 +195,55 @@ err_t plan_save_definition(core_t *core, uint32_t no, uint32_t old_len, slice_t 
     return ERR_OK;
 }
 
-err_t plan_save_rule(core_t *core, uint32_t no, uint64_t revision, uint64_t zone_hash,
-                     const Pawl__V1__Schedule *spec)
+err_t plan_save_rule(core_t *core, const plan_t *plan)
 {
-    sched_rule_row_t row = { .zone_hash = zone_hash,
+    const Pawl__V1__Schedule *spec = plan->spec;
+    sched_rule_row_t row = { .zone_hash = plan->zone_hash,
                              .jitter_us = spec->jitter_us,
                              .from_us = spec->from_us,
                              .to_us = spec->to_us,
                              .rule = slice_text(spec->rule),
                              .zone = slice_text(spec->zone),
-                             .exclusions = slice_text(spec->exclusions) };
+                             .exclusions = slice_text(spec->exclusions),
+                             .also_n = spec->n_also,
+                             .calendars_n = spec->n_calendars,
+                             .after_us = spec->after_us };
+    for (size_t i = 0; i < spec->n_also; i++)
+        row.also[i] = slice_text(spec->also[i]);
+    memcpy(row.calendars, plan->calendars, spec->n_calendars * sizeof *row.calendars);
     core->scratch.len = 0;
     sched_rule_row_encode(&row, &core->scratch);
-    rec_key_t key = key_sched(no, SCHED_RULE, revision);
+    rec_key_t key = key_sched(plan->no, SCHED_RULE, plan->row.revision);
     return put_scratch(core, TABLE_sched, &key, 0);
 }
 
-/* The data of its zone changed: a new revision of the same definition. The cursor stays. */
-err_t schedule_rezone(core_t *core, plan_t *plan, uint64_t zone_hash)
+/* The data of its zone, or a calendar of it, changed: a new revision of the same definition. The
+ * cursor stays. */
+err_t schedule_reread(core_t *core, plan_t *plan, uint64_t zone_hash)
 {
     const Pawl__V1__Schedule *spec = plan->spec;
+    uint64_t hashes[LIMIT_CALENDARS];
     zone_t *zone = NULL;
-    rule_t *rule = NULL;
-    rule_error_t error;
+    ruleset_t *rule = NULL;
+    size_t bad;
+    if (calendar_hashes(core, spec, hashes, &bad) != ERR_OK) return ERR_CORRUPT;
     if (plan_load_zone(core, zone_hash, spec->zone, &zone) != ERR_OK) return ERR_CORRUPT;
-    if (rule_parse(&rule, spec->rule, strlen(spec->rule),
-                   spec->exclusions[0] ? spec->exclusions : NULL, spec->name, zone,
-                   &error) != ERR_OK) {
+    err_t err = plan_read_rules(core, spec, zone, hashes, &rule, NULL);
+    if (err != ERR_OK) {
         zone_destroy(&zone); /* e.g. a local date that is none any more: it keeps what it has */
-        return ERR_OK;
+        return err == ERR_BAD_RULE ? ERR_OK : err;
     }
-    rule_destroy(&plan->rule);
+    ruleset_destroy(&plan->rule);
     zone_destroy(&plan->zone);
     plan->rule = rule;
     plan->zone = zone;
     plan->zone_hash = zone_hash;
+    memcpy(plan->calendars, hashes, spec->n_calendars * sizeof *hashes);
     plan->cur.revision = ++plan->row.revision;
     plan->cur_dirty = true;
     plan->tell = true;
     TRY(plan_save(core, plan));
-    TRY(plan_save_rule(core, plan->no, plan->row.revision, zone_hash, spec));
+    TRY(plan_save_rule(core, plan));
     return journal_add(core, EVENT_SCHEDULE_EDITED, plan->no, 0, 0);
 }
 
@@ -280,44 +289,6 @@ void schedules_trim(core_t *core)
 /* ---- told to schedulers
  * ---------------------------------------------------------------------------- */
 
-int64_t plan_jitter_us(const plan_t *plan)
-{
-    if (plan->spec->jitter_us <= 0) return 0;
-    return (int64_t)(hash64(plan->row.uid, 16) % (uint64_t)plan->spec->jitter_us);
-}
-
-int64_t plan_next_us(const plan_t *plan, int64_t after_us)
-{
-    int64_t from = plan->spec->from_us;
-    if (after_us < from - 1) after_us = from - 1;
-    int64_t after = after_us >= 0 ? after_us / PAWL_SEC_US : 0;
-    int64_t next = rule_next(plan->rule, after);
-    if (next == RULE_NONE || (plan->spec->to_us && next * PAWL_SEC_US > plan->spec->to_us))
-        return INT64_MAX;
-    return next * PAWL_SEC_US;
-}
-
-/* Instants in (after, upto], within the rule's validity. */
-uint64_t plan_count(const plan_t *plan, int64_t after_us, int64_t upto_us)
-{
-    if (after_us < plan->spec->from_us - 1) after_us = plan->spec->from_us - 1;
-    if (plan->spec->to_us && upto_us > plan->spec->to_us) upto_us = plan->spec->to_us;
-    if (upto_us <= after_us || upto_us < 0) return 0;
-    return rule_count(plan->rule, after_us >= 0 ? after_us / PAWL_SEC_US : 0,
-                      upto_us / PAWL_SEC_US);
-}
-
-/* The last instant that is <= upto and > after; INT64_MIN: none. */
-int64_t plan_last_us(const plan_t *plan, int64_t after_us, int64_t upto_us)
-{
-    if (plan->spec->to_us && upto_us > plan->spec->to_us) upto_us = plan->spec->to_us;
-    int64_t last = rule_prev(plan->rule, upto_us / PAWL_SEC_US + 1);
-    if (last == RULE_NONE || last * PAWL_SEC_US <= after_us ||
-        last * PAWL_SEC_US < plan->spec->from_us)
-        return INT64_MIN;
-    return last * PAWL_SEC_US;
-}
-
 void plan_info(core_t *core, const plan_t *plan, Pawl__V1__ScheduleInfo *info)
 {
     pawl__v1__schedule_info__init(info);
@@ -330,12 +301,18 @@ void plan_info(core_t *core, const plan_t *plan, Pawl__V1__ScheduleInfo *info)
     info->rule = plan->spec->rule;
     info->zone = plan->spec->zone;
     info->exclusions = plan->spec->exclusions;
+    info->after_us = plan->spec->after_us;
+    info->also = plan->spec->also;
+    info->n_also = plan->spec->n_also;
+    info->calendars = plan->spec->calendars;
+    info->n_calendars = plan->spec->n_calendars;
+    info->max_firings = plan->spec->max_firings;
     info->mode = plan->spec->mode;
     info->overlap = plan->spec->overlap;
     info->jitter_us = plan_jitter_us(plan);
     info->state = (char *)(uintptr_t)(plan->row.flags & SCHEDULE_GONE     ? "removed"
                                       : plan->row.flags & SCHEDULE_PAUSED ? "paused"
-                                      : next == INT64_MAX                 ? "ended"
+                                      : plan_is_over(plan)                ? "ended"
                                       : plan->held                        ? "held"
                                                                           : "active");
     info->next_us = next == INT64_MAX ? 0 : next + plan_jitter_us(plan);

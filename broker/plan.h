@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * broker/plan.h - schedules inside core: plan.c (rows, rule), schedule.c (made and edited), fire.c
- * (instants decided), ledger.c (on record), overlap.c (counters), rezone.c. A part of
+ * (instants decided), ledger.c (on record), overlap.c (counters), instants.c (which there are),
+ * after.c (fixed delays), calendar.c, rezone.c. A part of
  * broker/inside.h, which alone includes it. Instants: microseconds of calendar time, un-jittered.
  */
 #ifndef BROKER_PLAN_H
@@ -16,8 +17,10 @@ typedef struct plan {
     Pawl__V1__Task *template;
     zone_t *zone;
     uint64_t zone_hash;
-    rule_t *rule;
-    int64_t rate_at_us; /* late tasks: broker time from which tokens count */
+    ruleset_t *rule;                     /* NULL: a fixed delay */
+    uint64_t calendars[LIMIT_CALENDARS]; /* hashes that the rule was read with */
+    uint64_t calendars_stamp;            /* core's when they were compared with what is in force */
+    int64_t rate_at_us;                  /* late tasks: broker time from which tokens count */
     int64_t rate_tokens_us;
     uint64_t used; /* batch it was last used in */
     uint8_t gate_id[16];
@@ -28,11 +31,41 @@ typedef struct plan {
 err_t plan_get(core_t *core, uint32_t no, plan_t **out); /* ERR_NOT_FOUND */
 err_t plan_by_name(core_t *core, const char *name, plan_t **out);
 err_t plan_by_uid(core_t *core, slice_t uid, plan_t **out);
+void plan_drop(core_t *core, plan_t *plan); /* out of the cache */
+/* Instants (instants.c). */
 int64_t plan_jitter_us(const plan_t *plan);
 int64_t plan_next_us(const plan_t *plan, int64_t after_us); /* un-jittered; INT64_MAX: none */
 uint64_t plan_count(const plan_t *plan, int64_t after_us, int64_t upto_us);
 int64_t plan_last_us(const plan_t *plan, int64_t after_us, int64_t upto_us); /* INT64_MIN: none */
-void plan_drop(core_t *core, plan_t *plan);                                  /* out of the cache */
+bool plan_is_dated(const plan_t *plan);      /* nothing but @at and @dates */
+bool plan_has_fired_all(const plan_t *plan); /* max_firings is reached */
+bool plan_is_over(const plan_t *plan);       /* never plans anything again, as it stands */
+typedef struct rule_refusal {
+    rule_error_t error;
+    size_t which; /* 0: rule; n: the n-th of also */
+} rule_refusal_t;
+/* *out is NULL for a fixed delay. ERR_BAD_RULE: *refusal (may be NULL) says why. */
+err_t plan_read_rules(core_t *core, const Pawl__V1__Schedule *spec, const zone_t *zone,
+                      const uint64_t *hashes, ruleset_t **out, rule_refusal_t *refusal);
+/* A fixed delay behind each end (after.c); all but after_first do nothing for other schedules. */
+void after_first(core_t *core, plan_t *plan);                        /* it is created */
+void after_made(plan_t *plan);                                       /* a task of it is open now */
+err_t after_ended(core_t *core, plan_t *plan);                       /* a task of it has ended */
+void after_skipped(core_t *core, plan_t *plan);                      /* its instant was dropped */
+void after_edited(core_t *core, plan_t *plan, int64_t old_after_us); /* its definition is new */
+/* Blackout calendars (calendar.c). */
+err_t calendar_put(core_t *core, const command_t *command, Pawl__V1__Reply *reply);
+err_t calendar_remove(core_t *core, const command_t *command, Pawl__V1__Reply *reply);
+err_t calendar_load(core_t *core, uint64_t hash, calendar_t **out); /* the caller holds it */
+/* What is in force of each calendar that is named. ERR_NOT_FOUND: there is no *bad-th one. */
+err_t calendar_hashes(core_t *core, const Pawl__V1__Schedule *spec, uint64_t *hashes, size_t *bad);
+/* The rows that say which schedules use a calendar; old, new: NULL for none. */
+err_t calendar_users(core_t *core, uint32_t schedule, const Pawl__V1__Schedule *old,
+                     const Pawl__V1__Schedule *new);
+err_t calendar_follow(core_t *core, plan_t *plan);
+void calendars_load(core_t *core);
+err_t calendars_step(core_t *core); /* some of the schedules that have not followed yet */
+void calendars_free(core_t *core);
 err_t schedule_put(core_t *core, const command_t *command, Pawl__V1__Reply *reply);
 err_t schedule_change(core_t *core, const command_t *command, Pawl__V1__Reply *reply);
 err_t schedule_follow(core_t *core, const command_t *command, Pawl__V1__Reply *reply);
@@ -43,7 +76,9 @@ void schedules_trim(core_t *core);
 void schedule_unfollow(core_t *core, conn_t conn);
 void schedules_free(core_t *core);
 void plan_info(core_t *core, const plan_t *plan, Pawl__V1__ScheduleInfo *info);
-err_t schedule_rezone(core_t *core, plan_t *plan, uint64_t zone_hash);
+/* The same definition read anew, with these zone data and the calendars in force. */
+err_t schedule_reread(core_t *core, plan_t *plan, uint64_t zone_hash);
+err_t schedule_zoneless(core_t *core, plan_t *plan, bool gone); /* its zone is gone, or back */
 /* rezone.c: zone data, and schedules that still have to follow it. */
 err_t zone_import(core_t *core, const char *name, slice_t bytes);
 void rezone_load(core_t *core);
@@ -68,8 +103,7 @@ void plan_touch(core_t *core,
 void plan_free(plan_t *plan);
 err_t plan_save(core_t *core, const plan_t *plan); /* its header */
 err_t plan_save_definition(core_t *core, uint32_t no, uint32_t old_len, slice_t bytes);
-err_t plan_save_rule(core_t *core, uint32_t no, uint64_t revision, uint64_t zone_hash,
-                     const Pawl__V1__Schedule *spec);
+err_t plan_save_rule(core_t *core, const plan_t *plan); /* of its present revision */
 err_t plan_load_zone(core_t *core, uint64_t hash, const char *name, zone_t **zone);
 /* What the overlap policy says about one more firing; overlap.c. */
 enum admission { FIRE, PARK, DROP };

@@ -6,6 +6,7 @@
  * an edit and after an update of the zone files. Ids of tasks are derived, not stored. */
 #include <stdlib.h>
 
+#include "broker/query_calendar.h"
 #include "broker/query_schedule.h"
 #include "broker/query_task.h"
 
@@ -66,8 +67,39 @@ static err_t zone_of(answer_t *self, uint64_t hash, const char *name, const zone
 
 void revision_close(revision_t *self)
 {
-    rule_destroy(&self->rule);
+    ruleset_destroy(&self->rule);
     self->number = 0;
+}
+
+static err_t read_calendar(answer_t *self, uint64_t hash, calendar_t **calendar)
+{
+    buf_t text = { 0 };
+    err_t err = calendar_entries(self, hash, &text);
+    if (err == ERR_OK && calendar_parse(calendar, slice(text.at, text.len), NULL) != ERR_OK)
+        err = ERR_CORRUPT;
+    buf_free(&text);
+    return err;
+}
+
+static err_t read_rules(answer_t *self, const sched_rule_row_t *row, slice_t name,
+                        const zone_t *zone, ruleset_t **out)
+{
+    calendar_t *calendars[LIMIT_CALENDARS] = { NULL };
+    err_t err = ERR_OK;
+    for (size_t i = 0; err == ERR_OK && i < row->calendars_n; i++)
+        err = read_calendar(self, row->calendars[i], &calendars[i]);
+    ruleset_spec_t spec = { .rule = row->rule,
+                            .also = row->also,
+                            .also_count = row->also_n,
+                            .exclusions = row->exclusions,
+                            .name = name,
+                            .zone = zone,
+                            .calendars = calendars,
+                            .calendars_count = row->calendars_n };
+    if (err == ERR_OK && ruleset_parse(out, &spec, NULL, NULL) != ERR_OK) err = ERR_CORRUPT;
+    for (size_t i = 0; i < row->calendars_n; i++)
+        calendar_release(&calendars[i]);
+    return err;
 }
 
 err_t revision_load(answer_t *self, const schedule_rows_t *schedule, uint64_t number,
@@ -83,13 +115,11 @@ err_t revision_load(answer_t *self, const schedule_rows_t *schedule, uint64_t nu
     if (err != ERR_OK) return err;
     if (!sched_rule_row_decode(&row, value)) return ERR_CORRUPT;
     const zone_t *zone;
-    rule_error_t error;
     ANSWER_TRY(zone_of(self, row.zone_hash, answer_text(self, row.zone), &zone));
-    const char *except = row.exclusions.len ? answer_text(self, row.exclusions) : NULL;
-    if (rule_parse(&revision->rule, (const char *)row.rule.at, row.rule.len, except,
-                   answer_text(self, schedule->row.name), zone, &error) != ERR_OK)
-        return ERR_CORRUPT;
+    if (row.after_us == 0)
+        ANSWER_TRY(read_rules(self, &row, schedule->row.name, zone, &revision->rule));
     revision->number = number;
+    revision->after_us = row.after_us;
     revision->from_us = row.from_us;
     revision->to_us = row.to_us;
     return ERR_OK;
@@ -103,22 +133,29 @@ static int64_t seconds_of(int64_t us)
 /* The first instant after `after_us`; 0: none. */
 int64_t revision_next(const revision_t *self, int64_t after_us)
 {
+    if (self->rule == NULL) return 0;
     if (after_us < self->from_us - 1) after_us = self->from_us - 1;
-    int64_t next = rule_next(self->rule, seconds_of(after_us));
+    int64_t next = ruleset_next(self->rule, seconds_of(after_us));
     if (next == RULE_NONE || (self->to_us && next * PAWL_SEC_US > self->to_us)) return 0;
     return next * PAWL_SEC_US;
 }
 
 uint64_t revision_count(const revision_t *self, int64_t after_us, int64_t upto_us)
 {
+    if (self->rule == NULL) return 0;
     if (after_us < self->from_us - 1) after_us = self->from_us - 1;
     if (self->to_us && upto_us > self->to_us) upto_us = self->to_us;
     if (upto_us <= after_us || upto_us < 0) return 0;
-    return rule_count(self->rule, seconds_of(after_us), seconds_of(upto_us));
+    return ruleset_count(self->rule, seconds_of(after_us), seconds_of(upto_us));
 }
 
 /* ---- get, list
  * --------------------------------------------------------------------------------------- */
+
+static bool has_fired_all(const schedule_rows_t *rows)
+{
+    return rows->spec->max_firings && rows->cursor.fired >= rows->spec->max_firings;
+}
 
 static const char *state_of(const schedule_rows_t *rows, const Pawl__V1__ScheduleInfo *info)
 {
@@ -126,7 +163,21 @@ static const char *state_of(const schedule_rows_t *rows, const Pawl__V1__Schedul
     if (rows->row.flags & SCHEDULE_GONE) return "removed";
     if (rows->row.flags & SCHEDULE_PAUSED) return "paused";
     if (info->behind > 0 && info->running + info->waiting >= ahead) return "held";
-    return info->next_us == 0 ? "ended" : "active";
+    if (info->next_us) return "active";
+    /* of a fixed delay: what is open arms it when it ends */
+    bool open = rows->spec->after_us && rows->cursor.armed_us <= rows->cursor.cursor_us;
+    return open && !has_fired_all(rows) ? "active" : "ended";
+}
+
+/* As plan_next_us of core. */
+static int64_t next_of(const schedule_rows_t *rows, const revision_t *revision)
+{
+    const scur_row_t *cursor = &rows->cursor;
+    if (has_fired_all(rows)) return 0;
+    if (revision->after_us == 0) return revision_next(revision, cursor->cursor_us);
+    bool armed = cursor->armed_us > cursor->cursor_us &&
+                 (revision->to_us == 0 || cursor->armed_us <= revision->to_us);
+    return armed ? cursor->armed_us : 0;
 }
 
 static err_t fill(answer_t *self, const schedule_rows_t *rows, bool whole,
@@ -143,7 +194,7 @@ static err_t fill(answer_t *self, const schedule_rows_t *rows, bool whole,
     if (spec->jitter_us > 0)
         jitter = (int64_t)(hash64(rows->row.uid, 16) % (uint64_t)spec->jitter_us);
     bool gone = rows->row.flags & SCHEDULE_GONE;
-    int64_t next = gone ? 0 : revision_next(&revision, cursor->cursor_us);
+    int64_t next = gone ? 0 : next_of(rows, &revision);
     info->name = answer_text(self, rows->row.name);
     info->uid = answer_bytes(self, slice(rows->row.uid, 16));
     info->revision = rows->row.revision;
@@ -152,11 +203,20 @@ static err_t fill(answer_t *self, const schedule_rows_t *rows, bool whole,
     info->mode = spec->mode;
     info->overlap = spec->overlap;
     info->exclusions = spec->exclusions;
+    info->after_us = spec->after_us;
+    info->also = spec->also;
+    info->n_also = spec->n_also;
+    info->calendars = spec->calendars;
+    info->n_calendars = spec->n_calendars;
+    info->max_firings = spec->max_firings;
     info->jitter_us = jitter;
     info->next_us = next ? next + jitter : 0;
     info->last_us = cursor->last_fired_us;
     info->cursor_us = cursor->cursor_us;
-    info->behind = gone ? 0 : revision_count(&revision, cursor->cursor_us, self->wall_us);
+    if (next && revision.after_us)
+        info->behind = next <= self->wall_us;
+    else if (next)
+        info->behind = revision_count(&revision, cursor->cursor_us, self->wall_us);
     info->missed = cursor->missed;
     info->fired = cursor->fired;
     info->running = cursor->running;

@@ -5,7 +5,7 @@
 #define BROKER_QUERY_SCHEDULE_H
 
 #include "broker/answer.h"
-#include "client/time/rule.h"
+#include "client/time/ruleset.h"
 #include "client/time/zone.h"
 
 typedef struct schedule_rows {
@@ -20,14 +20,16 @@ MUST_CHECK err_t schedule_rows_get(answer_t *self, uint32_t no, schedule_rows_t 
 
 /* The rule of one revision. */
 typedef struct revision {
-    uint64_t number; /* 0: none is loaded */
-    rule_t *rule;
+    uint64_t number;        /* 0: none is loaded */
+    ruleset_t *rule;        /* NULL: a fixed delay */
+    int64_t after_us;       /* of it */
     int64_t from_us, to_us; /* valid; 0 = no bound */
 } revision_t;
 /* Loads `number` in place of what was loaded; its zone belongs to answer->names. */
 MUST_CHECK err_t revision_load(answer_t *self, const schedule_rows_t *schedule, uint64_t number,
                                revision_t *revision);
 void revision_close(revision_t *self);
+/* A fixed delay has no instants here: they are what its extents and its cursor say. */
 int64_t revision_next(const revision_t *self, int64_t after_us); /* 0: none */
 uint64_t revision_count(const revision_t *self, int64_t after_us,
                         int64_t upto_us); /* (after, upto] */

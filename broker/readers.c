@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "broker/map.h"
+#include "broker/query_calendar.h"
 #include "client/base/clock.h"
 #include "client/base/log.h"
 
@@ -107,6 +108,8 @@ err_t readers_attempt(const readers_config_t *config, answer_t *answer,
         return query_schedule_history(answer, request->schedule_history, reply);
     case PAWL__V1__REQUEST__BODY_QUEUE_LIST:
         return query_queue_list(answer, request->queue_list, reply);
+    case PAWL__V1__REQUEST__BODY_CALENDAR_LIST:
+        return query_calendar_list(answer, request->calendar_list, reply);
     case PAWL__V1__REQUEST__BODY_TASK_WAIT:
         err = query_task_wait(answer, request->task_wait, waits, waits_n, reply);
         *more = err == ERR_OK && reply->error == NULL && !reply->waited->done;

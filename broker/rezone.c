@@ -3,22 +3,36 @@
  *
  * A zone whose bytes changed is marked in its reg row until every schedule that names it has a new
  * revision with the new data, some hundred a batch: a restart in between begins again, and finds
- * done what is done. The cursor of a schedule stays where it is. */
+ * done what is done. The cursor of a schedule stays where it is. A zone that tzdata has no more
+ * is marked as gone: its data stay, its schedules are paused until it is back. */
 #include "broker/inside.h"
 
 #include <stdlib.h>
 
 enum { SCHEDULES_AT_ONCE = 256 };
 
+static err_t zone_gone(core_t *core, const char *name)
+{
+    named_t *zone = name_find(core, NAME_ZONE, name);
+    if (zone == NULL || zone->value == 0 || zone->flags & REG_GONE) return ERR_OK;
+    zone->flags |= REG_GONE | REG_REZONE;
+    zone->since_wall_us = core->wall_us;
+    core->rezone_at = 1;
+    TRY(journal_add(core, EVENT_ZONE_GONE, zone->no, 0, 0));
+    return name_save(core, zone);
+}
+
 err_t zone_import(core_t *core, const char *name, slice_t bytes)
 {
     named_t *zone;
     zone_t *parsed = NULL;
+    if (bytes.len == 0) return zone_gone(core, name);
     uint64_t hash = hash64(bytes.at, bytes.len);
     if (zone_parse(&parsed, name, bytes) != ERR_OK) return ERR_OK; /* whoever names it is told */
     zone_destroy(&parsed);
     TRY(name_make(core, NAME_ZONE, name, &zone));
-    if (zone->value == hash) return ERR_OK;
+    if (zone->value == hash && !(zone->flags & REG_GONE)) return ERR_OK;
+    zone->flags &= (uint8_t)~REG_GONE;
     if (zone->value != 0) {
         zone->flags |= REG_REZONE;
         core->rezone_at = 1;
@@ -65,10 +79,11 @@ static err_t rezone_one(core_t *core, uint32_t no, uint64_t revision)
     if (!sched_rule_row_decode(&row, value)) return ERR_CORRUPT;
     const char *name = batch_printf(core, "%.*s", (int)row.zone.len, row.zone.at);
     const named_t *zone = name_find(core, NAME_ZONE, name);
-    if (zone == NULL || zone->value == row.zone_hash) return ERR_OK;
+    if (zone == NULL || !(zone->flags & REG_REZONE)) return ERR_OK;
     plan_t *plan;
     TRY(plan_get(core, no, &plan));
-    return schedule_rezone(core, plan, zone->value);
+    TRY(schedule_zoneless(core, plan, zone->flags & REG_GONE));
+    return zone->value == row.zone_hash ? ERR_OK : schedule_reread(core, plan, zone->value);
 }
 
 err_t rezone_step(core_t *core)

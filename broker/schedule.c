@@ -61,11 +61,6 @@ static bool contradicts(core_t *core, const Pawl__V1__Schedule *spec,
     return false;
 }
 
-static bool is_dated(const plan_t *plan)
-{
-    return strncmp(plan->spec->rule, "@at", 3) == 0 || strncmp(plan->spec->rule, "@dates", 6) == 0;
-}
-
 /* The first cursor of a new schedule. Listed dates may lie in the past: strict fires them, normal
  * only what is at most five minutes old; when nothing is left it is refused, never silently dead.
  */
@@ -73,14 +68,23 @@ static bool first_cursor(core_t *core, plan_t *plan, Pawl__V1__Reply *reply)
 {
     int64_t start = core->wall_us / PAWL_SEC_US * PAWL_SEC_US;
     plan->cur.cursor_us = start;
-    if (is_dated(plan)) {
+    if (plan->spec->after_us) {
+        after_first(core, plan);
+        if (plan_next_us(plan, plan->cur.cursor_us) == INT64_MAX) {
+            refuse(core, reply, ERR_TOO_LATE, "schedule.to_us",
+                   "it ends before its first run: nothing would ever run");
+            return false;
+        }
+    } else if (plan_is_dated(plan)) {
         plan->cur.cursor_us = 0;
         bool strict = plan->spec->mode == PAWL__V1__MODE__MODE_STRICT;
-        int64_t alive = strict ? 0 : core->wall_us - 300 * PAWL_SEC_US;
+        int64_t grace = plan->spec->grace_set_case ? plan->spec->grace_us : 300 * PAWL_SEC_US;
+        int64_t alive = strict ? 0 : core->wall_us - grace;
         if (plan_next_us(plan, alive) == INT64_MAX) {
             refuse(core, reply, ERR_TOO_LATE, "schedule.rule",
-                   "every instant of the rule is more than 5 minutes past: nothing would ever run; "
-                   "use --mode strict to run past dates");
+                   "every instant of the rule is more than %lld s past: nothing would ever run; "
+                   "use --mode strict to run past dates",
+                   (long long)(grace / PAWL_SEC_US));
             return false;
         }
     } else if (plan_next_us(plan, plan->cur.cursor_us) == INT64_MAX) {
@@ -95,7 +99,7 @@ static bool parse_rule(core_t *core, plan_t *plan, Pawl__V1__Reply *reply)
 {
     const Pawl__V1__Schedule *spec = plan->spec;
     named_t *zone = name_find(core, NAME_ZONE, spec->zone);
-    if (zone == NULL || zone->value == 0 ||
+    if (zone == NULL || zone->value == 0 || zone->flags & REG_GONE ||
         plan_load_zone(core, zone->value, spec->zone, &plan->zone) != ERR_OK) {
         refuse(core, reply, ERR_BAD_ZONE, "schedule.zone",
                "\"%s\" is no time zone here: names look like Europe/Paris and are case-sensitive",
@@ -103,33 +107,59 @@ static bool parse_rule(core_t *core, plan_t *plan, Pawl__V1__Reply *reply)
         return false;
     }
     plan->zone_hash = zone->value;
-    rule_error_t error;
-    if (rule_parse(&plan->rule, spec->rule, strlen(spec->rule),
-                   spec->exclusions[0] ? spec->exclusions : NULL, spec->name, plan->zone,
-                   &error) != ERR_OK) {
-        refuse(core, reply, ERR_BAD_RULE, "schedule.rule", "%s at column %zu: %s", error.code,
-               error.column, error.text);
+    size_t bad;
+    if (calendar_hashes(core, spec, plan->calendars, &bad) != ERR_OK) {
+        refuse(core, reply, ERR_NOT_FOUND, batch_printf(core, "schedule.calendars[%zu]", bad),
+               "there is no calendar \"%s\": make it with `pawl calendar set`, see `pawl calendar "
+               "list`",
+               spec->calendars[bad]);
         return false;
     }
-    return true;
+    plan->calendars_stamp = core->calendars_stamp;
+    rule_refusal_t refusal = { 0 };
+    err_t err = plan_read_rules(core, spec, plan->zone, plan->calendars, &plan->rule, &refusal);
+    const char *field = "schedule.rule";
+    if (refusal.error.in_exclusions)
+        field = "schedule.exclusions";
+    else if (refusal.which)
+        field = batch_printf(core, "schedule.also[%zu]", refusal.which - 1);
+    if (err == ERR_BAD_RULE)
+        refuse(core, reply, ERR_BAD_RULE, field, "%s at column %zu: %s", refusal.error.code,
+               refusal.error.column, refusal.error.text);
+    else if (err != ERR_OK)
+        core->failed = err;
+    return err == ERR_OK;
 }
 
 /* The instants between the cursor and now, under the old rule, get their verdict before it goes. */
 static err_t close_backlog(core_t *core, plan_t *plan, enum verdict_reason reason)
 {
     int64_t last = plan_last_us(plan, plan->cur.cursor_us, core->wall_us);
+    if (plan_has_fired_all(plan)) return ERR_OK; /* its instants behind the last firing are none */
     if (last != INT64_MIN) TRY(ledger_skip(core, plan, last, reason, 0));
     if (plan->cur.cursor_us < core->wall_us)
         plan->cur.cursor_us = core->wall_us / PAWL_SEC_US * PAWL_SEC_US;
     plan->cur_dirty = true;
+    after_skipped(core, plan);
     return ERR_OK;
+}
+
+static bool same_texts(char *const *a, size_t a_n, char *const *b, size_t b_n)
+{
+    if (a_n != b_n) return false;
+    for (size_t i = 0; i < a_n; i++)
+        if (strcmp(a[i], b[i]) != 0) return false;
+    return true;
 }
 
 static bool same_rule(const Pawl__V1__Schedule *a, const Pawl__V1__Schedule *b)
 {
     return strcmp(a->rule, b->rule) == 0 && strcmp(a->zone, b->zone) == 0 &&
            strcmp(a->exclusions, b->exclusions) == 0 && a->jitter_us == b->jitter_us &&
-           a->from_us == b->from_us && a->to_us == b->to_us;
+           a->from_us == b->from_us && a->to_us == b->to_us &&
+           (a->after_us != 0) == (b->after_us != 0) &&
+           same_texts(a->also, a->n_also, b->also, b->n_also) &&
+           same_texts(a->calendars, a->n_calendars, b->calendars, b->n_calendars);
 }
 
 static void answer_changed(core_t *core, const plan_t *plan, Pawl__V1__Reply *reply)
@@ -152,8 +182,16 @@ static bool edit_refused(core_t *core, const plan_t *old, const plan_t *plan,
                "the cursor is kept or moved to now, not to an instant of choice");
         return true;
     }
+    if (plan->spec->max_firings && plan->spec->max_firings <= old->cur.fired &&
+        plan->spec->max_firings != old->spec->max_firings) {
+        refuse(core, reply, ERR_TOO_LATE, "schedule.max_firings",
+               "it has fired %llu times already: nothing would ever run again; give a larger "
+               "number, or pause it",
+               (unsigned long long)old->cur.fired);
+        return true;
+    }
     if (same_rule(old->spec, plan->spec)) return false;
-    if (strcmp(old->spec->rule, plan->spec->rule) != 0 &&
+    if (strcmp(old->spec->rule, plan->spec->rule) != 0 && plan->rule &&
         plan_next_us(plan, core->wall_us) == INT64_MAX) {
         refuse(core, reply, ERR_TOO_LATE, "schedule.rule",
                "the new rule has no instant after now: nothing would ever run");
@@ -188,7 +226,7 @@ static err_t write_plan(core_t *core, plan_t *plan, uint32_t old_len)
     plan->tell = true;
     TRY(plan_save(core, plan));
     TRY(plan_save_definition(core, plan->no, old_len, slice(bytes, len)));
-    return plan_save_rule(core, plan->no, plan->row.revision, plan->zone_hash, plan->spec);
+    return plan_save_rule(core, plan);
 }
 
 static err_t create(core_t *core, plan_t *plan, uint32_t principal)
@@ -213,6 +251,7 @@ static err_t create(core_t *core, plan_t *plan, uint32_t principal)
     rec_key_t uid = key_name(NAME_UID, slice(plan->row.uid, 16));
     TRY(put_scratch(core, TABLE_names, &uid, 0));
     TRY(write_plan(core, plan, 0));
+    TRY(calendar_users(core, plan->no, NULL, plan->spec));
     return journal_add(core, EVENT_SCHEDULE_CREATED, plan->no, 0, 0);
 }
 
@@ -220,18 +259,26 @@ static err_t create(core_t *core, plan_t *plan, uint32_t principal)
 static err_t edit(core_t *core, plan_t *old, plan_t *plan, Pawl__V1__CursorAction cursor)
 {
     bool new_rule = !same_rule(old->spec, plan->spec);
-    if (new_rule || cursor == PAWL__V1__CURSOR_ACTION__CURSOR_NOW)
+    bool delays = old->spec->after_us && plan->spec->after_us; /* there is no backlog */
+    if ((new_rule && !delays) || cursor == PAWL__V1__CURSOR_ACTION__CURSOR_NOW)
         TRY(close_backlog(core, old, VERDICT_REASON_EDITED));
+    if (plan_has_fired_all(old)) /* a larger number begins now */
+        old->cur.cursor_us = core->wall_us / PAWL_SEC_US * PAWL_SEC_US;
+    TRY(calendar_users(core, old->no, old->spec, plan->spec));
     plan_t swap = *old;
     old->spec = plan->spec;
     old->template = plan->template;
     old->rule = plan->rule;
     old->zone = plan->zone;
     old->zone_hash = plan->zone_hash;
+    memcpy(old->calendars, plan->calendars, sizeof old->calendars);
     plan->spec = swap.spec;
     plan->template = swap.template;
     plan->rule = swap.rule;
     plan->zone = swap.zone;
+    after_edited(core, old, swap.spec->after_us);
+    if (strcmp(old->spec->zone, swap.spec->zone) != 0) /* a pause by hand from now on */
+        old->row.flags &= (uint8_t)~SCHEDULE_ZONELESS;
     plan_free(plan);
     old->row.revision++;
     old->held = false; /* by `ahead` as it was */
@@ -321,10 +368,8 @@ err_t schedule_put(core_t *core, const command_t *command, Pawl__V1__Reply *repl
 
 static err_t set_paused(core_t *core, plan_t *plan, bool paused, const char *reason)
 {
-    if (paused)
-        plan->row.flags |= SCHEDULE_PAUSED;
-    else
-        plan->row.flags &= (uint8_t)~SCHEDULE_PAUSED;
+    plan->row.flags &= (uint8_t) ~(SCHEDULE_PAUSED | SCHEDULE_ZONELESS);
+    if (paused) plan->row.flags |= SCHEDULE_PAUSED;
     plan->row.paused_wall_us = paused ? core->wall_us : 0;
     free((void *)(uintptr_t)plan->row.reason.at);
     plan->row.reason = slice(mem_copy(reason, strlen(reason)), strlen(reason));
@@ -332,6 +377,20 @@ static err_t set_paused(core_t *core, plan_t *plan, bool paused, const char *rea
     TRY(plan_save(core, plan));
     return journal_add(core, paused ? EVENT_SCHEDULE_PAUSED : EVENT_SCHEDULE_RESUMED, plan->no, 0,
                        0);
+}
+
+/* Its zone is gone from tzdata: it waits with its cursor where it is, and goes on as after an
+ * outage when the zone is back. A pause by hand stays one. */
+err_t schedule_zoneless(core_t *core, plan_t *plan, bool gone)
+{
+    if (gone ? plan->row.flags & SCHEDULE_PAUSED : !(plan->row.flags & SCHEDULE_ZONELESS))
+        return ERR_OK;
+    const char *reason =
+        gone ? batch_printf(core, "the time zone %s is gone from tzdata", plan->spec->zone) : "";
+    TRY(set_paused(core, plan, gone, reason));
+    if (!gone) return ERR_OK;
+    plan->row.flags |= SCHEDULE_ZONELESS;
+    return plan_save(core, plan);
 }
 
 static err_t resume(core_t *core, plan_t *plan, Pawl__V1__OnResume how)
@@ -349,6 +408,7 @@ static err_t remove_plan(core_t *core, plan_t *plan)
     TRY(close_backlog(core, plan, VERDICT_REASON_REMOVED));
     rec_key_t name = key_name(NAME_SCHEDULE, plan->row.name);
     TRY(del_row(core, TABLE_names, &name));
+    TRY(calendar_users(core, plan->no, plan->spec, NULL));
     plan->row.flags |= SCHEDULE_GONE;
     plan->tell = true;
     TRY(plan_save(core, plan));
@@ -376,6 +436,13 @@ err_t schedule_change(core_t *core, const command_t *command, Pawl__V1__Reply *r
         if (!(plan->row.flags & SCHEDULE_PAUSED)) {
             refuse(core, reply, ERR_WRONG_STATUS, "name", "the schedule \"%s\" is not paused",
                    change->name);
+            return ERR_OK;
+        }
+        if (plan->row.flags & SCHEDULE_ZONELESS) {
+            refuse(core, reply, ERR_WRONG_STATUS, "name",
+                   "the time zone %s is gone from tzdata: the schedule goes on by itself when it "
+                   "is back; or give it another zone, and resume it then",
+                   plan->spec->zone);
             return ERR_OK;
         }
         TRY(resume(core, plan, change->on_resume));

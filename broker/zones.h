@@ -23,7 +23,8 @@ void zones_add(void *self, const char *name, uint64_t hash);
 MUST_CHECK err_t zones_read(const zones_t *self, const char *name, buf_t *bytes);
 
 /* Walks the known zones whose files have other bytes than the store: *at = 0 to begin. NULL at the
- * end. Else the name, and the file's content in `bytes`; it counts as handed over. */
+ * end. Else the name, and the file's content in `bytes`; it counts as handed over. Empty bytes: two
+ * walks in a row found no such file, in a folder that is there. */
 const char *zones_next_changed(zones_t *self, size_t *at, buf_t *bytes);
 
 #endif

@@ -45,7 +45,13 @@ enum {
     LIMIT_ENV = 1000,        /* variables of one command */
     LIMIT_HOST = 255,        /* host, container id, name, image */
     LIMIT_ADDRESSES = 64,
-    LIMIT_FEATURES = 64, /* features, kinds */
+    LIMIT_FEATURES = 64,     /* features, kinds */
+    LIMIT_RULES = 16,        /* of one schedule */
+    LIMIT_RULES_TEXT = 8192, /* all of them together */
+    LIMIT_CALENDARS = 16,    /* that one schedule names */
+    LIMIT_ENTRIES = 4096,    /* of one calendar */
+    LIMIT_ENTRY = 200,
+    LIMIT_CALENDAR_TEXT = 64 << 10, /* all its entries */
 };
 
 #define DEFAULT_PING_US              (5 * PAWL_SEC_US)

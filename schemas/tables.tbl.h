@@ -29,4 +29,5 @@ TABLE(scur, 21, 1, 0)
 TABLE(ledger, 22, 1, 0)
 TABLE(reply, 23, 1, 0)
 TABLE(replyage, 24, 0, 0)
-/* 25..40 are reserved: kids fam edge lock fair dead label range */
+TABLE(calendar, 25, 1, 0)
+/* 26..40 are reserved: kids fam edge lock fair dead label range */

@@ -253,6 +253,44 @@ err_t wire_task_decode(wire_arena_t *arena, const uint8_t *bytes, size_t len,
 
 /* ---- schedule ---------------------------------------------------------------------------- */
 
+/* A fixed delay behind each end stands in place of all that names instants. */
+static err_t check_after(const Pawl__V1__Schedule *schedule, wire_fault_t *fault)
+{
+    if (schedule->after_us == 0)
+        return schedule->rule[0]
+                   ? ERR_OK
+                   : FAULT(fault, ERR_BAD_VALUE, "rule", "neither a rule nor after_us is given");
+    if (schedule->after_us < PAWL_SEC_US)
+        return FAULT(fault, ERR_BAD_VALUE, "after_us", "a fixed delay is at least one second");
+    if (schedule->rule[0] || schedule->n_also)
+        return FAULT(fault, ERR_CONTRADICTION, "after_us",
+                     "a fixed delay and a rule exclude each other");
+    if (schedule->exclusions[0] || schedule->n_calendars || schedule->jitter_us ||
+        schedule->window_us)
+        return FAULT(fault, ERR_CONTRADICTION, "after_us",
+                     "a fixed delay names no instants: no exclusions, calendars, jitter or window");
+    return ERR_OK;
+}
+
+static err_t check_rules(const Pawl__V1__Schedule *schedule, wire_fault_t *fault)
+{
+    size_t bytes = strlen(schedule->rule);
+    for (size_t i = 0; i < schedule->n_also; i++)
+        bytes += strlen(schedule->also[i]);
+    if (bytes <= LIMIT_RULES_TEXT) return ERR_OK;
+    return FAULT(fault, ERR_TOO_LARGE, "also", "the rules have %zu bytes together, the limit is %d",
+                 bytes, LIMIT_RULES_TEXT);
+}
+
+static err_t check_calendars(const Pawl__V1__Schedule *schedule, wire_fault_t *fault)
+{
+    for (size_t i = 1; i < schedule->n_calendars; i++)
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(schedule->calendars[i], schedule->calendars[j]) == 0)
+                return FAULT(fault, ERR_CONTRADICTION, "calendars", "the calendar is named twice");
+    return ERR_OK;
+}
+
 static err_t check_schedule(wire_arena_t *arena, const Pawl__V1__Schedule *schedule,
                             const Pawl__V1__Task **out, wire_fault_t *fault)
 {
@@ -268,9 +306,13 @@ static err_t check_schedule(wire_arena_t *arena, const Pawl__V1__Schedule *sched
     }
     if (schedule->to_us && schedule->from_us && schedule->to_us <= schedule->from_us)
         return FAULT(fault, ERR_CONTRADICTION, "to_us", "the schedule ends before it begins");
+    err_t err = check_after(schedule, fault);
+    if (!err) err = check_rules(schedule, fault);
+    if (!err) err = check_calendars(schedule, fault);
+    if (err) return err;
     const Pawl__V1__Task *task;
-    err_t err = wire_task_check(arena, schedule->task.data, schedule->task.len, WIRE_TASK_TEMPLATE,
-                                &task, fault);
+    err = wire_task_check(arena, schedule->task.data, schedule->task.len, WIRE_TASK_TEMPLATE, &task,
+                          fault);
     if (err) {
         wire_fault_within(fault, "task", -1);
         return err;
@@ -356,6 +398,21 @@ static err_t check_put(wire_arena_t *arena, const Pawl__V1__SchedulePut *put, wi
     return err;
 }
 
+static err_t check_calendar(const Pawl__V1__Calendar *calendar, wire_fault_t *fault)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < calendar->n_entries; i++)
+        bytes += strlen(calendar->entries[i]) + 1;
+    err_t err = ERR_OK;
+    if (calendar->n_entries == 0)
+        err = FAULT(fault, ERR_BAD_VALUE, "entries", "a calendar has at least one entry");
+    else if (bytes > LIMIT_CALENDAR_TEXT)
+        err = FAULT(fault, ERR_TOO_LARGE, "entries", "they have %zu bytes, the limit is %d", bytes,
+                    LIMIT_CALENDAR_TEXT);
+    if (err) wire_fault_within(fault, "calendar", -1);
+    return err;
+}
+
 /* What concerns several fields of one body; puts the body's name in front of the path. */
 static err_t check_body(wire_arena_t *arena, const Pawl__V1__Request *request, wire_fault_t *fault)
 {
@@ -390,6 +447,10 @@ static err_t check_body(wire_arena_t *arena, const Pawl__V1__Request *request, w
         name = "schedule_put";
         err = check_put(arena, request->schedule_put, fault);
         break;
+    case PAWL__V1__REQUEST__BODY_CALENDAR_PUT:
+        name = "calendar_put";
+        err = check_calendar(request->calendar_put->calendar, fault);
+        break;
     case PAWL__V1__REQUEST__BODY_SCHEDULE_HISTORY:
         name = "schedule_history";
         err = check_history(request->schedule_history, fault);
@@ -407,6 +468,8 @@ static bool reply_is_remembered(Pawl__V1__Request__BodyCase body)
            body == PAWL__V1__REQUEST__BODY_TASK_COMPLETE ||
            body == PAWL__V1__REQUEST__BODY_SCHEDULE_PUT ||
            body == PAWL__V1__REQUEST__BODY_SCHEDULE_CHANGE ||
+           body == PAWL__V1__REQUEST__BODY_CALENDAR_PUT ||
+           body == PAWL__V1__REQUEST__BODY_CALENDAR_REMOVE ||
            body == PAWL__V1__REQUEST__BODY_QUEUE_CHANGE ||
            body == PAWL__V1__REQUEST__BODY_EXECUTOR_CHANGE;
 }

@@ -846,6 +846,35 @@ rec_key_t key_zone(uint64_t hash, uint16_t part)
     return key;
 }
 
+/* ---- calendar ---------------------------------------------------------------------------------
+ */
+rec_key_t key_calendar_part(uint64_t hash, uint16_t part)
+{
+    rec_key_t key;
+    key_done(&key, be_put_u16(be_put_u64(be_put_u8(key.at, CALENDAR_PART), hash), part));
+    return key;
+}
+
+rec_key_t key_calendar_user(uint32_t calendar, uint32_t schedule)
+{
+    rec_key_t key;
+    key_done(&key, be_put_u32(be_put_u32(be_put_u8(key.at, CALENDAR_USER), calendar), schedule));
+    return key;
+}
+
+bool calendar_user_key_decode(slice_t key, uint32_t *calendar, uint32_t *schedule)
+{
+    if (key.len != 9 || key.at[0] != CALENDAR_USER) return false;
+    *calendar = be_u32(key.at + 1);
+    *schedule = be_u32(key.at + 5);
+    return true;
+}
+
+void calendar_user_encode(buf_t *to)
+{
+    record_end(to, record_begin(to, 0));
+}
+
 /* ---- sched ------------------------------------------------------------------------------------
  */
 rec_key_t key_sched(uint32_t schedule, uint8_t kind, uint64_t number)
@@ -887,22 +916,60 @@ bool sched_row_decode(sched_row_t *self, slice_t from)
     return record_done(&in);
 }
 
+/* Version 1 ends with the exclusions; it is still written where there is no more to say. */
+enum { RULE_VERSION = 2 };
+
+static size_t also_bytes(const sched_rule_row_t *self)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < self->also_n; i++)
+        bytes += VARINT_MAX + self->also[i].len;
+    return bytes;
+}
+
 void sched_rule_row_encode(const sched_rule_row_t *self, buf_t *to)
 {
-    uint8_t *at = record_begin(to, 64 + 3 * VARINT_MAX + self->rule.len + self->zone.len +
-                                       self->exclusions.len);
+    uint8_t *at =
+        record_begin(to, 64 + 5 * VARINT_MAX + self->rule.len + self->zone.len +
+                             self->exclusions.len + also_bytes(self) + 8 * self->calendars_n);
     at = be_put_u64(at, self->zone_hash);
     at = be_put_i64(at, self->jitter_us);
     at = be_put_i64(at, self->from_us);
     at = be_put_i64(at, self->to_us);
     at = put_slice(at, self->rule);
     at = put_slice(at, self->zone);
-    record_end(to, put_slice(at, self->exclusions));
+    at = put_slice(at, self->exclusions);
+    if (self->also_n || self->calendars_n || self->after_us) {
+        to->at[to->len] = RULE_VERSION;
+        at = be_put_i64(at, self->after_us);
+        at = put_varint(at, self->also_n);
+        for (size_t i = 0; i < self->also_n; i++)
+            at = put_slice(at, self->also[i]);
+        at = put_varint(at, self->calendars_n);
+        for (size_t i = 0; i < self->calendars_n; i++)
+            at = be_put_u64(at, self->calendars[i]);
+    }
+    record_end(to, at);
+}
+
+static void take_rule_tail(reader_t *in, sched_rule_row_t *self)
+{
+    self->after_us = reader_i64(in);
+    uint64_t also = take_varint(in);
+    if (also > ARRAY_LEN(self->also)) in->bad = true;
+    while (!in->bad && self->also_n < also)
+        self->also[self->also_n++] = take_slice(in);
+    uint64_t calendars = take_varint(in);
+    if (calendars > ARRAY_LEN(self->calendars)) in->bad = true;
+    while (!in->bad && self->calendars_n < calendars)
+        self->calendars[self->calendars_n++] = reader_u64(in);
 }
 
 bool sched_rule_row_decode(sched_rule_row_t *self, slice_t from)
 {
     reader_t in = record_read(from);
+    bool more = from.len > 0 && from.at[0] == RULE_VERSION;
+    if (more) in.bad = false;
     *self = (sched_rule_row_t){ .zone_hash = reader_u64(&in) };
     self->jitter_us = reader_i64(&in);
     self->from_us = reader_i64(&in);
@@ -910,6 +977,7 @@ bool sched_rule_row_decode(sched_rule_row_t *self, slice_t from)
     self->rule = take_slice(&in);
     self->zone = take_slice(&in);
     self->exclusions = take_slice(&in);
+    if (more) take_rule_tail(&in, self);
     return record_done(&in);
 }
 

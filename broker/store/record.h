@@ -262,6 +262,8 @@ bool uniq_row_decode(uint64_t *n, slice_t from);
     X(EXECUTOR_RESUMED, 52, "executor.resumed")                                                    \
     X(QUEUE_PAUSED, 56, "queue.paused") X(QUEUE_RESUMED, 57, "queue.resumed")                      \
     X(HISTORY_GAVE_WAY, 60, "store.history_gave_way") X(ZONE_CHANGED, 61, "zone.changed")          \
+    X(SCHEDULE_ENDED, 67, "schedule.ended") X(CALENDAR_CHANGED, 68, "calendar.changed")            \
+    X(CALENDAR_REMOVED, 69, "calendar.removed") X(ZONE_GONE, 70, "zone.gone")                      \
     X(PEER_CUT, 65, "peer.cut") X(LOGS_LOST, 66, "logs.lost")
 // clang-format on
 enum journal_event {
@@ -332,7 +334,8 @@ enum name_kind {
     NAME_ZONE = 6,
     NAME_LANE = 7,
     NAME_UID = 8 /* schedule uid -> s */,
-    NAME_KINDS = 9
+    NAME_CALENDAR = 9,
+    NAME_KINDS = 10
 };
 rec_key_t key_name(enum name_kind kind, slice_t text);
 void name_row_encode(uint32_t no, buf_t *to);
@@ -342,12 +345,13 @@ enum {
     REG_DRAINED = 2,
     REG_BUILTIN = 4,
     REG_REMOVED = 8,
-    REG_REZONE = 16, /* a zone that changed: not all its schedules have followed */
+    REG_REZONE = 16, /* a zone or calendar that changed: not all its schedules have followed */
+    REG_GONE = 32,   /* a zone that tzdata has no more */
 };
 typedef struct reg_row {
     uint8_t flags;
     int64_t since_wall_us; /* of the flag */
-    uint64_t value;        /* zone: hash of its bytes; executor: first 8 bytes of incarnation */
+    uint64_t value; /* zone, calendar: hash of its bytes; executor: first 8 bytes of incarnation */
     slice_t name, reason;
 } reg_row_t;
 void reg_row_encode(const reg_row_t *self, buf_t *to);
@@ -356,10 +360,23 @@ bool reg_row_decode(reg_row_t *self, slice_t from);
 /* ---- zone: hash, part -> TZif bytes (LIMIT_PART a row) --------------------------------------- */
 rec_key_t key_zone(uint64_t hash, uint16_t part);
 
+/* ---- calendar: 1, hash, part -> entries, a line each (LIMIT_PART a row) ;
+ *      2, calendar, schedule -> version: this schedule names it ----------------------------------
+ */
+enum { CALENDAR_PART = 1, CALENDAR_USER = 2 };
+rec_key_t key_calendar_part(uint64_t hash, uint16_t part);
+rec_key_t key_calendar_user(uint32_t calendar, uint32_t schedule);
+bool calendar_user_key_decode(slice_t key, uint32_t *calendar, uint32_t *schedule);
+void calendar_user_encode(buf_t *to);
+
 /* ---- sched: s, kind, number -> header | definition part | rule of a revision ----------------- */
 enum { SCHED_HEADER = 0, SCHED_PART = 1, SCHED_RULE = 2 };
 rec_key_t key_sched(uint32_t schedule, uint8_t kind, uint64_t number);
-enum { SCHEDULE_PAUSED = 1, SCHEDULE_GONE = 2 };
+enum {
+    SCHEDULE_PAUSED = 1,
+    SCHEDULE_GONE = 2,
+    SCHEDULE_ZONELESS = 4 /* paused because tzdata lost its zone; the zone's return ends that */
+};
 typedef struct sched_row {
     uint8_t uid[16];
     uint64_t revision;
@@ -375,6 +392,12 @@ typedef struct sched_rule_row { /* key number: revision */
     uint64_t zone_hash;
     int64_t jitter_us, from_us, to_us;
     slice_t rule, zone, exclusions;
+    /* version 2, written when any of it says something */
+    slice_t also[LIMIT_RULES - 1];
+    size_t also_n;
+    uint64_t calendars[LIMIT_CALENDARS]; /* hashes of their entries */
+    size_t calendars_n;
+    int64_t after_us;
 } sched_rule_row_t;
 void sched_rule_row_encode(const sched_rule_row_t *self, buf_t *to);
 bool sched_rule_row_decode(sched_rule_row_t *self, slice_t from);

@@ -161,6 +161,16 @@ def requests():
         rate=5, jitter_us=1000000, supersede=False, max_running=1, from_us=NOON, to_us=NOON + 1,
         title="nightly mail", on_resume=pb.ON_RESUME_CATCHUP), if_revision=0, cursor=pb.CURSOR_NOW),
         request_id=REQUEST_ID)
+    good("schedule-put-union", "schedule_put", pb.SchedulePut(schedule=schedule(
+        also=["0 4 * * 6", "@every 1h from 2026-01-01T00:00:00Z"], calendars=["holidays", "moves"],
+        max_firings=12)), request_id=REQUEST_ID)
+    good("schedule-put-after", "schedule_put", pb.SchedulePut(schedule=schedule(
+        rule="", after_us=600000000)), request_id=REQUEST_ID)
+    good("calendar-put", "calendar_put", pb.CalendarPut(calendar=pb.Calendar(
+        name="holidays", entries=["2026-12-24..2027-01-02", "SAT..SUN"], title="nobody works"), if_revision=0),
+        request_id=REQUEST_ID)
+    good("calendar-list", "calendar_list", pb.CalendarList(name="holidays"))
+    good("calendar-remove", "calendar_remove", pb.CalendarRemove(name="holidays"), request_id=REQUEST_ID)
     good("schedule-get", "schedule_get", pb.ScheduleGet(name="nightly"))
     good("schedule-list", "schedule_list", pb.ScheduleList(after="a", limit=10, text="night"))
     good("schedule-change", "schedule_change", pb.ScheduleChange(
@@ -331,6 +341,19 @@ def refused():
         "BAD_NAME", "schedule_put.schedule.task.type", **put)
     bad("put-no-rule", "schedule_put", pb.SchedulePut(schedule=schedule(rule="")), "BAD_VALUE",
         "schedule_put.schedule.rule", **put)
+    bad("put-after-and-rule", "schedule_put", pb.SchedulePut(schedule=schedule(after_us=1000000)),
+        "CONTRADICTION", "schedule_put.schedule.after_us", **put)
+    bad("put-after-short", "schedule_put", pb.SchedulePut(schedule=schedule(rule="", after_us=999999)),
+        "BAD_VALUE", "schedule_put.schedule.after_us", **put)
+    bad("put-after-calendar", "schedule_put", pb.SchedulePut(schedule=schedule(
+        rule="", after_us=1000000, calendars=["c"])), "CONTRADICTION", "schedule_put.schedule.after_us", **put)
+    bad("put-many-rules", "schedule_put", pb.SchedulePut(schedule=schedule(also=["0 0 * * *"] * 16)),
+        "TOO_MANY", "schedule_put.schedule.also", **put)
+    bad("put-calendar-twice", "schedule_put", pb.SchedulePut(schedule=schedule(calendars=["c", "d", "c"])),
+        "CONTRADICTION", "schedule_put.schedule.calendars", **put)
+    bad("calendar-empty", "calendar_put", pb.CalendarPut(calendar=pb.Calendar(name="c")), "BAD_VALUE",
+        "calendar_put.calendar.entries", **put)
+    bad("calendar-without-request-id", "calendar_remove", pb.CalendarRemove(name="c"), "BAD_REQUEST", "request_id")
     bad("history-of-nothing", "schedule_history", pb.ScheduleHistory(), "BAD_NAME", "schedule_history.name")
     add("reply-bad-magic", "Reply", ping, "BAD_MAGIC", "magic")
     add("push-truncated", "Push", b"\x0dPWP1\x52\x05\x08", "BAD_REQUEST", "")
