@@ -14,8 +14,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include <sys/prctl.h>
 #include <zmq.h>
@@ -34,59 +32,6 @@ enum {
     READ_US = 250000,  /* then peers get so long to read the last answers: a library that sees the
                           connection go may throw away what it has received but not handed up */
 };
-
-/* ---- endpoints ------------------------------------------------------------------------------- */
-
-err_t endpoint_check(const char *endpoint, char *why, size_t len)
-{
-    struct sockaddr_un address;
-    if (strncmp(endpoint, "tcp:", 4) == 0) {
-        snprintf(why, len,
-                 "%s: connections over TCP need keys, which this version does not have yet; use "
-                 "ipc:///path/to/broker.sock",
-                 endpoint);
-        return ERR_CONFIG;
-    }
-    if (strncmp(endpoint, "ipc://", 6) != 0 || endpoint[6] != '/') {
-        snprintf(why, len, "%s: not an endpoint; it must read ipc:///path/to/broker.sock",
-                 endpoint);
-        return ERR_CONFIG;
-    }
-    if (strlen(endpoint + 6) >= sizeof address.sun_path) {
-        snprintf(why, len, "%s: the path has %zu bytes; a socket's path can have %zu", endpoint,
-                 strlen(endpoint + 6), sizeof address.sun_path - 1);
-        return ERR_CONFIG;
-    }
-    return ERR_OK;
-}
-
-err_t endpoint_bind(void *socket, const char *endpoint)
-{
-    uid_t me = geteuid(), root = 0;
-    /* with a filter set, the kernel's word for a peer's user decides before any byte is read */
-    if (zmq_setsockopt(socket, ZMQ_IPC_FILTER_UID, &me, sizeof me) != 0 ||
-        zmq_setsockopt(socket, ZMQ_IPC_FILTER_UID, &root, sizeof root) != 0) {
-        log_event(LOG_ERROR, "NO_USER_CHECK", "why=\"%s\"", zmq_strerror(errno));
-        return ERR_OS;
-    }
-    mode_t mask = umask(0177);
-    int rc = zmq_bind(socket, endpoint);
-    int saved = errno;
-    umask(mask);
-    if (rc != 0 || chmod(endpoint + strlen("ipc://"), 0600) != 0) {
-        log_event(LOG_ERROR, "BIND_FAILED", "endpoint=\"%s\" why=\"%s\"", endpoint,
-                  zmq_strerror(rc != 0 ? saved : errno));
-        return ERR_OS;
-    }
-    return ERR_OK;
-}
-
-void endpoint_unbound(const char *endpoint)
-{
-    enum { LOOKS = 200, LOOK_US = 1000 };
-    for (int i = 0; i < LOOKS && access(endpoint + strlen("ipc://"), F_OK) == 0; i++)
-        usleep(LOOK_US);
-}
 
 /* ---- batches --------------------------------------------------------------------------------- */
 
@@ -194,92 +139,6 @@ void front_refuse(front_t *self, route_t route, uint64_t seq, err_t err, int64_t
     front_reply(self, route, seq, &reply);
 }
 
-/* ---- numbers --------------------------------------------------------------------------------- */
-
-static front_numbers_t numbers(front_t *self)
-{
-    front_numbers_t n = { .wall_us = self->now.wall_us,
-                          .uptime_us = self->now.steady_us - self->started_steady_us,
-                          .requests = self->requests,
-                          .rejected_frames = self->rejected_frames,
-                          .undelivered = self->undelivered,
-                          .poisoned = self->poisoned,
-                          .slow_peers = self->slow_peers,
-                          .logs_lost = self->logs_lost,
-                          .unread = sessions_unread(self->sessions) };
-    roster_count(self->sessions, self->now.steady_us, &n);
-    return n;
-}
-
-static void answer_status(front_t *self, Pawl__V1__Reply *reply, Pawl__V1__Status *status)
-{
-    writer_stats_t *stats = self->last_stats;
-    status->software = (char *)(uintptr_t) "pawl " PAWL_VERSION;
-    status->pid = getpid();
-    status->started_us = self->started_us;
-    status->store_id.data = stats->core.store_id;
-    status->store_id.len = sizeof stats->core.store_id;
-    status->state_dir = (char *)(uintptr_t)self->config.state_dir;
-    status->store_used = stats->usage.used_bytes;
-    status->store_map = stats->usage.map_bytes;
-    status->store_level = (char *)(uintptr_t)stats->core.level;
-    status->batch = stats->core.batch;
-    status->epoch = stats->core.epoch;
-    status->events_seq = stats->core.events_seq;
-    status->peers = sessions_count(self->sessions);
-    status->rejected_frames = self->rejected_frames;
-    static char limits[256];
-    const sessions_config_t *limit = &self->config.sessions;
-    snprintf(
-        limits, sizeof limits,
-        "message %d, input %d, items %d; in flight per peer %u requests, %u items, %llu bytes; "
-        "peers %u",
-        LIMIT_MESSAGE, LIMIT_INPUT, LIMIT_ITEMS, limit->requests_max, limit->items_max,
-        (unsigned long long)limit->bytes_max, limit->peers_max);
-    status->limits = limits;
-    reply->body_case = PAWL__V1__REPLY__BODY_STATUS;
-    reply->status = status;
-}
-
-static void on_stats(front_t *self, writer_stats_t *stats)
-{
-    writer_stats_free(&self->last_stats);
-    self->last_stats = stats;
-    self->stats_asked = false;
-    front_numbers_t front = numbers(self);
-    if (self->want_publish) stats_window_add(self->window, stats, self->now.steady_us);
-    page_t *page = page_new();
-    stats_json(&page->bytes, self->window, stats, self->now.steady_us, &front);
-    for (size_t i = 0; i < self->askers_n; i++) {
-        const asker_t *asker = &self->askers[i];
-        session_t *session = sessions_by_conn(self->sessions, asker->conn);
-        Pawl__V1__Reply reply = PAWL__V1__REPLY__INIT;
-        Pawl__V1__Stats body = PAWL__V1__STATS__INIT;
-        Pawl__V1__Status status = PAWL__V1__STATUS__INIT;
-        buf_need(&page->bytes, 1);
-        page->bytes.at[page->bytes.len] = '\0';
-        if (!session_live(session)) { /* another may have its route by now */
-            sessions_done(self->sessions, asker->conn, 1, asker->bytes);
-            continue;
-        }
-        if (asker->status) {
-            answer_status(self, &reply, &status);
-        } else {
-            body.json = (char *)page->bytes.at;
-            reply.body_case = PAWL__V1__REPLY__BODY_STATS;
-            reply.stats = &body;
-        }
-        front_reply(self, session->route, asker->seq, &reply);
-        sessions_done(self->sessions, asker->conn, 1, asker->bytes);
-    }
-    self->askers_n = 0;
-    if (self->want_publish)
-        letter_send(self->config.stats, LETTER_TOPIC, page, 0);
-    else
-        page_free(&page);
-    self->want_publish = false;
-}
-
 /* ---- actors ---------------------------------------------------------------------------------- */
 
 void front_give(front_t *self, query_t *query, void *socket, query_t **list)
@@ -317,7 +176,7 @@ static void take_from_writer(front_t *self)
         job->own = false;
         if (job->outputs.batch > durable) durable = job->outputs.batch;
         if (job->stats) {
-            on_stats(self, job->stats);
+            front_on_stats(self, job->stats);
             job->stats = NULL;
         }
     }

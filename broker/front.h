@@ -13,6 +13,7 @@
 #ifndef BROKER_FRONT_H
 #define BROKER_FRONT_H
 
+#include "broker/endpoint.h"
 #include "broker/session.h"
 #include "broker/writer.h"
 #include "broker/zones.h"
@@ -35,14 +36,5 @@ MUST_CHECK err_t front_start(front_t **out, const front_config_t *config, writer
 /* Stops the intake (SHUTTING_DOWN), answers everything in hand, ends the thread and closes the
  * socket; what is on its way to peers may take up to a second more inside the library. */
 void front_stop(front_t **self_p);
-
-/* `ipc://PATH`, short enough for a socket address? Else a sentence in `why`. */
-MUST_CHECK err_t endpoint_check(const char *endpoint, char *why, size_t len);
-/* Binds `socket` (raw) to an ipc endpoint for this user only: file mode 0600, and for listening
- * stream peers the kernel's word for their user. */
-MUST_CHECK err_t endpoint_bind(void *socket, const char *endpoint);
-/* After the socket was closed: waits, not long, until the library has removed the socket file,
- * which it does behind our back: later it could be the file of a successor. */
-void endpoint_unbound(const char *endpoint);
 
 #endif

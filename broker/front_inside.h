@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * broker/front_inside.h - what the files of the front share; nobody else includes it.
  *   front.c   the loop: batches to and from the writer, ticks, numbers
+ *   front_stats.c answers with numbers
  *   release.c what leaves for peers
  *   intake.c  one frame: decode, session, limits, whose it is
  *   roster.c  lists of peers and executors from the session table */
@@ -74,6 +75,9 @@ command_t *front_tell(front_t *self, command_kind_t kind, conn_t conn);
 void front_reply(front_t *self, route_t route, uint64_t seq, Pawl__V1__Reply *reply);
 void front_refuse(front_t *self, route_t route, uint64_t seq, err_t err, int64_t retry_after_us,
                   const char *format, ...) PRINTF_LIKE(6, 7);
+/* Fresh numbers of core came: answers who asked for them, hands them to be published. Takes
+ * `stats`. */
+void front_on_stats(front_t *self, writer_stats_t *stats);
 /* Ends the session, if it is live, and the connection. */
 void front_cut(front_t *self, session_t *session);
 /* A query changes hands: to an actor, and back. */

@@ -140,11 +140,10 @@ static bool take_varint(slice_t *from, uint64_t *value)
     return false;
 }
 
-/* Fields of the envelope that a resend draws anew: magic, seq, session, assign_seen, events_seen.
- */
+/* Fields of the envelope that a resend draws anew: magic, seq, session, assign_seen. */
 static bool is_fleeting(uint64_t field)
 {
-    return field <= 3 || field == 5 || field == 6;
+    return field <= 3 || field == 5;
 }
 
 uint64_t poison_hash(slice_t frame)

@@ -7,7 +7,7 @@
 #include <sys/prctl.h>
 #include <zmq.h>
 
-#include "broker/front.h"
+#include "broker/endpoint.h"
 #include "client/base/log.h"
 #include "client/base/ulid.h"
 #include "schemas/limits.h"

@@ -1,8 +1,7 @@
-# Time rules: tables of cases, an independent oracle, a bench. $(TIME_PAWL) answers like
-# `pawl when --batch`; PAWL=path tests another program, which is called with those words.
-TIME_WHEN := $(BUILD)/bin/time-when
+# Time rules: tables of cases, an independent oracle, a bench. They ask `pawl when --batch`;
+# PAWL=path tests another program, which is called with those words.
+TIME_WHEN := $(BUILD)/bin/pawl
 
-$(TIME_WHEN): $(BUILD)/tests/time/when_main.o $(call lib,time base schemas)
 $(BUILD)/bin/time-bench: $(BUILD)/tests/time/bench_rules.o $(call lib,time base schemas)
 
 check-time: $(TIME_WHEN)
