@@ -13,6 +13,7 @@
 #ifndef BROKER_ANSWER_H
 #define BROKER_ANSWER_H
 
+#include "broker/store/family_record.h"
 #include "broker/store/record.h"
 #include "broker/store/store.h"
 #include "schemas/wire.h"
@@ -80,6 +81,7 @@ typedef struct task_rows {
     Pawl__V1__TaskStatus status;
     bool parked;
     uint8_t gate[16];
+    uint32_t lane;       /* where it waits or would */
     uint8_t timer_clock; /* delayed: when it comes due */
     int64_t timer_at;
 } task_rows_t;
@@ -92,6 +94,13 @@ MUST_CHECK err_t task_number(store_view_t *view, const uint8_t id[16], uint64_t 
 MUST_CHECK err_t task_rows_body(answer_t *self, const task_rows_t *rows, slice_t *body);
 MUST_CHECK err_t task_rows_unpack(answer_t *self, const task_rows_t *rows,
                                   const Pawl__V1__Task **task);
+
+/* Fan-outs (query_family.c): the counters of a parent, the executor a child is meant for. */
+MUST_CHECK err_t fam_row_get(store_view_t *view, uint64_t parent, fam_row_t *row);
+MUST_CHECK err_t child_key_get(answer_t *self, const spec_row_t *spec, uint64_t n, char **name);
+MUST_CHECK err_t task_info_family(answer_t *self, const task_rows_t *rows,
+                                  const meta_dynamic_t *meta, Pawl__V1__TaskInfo *info);
+bool task_purging(answer_t *self, const task_rows_t *rows); /* its tree is being removed */
 
 MUST_CHECK err_t query_task_get(answer_t *self, const Pawl__V1__TaskGet *ask,
                                 Pawl__V1__Reply *reply);

@@ -14,6 +14,7 @@ static bool has_ended(status_t status)
 
 err_t task_cancel(core_t *core, task_t *task, uint8_t reason, const char *message)
 {
+    if (task->spec.flags & SPEC_PARENT) return family_cancel(core, task, reason, message, false);
     if (task->status == S(RUNNING)) return lease_cancel(core, task->run);
     if (message[0]) task->state.message = slice_text(message);
     return task_end(core, task, S(CANCELLED), reason);
@@ -59,8 +60,22 @@ static err_t retry(core_t *core, task_t *task, refusal_t *refusal)
                                                : "it has not ended" };
         return ERR_OK;
     }
+    const char *why = NULL;
+    if (task->spec.flags & SPEC_PARENT) TRY(family_may_retry(core, task, &why));
+    if (why == NULL && task->spec.flags & SPEC_CHILD) TRY(family_child_again(core, task, &why));
+    if (why) {
+        *refusal = (refusal_t){ ERR_WRONG_STATUS, why };
+        return ERR_OK;
+    }
     TRY(take_key_again(core, task, refusal));
     if (refusal->err) return ERR_OK;
+    if (task->spec.flags & SPEC_PARENT) TRY(family_retry(core, task));
+    TRY(task_fresh_budget(core, task));
+    return task_place_ready(core, task);
+}
+
+err_t task_fresh_budget(core_t *core, task_t *task)
+{
     if (task->state.flags & STATE_OUTPUT_PARTS)
         TRY(del_parts(core, task->n, PART_OUTPUT, task->state.token));
     uint64_t token = task->state.token;
@@ -87,15 +102,11 @@ static err_t retry(core_t *core, task_t *task, refusal_t *refusal)
     task->state = (state_row_t){
         .status = status, .token = token, .executor = executor, .flags = STATE_BY_HAND
     };
-    return task_place_ready(core, task);
+    return ERR_OK;
 }
 
-static err_t start(core_t *core, task_t *task, refusal_t *refusal)
+err_t task_start(core_t *core, task_t *task)
 {
-    if (task->status != S(HELD)) {
-        *refusal = (refusal_t){ ERR_WRONG_STATUS, "it is not held" };
-        return ERR_OK;
-    }
     bool moved = task->has_state;
     uint8_t clock = moved ? task->state.timer_clock : task->spec.timer_clock;
     int64_t at = moved ? task->state.timer_at : task->spec.timer_at;
@@ -104,13 +115,26 @@ static err_t start(core_t *core, task_t *task, refusal_t *refusal)
     return task_place_ready(core, task);
 }
 
+static err_t start(core_t *core, task_t *task, refusal_t *refusal)
+{
+    if (task->status == S(HELD)) return task_start(core, task);
+    *refusal = (refusal_t){ ERR_WRONG_STATUS, "it is not held" };
+    return ERR_OK;
+}
+
 static err_t hold(core_t *core, task_t *task, refusal_t *refusal)
 {
+    bool tree = task->spec.flags & SPEC_PARENT && task->status == S(RUNNING);
     if (task->status == S(HELD)) return ERR_OK;
-    if (task->status != S(WAITING) && task->status != S(DELAYED)) {
-        *refusal = (refusal_t){ ERR_WRONG_STATUS, "only what waits can be held" };
-        return ERR_OK;
-    }
+    if (tree || task->status == S(WAITING) || task->status == S(DELAYED))
+        return task_hold(core, task);
+    *refusal = (refusal_t){ ERR_WRONG_STATUS, "only what waits can be held" };
+    return ERR_OK;
+}
+
+err_t task_hold(core_t *core, task_t *task)
+{
+    if (task->spec.flags & SPEC_PARENT && task->status == S(RUNNING)) TRY(family_hold(core, task));
     bool moved = task->has_state;
     bool parked = moved ? task->state.park.len > 0 : (task->spec.flags & SPEC_PARKED) != 0;
     uint8_t clock = 0;
@@ -241,6 +265,20 @@ static err_t forget_id(core_t *core, const task_t *task)
                      task->n);
 }
 
+err_t task_purge_rows(core_t *core, task_t *task)
+{
+    TRY(forget_tries(core, task->n));
+    TRY(forget_parts(core, task->n));
+    TRY(forget_id(core, task));
+    rec_key_t key = key_n(task->n);
+    TRY(del_row(core, TABLE_state, &key));
+    TRY(del_row(core, TABLE_spec, &key));
+    task_move(core, task, 0);
+    core->purged++;
+    core->ops++;
+    return ERR_OK;
+}
+
 static err_t purge_one(core_t *core, uint64_t n)
 {
     task_t task;
@@ -251,16 +289,10 @@ static err_t purge_one(core_t *core, uint64_t n)
         task.status == S(FAILED) ? core->config.keep_failed_us : core->config.keep_finished_us;
     bool forced = core->level_history; /* history gives way to live work, oldest first */
     if (!forced && task.state.end_wall_us + keep > core->wall_us) return ERR_OK;
-    TRY(forget_tries(core, n));
-    TRY(forget_parts(core, n));
-    TRY(forget_id(core, &task));
-    rec_key_t key = key_n(n);
-    TRY(del_row(core, TABLE_state, &key));
-    TRY(del_row(core, TABLE_spec, &key));
-    task_move(core, &task, 0);
-    core->purged++;
-    core->ops++;
-    return ERR_OK;
+    if (task.spec.flags & SPEC_CHILD) return ERR_OK; /* goes with its parent */
+    bool over = true;
+    if (task.spec.flags & SPEC_PARENT) TRY(family_purge(core, n, &over));
+    return over ? task_purge_rows(core, &task) : ERR_OK;
 }
 
 err_t task_purge(core_t *core, const command_t *command)

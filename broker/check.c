@@ -324,6 +324,7 @@ static err_t check_all(check_t *self)
     ANSWER_TRY(check_each(self, TABLE_meta, NULL));
     check_meta(self);
     ANSWER_TRY(check_tasks(self)); /* tallies for what follows */
+    ANSWER_TRY(check_families(self));
     ANSWER_TRY(check_schedules(self));
     ANSWER_TRY(check_each(self, TABLE_reply, check_reply));
     ANSWER_TRY(check_each(self, TABLE_lane, check_lane));

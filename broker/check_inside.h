@@ -62,7 +62,10 @@ bool check_get(check_t *self, table_t table, const rec_key_t *key, slice_t *valu
 
 /* check_store with a place to tell where the reader is; NULL: nobody asks. */
 err_t check_with(store_t *store, FILE *out, volatile check_place_t *place, size_t *problems);
-err_t check_tasks(check_t *self);     /* check_task.c: spec, ids, and each task's one place */
+err_t check_tasks(check_t *self); /* check_task.c: spec, ids, and each task's one place */
+/* check_family.c: fam, kids, enrolled; and what a parent or child must have beside its spec. */
+err_t check_families(check_t *self);
+void check_family_of(check_t *self, slice_t key, const task_rows_t *rows);
 err_t check_schedules(check_t *self); /* check_schedule.c: sched, scur, ledger, zone */
 
 #endif

@@ -51,10 +51,10 @@ static void check_place_of(check_t *self, slice_t key, const task_rows_t *rows)
         if (!check_has(self, TABLE_park, &place))
             check_problem(self, TABLE_spec, key, "the task waits at a gate, but has no park row");
     } else if (rows->status == TASK_S(WAITING)) {
-        place = key_ready(spec->lane, due_of(rows), rows->n);
+        place = key_ready(rows->lane, due_of(rows), rows->n);
         if (!check_has(self, TABLE_ready, &place))
             check_problem(self, TABLE_spec, key, "the task waits in lane %u, but has no ready row",
-                          spec->lane);
+                          rows->lane);
     } else if (rows->status == TASK_S(DELAYED)) {
         place = key_timer(rows->timer_clock, rows->timer_at, TIMER_DUE, rows->n);
         if (!check_has(self, TABLE_timer, &place))
@@ -118,12 +118,13 @@ static void check_spec(check_t *self, slice_t key, slice_t value)
     if (rows.n == 0 || rows.n >= self->meta.next_n)
         check_problem(self, TABLE_spec, key, "the number was not given out yet (next %llu)",
                       (unsigned long long)self->meta.next_n);
-    rec_key_t lane_key = key_u32(rows.spec.lane);
+    rec_key_t lane_key = key_u32(rows.lane);
     if (!check_get(self, TABLE_lane, &lane_key, &value) || !lane_row_decode(&lane, value))
-        check_problem(self, TABLE_spec, key, "lane %u does not exist", rows.spec.lane);
+        check_problem(self, TABLE_spec, key, "lane %u does not exist", rows.lane);
     else if (lane.queue != rows.spec.queue || lane.type != rows.spec.type)
-        check_problem(self, TABLE_spec, key, "lane %u is of another queue or type", rows.spec.lane);
+        check_problem(self, TABLE_spec, key, "lane %u is of another queue or type", rows.lane);
     check_id_of(self, key, &rows);
+    check_family_of(self, key, &rows);
     check_place_of(self, key, &rows);
     if (rows.spec.flags & SPEC_PARTS)
         check_parts(self, key, rows.n, PART_SPEC, 0, rows.spec.body_len);
@@ -168,9 +169,9 @@ static void check_ready(check_t *self, slice_t key, slice_t value)
     if (rows.status != TASK_S(WAITING) || rows.parked)
         check_problem(self, TABLE_ready, key, "task %llu does not wait here: its status is %d%s",
                       (unsigned long long)n, rows.status, rows.parked ? ", at a gate" : "");
-    else if (rows.spec.lane != lane || due_of(&rows) != due)
+    else if (rows.lane != lane || due_of(&rows) != due)
         check_problem(self, TABLE_ready, key, "task %llu waits elsewhere: lane %u",
-                      (unsigned long long)n, rows.spec.lane);
+                      (unsigned long long)n, rows.lane);
 }
 
 static void check_park(check_t *self, slice_t key, slice_t value)
@@ -209,7 +210,7 @@ static void check_run(check_t *self, slice_t key, slice_t value)
     if (!check_has(self, TABLE_reg, &executor))
         check_problem(self, TABLE_run, key, "executor %u is not registered", run.executor);
     if (run.token == 0) check_problem(self, TABLE_run, key, "the lease has no token");
-    if (run.lane != rows.spec.lane || run.schedule != rows.spec.schedule)
+    if (run.lane != rows.lane || run.schedule != rows.spec.schedule)
         check_problem(self, TABLE_run, key, "lane or schedule is not the task's");
     bool has_state = check_get(self, TABLE_state, &same, &state);
     if (has_state != ((run.flags & RUN_HAS_STATE) != 0))
@@ -260,7 +261,11 @@ static void check_timer(check_t *self, slice_t key, slice_t value)
     }
     if (!task_of(self, TABLE_timer, key, n, &rows)) return;
     bool needed = false;
-    if (kind == TIMER_DUE)
+    fam_row_t family;
+    if (kind == TIMER_FAMILY)
+        needed = rows.spec.flags & SPEC_PARENT && fam_row_get(self->view, n, &family) == ERR_OK &&
+                 family.timer_at == at;
+    else if (kind == TIMER_DUE)
         needed = rows.status == TASK_S(DELAYED) && rows.timer_clock == clock && rows.timer_at == at;
     else if (kind == TIMER_EXPIRE)
         needed =
@@ -306,7 +311,7 @@ static void check_state(check_t *self, slice_t key, slice_t value)
         return;
     }
     if (!task_of(self, TABLE_state, key, be_u64(key.at), &rows)) return;
-    if (!rows.has_run && row.status == (uint8_t)TASK_S(RUNNING))
+    if (!rows.has_run && row.status == (uint8_t)TASK_S(RUNNING) && !(rows.spec.flags & SPEC_PARENT))
         check_problem(self, TABLE_state, key, "the task runs, but nobody has a lease of it");
 }
 

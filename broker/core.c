@@ -185,6 +185,7 @@ static void forget_memory(core_t *core)
     lanes_free(core);
     schedules_free(core);
     calendars_free(core);
+    families_free(core);
     blocks_free(core);
     names_free(core);
     memset(core->counts, 0, sizeof core->counts);
@@ -276,6 +277,7 @@ static err_t open_store(core_t *core, int64_t steady_us, const uint8_t random[32
     /* Broker time never goes back, also over a restart on a machine whose clock did. */
     core->now_us = core->meta.broker_us > core->wall_us ? core->meta.broker_us : core->wall_us;
     core->shift_us = core->now_us - steady_us;
+    core->opened_us = core->now_us;
     core->meta.broker_us = core->now_us;
     core->meta.wall_us = core->wall_us;
     core->rate_all_at_us = core->now_us;
@@ -539,8 +541,9 @@ static err_t on_request(core_t *core, const command_t *command)
 static err_t on_gone(core_t *core, const command_t *command)
 {
     schedule_unfollow(core, command->conn);
+    executor_t *executor = executor_of(core, command->conn);
     executor_gone(core, command->conn);
-    return ERR_OK;
+    return executor ? enrol_seen(core, executor) : ERR_OK;
 }
 
 static err_t on_lost(core_t *core, const command_t *command)
@@ -613,11 +616,13 @@ static err_t apply_all(core_t *core, const batch_t *batch)
     core->touched_n = 0;
     core->assigned_bytes = 0;
     core->more_to_give = false;
+    core->children = 0;
     core->ops = 0;
     TRY(timers_run(core));
     for (size_t i = 0; i < batch->n; i++)
         TRY(apply(core, &batch->commands[i]));
     TRY(executors_tick(core));
+    TRY(families_settle(core));
     TRY(lanes_dispatch(core));
     TRY(rezone_step(core));
     TRY(calendars_step(core));
@@ -625,6 +630,7 @@ static err_t apply_all(core_t *core, const batch_t *batch)
     TRY(history_trim(core));
     schedules_tell(core);
     executors_push(core);
+    TRY(families_flush(core));
     TRY(names_flush(core));
     TRY(blocks_flush(core));
     TRY(journal_flush(core));
@@ -841,9 +847,10 @@ err_t core_verify(core_t *core, char *difference, size_t len)
     err_t err = store_begin(core->store);
     if (err == ERR_OK) {
         err = load_all(fresh);
+        if (err == ERR_OK) err = families_verify(core, difference, len);
         store_abort(core->store);
     }
-    if (err == ERR_OK) {
+    if (err == ERR_OK && difference[0] == '\0') {
         dump(core, &mine);
         dump(fresh, &theirs);
         size_t at = 0, line = 0;

@@ -324,6 +324,7 @@ static void unbind(core_t *core, executor_t *executor)
     executor->conn = 0;
     executor->suspect = false;
     executor->credit = 0;
+    core->hosts_stamp++;
     executor->lost_at_us = executor->held ? core->now_us + core->config.lease_us : 0;
 }
 
@@ -359,8 +360,10 @@ static err_t join(core_t *core, const command_t *command, Pawl__V1__Welcome *wel
         run->assign_no = 0;
         run->claimed = false; /* by a list that the session before did not complete */
     }
-    core->lanes_stamp++;
+    core->hosts_stamp++;
     if (fresh) TRY(journal_add(core, EVENT_EXECUTOR_JOINED, name->no, 0, 0));
+    TRY(enrol_hello(core, executor));
+    TRY(families_join(core, executor));
     welcome->n_verdicts = hello->n_claims;
     welcome->verdicts = batch_alloc(core, (hello->n_claims + 1) * sizeof *welcome->verdicts);
     TRY(executor_claims(core, executor, hello->claims, hello->n_claims, welcome->verdicts));
@@ -437,7 +440,7 @@ err_t executor_lost(core_t *core, executor_t *executor)
     unbind(core, executor);
     executor->lost_at_us = 0;
     memset(executor->incarnation, 0, sizeof executor->incarnation);
-    core->lanes_stamp++;
+    TRY(enrol_seen(core, executor));
     return journal_add(core, held ? EVENT_EXECUTOR_LOST : EVENT_EXECUTOR_LEFT, executor->name->no,
                        0, 0);
 }
@@ -454,7 +457,7 @@ err_t executor_bye(core_t *core, conn_t conn)
     unbind(core, executor);
     executor->lost_at_us = 0;
     memset(executor->incarnation, 0, sizeof executor->incarnation);
-    core->lanes_stamp++;
+    TRY(enrol_seen(core, executor));
     return journal_add(core, EVENT_EXECUTOR_LEFT, executor->name->no, 0, 0);
 }
 
@@ -581,6 +584,7 @@ static err_t tick(core_t *core, executor_t *executor)
         return executor->lost_at_us && executor->lost_at_us <= core->now_us
                    ? executor_lost(core, executor)
                    : ERR_OK;
+    TRY(enrol_daily(core, executor));
     TRY(send_unseen_again(core, executor));
     if (executor->held && executor->compare_at_us <= core->now_us) {
         executor->compare_at_us = core->now_us + COMPARE_US;
@@ -633,6 +637,7 @@ err_t executor_change(core_t *core, const command_t *command, Pawl__V1__Reply *r
         name->flags |= REG_DRAINED;
     else
         name->flags &= (uint8_t)~REG_DRAINED;
+    core->hosts_stamp++;
     name->since_wall_us = core->wall_us;
     free(name->reason);
     name->reason = mem_text(change->reason);

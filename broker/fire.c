@@ -180,7 +180,7 @@ static bool may_fire_late(core_t *core, plan_t *plan, outcome_t *outcome)
 
 static bool firing_left(core_t *core, outcome_t *outcome)
 {
-    if (core->firings_left > 0) {
+    if (core->firings_left > 0 && core->children < LIMIT_CHILDREN) {
         core->firings_left--;
         return true;
     }

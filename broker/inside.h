@@ -13,6 +13,7 @@
 
 #include "broker/core.h"
 #include "broker/map.h"
+#include "broker/store/family_record.h"
 #include "broker/store/record.h"
 #include "client/base/hist.h"
 #include "client/time/ruleset.h"
@@ -53,6 +54,15 @@ err_t names_load(core_t *core);
 err_t names_flush(core_t *core); /* counts that changed */
 void names_free(core_t *core);
 
+/* Spreads every bit of a number over all of it (the finalizer of MurmurHash3): for choices by the
+ * highest hash, where hash64 alone differs in its low bits only. */
+static inline uint64_t hash_mix(uint64_t value)
+{
+    value = (value ^ value >> 33) * UINT64_C(0xff51afd7ed558ccd);
+    value = (value ^ value >> 33) * UINT64_C(0xc4ceb9fe1a85ec53);
+    return value ^ value >> 33;
+}
+
 /* ---- lanes (lane.c) -----------------------------------------------------------------------------
  */
 
@@ -71,6 +81,9 @@ typedef struct lane {
     uint8_t band, target_kind;
     char *target;
     size_t target_len;
+    struct lane *next_own;  /* target executor: lanes for the same name */
+    struct executor *owner; /* target hash: who has the bucket, as of owner_stamp */
+    uint64_t owner_stamp;
     uint32_t waiting; /* ready rows and fresh ones */
     bool dirty;
     bool head_known; /* head_* are the first stored row; head_n 0: none */
@@ -106,6 +119,8 @@ typedef struct run {
     uint8_t priority;
     uint32_t attempts_max;
     int64_t instant_us; /* of a schedule's task */
+    uint64_t parent;    /* of a fan-out's child */
+    uint32_t index;
     uint64_t assign_no; /* the Assign that carried it, in its executor's session; 0: claimed */
     int64_t told_us;    /* cancelling: when the directive was last sent */
     bool claimed;       /* while claims are settled */
@@ -124,6 +139,7 @@ typedef struct executor {
     int64_t assign_sent_us;
     int64_t lost_at_us;    /* without session: when its leases end; 0: nothing to lose */
     int64_t compare_at_us; /* next comparison of running lists */
+    int64_t enrolled_us;   /* when its enrolled row was last written, in this session */
     bool told_held_dirty;
     bool remembered; /* it is in core->undo */
     char *host;
@@ -187,6 +203,7 @@ err_t lease_wait_again(core_t *core, run_t *run); /* at start */
 err_t lease_cancel(core_t *core, run_t *run);     /* marks it and tells the executor */
 err_t lease_keep(core_t *core, run_t *run);       /* its executor has it: in this life, not lost */
 err_t lease_kill(core_t *core, run_t *run); /* ends it on record at once; the executor is fenced */
+uint64_t lease_next_token(const core_t *core, uint64_t last);
 err_t lease_is_only(core_t *core, run_t *run, bool *only); /* runs at most once: on_lost fail */
 err_t lease_again(core_t *core, run_t *run);          /* puts it into the next Assign once more */
 run_t *run_by_id(core_t *core, const uint8_t id[16]); /* NULL: not running */
@@ -227,6 +244,18 @@ typedef struct firing {
 } firing_t;
 err_t task_fire(core_t *core, const firing_t *firing, const Pawl__V1__Task *template,
                 uint32_t principal, uint64_t *n);
+/* Writes a new task: its rows, where it waits, counters, event. task: n and spec as far as the
+ * caller knows it. bytes: the body; a child's own rows hold none, its parent's are lent to the
+ * batch. */
+err_t task_create(core_t *core, task_t *task, const Pawl__V1__Task *body, slice_t bytes,
+                  const Pawl__V1__Target *target);
+err_t task_put_id(core_t *core, const uint8_t id[16], uint8_t kind, uint64_t n, unsigned flags);
+static inline uint32_t task_lane(const task_t *task)
+{
+    return task->state.lane ? task->state.lane : task->spec.lane;
+}
+/* Before a first start: its expiry counts no more; *expired: it struck already (lease.c). */
+err_t lease_check_expiry(core_t *core, task_t *task, bool *expired);
 /* Takes it away from where it waits (ready, park, timer); the status is left to the caller. */
 err_t task_unplace(core_t *core, task_t *task);
 err_t task_place_ready(core_t *core, task_t *task); /* waiting, at the end of its priority's line */
@@ -236,6 +265,11 @@ err_t task_end(core_t *core, task_t *task, status_t status, uint8_t reason);
 void task_move(core_t *core, task_t *task, status_t to); /* counters of queue, type, block */
 err_t task_change(core_t *core, const command_t *command, Pawl__V1__Reply *reply);
 err_t task_cancel(core_t *core, task_t *task, uint8_t reason, const char *message);
+err_t task_hold(core_t *core, task_t *task);
+err_t task_start(core_t *core, task_t *task);
+/* Again by hand: the ended attempt goes among its tries, the rest of its state is new. */
+err_t task_fresh_budget(core_t *core, task_t *task);
+err_t task_purge_rows(core_t *core, task_t *task);
 err_t task_find(core_t *core, const uint8_t id[16], uint64_t *n, uint8_t *kind);
 uint32_t task_attempts_max(core_t *core, uint32_t type, const Pawl__V1__Task *body);
 int64_t priority_offset_us(unsigned priority);
@@ -259,6 +293,11 @@ void lease_was(run_t *run, const task_t *task);
 err_t external_lease(core_t *core, const task_t *task, Pawl__V1__Lease *lease);
 err_t external_due(core_t *core, uint64_t n); /* its deadline has passed */
 err_t task_complete(core_t *core, const command_t *command, Pawl__V1__Reply *reply);
+
+/* ---- fan-outs (family.c, wave.c, tree.c, enrol.c) -------------------------------------------- */
+
+#define DEFAULT_QUEUE "default"
+#include "broker/family.h"
 
 /* ---- timers (timer.c)
  * ---------------------------------------------------------------------------------- */
@@ -317,8 +356,14 @@ struct core {
     size_t names_n[NAME_KINDS];
     map_t lanes_by_hash;
     lane_t **lanes; /* by number */
-    size_t lanes_n;
-    uint64_t lanes_stamp; /* rises with each new lane and each executor's Hello */
+    size_t lanes_n, lanes_room;
+    uint64_t lanes_stamp; /* rises with each new lane that is not for one executor only */
+    uint64_t hosts_stamp; /* rises when an executor comes, goes or drains */
+    lane_t **open_lanes;  /* those that are not for one executor only */
+    size_t open_lanes_n, open_lanes_room;
+    map_t own_lanes; /* by hash of its name: the lanes for one executor only, chained by next_own */
+    lane_t **dirty_lanes; /* whose rows this batch must write */
+    size_t dirty_lanes_n, dirty_lanes_room;
     lane_t **fresh_lanes; /* lanes with fresh tasks */
     size_t fresh_lanes_n, fresh_lanes_room;
     map_t runs;        /* by a hash of the task's id */
@@ -335,14 +380,19 @@ struct core {
     conn_t *followers;
     size_t followers_n;
     int64_t rate_all_at_us, rate_all_tokens_us;
-    unsigned firings_left;    /* of this batch */
-    uint32_t rezone_at;       /* schedule to look at next; 0: no zone has changed */
-    map_t calendars;          /* those in force, by hash; each held once */
-    uint64_t calendars_stamp; /* rises with each change of a calendar */
-    uint32_t calendar_no;     /* whose users follow now */
-    uint32_t calendar_at;     /* schedule to look at next; 0: no calendar has changed */
-    size_t assigned_bytes;    /* likewise: of the leases given */
-    bool more_to_give;        /* dispatch stopped there: the next batch goes on */
+    unsigned firings_left;            /* of this batch */
+    uint32_t rezone_at;               /* schedule to look at next; 0: no zone has changed */
+    map_t calendars;                  /* those in force, by hash; each held once */
+    uint64_t calendars_stamp;         /* rises with each change of a calendar */
+    uint32_t calendar_no;             /* whose users follow now */
+    uint32_t calendar_at;             /* schedule to look at next; 0: no calendar has changed */
+    size_t assigned_bytes;            /* likewise: of the leases given */
+    bool more_to_give;                /* dispatch stopped there: the next batch goes on */
+    map_t families_by_n;              /* read in this batch */
+    family_t **families, **unsettled; /* unsettled: something happened to them */
+    size_t families_n, families_room, unsettled_n, unsettled_room;
+    uint32_t children; /* made in this batch */
+    int64_t opened_us; /* when this process began: executors have a lease's time to come */
     map_t blocks;
     block_t *block; /* the last one that was asked for */
     block_t **dirty_blocks;

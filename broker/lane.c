@@ -35,6 +35,11 @@ static uint8_t target_text(const Pawl__V1__Target *target, buf_t *to)
         buf_add(to, target->host, strlen(target->host));
         return TARGET_HOST;
     }
+    if (target->hash[0]) { /* a lane a bucket: the executors share the buckets out (owner_of) */
+        uint8_t bucket = (uint8_t)hash_mix(hash64(target->hash, strlen(target->hash)));
+        buf_add(to, &bucket, 1);
+        return TARGET_HASH;
+    }
     if (target->n_labels == 0) return TARGET_ANY;
     char *texts[LIMIT_LABELS];
     size_t n = target->n_labels < LIMIT_LABELS ? target->n_labels : LIMIT_LABELS;
@@ -63,6 +68,43 @@ static uint64_t lane_hash(uint32_t queue, uint32_t type, uint8_t band, uint8_t k
     return hash ? hash : 1;
 }
 
+static void list_add(lane_t ***list, size_t *n, size_t *room, lane_t *lane)
+{
+    if (*n == *room) {
+        *room = *room ? *room * 2 : 64;
+        *list = mem_grow(*list, *room * sizeof(lane_t *));
+    }
+    (*list)[(*n)++] = lane;
+}
+
+static void make_dirty(core_t *core, lane_t *lane)
+{
+    if (lane->dirty) return;
+    lane->dirty = true;
+    list_add(&core->dirty_lanes, &core->dirty_lanes_n, &core->dirty_lanes_room, lane);
+}
+
+static uint64_t own_hash(const char *name, size_t len)
+{
+    uint64_t hash = hash64(name, len);
+    return hash ? hash : 1;
+}
+
+/* Lanes for one executor only may be as many as executors: nobody else ever looks at them. */
+static void offer(core_t *core, lane_t *lane)
+{
+    if (lane->target_kind != TARGET_EXECUTOR) {
+        core->lanes_stamp++;
+        list_add(&core->open_lanes, &core->open_lanes_n, &core->open_lanes_room, lane);
+        return;
+    }
+    uint64_t hash = own_hash(lane->target, lane->target_len);
+    lane->next_own = map_get(&core->own_lanes, hash);
+    map_put(&core->own_lanes, hash, lane);
+    named_t *name = name_find(core, NAME_EXECUTOR, lane->target);
+    if (name && name->executor) name->executor->lanes_stamp = 0;
+}
+
 static lane_t *keep(core_t *core, uint32_t no, const lane_row_t *row)
 {
     lane_t *lane = mem_new(sizeof *lane);
@@ -77,13 +119,16 @@ static lane_t *keep(core_t *core, uint32_t no, const lane_row_t *row)
     lane->waiting = row->waiting;
     if (no >= core->lanes_n) {
         size_t n = no + 1u;
-        core->lanes = mem_grow(core->lanes, n * sizeof(lane_t *));
+        if (n > core->lanes_room) {
+            core->lanes_room = n + n / 2 + 64;
+            core->lanes = mem_grow(core->lanes, core->lanes_room * sizeof(lane_t *));
+        }
         for (size_t i = core->lanes_n; i < n; i++)
             core->lanes[i] = NULL;
         core->lanes_n = n;
     }
     core->lanes[no] = lane;
-    core->lanes_stamp++;
+    offer(core, lane);
     uint64_t hash = lane_hash(row->queue, row->type, row->band, row->target_kind, row->target);
     lane->same_hash = map_get(&core->lanes_by_hash, hash);
     map_put(&core->lanes_by_hash, hash, lane);
@@ -104,7 +149,7 @@ err_t lane_for(core_t *core, uint32_t queue, uint32_t type, const Pawl__V1__Targ
         lane = lane->same_hash;
     if (lane == NULL) {
         lane = keep(core, core->meta.next_no[NAME_LANE]++, &row);
-        lane->dirty = true;
+        make_dirty(core, lane);
         lane->head_known = true; /* nothing is stored under it yet */
     }
     *out = lane;
@@ -142,10 +187,15 @@ void lanes_free(core_t *core)
         }
     free(core->lanes);
     free(core->fresh_lanes);
-    core->lanes = NULL;
-    core->fresh_lanes = NULL;
-    core->lanes_n = core->fresh_lanes_n = core->fresh_lanes_room = 0;
+    free(core->open_lanes);
+    free(core->dirty_lanes);
+    core->lanes = core->fresh_lanes = core->open_lanes = core->dirty_lanes = NULL;
+    core->lanes_n = core->lanes_room = core->fresh_lanes_n = core->fresh_lanes_room = 0;
+    core->open_lanes_n = core->open_lanes_room = 0;
+    core->dirty_lanes_n = core->dirty_lanes_room = 0;
+    core->lanes_stamp++; /* never that of an executor that has chosen no lanes yet */
     map_free(&core->lanes_by_hash);
+    map_free(&core->own_lanes);
 }
 
 /* ---- what waits in a lane ---------------------------------------------------------------------
@@ -165,7 +215,7 @@ void lane_add(core_t *core, lane_t *lane, int64_t due_us, uint64_t n, const spec
         lane->fresh_sorted = false;
     lane->fresh[lane->fresh_n++] = (fresh_t){ due_us, n, spec };
     lane->waiting++;
-    lane->dirty = true;
+    make_dirty(core, lane);
     if (!lane->on_fresh_list) {
         lane->on_fresh_list = true;
         if (core->fresh_lanes_n == core->fresh_lanes_room) {
@@ -180,7 +230,7 @@ void lane_add(core_t *core, lane_t *lane, int64_t due_us, uint64_t n, const spec
 err_t lane_remove(core_t *core, lane_t *lane, int64_t due_us, uint64_t n)
 {
     lane->waiting--;
-    lane->dirty = true;
+    make_dirty(core, lane);
     for (size_t i = lane->fresh_n; i-- > lane->fresh_taken;)
         if (lane->fresh[i].n == n) {
             lane->fresh[i].n = 0;
@@ -245,7 +295,7 @@ static err_t peek(core_t *core, lane_t *lane, fresh_t *first, bool *stored)
 static err_t pop(core_t *core, lane_t *lane, const fresh_t *first, bool stored)
 {
     lane->waiting--;
-    lane->dirty = true;
+    make_dirty(core, lane);
     if (!stored) {
         lane->fresh_taken++;
         return ERR_OK;
@@ -263,11 +313,42 @@ static err_t choose_lanes(core_t *core, executor_t *executor)
     if (executor->lanes_stamp == core->lanes_stamp) return ERR_OK;
     executor->lanes_stamp = core->lanes_stamp;
     executor->lanes_n = 0;
-    executor->lanes = mem_grow(executor->lanes, (core->lanes_n + 1) * sizeof(lane_t *));
-    for (size_t i = 0; i < core->lanes_n; i++)
-        if (core->lanes[i] && executor_serves(core, executor, core->lanes[i]))
-            executor->lanes[executor->lanes_n++] = core->lanes[i];
+    const char *name = executor->name->name;
+    lane_t *own = map_get(&core->own_lanes, own_hash(name, strlen(name)));
+    size_t room = core->open_lanes_n + 1;
+    for (const lane_t *lane = own; lane; lane = lane->next_own)
+        room++;
+    executor->lanes = mem_grow(executor->lanes, room * sizeof(lane_t *));
+    for (size_t i = 0; i < core->open_lanes_n; i++)
+        if (executor_serves(core, executor, core->open_lanes[i]))
+            executor->lanes[executor->lanes_n++] = core->open_lanes[i];
+    for (lane_t *lane = own; lane; lane = lane->next_own)
+        if (executor_serves(core, executor, lane)) executor->lanes[executor->lanes_n++] = lane;
     return ERR_OK;
+}
+
+/* Whose bucket a hash lane is: of the executors that are here and could take it, the one with the
+ * highest hash of (name, bucket). So a key stays where it is while its executor does, and one that
+ * comes or goes moves only its own share. Memory alone: looked up when the lane has work. */
+static const executor_t *owner_of(core_t *core, lane_t *lane)
+{
+    if (lane->owner_stamp == core->hosts_stamp) return lane->owner;
+    lane->owner_stamp = core->hosts_stamp;
+    lane->owner = NULL;
+    uint64_t best = 0;
+    for (size_t i = 0; i < core->executors_n; i++) {
+        executor_t *executor = core->executors[i];
+        if (executor->conn == 0 || executor->name->flags & REG_DRAINED ||
+            !executor_serves(core, executor, lane))
+            continue;
+        const char *name = executor->name->name;
+        uint64_t weight = hash_mix(hash64(name, strlen(name)) + (uint8_t)lane->target[0]);
+        if (lane->owner == NULL || weight > best) {
+            best = weight;
+            lane->owner = executor;
+        }
+    }
+    return lane->owner;
 }
 
 typedef struct choice {
@@ -285,6 +366,7 @@ static err_t best_of(core_t *core, executor_t *executor, uint8_t band, choice_t 
         if (lane->waiting == 0 || lane->band != band) continue;
         const named_t *queue = name_at(core, NAME_QUEUE, lane->queue);
         if (queue->flags & REG_PAUSED) continue;
+        if (lane->target_kind == TARGET_HASH && owner_of(core, lane) != executor) continue;
         fresh_t first;
         bool stored;
         TRY(peek(core, lane, &first, &stored));
@@ -391,9 +473,8 @@ static err_t store_rest(core_t *core)
         lane->on_fresh_list = false;
     }
     core->fresh_lanes_n = 0;
-    for (size_t i = 0; i < core->lanes_n; i++) {
-        lane_t *lane = core->lanes[i];
-        if (lane == NULL || !lane->dirty) continue;
+    for (size_t i = 0; i < core->dirty_lanes_n; i++) {
+        lane_t *lane = core->dirty_lanes[i];
         lane->dirty = false;
         lane_row_t row = { lane->queue,
                            lane->type,
@@ -406,6 +487,7 @@ static err_t store_rest(core_t *core)
         rec_key_t key = key_u32(lane->no);
         TRY(put_scratch(core, TABLE_lane, &key, 0));
     }
+    core->dirty_lanes_n = 0;
     return ERR_OK;
 }
 
@@ -414,6 +496,10 @@ err_t lanes_dispatch(core_t *core)
     if (!core->end_only && core->counts[S(WAITING)] > 0) {
         TRY(spread(core, false));
         TRY(spread(core, true));
+    }
+    if (core->unsettled_n) { /* what ended here may have let a fan-out start */
+        TRY(families_settle(core));
+        core->more_to_give = true;
     }
     return store_rest(core);
 }

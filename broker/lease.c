@@ -34,6 +34,8 @@ static void run_fill(run_t *run, const spec_row_t *spec)
     run->priority = spec->priority;
     run->attempts_max = spec->attempts_max;
     run->instant_us = spec->instant_wall_us;
+    run->parent = spec->parent;
+    run->index = spec->index;
 }
 
 static void run_keep(core_t *core, run_t *run)
@@ -150,6 +152,7 @@ static err_t add_to_assign(core_t *core, run_t *run, const task_t *task, slice_t
         TRY(plan_get(core, run->row.schedule, &plan));
         lease->schedule = batch_printf(core, "%.*s", (int)plan->row.name.len, plan->row.name.at);
     }
+    if (run->parent) TRY(family_lease(core, run, lease));
     uint8_t *copy = batch_alloc(core, body.len);
     memcpy(copy, body.at, body.len);
     lease->task.data = copy;
@@ -168,7 +171,7 @@ err_t lease_again(core_t *core, run_t *run)
     return add_to_assign(core, run, &task, body);
 }
 
-static uint64_t next_token(const core_t *core, uint64_t last)
+uint64_t lease_next_token(const core_t *core, uint64_t last)
 {
     uint64_t first = (uint64_t)core->fixed.generation << 48;
     return (last > first ? last : first) + 1;
@@ -176,7 +179,7 @@ static uint64_t next_token(const core_t *core, uint64_t last)
 
 /* A first lease: expiry no longer counts; true in *expired when it struck already. Nor does it for
  * a task that was run again by hand: its timer went when it ended. */
-static err_t check_expiry(core_t *core, task_t *task, bool *expired)
+err_t lease_check_expiry(core_t *core, task_t *task, bool *expired)
 {
     *expired = false;
     if (!(task->spec.flags & SPEC_EXPIRES) || task->state.token != 0 ||
@@ -198,7 +201,7 @@ err_t lease_take(core_t *core, executor_t *executor, lane_t *lane, const fresh_t
     TRY(task_load(core, fresh->n, &task));
     if (task.status != S(WAITING)) return ERR_CORRUPT;
     bool expired;
-    TRY(check_expiry(core, &task, &expired));
+    TRY(lease_check_expiry(core, &task, &expired));
     if (expired) {
         lane_add(core, lane, fresh->due_us, fresh->n, NULL); /* task_end takes it out */
         return task_end(core, &task, S(EXPIRED), REASON_EXPIRED);
@@ -213,7 +216,7 @@ err_t lease_take(core_t *core, executor_t *executor, lane_t *lane, const fresh_t
     run_fill(run, &task.spec);
     run->row = (run_row_t){ .executor = executor->name->no,
                             .incarnation = executor->incarnation8,
-                            .token = next_token(core, task.state.token),
+                            .token = lease_next_token(core, task.state.token),
                             .attempt = (uint16_t)(task.state.attempts + 1),
                             .flags = task.has_state ? RUN_HAS_STATE : 0,
                             .lost = task.state.lost,
@@ -620,6 +623,7 @@ err_t lease_lose(core_t *core, run_t *run)
          * waits. */
         int64_t wait = task.state.lost > 1 ? back_off_us(run, task.state.lost - 1u, NULL) : 0;
         err = keep_try(core, &task, run, ENDED_LOST);
+        if (err == ERR_OK && run->parent) err = family_move_child(core, &task);
         task.state.reason = REASON_LOST;
         if (err == ERR_OK)
             err = wait > 0 ? task_place_timer(core, &task, CLOCK_ELAPSED, core->now_us + wait)
@@ -738,7 +742,7 @@ err_t lease_resume(core_t *core, executor_t *executor, const uint8_t id[16], uin
                             .lost = (uint8_t)(task.state.lost - (task.state.lost > 0)),
                             .leased_us = core->now_us,
                             .leased_wall_us = task.state.start_wall_us,
-                            .lane = task.spec.lane,
+                            .lane = task_lane(&task),
                             .schedule = task.spec.schedule };
     run_keep(core, run);
     executor_attach(executor, run);

@@ -38,6 +38,8 @@ static err_t stop_running(core_t *core, plan_t *plan, bool hard)
     if (n == 0 && plan->cur.leased_n) {          /* it waits for its retry */
         task_t task;
         TRY(task_load(core, plan->cur.leased_n, &task));
+        if (task.spec.flags & SPEC_PARENT)
+            return family_cancel(core, &task, REASON_OVERLAP, "", hard);
         if (task.status == S(DELAYED) || task.status == S(WAITING))
             return task_end(core, &task, S(CANCELLED), REASON_OVERLAP);
     }
@@ -110,6 +112,10 @@ err_t schedule_release(core_t *core, plan_t *plan)
         task.has_state = true;
         task.state.status = S(WAITING);
         task.state.due_us = due; /* it keeps its place in the line */
+        if (task.spec.flags & SPEC_PARENT) {
+            TRY(family_start(core, &task));
+            continue;
+        }
         TRY(task_save(core, &task));
         lane_add(core, lane_at(core, task.spec.lane), due, n, NULL);
     }

@@ -38,8 +38,15 @@ static err_t join(answer_t *self, const journal_entry_t *entry, Pawl__V1__EventI
     info->kind =
         kind ? answer_text(self, slice_text(kind)) : answer_printf(self, "event.%u", entry->event);
     if (entry->event < EVENT_SCHEDULE_CREATED) return join_task(self, entry, info);
+    bool fanout = entry->event == EVENT_FANOUT_STOPPED || entry->event == EVENT_FANOUT_JOINED;
+    if (fanout) { /* aux counts children here */
+        journal_entry_t plain = *entry;
+        plain.aux = 0;
+        ANSWER_TRY(join_task(self, &plain, info));
+    }
     if (entry->aux) info->detail = answer_printf(self, "%llu", (unsigned long long)entry->aux);
     uint32_t no = (uint32_t)entry->subject;
+    if (fanout) return ERR_OK;
     if (entry->event < EVENT_EXECUTOR_JOINED)
         return answer_name(self, NAME_SCHEDULE, no, &info->name);
     if (entry->event < EVENT_QUEUE_PAUSED) {

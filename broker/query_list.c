@@ -67,7 +67,8 @@ static bool block_can_match(const sieve_t *sieve, const block_row_t *block)
 static bool spec_matches(const sieve_t *sieve, const spec_row_t *spec)
 {
     const Pawl__V1__TaskFilter *filter = sieve->filter;
-    return (!sieve->type || spec->type == sieve->type) &&
+    return !(filter->roots && spec->flags & SPEC_CHILD) &&
+           (!sieve->type || spec->type == sieve->type) &&
            (!sieve->queue || spec->queue == sieve->queue) &&
            (!sieve->schedule ||
             (spec->flags & SPEC_SCHEDULED && spec->schedule == sieve->schedule)) &&
@@ -208,6 +209,72 @@ static err_t walk_blocks(page_t *page)
     return err;
 }
 
+/* The children of a fan-out, by the index of their kids rows. */
+static err_t walk_kids(page_t *page, uint64_t parent)
+{
+    store_scan_t *scan = NULL;
+    rec_key_t from = key_kid(parent, 0, page->next);
+    err_t err =
+        store_scan_open(page->answer->view, TABLE_kids, key_slice(&from), page->down, &scan);
+    while (err == ERR_OK) {
+        slice_t key, value;
+        uint64_t of, n;
+        uint16_t step;
+        err = store_scan_next(scan, &key, &value);
+        if (err == ERR_OK && !kid_key_decode(key, &of, &step, &n)) err = ERR_CORRUPT;
+        if (err == ERR_NOT_FOUND || (err == ERR_OK && of != parent)) {
+            page->next = 0;
+            err = ERR_OK;
+            break;
+        }
+        if (err != ERR_OK) break;
+        page->next = n;
+        if (page_full(page)) break;
+        err = consider(page, n);
+    }
+    store_scan_close(&scan);
+    return err;
+}
+
+static err_t list_children(page_t *page, const Pawl__V1__TaskList *ask, Pawl__V1__Reply *reply)
+{
+    uint64_t parent;
+    uint8_t kind;
+    spec_row_t spec = { 0 };
+    slice_t value;
+    err_t err = task_number(page->answer->view, ask->filter->parent.data, &parent, &kind);
+    if (err == ERR_OK && kind == ID_TASK) {
+        rec_key_t key = key_n(parent);
+        err = store_view_get(page->answer->view, TABLE_spec, key_slice(&key), &value);
+        if (err == ERR_OK && !spec_row_decode(&spec, value)) err = ERR_CORRUPT;
+    }
+    if (err != ERR_OK && err != ERR_NOT_FOUND) return err;
+    if (!(spec.flags & SPEC_PARENT)) {
+        answer_refuse(page->answer, reply, err == ERR_OK ? ERR_WRONG_STATUS : ERR_NOT_FOUND,
+                      "task_list.filter.parent",
+                      err == ERR_OK ? "this task has no children: it is no fan-out"
+                                    : "no such task is on record");
+        return ERR_OK;
+    }
+    if (page->next == 0 || (page->down && ask->cursor == 0))
+        page->next = page->down ? UINT64_MAX : 0;
+    ANSWER_TRY(walk_kids(page, parent));
+    page->items->cursor = page->next;
+    return ERR_OK;
+}
+
+/* Parents of fan-outs run without a lease: the run table does not list them. */
+static err_t has_families(answer_t *self, bool *answer)
+{
+    store_scan_t *scan = NULL;
+    slice_t key, value;
+    ANSWER_TRY(store_scan_open(self->view, TABLE_fam, slice(NULL, 0), false, &scan));
+    err_t err = store_scan_next(scan, &key, &value);
+    store_scan_close(&scan);
+    *answer = err == ERR_OK;
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
 err_t query_task_list(answer_t *self, const Pawl__V1__TaskList *ask, Pawl__V1__Reply *reply)
 {
     page_t page = { .answer = self, .down = ask->newest_first };
@@ -219,8 +286,13 @@ err_t query_task_list(answer_t *self, const Pawl__V1__TaskList *ask, Pawl__V1__R
     page.items->seq = page.meta.next_seq;
     if (page.sieve.nothing) return ERR_OK;
     page.next = ask->cursor ? ask->cursor : page.down ? page.meta.next_n : 1;
-    bool full;
-    if (page.sieve.only_running)
+    if (ask->filter && ask->filter->parent.len) {
+        page.next = ask->cursor;
+        return list_children(&page, ask, reply);
+    }
+    bool full, families;
+    ANSWER_TRY(has_families(self, &families));
+    if (page.sieve.only_running && !families)
         ANSWER_TRY(walk(&page, TABLE_run, page.down ? 0 : UINT64_MAX, &full));
     else
         ANSWER_TRY(walk_blocks(&page));

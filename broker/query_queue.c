@@ -160,6 +160,17 @@ err_t query_queue_list(answer_t *self, const Pawl__V1__QueueList *ask, Pawl__V1_
 /* ---- retention
  * ------------------------------------------------------------------------------------- */
 
+/* Children go with their parents, when those are over. */
+static err_t is_child(const answer_t *self, slice_t key, bool *answer)
+{
+    slice_t value;
+    spec_row_t spec;
+    ANSWER_TRY(store_view_get(self->view, TABLE_spec, key, &value));
+    if (!spec_row_decode(&spec, value)) return ERR_CORRUPT;
+    *answer = spec.flags & SPEC_CHILD;
+    return ERR_OK;
+}
+
 static bool is_expired(const answer_t *self, const retention_t *keep, const state_row_t *state)
 {
     Pawl__V1__TaskStatus status = (Pawl__V1__TaskStatus)state->status;
@@ -186,9 +197,13 @@ static err_t expired_of_block(answer_t *self, const retention_t *keep, uint64_t 
         err = store_view_get(self->view, TABLE_run, key, &run);
         if (err == ERR_OK) continue; /* runs again: the state row is of before */
         if (err != ERR_NOT_FOUND) break;
-        err = ERR_OK;
+        bool child;
+        uint64_t n = be_u64(key.at);
+        err = is_child(self, key, &child);
+        if (err != ERR_OK) break;
+        if (child) continue;
         if ((*full = *found == room)) break;
-        ns[(*found)++] = be_u64(key.at);
+        ns[(*found)++] = n;
     }
     store_scan_close(&scan);
     return err == ERR_NOT_FOUND ? ERR_OK : err;

@@ -36,6 +36,7 @@ err_t task_rows_get(store_view_t *view, uint64_t n, task_rows_t *rows)
         if (rows->has_state && !state_row_decode(&rows->state, value)) return ERR_CORRUPT;
     }
     const spec_row_t *spec = &rows->spec;
+    rows->lane = rows->has_state && rows->state.lane ? rows->state.lane : spec->lane;
     if (rows->has_run) {
         rows->status = TASK_S(RUNNING);
     } else if (rows->has_state) {
@@ -47,6 +48,7 @@ err_t task_rows_get(store_view_t *view, uint64_t n, task_rows_t *rows)
     } else {
         rows->status = spec->flags & SPEC_HELD      ? TASK_S(HELD)
                        : spec->flags & SPEC_DELAYED ? TASK_S(DELAYED)
+                       : spec->flags & SPEC_BLOCKED ? TASK_S(BLOCKED)
                                                     : TASK_S(WAITING);
         rows->parked = rows->status == TASK_S(WAITING) && spec->flags & SPEC_PARKED;
         if (rows->parked) gate_of_schedule(spec->schedule, rows->gate);
@@ -88,11 +90,23 @@ static err_t join_parts(answer_t *self, uint64_t n, uint8_t kind, uint64_t token
     return ERR_OK;
 }
 
+/* A child's is its parent's. */
 err_t task_rows_body(answer_t *self, const task_rows_t *rows, slice_t *body)
 {
-    *body = rows->spec.body;
-    if (!(rows->spec.flags & SPEC_PARTS)) return ERR_OK;
-    return join_parts(self, rows->n, PART_SPEC, 0, rows->spec.body_len, body);
+    const spec_row_t *spec = &rows->spec;
+    spec_row_t parent;
+    uint64_t owner = rows->n;
+    if (spec->flags & SPEC_CHILD) {
+        slice_t value;
+        bool there;
+        owner = spec->parent;
+        ANSWER_TRY(get_row(self->view, TABLE_spec, owner, &value, &there));
+        if (!there || !spec_row_decode(&parent, value)) return ERR_CORRUPT;
+        spec = &parent;
+    }
+    *body = spec->body;
+    if (!(spec->flags & SPEC_PARTS)) return ERR_OK;
+    return join_parts(self, owner, PART_SPEC, 0, spec->body_len, body);
 }
 
 err_t task_rows_unpack(answer_t *self, const task_rows_t *rows, const Pawl__V1__Task **task)
@@ -122,6 +136,7 @@ static const char *reason_of(const task_rows_t *rows)
     if (rows->parked) return task_reason_text(REASON_OVERLAP);
     if (rows->status == TASK_S(DELAYED)) return task_reason_text(REASON_DELAY);
     if (rows->status == TASK_S(HELD)) return task_reason_text(REASON_HELD);
+    if (rows->status == TASK_S(BLOCKED)) return task_reason_text(REASON_WAVE);
     return "";
 }
 
@@ -190,7 +205,7 @@ err_t task_info(answer_t *self, const task_rows_t *rows, const meta_dynamic_t *m
     info->n_labels = task->n_labels;
     info->labels = copy_labels(self, task);
     *out = info;
-    return ERR_OK;
+    return task_info_family(self, rows, meta, info);
 }
 
 static const char *outcome_text(uint8_t outcome, bool cancelled)
@@ -327,6 +342,7 @@ static err_t detailed(answer_t *self, uint64_t n, const meta_dynamic_t *meta,
     wire_fault_t fault;
     const Pawl__V1__Task *task;
     ANSWER_TRY(task_rows_get(self->view, n, &rows));
+    if (task_purging(self, &rows)) return ERR_NOT_FOUND;
     ANSWER_TRY(task_rows_body(self, &rows, &body));
     if (wire_task_decode(self->arena, body.at, body.len, &task, &fault) != ERR_OK)
         return ERR_CORRUPT;

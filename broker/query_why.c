@@ -113,6 +113,7 @@ static char *target_text(answer_t *self, const Pawl__V1__Target *target)
 {
     if (target->executor[0]) return answer_printf(self, "executor %s", target->executor);
     if (target->host[0]) return answer_printf(self, "host %s", target->host);
+    if (target->hash[0]) return answer_printf(self, "whoever has the hash of %s", target->hash);
     char *text = answer_text(self, slice_text("labels"));
     for (size_t i = 0; i < target->n_labels; i++)
         text =
@@ -124,7 +125,7 @@ static char *target_text(answer_t *self, const Pawl__V1__Target *target)
 static err_t tell_position(story_t *story, const char *queue)
 {
     enum { COUNTED_MAX = 10000 };
-    rec_key_t from = key_ready(story->rows.spec.lane, INT64_MIN, 0);
+    rec_key_t from = key_ready(story->rows.lane, INT64_MIN, 0);
     store_scan_t *scan = NULL;
     unsigned before = 0;
     bool found = false;
@@ -136,7 +137,7 @@ static err_t tell_position(story_t *story, const char *queue)
         uint64_t n;
         err = store_scan_next(scan, &key, &value);
         if (err == ERR_OK && !ready_key_decode(key, &lane, &due, &n)) err = ERR_CORRUPT;
-        if (err != ERR_OK || lane != story->rows.spec.lane) break;
+        if (err != ERR_OK || lane != story->rows.lane) break;
         found = n == story->rows.n;
         before += !found;
     }
@@ -245,8 +246,51 @@ static err_t explain_delayed(story_t *story)
     return ERR_OK;
 }
 
+/* A parent: how far its children are, and what the next ones wait for. */
+static err_t explain_family(story_t *story)
+{
+    fam_row_t row;
+    ANSWER_TRY(fam_row_get(story->answer->view, story->rows.n, &row));
+    set_reason(story, row.flags & FAM_CANCELLING ? "cancelling"
+                      : row.flags & FAM_HELD     ? "held"
+                      : row.flags & FAM_STOPPED  ? task_reason_text(REASON_STOPPED)
+                                                 : task_reason_text(REASON_CHILDREN));
+    TELL(story, "%u of %u children finished, %u must; %u are open, %u of these not released yet",
+         row.ok, row.total, fam_row_needed(&row), row.open, row.blocked);
+    if (row.failed || row.expired || row.skipped || row.cancelled)
+        TELL(story, "%u failed, %u expired, %u were skipped, %u cancelled", row.failed, row.expired,
+             row.skipped, row.cancelled);
+    if (row.blocked && row.parallel) TELL(story, "at most %u run at once", row.parallel);
+    if (row.blocked && row.pause_until_us)
+        TELL(story, "the next wave starts at %s",
+             instant(story->answer,
+                     answer_calendar(&story->meta, CLOCK_ELAPSED, row.pause_until_us)));
+    TELL(story, "`pawl task children` lists them");
+    return ERR_OK;
+}
+
+static err_t explain_blocked(story_t *story)
+{
+    fam_row_t row;
+    char *name;
+    ANSWER_TRY(fam_row_get(story->answer->view, story->rows.spec.parent, &row));
+    ANSWER_TRY(child_key_get(story->answer, &story->rows.spec, story->rows.n, &name));
+    set_reason(story, task_reason_text(row.flags & FAM_HELD ? REASON_HELD : REASON_WAVE));
+    TELL(story, "child %u of %u of a fan-out, for executor %s", story->rows.spec.index + 1,
+         row.total, name);
+    if (!(row.flags & FAM_STARTED))
+        TELL(story, "its parent has not started");
+    else if (row.flags & FAM_HELD)
+        TELL(story, "its parent is held: `pawl task start` on the parent lets it go on");
+    else if (row.parallel)
+        TELL(story, "at most %u children run at once, %u do now, %u wait to be released",
+             row.parallel, row.open - row.blocked, row.blocked);
+    return ERR_OK;
+}
+
 static err_t explain_running(story_t *story)
 {
+    if (!story->rows.has_run) return explain_family(story);
     const run_row_t *run = &story->rows.run;
     char *executor;
     ANSWER_TRY(answer_name(story->answer, NAME_EXECUTOR, run->executor, &executor));
@@ -293,6 +337,19 @@ static const char *const status_texts[] = { "",        "held",      "delayed",  
                                             "waiting", "running",   "external",   "finished",
                                             "failed",  "cancelled", "superseded", "expired" };
 
+/* A child's body is its parent's: whom it is for stands elsewhere. */
+static err_t aim_child(story_t *story)
+{
+    const task_rows_t *rows = &story->rows;
+    if (!(rows->spec.flags & SPEC_CHILD) || rows->lane != rows->spec.lane) return ERR_OK;
+    Pawl__V1__Task *own = answer_take(story->answer, sizeof *own);
+    *own = *story->task;
+    own->target = answer_take(story->answer, sizeof *own->target);
+    pawl__v1__target__init(own->target);
+    story->task = own;
+    return child_key_get(story->answer, &rows->spec, rows->n, &own->target->executor);
+}
+
 err_t query_task_why(answer_t *self, const Pawl__V1__TaskWhy *ask, Pawl__V1__Reply *reply)
 {
     story_t story = { .answer = self };
@@ -310,6 +367,7 @@ err_t query_task_why(answer_t *self, const Pawl__V1__TaskWhy *ask, Pawl__V1__Rep
     if (err != ERR_OK) return err;
     ANSWER_TRY(answer_meta(self, &story.meta));
     ANSWER_TRY(task_rows_unpack(self, &story.rows, &story.task));
+    ANSWER_TRY(aim_child(&story));
     Pawl__V1__Why *why = answer_take(self, sizeof *why);
     pawl__v1__why__init(why);
     why->lines = answer_take(self, LINES_MAX * sizeof *why->lines);
@@ -330,6 +388,8 @@ err_t query_task_why(answer_t *self, const Pawl__V1__TaskWhy *ask, Pawl__V1__Rep
         return explain_running(&story);
     case TASK_S(EXTERNAL):
         return explain_external(&story);
+    case TASK_S(BLOCKED):
+        return explain_blocked(&story);
     default:
         return explain_ended(&story);
     }

@@ -69,6 +69,7 @@ err_t task_load(core_t *core, uint64_t n, task_t *task)
                    : task->has_state                 ? (status_t)task->state.status
                    : task->spec.flags & SPEC_HELD    ? S(HELD)
                    : task->spec.flags & SPEC_DELAYED ? S(DELAYED)
+                   : task->spec.flags & SPEC_BLOCKED ? S(BLOCKED)
                                                      : S(WAITING);
     return ERR_OK;
 }
@@ -92,6 +93,8 @@ err_t task_of_run(core_t *core, run_t *run, task_t *task)
     task->spec.type = run->type;
     task->spec.schedule = run->row.schedule;
     task->spec.instant_wall_us = run->instant_us;
+    task->spec.parent = run->parent;
+    task->spec.index = run->index;
     task->run = run;
     task->status = S(RUNNING);
     return run->row.flags & RUN_HAS_STATE ? load_state(core, task) : ERR_OK;
@@ -128,15 +131,17 @@ err_t del_parts(core_t *core, uint64_t n, uint8_t kind, uint64_t token)
 
 err_t task_body(core_t *core, const task_t *task, slice_t *body)
 {
-    rec_key_t key = key_n(task->n);
+    uint64_t owner = task->spec.flags & SPEC_CHILD ? task->spec.parent : task->n;
+    rec_key_t key = key_n(owner);
     slice_t value;
     spec_row_t spec;
-    TRY(store_get(core->store, TABLE_spec, key_slice(&key), &value));
+    err_t err = store_get(core->store, TABLE_spec, key_slice(&key), &value);
+    if (err != ERR_OK) return err == ERR_NOT_FOUND && owner != task->n ? ERR_CORRUPT : err;
     if (!spec_row_decode(&spec, value)) return ERR_CORRUPT;
     core->body.len = 0;
     if (!(spec.flags & SPEC_PARTS)) buf_add(&core->body, spec.body.at, spec.body.len);
     for (uint16_t part = 0; core->body.len < spec.body_len; part++) {
-        rec_key_t part_key = key_part(task->n, PART_SPEC, 0, part);
+        rec_key_t part_key = key_part(owner, PART_SPEC, 0, part);
         TRY(store_get(core->store, TABLE_part, key_slice(&part_key), &value));
         if (value.len == 0) return ERR_CORRUPT;
         buf_add(&core->body, value.at, value.len);
@@ -200,20 +205,22 @@ uint32_t task_attempts_max(core_t *core, uint32_t type, const Pawl__V1__Task *bo
 /* ---- acceptance
  * ----------------------------------------------------------------------------------- */
 
-/* Writes a new task: the body, where it waits, counters, event. */
-static err_t create(core_t *core, task_t *task, const Pawl__V1__Task *body, slice_t bytes)
+err_t task_create(core_t *core, task_t *task, const Pawl__V1__Task *body, slice_t bytes,
+                  const Pawl__V1__Target *target)
 {
     spec_row_t *spec = &task->spec;
     lane_t *lane = NULL;
-    TRY(lane_for(core, spec->queue, spec->type, body->target,
+    TRY(lane_for(core, spec->queue, spec->type, target,
                  spec->flags & SPEC_LATE ? BAND_LATE : BAND_LIVE, &lane));
     spec->lane = lane->no;
     spec->attempts_max = task_attempts_max(core, spec->type, body);
     spec->created_wall_us = core->wall_us;
     spec->due_us = core->now_us + priority_offset_us(spec->priority);
-    spec->body_len = (uint32_t)bytes.len;
-    spec->body = bytes;
-    if (bytes.len > LIMIT_SPEC_INLINE) {
+    if (!(spec->flags & SPEC_CHILD)) {
+        spec->body_len = (uint32_t)bytes.len;
+        spec->body = bytes;
+    }
+    if (spec->body_len > LIMIT_SPEC_INLINE) {
         spec->flags |= SPEC_PARTS;
         spec->body = slice(NULL, 0);
         TRY(put_parts(core, task->n, PART_SPEC, 0, bytes));
@@ -230,7 +237,9 @@ static err_t create(core_t *core, task_t *task, const Pawl__V1__Task *body, slic
     } else if (spec->flags & SPEC_DELAYED) {
         to = S(DELAYED);
         TRY(timer_set(core, spec->timer_clock, spec->timer_at, TIMER_DUE, task->n));
-    } else if (!(spec->flags & SPEC_PARKED)) {
+    } else if (spec->flags & SPEC_BLOCKED) {
+        to = S(BLOCKED);
+    } else if (!(spec->flags & (SPEC_PARKED | SPEC_PARENT))) {
         spec_row_t *kept = batch_alloc(core, sizeof *kept);
         *kept = *spec;
         kept->body = bytes;
@@ -244,7 +253,11 @@ static err_t create(core_t *core, task_t *task, const Pawl__V1__Task *body, slic
     core->submitted++;
     TRY(journal_task(core, EVENT_CREATED, task, 0));
     if (to != S(WAITING))
-        TRY(journal_task(core, to == S(HELD) ? EVENT_HELD : EVENT_DELAYED, task, 0));
+        TRY(journal_task(core,
+                         to == S(HELD)      ? EVENT_HELD
+                         : to == S(DELAYED) ? EVENT_DELAYED
+                                            : EVENT_BLOCKED,
+                         task, 0));
     return ERR_OK;
 }
 
@@ -283,7 +296,7 @@ err_t task_find(core_t *core, const uint8_t id[16], uint64_t *n, uint8_t *kind)
     return ERR_OK;
 }
 
-static err_t put_id(core_t *core, const uint8_t id[16], uint8_t kind, uint64_t n, unsigned flags)
+err_t task_put_id(core_t *core, const uint8_t id[16], uint8_t kind, uint64_t n, unsigned flags)
 {
     id_row_t row = { .kind = kind, .n = n };
     core->scratch.len = 0;
@@ -334,7 +347,7 @@ static err_t resubmitted(core_t *core, uint32_t principal, slice_t bytes, const 
 static err_t remember_alias(core_t *core, const uint8_t id[16], uint64_t holder)
 {
     uint64_t n = core->meta.next_n++;
-    TRY(put_id(core, id, ID_ALIAS, holder, 0));
+    TRY(task_put_id(core, id, ID_ALIAS, holder, 0));
     rec_key_t part = key_part(n, PART_TOMBSTONE, 0, 0);
     TRY(store_put(core->store, TABLE_part, key_slice(&part), slice(id, 16), 0));
     return timer_set(core, CLOCK_ELAPSED, core->now_us + 86400 * PAWL_SEC_US, TIMER_TOMBSTONE, n);
@@ -377,6 +390,22 @@ static Pawl__V1__Error *judge_id_time(core_t *core, const Pawl__V1__Task *body)
                       (long long)(drawn / PAWL_SEC_US), (long long)(core->wall_us / PAWL_SEC_US));
 }
 
+/* A fan-out counts as what it writes: after so many children a batch takes no further one. */
+static Pawl__V1__Error *judge_members(core_t *core, const members_t *members)
+{
+    if (members->too_many)
+        return make_error(core, ERR_TOO_MANY, "fanout",
+                          "%zu executors are members, at most %d are allowed: narrow it by labels, "
+                          "or by fanout.count",
+                          members->too_many, LIMIT_CHILDREN);
+    if (core->children < LIMIT_CHILDREN) return NULL;
+    Pawl__V1__Error *error = make_error(
+        core, ERR_BUSY, "fanout",
+        "other fan-outs of %u children in all came just before: send it again", core->children);
+    error->retry_after_us = PAWL_SEC_US;
+    return error;
+}
+
 static err_t submit_one(core_t *core, uint32_t principal, const Pawl__V1__Task *body, slice_t bytes,
                         item_t *item)
 {
@@ -398,16 +427,25 @@ static err_t submit_one(core_t *core, uint32_t principal, const Pawl__V1__Task *
         item->error = refusal;
         return ERR_OK;
     }
+    members_t members = { 0 };
+    if (body->fanout) {
+        err_t found = task_find(core, body->id.data, &known, &kind);
+        if (found == ERR_OK) return resubmitted(core, principal, bytes, body->id.data, item);
+        if (found != ERR_NOT_FOUND) return found;
+        TRY(enrol_members(core, body, body->id.data, &members));
+        item->error = judge_members(core, &members);
+        if (item->error) return ERR_OK;
+    }
     if (body->key[0]) {
         bool held;
         TRY(held_by_key(core, type, body, item, &held));
         if (held) return ERR_OK;
     }
-    err_t err = put_id(core, body->id.data, ID_TASK, core->meta.next_n, STORE_NEW);
+    err_t err = task_put_id(core, body->id.data, ID_TASK, core->meta.next_n, STORE_NEW);
     if (err == ERR_EXISTS) return resubmitted(core, principal, bytes, body->id.data, item);
     TRY(err);
     named_t *queue;
-    TRY(name_make(core, NAME_QUEUE, body->queue[0] ? body->queue : "default", &queue));
+    TRY(name_make(core, NAME_QUEUE, body->queue[0] ? body->queue : DEFAULT_QUEUE, &queue));
     task_t task;
     clear(&task, core->meta.next_n++);
     memcpy(task.spec.id, body->id.data, 16);
@@ -420,7 +458,9 @@ static err_t submit_one(core_t *core, uint32_t principal, const Pawl__V1__Task *
         task.spec.flags |= SPEC_KEYED;
         TRY(take_key(core, type->no, body->key, task.n));
     }
-    return create(core, &task, body, bytes);
+    if (body->fanout) task.spec.flags |= SPEC_PARENT;
+    TRY(task_create(core, &task, body, bytes, body->target));
+    return body->fanout ? family_make(core, &task, body, bytes, &members) : ERR_OK;
 }
 
 err_t task_submit(core_t *core, const command_t *command, Pawl__V1__Reply *reply)
@@ -487,10 +527,10 @@ err_t task_fire(core_t *core, const firing_t *firing, const Pawl__V1__Task *temp
 {
     named_t *type, *queue;
     TRY(name_make(core, NAME_TYPE, template->type, &type));
-    TRY(name_make(core, NAME_QUEUE, template->queue[0] ? template->queue : "default", &queue));
+    TRY(name_make(core, NAME_QUEUE, template->queue[0] ? template->queue : DEFAULT_QUEUE, &queue));
     task_t task;
     clear(&task, core->meta.next_n);
-    err_t err = put_id(core, firing->id, ID_TASK, task.n, STORE_NEW);
+    err_t err = task_put_id(core, firing->id, ID_TASK, task.n, STORE_NEW);
     if (err == ERR_EXISTS) return ERR_CORRUPT; /* derived ids are unique by construction */
     TRY(err);
     core->meta.next_n++;
@@ -500,6 +540,7 @@ err_t task_fire(core_t *core, const firing_t *firing, const Pawl__V1__Task *temp
     task.spec.queue = queue->no;
     task.spec.priority = (uint8_t)priority_of(template);
     task.spec.flags = SPEC_SCHEDULED;
+    task.spec.flags |= template->fanout ? SPEC_PARENT : 0;
     task.spec.flags |= firing->late ? SPEC_LATE : 0;
     task.spec.flags |= firing->manual ? SPEC_MANUAL : 0;
     task.spec.flags |= firing->parked ? SPEC_PARKED : 0;
@@ -515,7 +556,11 @@ err_t task_fire(core_t *core, const firing_t *firing, const Pawl__V1__Task *temp
     uint8_t *bytes = batch_alloc(core, len);
     pawl__v1__task__pack(template, bytes);
     *n = task.n;
-    return create(core, &task, template, slice(bytes, len));
+    members_t members = { 0 };
+    if (template->fanout) TRY(enrol_members(core, template, firing->id, &members));
+    TRY(task_create(core, &task, template, slice(bytes, len), template->target));
+    return template->fanout ? family_make(core, &task, template, slice(bytes, len), &members)
+                            : ERR_OK;
 }
 
 /* ---- places
@@ -541,7 +586,8 @@ err_t task_unplace(core_t *core, task_t *task)
         task->state.park = slice(NULL, 0);
         task->state.due_us = 0;
         if (parked) return unpark(core, task, due);
-        return lane_remove(core, lane_at(core, task->spec.lane), due, task->n);
+        if (task->spec.flags & SPEC_PARENT) return ERR_OK; /* on its way to run: in no lane */
+        return lane_remove(core, lane_at(core, task_lane(task)), due, task->n);
     }
     if (task->status == S(DELAYED)) {
         uint8_t clock = moved ? task->state.timer_clock : task->spec.timer_clock;
@@ -567,11 +613,14 @@ err_t task_place_ready(core_t *core, task_t *task)
     task->state.due_us = core->now_us + priority_offset_us(task->spec.priority);
     task->state.park = slice(NULL, 0);
     if (task->spec.flags & SPEC_SCHEDULED) TRY(schedule_task_again(core, task, &park));
+    bool parent = task->spec.flags & SPEC_PARENT;
     task_move(core, task, S(WAITING));
-    if (!park) lane_add(core, lane_at(core, task->spec.lane), task->state.due_us, task->n, NULL);
+    if (!park && !parent)
+        lane_add(core, lane_at(core, task_lane(task)), task->state.due_us, task->n, NULL);
     task->has_state = true;
     TRY(task_save(core, task));
-    return journal_task(core, EVENT_WAITING, task, 0);
+    TRY(journal_task(core, EVENT_WAITING, task, 0));
+    return parent && !park ? family_start(core, task) : ERR_OK;
 }
 
 err_t task_place_timer(core_t *core, task_t *task, uint8_t clock, int64_t at)
@@ -649,6 +698,8 @@ err_t task_end(core_t *core, task_t *task, status_t status, uint8_t reason)
     TRY(journal_task(core, event_of(status), task, task->state.executor));
     if (task->spec.flags & SPEC_SCHEDULED)
         TRY(schedule_task_ended(core, task, had_lease, was_parked));
+    if (task->spec.flags & SPEC_CHILD) TRY(family_child_ended(core, task, from));
+    if (task->spec.flags & SPEC_PARENT) TRY(family_parent_ended(core, task));
     output_t *out = out_add(core, OUT_ENDED, 0);
     memcpy(out->id, task->spec.id, 16);
     return ERR_OK;

@@ -79,6 +79,8 @@ static err_t fire(core_t *core, uint8_t clock, uint8_t kind, uint64_t n)
         return forget_id(core, n);
     case TIMER_EXTERNAL:
         return external_due(core, n);
+    case TIMER_FAMILY:
+        return family_timer(core, n);
     default:
         return ERR_CORRUPT;
     }

@@ -52,6 +52,7 @@ enum {
     LIMIT_ENTRIES = 4096,    /* of one calendar */
     LIMIT_ENTRY = 200,
     LIMIT_CALENDAR_TEXT = 64 << 10, /* all its entries */
+    LIMIT_CHILDREN = 10000,         /* of one fan-out */
 };
 
 #define DEFAULT_PING_US              (5 * PAWL_SEC_US)
@@ -74,6 +75,8 @@ enum {
 #define DEFAULT_KEEP_LOGS_US         (30 * 86400 * PAWL_SEC_US)
 #define DEFAULT_KEEP_JOURNAL_US      (30 * 86400 * PAWL_SEC_US)
 #define DEFAULT_KEEP_LEDGER_US       (INT64_C(365) * 86400 * PAWL_SEC_US)
+#define DEFAULT_OFFLINE_US           (3600 * PAWL_SEC_US)       /* fan-out: wait for an executor */
+#define DEFAULT_ENROLLED_US          (30 * 86400 * PAWL_SEC_US) /* unseen so long: no member */
 #define LIMIT_ID_PAST_US             (INT64_C(90) * 86400 * PAWL_SEC_US)
 #define LIMIT_ID_AHEAD_US            (INT64_C(86400) * PAWL_SEC_US)
 #define LIMIT_WAIT_US                (60 * PAWL_SEC_US) /* longest long poll */

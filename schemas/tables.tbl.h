@@ -30,4 +30,7 @@ TABLE(ledger, 22, 1, 0)
 TABLE(reply, 23, 1, 0)
 TABLE(replyage, 24, 0, 0)
 TABLE(calendar, 25, 1, 0)
-/* 26..40 are reserved: kids fam edge lock fair dead label range */
+TABLE(fam, 28, 1, 0)
+TABLE(kids, 29, 1, 0)
+TABLE(enrolled, 31, 1, 0)
+/* to 40 are reserved: edge lock fair dead label range watermark */

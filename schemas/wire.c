@@ -193,11 +193,60 @@ static err_t check_command(const Pawl__V1__Task *task, wire_fault_t *fault)
 static err_t check_target(const Pawl__V1__Target *target, wire_fault_t *fault)
 {
     if (!target) return ERR_OK;
-    int given = (target->executor[0] != '\0') + (target->host[0] != '\0') + (target->n_labels > 0);
+    int given = (target->executor[0] != '\0') + (target->host[0] != '\0') + (target->n_labels > 0) +
+                (target->hash[0] != '\0');
     if (given > 1)
         return FAULT(fault, ERR_CONTRADICTION, "target",
-                     "executor, host and labels exclude each other");
+                     "executor, host, labels and hash exclude each other");
     return ERR_OK;
+}
+
+/* When it is done: a count where one is meant, and one that can be reached. */
+static err_t check_done(const Pawl__V1__Fanout *fanout, wire_fault_t *fault)
+{
+    bool quorum = fanout->done == PAWL__V1__FANOUT_DONE__FANOUT_QUORUM;
+    bool percent = fanout->done == PAWL__V1__FANOUT_DONE__FANOUT_PERCENT;
+    uint32_t members = fanout->n_executors ? (uint32_t)fanout->n_executors : fanout->count;
+    if ((quorum || percent) != (fanout->done_count > 0))
+        return FAULT(fault, quorum || percent ? ERR_BAD_VALUE : ERR_CONTRADICTION,
+                     "fanout.done_count",
+                     quorum || percent ? "quorum and percent need a number above 0"
+                                       : "all and any take no number");
+    if (percent && fanout->done_count > 100)
+        return FAULT(fault, ERR_BAD_VALUE, "fanout.done_count", "%u percent: at most 100 are",
+                     fanout->done_count);
+    if (quorum && members && fanout->done_count > members)
+        return FAULT(fault, ERR_CONTRADICTION, "fanout.done_count",
+                     "a quorum of %u among %u members cannot be reached", fanout->done_count,
+                     members);
+    return ERR_OK;
+}
+
+static err_t check_fanout(const Pawl__V1__Task *task, wire_fault_t *fault)
+{
+    const Pawl__V1__Fanout *fanout = task->fanout;
+    if (!fanout) return ERR_OK;
+    const struct {
+        bool wrong;
+        const char *field, *text;
+    } rules[] = {
+        { task->target != NULL, "target",
+          "a fan-out says itself where it runs: target must be absent" },
+        { fanout->n_executors && (fanout->n_labels || fanout->count), "fanout.executors",
+          "a list of executors and a choice by labels exclude each other" },
+        { fanout->late_join && (fanout->n_executors || fanout->count), "fanout.late_join",
+          "only a fan-out to all executors of some labels can be joined later" },
+        { fanout->pause_us && !fanout->parallel, "fanout.pause_us",
+          "a pause between waves needs the size of a wave: parallel" },
+        { fanout->offline_us && !fanout->late_join &&
+              (fanout->offline == PAWL__V1__FANOUT_OFFLINE__FANOUT_SKIP ||
+               fanout->offline == PAWL__V1__FANOUT_OFFLINE__FANOUT_FAIL),
+          "fanout.offline_us", "skip and fail do not wait: offline_us must be 0" },
+    };
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+        if (rules[i].wrong)
+            return FAULT(fault, ERR_CONTRADICTION, rules[i].field, "%s", rules[i].text);
+    return check_done(fanout, fault);
 }
 
 static size_t budget(size_t len)
@@ -219,6 +268,7 @@ static err_t check_task(const Pawl__V1__Task *task, wire_task_use_t use, wire_fa
     err_t err = check_type(task->type, "type", fault);
     if (!err) err = check_command(task, fault);
     if (!err) err = check_target(task->target, fault);
+    if (!err) err = check_fanout(task, fault);
     return err;
 }
 

@@ -229,7 +229,7 @@ rec_key_t key_n(uint64_t n)
 
 void spec_row_encode(const spec_row_t *self, buf_t *to)
 {
-    bool inline_body = !(self->flags & SPEC_PARTS);
+    bool inline_body = !(self->flags & (SPEC_PARTS | SPEC_CHILD));
     CHECK(!inline_body || self->body.len == self->body_len);
     uint8_t *at = record_begin(to, 128 + (inline_body ? self->body.len : 0));
     at = be_put_u16(at, self->flags);
@@ -254,6 +254,7 @@ void spec_row_encode(const spec_row_t *self, buf_t *to)
         at = be_put_u8(at, self->expire_clock);
         at = be_put_i64(at, self->expire_us);
     }
+    if (self->flags & SPEC_CHILD) at = put_varint(be_put_u64(at, self->parent), self->index);
     at = put_varint(at, self->body_len);
     if (inline_body) at = be_put_bytes(at, self->body.at, self->body.len);
     record_end(to, at);
@@ -285,8 +286,12 @@ bool spec_row_decode(spec_row_t *self, slice_t from)
         self->expire_clock = reader_u8(&in);
         self->expire_us = reader_i64(&in);
     }
+    if (self->flags & SPEC_CHILD) {
+        self->parent = reader_u64(&in);
+        self->index = take_no(&in);
+    }
     self->body_len = take_no(&in);
-    if (!(self->flags & SPEC_PARTS)) self->body = reader_bytes(&in, self->body_len);
+    if (!(self->flags & (SPEC_PARTS | SPEC_CHILD))) self->body = reader_bytes(&in, self->body_len);
     return record_done(&in);
 }
 
@@ -316,6 +321,7 @@ static uint16_t tail_mask(const state_row_t *self)
     mask |= self->timer_clock ? 1u << TAIL_TIMER : 0;
     mask |= self->park.len ? 1u << TAIL_PARK : 0;
     mask |= self->polls ? 1u << TAIL_POLL : 0;
+    mask |= self->lane ? 1u << TAIL_LANE : 0;
     return (uint16_t)mask;
 }
 
@@ -360,6 +366,7 @@ void state_row_encode(const state_row_t *self, buf_t *to)
         at = put_signed(at, self->poll_since_us);
         at = put_varint(at, self->poll_len);
     }
+    if (mask & 1u << TAIL_LANE) at = be_put_u32(at, self->lane);
     record_end(to, at);
 }
 
@@ -407,9 +414,10 @@ bool state_row_decode(state_row_t *self, slice_t from)
         self->poll_since_us = take_signed(&in);
         self->poll_len = take_no(&in);
     }
+    if (mask & 1u << TAIL_LANE) self->lane = reader_u32(&in);
     enum { STATUS_LAST = 11 }; /* TaskStatus, STATUS_EXPIRED */
     return record_done(&in) && self->status >= 1 && self->status <= STATUS_LAST &&
-           !(mask & ~0x3FEu);
+           !(mask & ~(0x3FEu | 1u << TAIL_LANE));
 }
 
 const char *task_reason_text(uint8_t reason)
@@ -601,7 +609,7 @@ bool lane_row_decode(lane_row_t *self, slice_t from)
     self->type = take_no(&in);
     self->waiting = take_no(&in);
     self->target = take_slice(&in);
-    return record_done(&in) && self->band <= BAND_LATE && self->target_kind <= TARGET_LABELS;
+    return record_done(&in) && self->band <= BAND_LATE && self->target_kind <= TARGET_HASH;
 }
 
 /* ---- try --------------------------------------------------------------------------------------

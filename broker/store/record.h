@@ -55,15 +55,18 @@ bool id_row_decode(id_row_t *self, slice_t from);
 /* ---- spec: n -> header, body (a serialized Task as it came) ---------------------------------- */
 rec_key_t key_n(uint64_t n);
 enum {
-    SPEC_HELD = 1, /* where it was first placed; none of the four: ready */
+    SPEC_HELD = 1, /* where it was first placed; none of these and not BLOCKED: ready */
     SPEC_DELAYED = 2,
     SPEC_PARKED = 4,
-    SPEC_SCHEDULED = 8, /* schedule and instant follow */
-    SPEC_PARTS = 16,    /* the body lies in part rows of kind PART_SPEC */
-    SPEC_KEYED = 32,    /* holds a uniq row */
-    SPEC_EXPIRES = 64,  /* expire_wall_us is set */
-    SPEC_MANUAL = 128,  /* made by run-now: no instant of the ledger */
-    SPEC_LATE = 256,    /* in the late band */
+    SPEC_SCHEDULED = 8,  /* schedule and instant follow */
+    SPEC_PARTS = 16,     /* the body lies in part rows of kind PART_SPEC */
+    SPEC_KEYED = 32,     /* holds a uniq row */
+    SPEC_EXPIRES = 64,   /* expire_wall_us is set */
+    SPEC_MANUAL = 128,   /* made by run-now: no instant of the ledger */
+    SPEC_LATE = 256,     /* in the late band */
+    SPEC_PARENT = 1024,  /* of a fan-out: a fam row stands beside it, and it never has a lease */
+    SPEC_CHILD = 2048,   /* parent and index follow; its body is its parent's */
+    SPEC_BLOCKED = 4096, /* a child that was not released at once */
 };
 typedef struct spec_row {
     uint16_t flags;
@@ -75,6 +78,8 @@ typedef struct spec_row {
     uint8_t id[16];
     uint32_t schedule; /* SPEC_SCHEDULED */
     int64_t instant_wall_us;
+    uint64_t parent;  /* SPEC_CHILD: number of its parent, */
+    uint32_t index;   /* and its place among its siblings */
     int64_t timer_at; /* SPEC_DELAYED: at (clock below), to find its timer row */
     uint8_t timer_clock;
     int64_t expire_us; /* SPEC_EXPIRES: on timer_clock's... see timer kinds; wall for start_by */
@@ -115,7 +120,8 @@ enum {
     TAIL_USAGE = 6,
     TAIL_TIMER = 7,
     TAIL_PARK = 8,
-    TAIL_POLL = 9
+    TAIL_POLL = 9,
+    TAIL_LANE = 14
 };
 typedef struct state_row {
     uint8_t status; /* TaskStatus */
@@ -131,7 +137,8 @@ typedef struct state_row {
     int64_t due_us;   /* waiting: the due of its ready or park key */
     int64_t timer_at; /* delayed: its timer row */
     uint8_t timer_clock;
-    slice_t park; /* waiting, parked: the gate, 16 bytes */
+    slice_t park;  /* waiting, parked: the gate, 16 bytes */
+    uint32_t lane; /* it has moved to: instead of its spec's; 0: it has not */
     slice_t message, output, output_type, progress_text;
     uint32_t output_len; /* whole length, also when in parts */
     int64_t progress_done, progress_total;
@@ -152,7 +159,10 @@ bool state_row_decode(state_row_t *self, slice_t from);
     X(START_BY, 9, "start_by") X(SUPERSEDED, 10, "superseded") X(REMOVED, 11, "schedule removed")  \
     X(OVERLAP, 12, "overlap") X(RETRY, 13, "retry") X(RETURNED, 14, "returned")                    \
     X(RETRY_AFTER, 15, "retry after") X(DELAY, 16, "delay") X(HELD, 17, "held")                    \
-    X(POLL, 40, "asked again") X(EXTERNAL, 41, "external")
+    X(POLL, 40, "asked again") X(EXTERNAL, 41, "external") \
+    X(NO_MEMBERS, 50, "no members") X(CHILDREN, 51, "children") X(OFFLINE, 52, "offline")          \
+    X(STOPPED, 53, "stopped after failures") X(PARENT, 54, "parent") X(WAVE, 55, "wave")           \
+    X(TOO_MANY, 56, "too many members")
 // clang-format on
 enum task_reason {
 #define X(name, number, text) REASON_##name = (number),
@@ -192,7 +202,8 @@ enum {
     TIMER_EXPIRE = 2,
     TIMER_LOST = 3,
     TIMER_TOMBSTONE = 4, /* forget an id */
-    TIMER_EXTERNAL = 5   /* who has the completion token has not used it */
+    TIMER_EXTERNAL = 5,  /* who has the completion token has not used it */
+    TIMER_FAMILY = 20,   /* of a parent: a pause is over, an executor stays away, nobody joins */
 };
 rec_key_t key_timer(uint8_t clock, int64_t at, uint8_t kind, uint64_t n);
 bool timer_key_decode(slice_t key, uint8_t *clock, int64_t *at, uint8_t *kind, uint64_t *n);
@@ -214,7 +225,13 @@ void gate_row_encode(const gate_row_t *self, buf_t *to);
 bool gate_row_decode(gate_row_t *self, slice_t from);
 
 /* ---- lane: l -> what all its tasks have in common -------------------------------------------- */
-enum { TARGET_ANY = 0, TARGET_EXECUTOR = 1, TARGET_HOST = 2, TARGET_LABELS = 3 };
+enum {
+    TARGET_ANY = 0,
+    TARGET_EXECUTOR = 1,
+    TARGET_HOST = 2,
+    TARGET_LABELS = 3,
+    TARGET_HASH = 4 /* target: one byte, the bucket of the key */
+};
 enum { BAND_LIVE = 0, BAND_LATE = 1 };
 rec_key_t key_u32(uint32_t value);
 typedef struct lane_row {
@@ -264,7 +281,8 @@ bool uniq_row_decode(uint64_t *n, slice_t from);
     X(HISTORY_GAVE_WAY, 60, "store.history_gave_way") X(ZONE_CHANGED, 61, "zone.changed")          \
     X(SCHEDULE_ENDED, 67, "schedule.ended") X(CALENDAR_CHANGED, 68, "calendar.changed")            \
     X(CALENDAR_REMOVED, 69, "calendar.removed") X(ZONE_GONE, 70, "zone.gone")                      \
-    X(PEER_CUT, 65, "peer.cut") X(LOGS_LOST, 66, "logs.lost")
+    X(PEER_CUT, 65, "peer.cut") X(LOGS_LOST, 66, "logs.lost") \
+    X(FANOUT_STOPPED, 87, "fanout.stopped") X(FANOUT_JOINED, 88, "fanout.joined")
 // clang-format on
 enum journal_event {
 #define X(name, number, text) EVENT_##name = (number),

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * broker/family.h - fan-outs inside core: a parent and one child for each member. Included by
+ * inside.h only.
+ *
+ * The parent is a task without a lane and without a lease: it runs while its children do. Counters
+ * and policy are its fam row, read when first touched in a batch and written at its end. What a
+ * child's end means for the rest (the next wave, the parent's end) is decided once a batch, in
+ * families_settle(), and so in the same commit. */
+#ifndef BROKER_FAMILY_H
+#define BROKER_FAMILY_H
+
+typedef struct family {
+    uint64_t n; /* of the parent */
+    fam_row_t row;
+    bool dirty, touched, gone;
+} family_t;
+
+typedef struct members {
+    const char **names;
+    size_t n, too_many; /* too_many: how many there would be; then n is 0 */
+    bool shortage;      /* fewer than `count` exist; then n is 0 */
+} members_t;
+
+/* enrol.c */
+err_t enrol_hello(core_t *core, executor_t *executor);
+err_t enrol_seen(core_t *core, executor_t *executor); /* it leaves */
+err_t enrol_daily(core_t *core, executor_t *executor);
+err_t enrol_seen_us(core_t *core, const char *name, int64_t *seen_us); /* 0: never */
+/* Not here, and since the broker's start it has had a lease's time to come. */
+bool enrol_away(const core_t *core, const char *name);
+err_t enrol_fits(core_t *core, const executor_t *executor, const Pawl__V1__Fanout *fanout,
+                 uint32_t type, uint32_t queue, bool *answer);
+err_t enrol_members(core_t *core, const Pawl__V1__Task *body, const uint8_t id[16],
+                    members_t *members);
+
+/* family.c */
+err_t family_get(core_t *core, uint64_t parent, family_t **out);
+void family_touch(core_t *core, family_t *family);
+/* Children and fam row of a parent that task_create has just made; starts it when it is ready.
+ * bytes: its body, which lasts until the batch ends. */
+err_t family_make(core_t *core, task_t *parent, const Pawl__V1__Task *body, slice_t bytes,
+                  const members_t *members);
+/* The parent's time has come: from waiting to running. */
+err_t family_start(core_t *core, task_t *parent);
+err_t family_child_ended(core_t *core, const task_t *child, status_t from);
+err_t family_parent_ended(core_t *core, const task_t *parent);
+err_t family_timer(core_t *core, uint64_t parent);
+/* An executor said Hello: fan-outs that may be joined get a child for it. */
+err_t families_join(core_t *core, const executor_t *executor);
+err_t families_flush(core_t *core);
+void families_free(core_t *core);
+/* Calls `fn` with each child in the order of their numbers from `from` on, until it fails or says
+ * enough (*more = false); `child_key` lasts during the call. */
+typedef err_t family_child_fn(core_t *core, family_t *family, task_t *child, const char *child_key,
+                              void *arg, bool *more);
+err_t family_each(core_t *core, family_t *family, uint64_t from, family_child_fn *fn, void *arg);
+/* What a Lease says of the family: parent, index, total, schedule and instant. */
+err_t family_lease(core_t *core, const run_t *run, Pawl__V1__Lease *lease);
+/* Its executor was lost, and the policy lets it run elsewhere. */
+err_t family_move_child(core_t *core, task_t *child);
+
+/* wave.c */
+err_t families_settle(core_t *core);
+uint32_t fam_row_needed(const fam_row_t *row);
+
+/* tree.c: by hand, and retention */
+err_t family_cancel(core_t *core, task_t *parent, uint8_t reason, const char *message, bool hard);
+err_t family_hold(core_t *core, task_t *parent);
+err_t family_resume(core_t *core, family_t *family); /* what was held with it */
+/* *refusal stays NULL: family_retry may bring back the children that did not finish. */
+err_t family_may_retry(core_t *core, const task_t *parent, const char **refusal);
+err_t family_retry(core_t *core, task_t *parent);
+err_t family_child_again(core_t *core, const task_t *child, const char **refusal);
+/* Removes leaves, some at a time. *over: none is left, and the fam row is gone. */
+err_t family_purge(core_t *core, uint64_t parent, bool *over);
+/* core_verify: counters against children, in the order of the rows. Empty: they agree. */
+err_t families_verify(core_t *core, char *difference, size_t len);
+
+#endif

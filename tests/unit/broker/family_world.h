@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * tests/unit/broker/family_world.h - a fleet of executors "web-0", "web-1", ... in front of one
+ * core, and fan-outs to them. */
+#ifndef TESTS_UNIT_BROKER_FAMILY_WORLD_H
+#define TESTS_UNIT_BROKER_FAMILY_WORLD_H
+
+#include "broker/answer.h"
+#include "tests/unit/broker/core_world.h"
+
+#define F(name) PAWL__V1__FANOUT_##name
+
+enum { FLEET_CONN = 100, FLEET_MOST = 16 };
+
+static inline conn_t conn_of(unsigned nth)
+{
+    return FLEET_CONN + nth;
+}
+
+/* web-`nth` says Hello; `life` tells its incarnations apart. */
+static inline void join(world_t *w, unsigned nth, uint8_t life)
+{
+    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__Hello h = PAWL__V1__HELLO__INIT;
+    Pawl__V1__Label role = PAWL__V1__LABEL__INIT, *labels[] = { &role };
+    static char *types[] = { (char *)(uintptr_t) "pawl/shell" };
+    char name[32];
+    uint8_t incarnation[16];
+    snprintf(name, sizeof name, "web-%u", nth);
+    memset(incarnation, (int)(nth * 16u + life), 16);
+    role.key = (char *)(uintptr_t) "role";
+    role.value = (char *)(uintptr_t) "web";
+    h.minor = WIRE_MINOR;
+    h.role = PAWL__V1__ROLE__ROLE_EXECUTOR;
+    h.name = name;
+    h.incarnation.data = incarnation;
+    h.incarnation.len = 16;
+    h.types = types;
+    h.n_types = 1;
+    h.labels = labels;
+    h.n_labels = 1;
+    h.slots = h.credit = 4;
+    r.body_case = PAWL__V1__REQUEST__BODY_HELLO;
+    r.hello = &h;
+    assert_null(request(w, conn_of(nth), &r)->error);
+}
+
+static inline void join_all(world_t *w, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        join(w, i, 1);
+}
+
+static inline void lose(world_t *w, unsigned nth)
+{
+    command_t lost = { .kind = CMD_LOST, .conn = conn_of(nth) };
+    assert_int_equal(step(w, &lost, 1), ERR_OK);
+}
+
+/* Everything that the last step gave to web-0 .. web-15. */
+typedef struct handed {
+    unsigned executor;
+    ulid_t id, parent;
+    uint64_t token;
+    uint32_t index, total;
+} handed_t;
+
+static inline size_t handed_out(world_t *w, handed_t *all, size_t room)
+{
+    size_t n = 0;
+    for (unsigned i = 0; i < FLEET_MOST; i++) {
+        const Pawl__V1__Lease *leases[8];
+        size_t got = leases_of(w, conn_of(i), leases, 8);
+        for (size_t k = 0; k < got && n < room; k++) {
+            handed_t *to = &all[n++];
+            *to = (handed_t){ .executor = i,
+                              .token = leases[k]->token,
+                              .index = leases[k]->shard_index,
+                              .total = leases[k]->shard_total };
+            memcpy(to->id.at, leases[k]->id.data, 16);
+            if (leases[k]->parent.len == 16) memcpy(to->parent.at, leases[k]->parent.data, 16);
+        }
+    }
+    return n;
+}
+
+static inline void ends(world_t *w, const handed_t *lease, Pawl__V1__Outcome outcome)
+{
+    report(w, conn_of(lease->executor), lease->id, lease->token, outcome);
+}
+
+/* Submits a fan-out; `change` may be NULL. By default to all of role=web. */
+typedef void fanout_fn(Pawl__V1__Task *task, Pawl__V1__Fanout *fanout);
+
+static inline const Pawl__V1__Reply *fan_out(world_t *w, ulid_t id, fanout_fn *change_it)
+{
+    Pawl__V1__Task task = PAWL__V1__TASK__INIT;
+    Pawl__V1__Command command = PAWL__V1__COMMAND__INIT;
+    Pawl__V1__Fanout fanout = PAWL__V1__FANOUT__INIT;
+    Pawl__V1__Label role = PAWL__V1__LABEL__INIT, *labels[] = { &role };
+    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__Submit s = PAWL__V1__SUBMIT__INIT;
+    role.key = (char *)(uintptr_t) "role";
+    role.value = (char *)(uintptr_t) "web";
+    command.shell = (char *)(uintptr_t) "true";
+    task.id.data = id.at;
+    task.id.len = 16;
+    task.type = (char *)(uintptr_t) "pawl/shell";
+    task.command = &command;
+    task.fanout = &fanout;
+    fanout.labels = labels;
+    fanout.n_labels = 1;
+    if (change_it) change_it(&task, &fanout);
+    size_t len = pawl__v1__task__get_packed_size(&task);
+    uint8_t *bytes = mem_new(len);
+    ProtobufCBinaryData one = { pawl__v1__task__pack(&task, bytes), bytes };
+    s.tasks = &one;
+    s.n_tasks = 1;
+    r.body_case = PAWL__V1__REQUEST__BODY_SUBMIT;
+    r.submit = &s;
+    const Pawl__V1__Reply *reply = request(w, 1, &r);
+    free(bytes);
+    return reply;
+}
+
+/* A task as readers see it; in the world's arena. */
+static inline const Pawl__V1__TaskInfo *look_up(world_t *w, ulid_t id)
+{
+    Pawl__V1__TaskGet ask = PAWL__V1__TASK_GET__INIT;
+    Pawl__V1__Reply reply = PAWL__V1__REPLY__INIT;
+    ProtobufCBinaryData one = { 16, id.at };
+    answer_t answer = { .arena = &w->arena, .names = names_new(), .wall_us = w->wall_us };
+    ask.ids = &one;
+    ask.n_ids = 1;
+    assert_int_equal(store_view_open(w->store, &answer.view), ERR_OK);
+    assert_int_equal(query_task_get(&answer, &ask, &reply), ERR_OK);
+    const Pawl__V1__TaskInfo *info = NULL;
+    if (reply.error == NULL) { /* names go: a copy */
+        size_t len = pawl__v1__task_info__get_packed_size(reply.tasks->items[0]);
+        uint8_t *bytes = wire_arena_take(&w->arena, len);
+        pawl__v1__task_info__pack(reply.tasks->items[0], bytes);
+        info = pawl__v1__task_info__unpack(&w->arena.allocator, len, bytes);
+    }
+    store_view_close(&answer.view);
+    names_destroy(&answer.names);
+    return info;
+}
+
+static inline Pawl__V1__TaskStatus status_of(world_t *w, ulid_t id)
+{
+    const Pawl__V1__TaskInfo *info = look_up(w, id);
+    return info ? info->status : 0;
+}
+
+#define assert_status(w, id, name)                                                                 \
+    assert_int_equal(status_of(w, id), PAWL__V1__TASK_STATUS__STATUS_##name)
+
+#endif
