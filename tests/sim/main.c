@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "tests/sim/judge.h"
+#include "tests/sim/shrink.h"
 
 enum { MET_SEEDS = 500, EVENTS = 3000, AGAIN_EVERY = 100, LMDB_EVERY = 100, REST_EVENTS = 400000 };
 #define REST_US (INT64_C(4) * 3600 * SEC_US)
@@ -375,6 +376,8 @@ static void free_world(sim_t *sim)
 
 static char seed_line[80]; /* for who has to say it in a signal handler */
 
+static faults_t without; /* kinds of faults that are switched off */
+
 static void run_seed(sim_t *sim, uint64_t seed, uint64_t events, bool verbose)
 {
     *sim = (sim_t){ .seed = seed,
@@ -384,6 +387,7 @@ static void run_seed(sim_t *sim, uint64_t seed, uint64_t events, bool verbose)
                     .verbose = verbose };
     snprintf(seed_line, sizeof seed_line, "sim: died in --seed %llu\n", (unsigned long long)seed);
     draw_swarm(sim);
+    faults_switch_off(&sim->swarm, without);
     start_world(sim);
     while (!sim->failed && sim->events < sim->events_max)
         run_one(sim);
@@ -408,15 +412,56 @@ static void on_signal(int number)
 
 static int usage(void)
 {
-    fprintf(stderr,
-            "usage: sim [--seed N] [--seeds COUNT] [--events N] [--verbose] [--each] [--all]\n");
+    fprintf(
+        stderr,
+        "usage: sim [--seed N] [--seeds COUNT] [--events N] [--without FAULT,...] [--verbose] "
+        "[--each] [--all]\n"
+        "       sim --shrink SEED [--events N]   the shortest prefix that fails, and the faults "
+        "it needs\n");
     return 2;
+}
+
+static sim_t sim;
+
+static bool fails(uint64_t seed, uint64_t events, faults_t fewer, uint64_t *ran)
+{
+    without = fewer;
+    run_seed(&sim, seed, events, false);
+    *ran = sim.events;
+    return sim.failed;
+}
+
+static void tell_again(const char *program, uint64_t seed, uint64_t events)
+{
+    char names[400];
+    faults_print(without, names, sizeof names);
+    printf("sim: to see it again: %s --seed %llu --events %llu%s%s --verbose\n", program,
+           (unsigned long long)seed, (unsigned long long)events, *names ? " --without " : "",
+           names);
+}
+
+/* The exit code says whether there was anything to shrink. */
+static int shrink_seed(const char *program, uint64_t seed, uint64_t events)
+{
+    uint64_t ran;
+    if (!fails(seed, events, without, &ran)) {
+        printf("sim: seed %llu passes\n", (unsigned long long)seed);
+        return 2;
+    }
+    faults_t needless = without;
+    shrink(fails, seed, &events, &needless);
+    without = needless;
+    if (!fails(seed, events, without, &ran)) return 2;
+    printf("sim: seed %llu fails after %llu events: %s\n", (unsigned long long)seed,
+           (unsigned long long)ran, sim.failure);
+    tell_again(program, seed, events);
+    return 1;
 }
 
 int main(int argc, char **argv)
 {
     uint64_t seed = 1, seeds = 1, events = EVENTS, total = 0, hash = 0;
-    bool verbose = false, each = false, all = false, bad = false;
+    bool verbose = false, each = false, all = false, bad = false, smaller = false;
     for (int i = 1; i < argc; i++) {
         uint64_t *number = strcmp(argv[i], "--seed") == 0     ? &seed
                            : strcmp(argv[i], "--seeds") == 0  ? &seeds
@@ -424,7 +469,13 @@ int main(int argc, char **argv)
                                                               : NULL;
         if (number && i + 1 < argc)
             *number = strtoull(argv[++i], NULL, 10);
-        else if (strcmp(argv[i], "--verbose") == 0)
+        else if (strcmp(argv[i], "--without") == 0 && i + 1 < argc &&
+                 faults_read(argv[i + 1], &without))
+            i++;
+        else if (strcmp(argv[i], "--shrink") == 0 && i + 1 < argc) {
+            smaller = true;
+            seed = strtoull(argv[++i], NULL, 10);
+        } else if (strcmp(argv[i], "--verbose") == 0)
             verbose = true;
         else if (strcmp(argv[i], "--each") == 0)
             each = true;
@@ -435,7 +486,7 @@ int main(int argc, char **argv)
     }
     signal(SIGABRT, on_signal);
     signal(SIGSEGV, on_signal);
-    static sim_t sim;
+    if (smaller) return shrink_seed(argv[0], seed, events);
     for (uint64_t end = seed + seeds; seed < end; seed++) {
         run_seed(&sim, seed, events, verbose);
         if (!sim.failed && seed % AGAIN_EVERY == 0) {
@@ -446,7 +497,8 @@ int main(int argc, char **argv)
         if (sim.failed) {
             printf("sim: seed %llu fails after %llu events: %s\n", (unsigned long long)seed,
                    (unsigned long long)sim.events, sim.failure);
-            printf("sim: to see it again: %s --seed %llu --events %llu --verbose\n", argv[0],
+            tell_again(argv[0], seed, events);
+            printf("sim: smaller: %s --shrink %llu --events %llu\n", argv[0],
                    (unsigned long long)seed, (unsigned long long)events);
             bad = true;
             if (!all) return 1;

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "broker/answer.h"
+#include "broker/check.h"
 #include "broker/core.h"
 #include "client/base/ulid.h"
 #include "client/time/zone.h"
@@ -68,6 +69,19 @@ static inline void world_close(world_t *self)
     outputs_free(&self->outputs);
     names_destroy(&self->names);
     wire_arena_free(&self->arena);
+}
+
+/* The same, and first: is the store whole? */
+static inline void world_close_whole(world_t *self)
+{
+    static char report[4096];
+    size_t problems = 0;
+    FILE *out = fmemopen(report, sizeof report, "w");
+    assert_non_null(out);
+    assert_int_equal(check_store(self->store, out, &problems), ERR_OK);
+    fclose(out);
+    if (problems) fail_msg("%s", report);
+    world_close(self);
 }
 
 static inline void world_take(world_t *self, const output_t *out)

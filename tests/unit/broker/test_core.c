@@ -173,32 +173,6 @@ static void a_result_of_a_lost_lease_that_nobody_has_since_is_recovered(void **s
     assert_int_equal(COUNT(w, WAITING), 0);
 }
 
-static const Pawl__V1__Reply *hello_claiming(world_t *w, conn_t conn, uint8_t life, ulid_t id,
-                                             uint64_t token)
-{
-    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
-    Pawl__V1__Hello h = PAWL__V1__HELLO__INIT;
-    Pawl__V1__Claim claim = PAWL__V1__CLAIM__INIT, *claims[] = { &claim };
-    static char *types[] = { (char *)(uintptr_t) "pawl/shell" };
-    uint8_t incarnation[16];
-    memset(incarnation, life, 16);
-    claim.id.data = id.at;
-    claim.id.len = 16;
-    claim.token = token;
-    h.role = PAWL__V1__ROLE__ROLE_EXECUTOR;
-    h.name = "web-1";
-    h.incarnation.data = incarnation;
-    h.incarnation.len = 16;
-    h.types = types;
-    h.n_types = 1;
-    h.slots = h.credit = 1;
-    h.claims = claims;
-    h.n_claims = 1;
-    r.body_case = PAWL__V1__REQUEST__BODY_HELLO;
-    r.hello = &h;
-    return request(w, conn, &r);
-}
-
 static void a_lost_lease_that_is_claimed_before_anybody_else_has_it_goes_on(void **state)
 {
     world_t *w = *state;
@@ -208,7 +182,7 @@ static void a_lost_lease_that_is_claimed_before_anybody_else_has_it_goes_on(void
     command_t lost = { .kind = CMD_LOST, .conn = 2 };
     assert_int_equal(step(w, &lost, 1), ERR_OK);
     assert_int_equal(COUNT(w, WAITING), 1);
-    const Pawl__V1__Reply *reply = hello_claiming(w, 3, 1, id_at(w, 1), token);
+    const Pawl__V1__Reply *reply = hello_claims(w, 3, 1, id_at(w, 1), token, false);
     assert_int_equal(reply->welcome->verdicts[0], PAWL__V1__CLAIM_VERDICT__CLAIM_KEEP);
     assert_int_equal(COUNT(w, RUNNING), 1);
     assert_int_equal(COUNT(w, WAITING), 0);
@@ -232,7 +206,7 @@ the_last_lease_of_an_at_most_once_task_does_not_run_out_while_the_broker_is_down
     open_core(w);
     tick(w);
     assert_int_equal(COUNT(w, RUNNING), 1);
-    hello_claiming(w, 3, 1, id_at(w, 1), token);
+    hello_claims(w, 3, 1, id_at(w, 1), token, false);
     assert_int_equal(report(w, 3, id_at(w, 1), token, DONE), VERDICT(DONE));
 }
 

@@ -92,34 +92,6 @@ static void a_parked_retry_that_is_held_does_not_open_or_block_its_schedule(void
 /* ---- losses and claims ------------------------------------------------------------------------
  */
 
-static const Pawl__V1__Reply *hello_claims(world_t *w, conn_t conn, uint8_t life, ulid_t id,
-                                           uint64_t token, bool follow)
-{
-    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
-    Pawl__V1__Hello h = PAWL__V1__HELLO__INIT;
-    Pawl__V1__Claim claim = PAWL__V1__CLAIM__INIT, *claims[] = { &claim };
-    static char *types[] = { (char *)(uintptr_t) "pawl/shell" };
-    uint8_t incarnation[16];
-    memset(incarnation, life, 16);
-    claim.id.data = id.at;
-    claim.id.len = 16;
-    claim.token = token;
-    h.minor = WIRE_MINOR;
-    h.role = PAWL__V1__ROLE__ROLE_EXECUTOR;
-    h.name = (char *)(uintptr_t) "web-1";
-    h.incarnation.data = incarnation;
-    h.incarnation.len = 16;
-    h.types = types;
-    h.n_types = 1;
-    h.slots = h.credit = 4;
-    h.claims = claims;
-    h.n_claims = 1;
-    h.claims_follow = follow;
-    r.body_case = PAWL__V1__REQUEST__BODY_HELLO;
-    r.hello = &h;
-    return request(w, conn, &r);
-}
-
 static void lose(world_t *w, conn_t conn)
 {
     pass(w, 31 * SEC);

@@ -372,20 +372,30 @@ static void a_new_session_claims_everything_and_results_come_again(void **state)
     bench_close(&bench);
 }
 
+enum { RESTORED_TOKEN = 50 };
+static uint8_t restored_id[16] = { 'i', 5 };
+
+/* A result that the life before has left; `token`: of which it is said to be. */
+static pawl_err restore(bench_t *bench, uint64_t token, uint64_t log_bytes)
+{
+    Pawl__V1__Result result = PAWL__V1__RESULT__INIT;
+    uint8_t packed[128];
+    result.id = (ProtobufCBinaryData){ 16, restored_id };
+    result.token = RESTORED_TOKEN;
+    result.outcome = PAWL__V1__OUTCOME__OUTCOME_DONE;
+    result.log_bytes = log_bytes;
+    size_t len = pawl__v1__result__pack(&result, packed);
+    return pawl_worker_restore(bench->worker, restored_id, token, packed, len);
+}
+
 static void a_result_of_a_task_nobody_knows_is_settled_by_the_claim(void **state)
 {
     (void)state;
     bench_t bench = bench_open(1, 0);
     box_t box = { .len = 0 };
-    Pawl__V1__Result result = PAWL__V1__RESULT__INIT;
-    uint8_t id[16] = { 'i', 5 }, packed[128];
     box_use(&bench, &box);
-    result.id = (ProtobufCBinaryData){ 16, id };
-    result.token = 50;
-    result.outcome = PAWL__V1__OUTCOME__OUTCOME_DONE;
-    size_t len = pawl__v1__result__pack(&result, packed);
-    assert_int_equal(pawl_worker_restore(bench.worker, id, 51, packed, len), PAWL_E_BAD_REQUEST);
-    assert_int_equal(pawl_worker_restore(bench.worker, id, 50, packed, len), 0);
+    assert_int_equal(restore(&bench, RESTORED_TOKEN + 1, 0), PAWL_E_BAD_REQUEST);
+    assert_int_equal(restore(&bench, RESTORED_TOKEN, 0), 0);
     Pawl__V1__ClaimVerdict unknown = PAWL__V1__CLAIM_VERDICT__CLAIM_UNKNOWN;
     bench_start_with(&bench, &unknown, 1);
     assert_int_equal(pawl_worker_drain(bench.worker, 5 * SECOND), 0);
@@ -398,20 +408,13 @@ static void a_restored_result_is_claimed_and_reported(void **state)
     (void)state;
     bench_t bench = bench_open(1, 0);
     box_t box = { .len = 0 };
-    Pawl__V1__Result result = PAWL__V1__RESULT__INIT;
-    uint8_t id[16] = { 'i', 5 }, packed[128];
     box_use(&bench, &box);
-    result.id = (ProtobufCBinaryData){ 16, id };
-    result.token = 50;
-    result.outcome = PAWL__V1__OUTCOME__OUTCOME_DONE;
-    result.log_bytes = 1000;
-    size_t len = pawl__v1__result__pack(&result, packed);
-    assert_int_equal(pawl_worker_restore(bench.worker, id, 50, packed, len), 0);
+    assert_int_equal(restore(&bench, RESTORED_TOKEN, 1000), 0);
     bench_start(&bench);
     assert_int_equal(bench.peer->request->hello->n_claims, 1);
     assert_true(bench.peer->request->hello->claims[0]->result_waits);
     const Pawl__V1__Report *report = peer_result(bench.peer);
-    assert_int_equal(report->results[0]->token, 50);
+    assert_int_equal(report->results[0]->token, RESTORED_TOKEN);
     /* what of the log had not gone is lost with the process before: only its end is known */
     assert_int_equal(report->n_logs, 1);
     assert_int_equal(report->logs[0]->offset, 1000);
