@@ -46,7 +46,8 @@ $(BUILD)/bin/pawl-broker:    $(BUILD)/broker/main.o $(call lib,broker time base 
 $(BUILD)/bin/pawl-scheduler: $(BUILD)/scheduler/main.o $(call lib,scheduler client time base schemas)
 $(BUILD)/bin/pawl-executor:  $(BUILD)/executor/main.o $(call lib,executor client base schemas)
 $(BUILD)/bin/pawl:           $(BUILD)/client/cli/main.o $(call lib,cli client time base schemas)
-$(BUILD)/bin/pawl-broker $(BUILD)/bin/pawl-scheduler $(BUILD)/bin/pawl-executor: LDLIBS = $(call libs_of,$(DAEMON_PKGS))
+$(BUILD)/bin/pawl-broker $(BUILD)/bin/pawl-scheduler: LDLIBS = $(call libs_of,$(DAEMON_PKGS))
+$(BUILD)/bin/pawl-executor: LDLIBS = $(call libs_of,$(DAEMON_PKGS) jansson)
 $(BUILD)/bin/pawl: LDLIBS = $(call libs_of,$(CLI_PKGS))
 
 $(BUILD)/lib/libpawl.so.0: $(call obj,client/*.c) $(call lib,base schemas)

@@ -9,6 +9,8 @@
 
 #include <stdlib.h>
 
+#include "schemas/requirement.h"
+
 #define ASSIGN_AGAIN_US (2 * PAWL_SEC_US)
 #define TELL_AGAIN_US   (2 * PAWL_SEC_US)
 #define COMPARE_US      (30 * PAWL_SEC_US)
@@ -58,12 +60,14 @@ static void forget_details(executor_t *executor)
     free(executor->host);
     free_texts(executor->addresses, executor->addresses_n);
     free_texts(executor->labels, executor->labels_n);
+    free_texts(executor->interpreters, executor->interpreters_n);
     free(executor->types);
     free(executor->queues);
     executor->host = NULL;
-    executor->addresses = executor->labels = NULL;
+    executor->addresses = executor->labels = executor->interpreters = NULL;
     executor->types = executor->queues = NULL;
     executor->addresses_n = executor->labels_n = executor->types_n = executor->queues_n = 0;
+    executor->interpreters_n = 0;
 }
 
 /* ---- what a refused commit takes back ---------------------------------------------------------
@@ -85,9 +89,10 @@ static void remember(core_t *core, executor_t *executor)
     core->undo[core->undo_n++] = (struct executor_undo){ executor, *executor };
     executor->remembered = true;
     executor->host = NULL;
-    executor->addresses = executor->labels = NULL;
+    executor->addresses = executor->labels = executor->interpreters = NULL;
     executor->types = executor->queues = NULL;
     executor->addresses_n = executor->labels_n = executor->types_n = executor->queues_n = 0;
+    executor->interpreters_n = 0;
 }
 
 void executors_settled(core_t *core)
@@ -199,10 +204,22 @@ static bool has_labels(const executor_t *executor, const lane_t *lane)
 {
     for (size_t at = 0; at < lane->target_len;) {
         size_t len = strnlen(lane->target + at, lane->target_len - at);
-        if (!has_text(executor->labels, executor->labels_n, lane->target + at, len)) return false;
+        if (lane->target[at] != LANE_NEEDS &&
+            !has_text(executor->labels, executor->labels_n, lane->target + at, len))
+            return false;
         at += len + 1;
     }
     return true;
+}
+
+/* What the lane's scripts ask of an interpreter. */
+static bool has_interpreter(const executor_t *executor, const lane_t *lane)
+{
+    for (size_t i = 0; lane->needs && i < executor->interpreters_n; i++) {
+        const char *name = executor->interpreters[i];
+        if (requirement_met(lane->needs, name, name + strlen(name) + 1)) return true;
+    }
+    return lane->needs == NULL;
 }
 
 bool executor_serves(core_t *core, const executor_t *executor, const lane_t *lane)
@@ -211,12 +228,14 @@ bool executor_serves(core_t *core, const executor_t *executor, const lane_t *lan
     if (!has_no(executor->types, executor->types_n, lane->type)) return false;
     if (executor->queues_n && !has_no(executor->queues, executor->queues_n, lane->queue))
         return false;
+    if (!has_interpreter(executor, lane)) return false;
     switch (lane->target_kind) {
     case TARGET_EXECUTOR:
         return strcmp(executor->name->name, lane->target) == 0;
     case TARGET_HOST:
         return (executor->host && strcmp(executor->host, lane->target) == 0) ||
-               has_text(executor->addresses, executor->addresses_n, lane->target, lane->target_len);
+               has_text(executor->addresses, executor->addresses_n, lane->target,
+                        strlen(lane->target));
     case TARGET_LABELS:
         return has_labels(executor, lane);
     default:
@@ -265,6 +284,14 @@ static err_t take_details(core_t *core, executor_t *executor, const Pawl__V1__He
         buf_t text = { 0 };
         buf_printf(&text, "%s=%s", hello->labels[i]->key, hello->labels[i]->value);
         executor->labels[executor->labels_n++] = (char *)text.at;
+    }
+    executor->interpreters = mem_new((hello->n_interpreters + 1) * sizeof(char *));
+    for (size_t i = 0; i < hello->n_interpreters; i++) {
+        buf_t text = { 0 };
+        buf_add(&text, hello->interpreters[i]->name, strlen(hello->interpreters[i]->name) + 1);
+        buf_add(&text, hello->interpreters[i]->version,
+                strlen(hello->interpreters[i]->version) + 1);
+        executor->interpreters[executor->interpreters_n++] = (char *)text.at;
     }
     TRY(take_names(core, NAME_TYPE, hello->types, hello->n_types, &executor->types));
     executor->types_n = hello->n_types;

@@ -75,12 +75,14 @@ typedef struct fresh {
     const spec_row_t *spec;
 } fresh_t;
 
+enum { LANE_NEEDS = 1 }; /* first byte of the text of a target that names an interpreter */
 typedef struct lane {
     struct lane *same_hash;
     uint32_t no, queue, type;
     uint8_t band, target_kind;
     char *target;
     size_t target_len;
+    const char *needs;      /* in target: what its scripts ask of an interpreter; NULL: nothing */
     struct lane *next_own;  /* target executor: lanes for the same name */
     struct executor *owner; /* target hash: who has the bucket, as of owner_stamp */
     uint64_t owner_stamp;
@@ -95,7 +97,7 @@ typedef struct lane {
 } lane_t;
 
 err_t lane_for(core_t *core, uint32_t queue, uint32_t type, const Pawl__V1__Target *target,
-               uint8_t band, lane_t **out);
+               const Pawl__V1__Command *command, uint8_t band, lane_t **out);
 lane_t *lane_at(core_t *core, uint32_t no);
 /* spec: NULL, or as in fresh_t; lasts until the batch ends. */
 void lane_add(core_t *core, lane_t *lane, int64_t due_us, uint64_t n, const spec_row_t *spec);
@@ -151,6 +153,8 @@ typedef struct executor {
     size_t queues_n;
     char **labels; /* "k=v", sorted */
     size_t labels_n;
+    char **interpreters; /* name, NUL, version */
+    size_t interpreters_n;
     lane_t **lanes; /* those it may serve */
     size_t lanes_n;
     uint64_t lanes_stamp;      /* core->lanes_stamp they were chosen at */

@@ -23,7 +23,7 @@ static int compare_text(const void *a, const void *b)
 }
 
 /* The target as one run of bytes: labels sorted, joined by NUL. */
-static uint8_t target_text(const Pawl__V1__Target *target, buf_t *to)
+static uint8_t where_text(const Pawl__V1__Target *target, buf_t *to)
 {
     to->len = 0;
     if (target == NULL) return TARGET_ANY;
@@ -57,6 +57,18 @@ static uint8_t target_text(const Pawl__V1__Target *target, buf_t *to)
         buf_add(to, texts[i], strlen(texts[i]) + (i + 1 < n));
     buf_free(&all);
     return TARGET_LABELS;
+}
+
+/* What the task asks of an interpreter stands behind the target, as one more of its texts, with a
+ * mark that no name and no label has. */
+static uint8_t target_text(const Pawl__V1__Target *target, const char *needs, buf_t *to)
+{
+    uint8_t kind = where_text(target, to);
+    if (*needs == '\0') return kind;
+    static const char mark[] = { '\0', LANE_NEEDS };
+    buf_add(to, mark + (kind == TARGET_ANY), sizeof mark - (kind == TARGET_ANY));
+    buf_add(to, needs, strlen(needs));
+    return kind == TARGET_ANY ? TARGET_LABELS : kind;
 }
 
 static uint64_t lane_hash(uint32_t queue, uint32_t type, uint8_t band, uint8_t kind, slice_t target)
@@ -98,11 +110,20 @@ static void offer(core_t *core, lane_t *lane)
         list_add(&core->open_lanes, &core->open_lanes_n, &core->open_lanes_room, lane);
         return;
     }
-    uint64_t hash = own_hash(lane->target, lane->target_len);
+    uint64_t hash = own_hash(lane->target, strlen(lane->target));
     lane->next_own = map_get(&core->own_lanes, hash);
     map_put(&core->own_lanes, hash, lane);
     named_t *name = name_find(core, NAME_EXECUTOR, lane->target);
     if (name && name->executor) name->executor->lanes_stamp = 0;
+}
+
+/* Of names and labels none has the mark; a hash's bucket is a byte of any value. */
+static const char *needs_of(const lane_t *lane)
+{
+    size_t skip = lane->target_kind == TARGET_HASH;
+    if (lane->target_len <= skip) return NULL;
+    const char *mark = memchr(lane->target + skip, LANE_NEEDS, lane->target_len - skip);
+    return mark ? mark + 1 : NULL;
 }
 
 static lane_t *keep(core_t *core, uint32_t no, const lane_row_t *row)
@@ -116,6 +137,7 @@ static lane_t *keep(core_t *core, uint32_t no, const lane_row_t *row)
     lane->target = mem_new(row->target.len + 1);
     if (row->target.len) memcpy(lane->target, row->target.at, row->target.len);
     lane->target_len = row->target.len;
+    lane->needs = needs_of(lane);
     lane->waiting = row->waiting;
     if (no >= core->lanes_n) {
         size_t n = no + 1u;
@@ -136,10 +158,11 @@ static lane_t *keep(core_t *core, uint32_t no, const lane_row_t *row)
 }
 
 err_t lane_for(core_t *core, uint32_t queue, uint32_t type, const Pawl__V1__Target *target,
-               uint8_t band, lane_t **out)
+               const Pawl__V1__Command *command, uint8_t band, lane_t **out)
 {
+    const char *needs = command ? command->interpreter : "";
     lane_row_t row = { .queue = queue, .type = type, .band = band };
-    row.target_kind = target_text(target, &core->scratch);
+    row.target_kind = target_text(target, needs, &core->scratch);
     row.target = slice(core->scratch.at, core->scratch.len);
     lane_t *lane =
         map_get(&core->lanes_by_hash, lane_hash(queue, type, band, row.target_kind, row.target));

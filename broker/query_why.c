@@ -7,6 +7,7 @@
 
 #include "broker/query_task.h"
 #include "client/base/ulid.h"
+#include "schemas/requirement.h"
 
 enum { LINES_MAX = 24, EXECUTORS_TOLD = 8 };
 
@@ -58,6 +59,17 @@ static bool has_label(const Pawl__V1__ExecutorInfo *executor, const Pawl__V1__La
     return false;
 }
 
+static bool has_interpreter(const Pawl__V1__ExecutorInfo *executor,
+                            const Pawl__V1__Command *command)
+{
+    if (command == NULL || command->interpreter[0] == '\0') return true;
+    for (size_t i = 0; i < executor->n_interpreters; i++)
+        if (requirement_met(command->interpreter, executor->interpreters[i]->name,
+                            executor->interpreters[i]->version))
+            return true;
+    return false;
+}
+
 static bool fits_target(const Pawl__V1__ExecutorInfo *executor, const Pawl__V1__Target *target)
 {
     if (target == NULL) return true;
@@ -71,7 +83,7 @@ static bool fits_target(const Pawl__V1__ExecutorInfo *executor, const Pawl__V1__
 }
 
 typedef struct census {
-    unsigned connected, type, queue, target, ready, room;
+    unsigned connected, type, queue, interpreter, target, ready, room;
     uint32_t slots, used;
 } census_t;
 
@@ -85,6 +97,8 @@ static void count_executor(const story_t *story, const Pawl__V1__ExecutorInfo *e
     census->type++;
     if (executor->n_queues && !has_text(executor->queues, executor->n_queues, queue)) return;
     census->queue++;
+    if (!has_interpreter(executor, story->task->command)) return;
+    census->interpreter++;
     if (!fits_target(executor, story->task->target)) return;
     census->target++;
     if (strcmp(executor->state, "ready") != 0) return;
@@ -202,11 +216,16 @@ static err_t explain_waiting(story_t *story)
         set_reason(story, "no_executor");
         TELL(story, "%u executors are connected, %u take the type %s, %u of these serve queue %s",
              census.connected, census.type, type, census.queue, queue);
+    } else if (all && census.interpreter == 0) {
+        set_reason(story, "no_executor");
+        TELL(story, "its script needs %s, and NO executor has it: %u take its type and queue",
+             story->task->command->interpreter, census.queue);
+        TELL(story, "`pawl executor list -o json` tells what each of them has");
     } else if (all && census.target == 0) {
         set_reason(story, "target");
         TELL(story,
              "it must run on %s, and none of the %u executors for its type and queue is that",
-             target_text(self, story->task->target), census.queue);
+             target_text(self, story->task->target), census.interpreter);
     } else if (all && census.ready == 0) {
         set_reason(story, "no_executor");
         TELL(story, "%u executors could run it, but none of them is ready", census.target);

@@ -210,7 +210,7 @@ err_t task_create(core_t *core, task_t *task, const Pawl__V1__Task *body, slice_
 {
     spec_row_t *spec = &task->spec;
     lane_t *lane = NULL;
-    TRY(lane_for(core, spec->queue, spec->type, target,
+    TRY(lane_for(core, spec->queue, spec->type, target, body->command,
                  spec->flags & SPEC_LATE ? BAND_LATE : BAND_LIVE, &lane));
     spec->lane = lane->no;
     spec->attempts_max = task_attempts_max(core, spec->type, body);

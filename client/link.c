@@ -267,6 +267,7 @@ static void send_hello(pawl_client_t *client)
     pthread_mutex_unlock(&client->work_lock);
     free(hello.claims);
     free(hello.labels);
+    free(hello.interpreters);
     free(hello.types);
     bytes_free(&body);
 }

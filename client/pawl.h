@@ -185,6 +185,8 @@ PAWL_EXPORT pawl_err pawl_task_set_argv(pawl_task_t *self, const char *const *ar
 PAWL_EXPORT pawl_err pawl_task_set_shell(pawl_task_t *self, const char *command_line);
 PAWL_EXPORT pawl_err pawl_task_set_script(pawl_task_t *self, const char *interpreter,
                                           const void *text, size_t len);
+/* One of the executor's own secrets: the command gets PAWL_SECRET_NAME_FILE. */
+PAWL_EXPORT pawl_err pawl_task_add_secret(pawl_task_t *self, const char *name);
 PAWL_EXPORT pawl_err pawl_task_add_env(pawl_task_t *self, const char *name, const char *value);
 PAWL_EXPORT pawl_err pawl_task_set_stdin(pawl_task_t *self, const void *bytes, size_t len);
 /* Text fields by name: queue, key, title, operation, cwd, account, target.executor, target.host. */
@@ -390,6 +392,9 @@ PAWL_EXPORT pawl_err pawl_worker_type(pawl_worker_t *self, const char *type, paw
 PAWL_EXPORT pawl_err pawl_worker_kind(pawl_worker_t *self, const char *kind); /* default worker */
 PAWL_EXPORT pawl_err pawl_worker_queue(pawl_worker_t *self, const char *queue);
 PAWL_EXPORT pawl_err pawl_worker_label(pawl_worker_t *self, const char *key, const char *value);
+/* What scripts may be given to here; a task that needs one comes only to who has it. */
+PAWL_EXPORT pawl_err pawl_worker_interpreter(pawl_worker_t *self, const char *name,
+                                             const char *version);
 PAWL_EXPORT pawl_err pawl_worker_slots(pawl_worker_t *self, unsigned slots); /* default 1 */
 /* Leases it may hold beyond its slots, so that the next task is already there. Default: slots, at
  * least 1 and at most 64. */

@@ -93,6 +93,23 @@ void worker_on_verdicts(pawl_worker_t *self, const Pawl__V1__ClaimVerdict *verdi
 /* ---- Hello -------------------------------------------------------------------------------------
  */
 
+/* One block: the pointers, then what they point to. */
+static bool fill_interpreters(const pawl_worker_t *self, Pawl__V1__Hello *hello)
+{
+    size_t n = self->interpreters.n;
+    hello->interpreters = malloc((n + 1) * (sizeof(void *) + sizeof(Pawl__V1__Interpreter)));
+    if (!hello->interpreters) return false;
+    Pawl__V1__Interpreter *all = (Pawl__V1__Interpreter *)(void *)(hello->interpreters + n + 1);
+    for (size_t i = 0; i < n; i++) {
+        pawl__v1__interpreter__init(&all[i]);
+        all[i].name = self->interpreters.at[i];
+        all[i].version = self->interpreter_versions.at[i];
+        hello->interpreters[i] = &all[i];
+    }
+    hello->n_interpreters = n;
+    return true;
+}
+
 bool worker_fill_hello(pawl_worker_t *self, Pawl__V1__Hello *hello)
 {
     if (!make_claims(self, self->client->limit_items)) return false;
@@ -122,7 +139,7 @@ bool worker_fill_hello(pawl_worker_t *self, Pawl__V1__Hello *hello)
         hello->labels[i] = &labels[i];
     }
     hello->n_labels = label_count;
-    return true;
+    return fill_interpreters(self, hello);
 }
 
 /* ---- what the broker says

@@ -69,6 +69,7 @@ bool add_label(size_t *n, Pawl__V1__Label ***labels, const char *key, const char
 SUB(command_of, Pawl__V1__Command, command, pawl__v1__command__init)
 SUB(target_of, Pawl__V1__Target, target, pawl__v1__target__init)
 SUB(retry_of, Pawl__V1__Retry, retry, pawl__v1__retry__init)
+SUB(poll_of, Pawl__V1__Poll, poll, pawl__v1__poll__init)
 #undef SUB
 
 /* ---- life ---------------------------------------------------------------------------------------
@@ -164,6 +165,18 @@ pawl_err pawl_task_set_script(pawl_task_t *self, const char *interpreter, const 
                 set_bytes(&command->script_text, text, len));
 }
 
+pawl_err pawl_task_add_secret(pawl_task_t *self, const char *name)
+{
+    Pawl__V1__Command *command = command_of(self);
+    char **list = command ? (char **)grow(command->n_secrets, command->secrets) : NULL;
+    if (!list) return PAWL_E_NO_MEMORY;
+    command->secrets = list;
+    list[command->n_secrets] = strdup(name);
+    if (!list[command->n_secrets]) return PAWL_E_NO_MEMORY;
+    command->n_secrets++;
+    return PAWL_OK;
+}
+
 pawl_err pawl_task_add_env(pawl_task_t *self, const char *name, const char *value)
 {
     Pawl__V1__Command *command = command_of(self);
@@ -191,6 +204,22 @@ pawl_err pawl_task_set_stdin(pawl_task_t *self, const void *bytes, size_t len)
 /* ---- fields by name
  * ------------------------------------------------------------------------------- */
 
+static pawl_err set_command(pawl_task_t *self, const char *field, const char *value)
+{
+    Pawl__V1__Command *command = command_of(self);
+    if (!command) return PAWL_E_NO_MEMORY;
+    const struct {
+        const char *name;
+        char **text;
+    } texts[] = { { "cwd", &command->cwd },
+                  { "account", &command->account },
+                  { "interpreter", &command->interpreter },
+                  { "script_file", &command->script_file } };
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        if (!strcmp(texts[i].name, field)) return done(set_text(texts[i].text, value));
+    return PAWL_E_BAD_REQUEST;
+}
+
 pawl_err pawl_task_set_text(pawl_task_t *self, const char *field, const char *value)
 {
     Pawl__V1__Task *task = self->message;
@@ -204,10 +233,8 @@ pawl_err pawl_task_set_text(pawl_task_t *self, const char *field, const char *va
                   { "operation", &task->operation } };
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         if (!strcmp(texts[i].name, field)) return done(set_text(texts[i].text, value));
-    if (!strcmp(field, "cwd") || !strcmp(field, "account")) {
-        Pawl__V1__Command *command = command_of(self);
-        return done(command && set_text(*field == 'c' ? &command->cwd : &command->account, value));
-    }
+    if (!strncmp(field, "command.", 8)) return set_command(self, field + 8, value);
+    if (!strcmp(field, "cwd") || !strcmp(field, "account")) return set_command(self, field, value);
     if (!strcmp(field, "target.executor") || !strcmp(field, "target.host")) {
         Pawl__V1__Target *target = target_of(self);
         return done(target && set_text(field[7] == 'e' ? &target->executor : &target->host, value));
@@ -241,11 +268,26 @@ static pawl_err set_retry(pawl_task_t *self, const char *field, int64_t value)
     return PAWL_OK;
 }
 
+static pawl_err set_poll(pawl_task_t *self, const char *field, int64_t value)
+{
+    Pawl__V1__Poll *poll = poll_of(self);
+    if (!poll) return PAWL_E_NO_MEMORY;
+    if (value < 0) return PAWL_E_BAD_REQUEST;
+    if (!strcmp(field, "max_polls") && value <= UINT32_MAX)
+        poll->max_polls = (uint32_t)value;
+    else if (!strcmp(field, "deadline_us"))
+        poll->deadline_us = value;
+    else
+        return PAWL_E_BAD_REQUEST;
+    return PAWL_OK;
+}
+
 pawl_err pawl_task_set_int(pawl_task_t *self, const char *field, int64_t value)
 {
     Pawl__V1__Task *task = self->message;
     bool ok = false;
     if (!strncmp(field, "retry.", 6)) return set_retry(self, field + 6, value);
+    if (!strncmp(field, "poll.", 5)) return set_poll(self, field + 5, value);
     if (!strcmp(field, "priority") && value >= 0 && value <= 9) {
         task->priority = (uint32_t)value;
         task->priority_set_case = PAWL__V1__TASK__PRIORITY_SET_PRIORITY;

@@ -109,6 +109,15 @@ pawl_err pawl_worker_label(pawl_worker_t *self, const char *key, const char *val
     return fail_with(self->client, err, NULL);
 }
 
+pawl_err pawl_worker_interpreter(pawl_worker_t *self, const char *name, const char *version)
+{
+    pawl_err err = not_started(self);
+    if (!err) err = add_name(&self->interpreters, name);
+    if (!err && (err = add_name(&self->interpreter_versions, version ? version : "")))
+        free(self->interpreters.at[--self->interpreters.n]);
+    return fail_with(self->client, err, NULL);
+}
+
 pawl_err pawl_worker_slots(pawl_worker_t *self, unsigned slots)
 {
     pawl_err err = not_started(self);
@@ -387,6 +396,8 @@ static void free_worker(pawl_worker_t *self)
     free_names(&self->queues);
     free_names(&self->label_keys);
     free_names(&self->label_values);
+    free_names(&self->interpreters);
+    free_names(&self->interpreter_versions);
     free(self->threads);
     free(self->claims);
     free(self->claim_ids);

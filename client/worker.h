@@ -84,7 +84,7 @@ struct pawl_worker {
     pawl_client_t *client;
     worker_type_t *types;
     size_t type_count;
-    names_t kinds, queues, label_keys, label_values;
+    names_t kinds, queues, label_keys, label_values, interpreters, interpreter_versions;
     unsigned slots, prefetch;
     bool prefetch_set;
     pawl_outbox_t outbox;

@@ -16,6 +16,7 @@ enum { CLEAR_WITHIN_US = 2000000 };
 
 struct cgroup {
     char path[4096];
+    bool limits; /* memory and pids are switched on for the folders below */
 };
 
 /* Where cgroup v2 is mounted (alone, or beside v1). */
@@ -116,7 +117,39 @@ cgroup_t *cgroup_open(const char *state_dir, char *why, size_t why_len)
         cgroup_close(&self);
         return NULL;
     }
+    self->limits = write_file(self->path, "cgroup.subtree_control", "+memory +pids");
     return self;
+}
+
+bool cgroup_has_limits(const cgroup_t *self)
+{
+    return self && self->limits;
+}
+
+static bool write_limit(const char *folder, const char *name, int64_t limit)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%lld", (long long)limit);
+    return write_file(folder, name, limit > 0 ? text : "max");
+}
+
+bool cgroup_limit(const cgroup_t *self, unsigned number, int64_t memory, int64_t processes)
+{
+    char path[4400];
+    snprintf(path, sizeof path, "%s/%u", self->path, number);
+    return write_limit(path, "memory.max", memory) && write_limit(path, "pids.max", processes);
+}
+
+uint64_t cgroup_oom_kills(const cgroup_t *self, unsigned number)
+{
+    char path[4400], line[128];
+    unsigned long long kills = 0;
+    snprintf(path, sizeof path, "%s/%u/memory.events", self->path, number);
+    FILE *events = fopen(path, "re");
+    while (events && fgets(line, sizeof line, events))
+        if (sscanf(line, "oom_kill %llu", &kills) == 1) break;
+    if (events) fclose(events);
+    return kills;
 }
 
 int cgroup_child(cgroup_t *self, unsigned number)

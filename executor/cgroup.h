@@ -2,7 +2,8 @@
  * executor/cgroup.h - the executor's own branch of cgroup v2, where it may make one.
  *
  * One folder for the executor, named after its state folder, and below it one for each warden's
- * commands. Only `cgroup.kill` and membership are used: no controller has to be delegated. */
+ * commands. `cgroup.kill` and membership need no controller; limits of memory and processes are
+ * set where both controllers are delegated. */
 #ifndef EXECUTOR_CGROUP_H
 #define EXECUTOR_CGROUP_H
 
@@ -15,6 +16,13 @@ typedef struct cgroup cgroup_t;
 cgroup_t *cgroup_open(const char *state_dir, char *why, size_t why_len);
 /* A descriptor of the folder for warden `number` (made when missing), or -1. The caller's. */
 int cgroup_child(cgroup_t *self, unsigned number);
+/* Are memory and number of processes limited there? Only where the controllers were delegated. */
+bool cgroup_has_limits(const cgroup_t *self);
+/* Of the next command in it; 0: none. False: they could not be set. */
+MUST_CHECK bool cgroup_limit(const cgroup_t *self, unsigned number, int64_t memory,
+                             int64_t processes);
+/* How many processes in it were killed because memory was out, ever. */
+uint64_t cgroup_oom_kills(const cgroup_t *self, unsigned number);
 /* Removes the folder of a warden whose tree is gone. */
 void cgroup_drop(cgroup_t *self, unsigned number);
 /* Removes all folders that are empty. */

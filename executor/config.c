@@ -37,8 +37,19 @@ static const conf_key_t keys[] = {
     { "process.nice", CONF_COUNT, "0", -20, 19, "added to our niceness" },
     { "process.cgroup", CONF_WORD, "auto never always", 0, 0, "a cgroup for each command" },
     { "process.rlimits", CONF_MAP, "nofile=1024", 0, 0, "limits of each process" },
+    { "secrets", CONF_MAP, "", 0, 0, "name to file: what tasks may ask for as PAWL_SECRET_*_FILE" },
+    { "types", CONF_ENTRIES, "", 0, 0, "limits of the attempts of one type, by its name" },
     { "sources", CONF_ABSENT, "", 0, 0, "databases by name" },
     { "log.level", CONF_WORD, "info debug warn error", 0, 0, "what is logged" },
+};
+
+static const conf_key_t type_keys[] = {
+    { "memory", CONF_BYTES, "0", 0, 0,
+      "of the whole tree in a cgroup, else of each process; 0: all" },
+    { "cpu_time", CONF_DURATION, "0", 0, 0, "of each process; 0: no limit" },
+    { "files", CONF_COUNT, "0", 0, 1 << 20, "open at once in each process; 0: as rlimits say" },
+    { "processes", CONF_COUNT, "0", 0, 1 << 22, "of the tree in a cgroup, else of the account" },
+    { "time_limit", CONF_DURATION, "0", 0, 0, "of an attempt whose task has none; 0: as process" },
 };
 
 static const struct {
@@ -50,10 +61,44 @@ static const struct {
                 { "stack", RLIMIT_STACK },   { "memlock", RLIMIT_MEMLOCK } };
 _Static_assert(ARRAY_LEN(rlimits) <= LAUNCH_LIMITS_MAX, "each rlimit has its place in a launch");
 
+static void set_limit(struct launch_limit *limits, uint32_t *count, int resource, int64_t value)
+{
+    uint32_t at = 0;
+    while (at < *count && limits[at].resource != resource)
+        at++;
+    CHECK(value >= 0 && at < LAUNCH_LIMITS_MAX);
+    limits[at] = (struct launch_limit){ resource, (uint64_t)value };
+    *count += at == *count;
+}
+
+struct config_limits config_limits(const executor_config_t *self, const char *type)
+{
+    struct config_limits limits = { .time_limit_us = self->time_limit_us,
+                                    .count = self->limit_count };
+    memcpy(limits.at, self->limits, sizeof limits.at);
+    const conf_t *own = conf_entry_named(self->conf, "types", type);
+    if (own == NULL) return limits;
+    int64_t files = conf_number(own, "files"), time_limit = conf_number(own, "time_limit");
+    limits.cpu_us = conf_number(own, "cpu_time");
+    limits.memory = conf_number(own, "memory");
+    limits.processes = conf_number(own, "processes");
+    if (time_limit) limits.time_limit_us = time_limit;
+    if (files) set_limit(limits.at, &limits.count, RLIMIT_NOFILE, files);
+    if (limits.cpu_us)
+        set_limit(limits.at, &limits.count, RLIMIT_CPU,
+                  (limits.cpu_us + PAWL_SEC_US - 1) / PAWL_SEC_US);
+    if (limits.memory && !self->cgroup_limits)
+        set_limit(limits.at, &limits.count, RLIMIT_AS, limits.memory);
+    if (limits.processes && !self->cgroup_limits)
+        set_limit(limits.at, &limits.count, RLIMIT_NPROC, limits.processes);
+    return limits;
+}
+
 executor_config_t *config_new(void)
 {
     executor_config_t *self = mem_new(sizeof *self);
     self->conf = conf_new_section("executor", keys, ARRAY_LEN(keys));
+    conf_entries(self->conf, "types", type_keys, ARRAY_LEN(type_keys));
     return self;
 }
 

@@ -30,10 +30,20 @@ typedef struct executor_config {
     mode_t mask;
     int nice;
     enum config_cgroup cgroup;
+    bool cgroup_limits; /* memory and processes are the cgroup's business (set by main) */
     struct launch_limit limits[LAUNCH_LIMITS_MAX];
     uint32_t limit_count;
     enum log_level log_level;
 } executor_config_t;
+
+/* What holds for the attempts of one type: `process`, then `types`. */
+struct config_limits {
+    struct launch_limit at[LAUNCH_LIMITS_MAX];
+    uint32_t count;
+    int64_t memory, processes;     /* 0: none */
+    int64_t cpu_us, time_limit_us; /* 0: none */
+};
+struct config_limits config_limits(const executor_config_t *self, const char *type);
 
 executor_config_t *config_new(void); /* the defaults */
 void config_destroy(executor_config_t **self_p);

@@ -1,19 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "executor/kind_shell.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "schemas/limits.h"
+#include "schemas/requirement.h"
 
 #define INPUT         "input.json"
 #define OUTPUT        "output.json"
 #define SCRIPT        "script"
 #define STDIN         "stdin"
+#define STATE         "state.json"
+#define SECRET        "secret-"
 #define FALLBACK_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 void shell_print_time(int64_t time_us, char *text, size_t room)
@@ -166,8 +174,90 @@ static bool gather_environment(struct gathered *self, const executor_config_t *c
     gather_env(self, "PAWL_INPUT", text);
     snprintf(text, sizeof text, "%s/" OUTPUT, folder);
     gather_env(self, "PAWL_OUTPUT", text);
+    gather_env(self, "PAWL_COMPLETION", task->completion);
+    if (task->polls) {
+        snprintf(text, sizeof text, "%u", task->polls);
+        gather_env(self, "PAWL_POLLS", text);
+        snprintf(text, sizeof text, "%s/" STATE, folder);
+        gather_env(self, "PAWL_STATE", text);
+    }
+    for (size_t i = 0; i < task->secret_count; i++) {
+        char name[LIMIT_LABEL + 32];
+        int len =
+            snprintf(name, sizeof name, "PAWL_SECRET_%.*s_FILE", LIMIT_LABEL, task->secrets[i]);
+        for (int at = 0; at < len; at++)
+            name[at] =
+                isalnum((unsigned char)name[at]) ? (char)toupper((unsigned char)name[at]) : '_';
+        snprintf(text, sizeof text, "%s/" SECRET "%s", folder, task->secrets[i]);
+        gather_env(self, name, text);
+    }
     for (size_t i = 0; i < task->env_count; i++)
         gather_env(self, task->env[i].name, task->env[i].value);
+    return true;
+}
+
+/* The allowed folder that holds the script; the real path of the script, which lies below it. */
+static bool find_script(const executor_config_t *config, const char *name, char path[PATH_MAX],
+                        buf_t *message)
+{
+    char folder[PATH_MAX], wanted[2 * PATH_MAX];
+    bool out = false;
+    for (size_t i = 0; i < conf_count(config->conf, "allow.script_dirs"); i++) {
+        struct stat info;
+        if (!realpath(conf_item(config->conf, "allow.script_dirs", i), folder)) continue;
+        snprintf(wanted, sizeof wanted, "%s/%s", folder, name);
+        if (!realpath(wanted, path)) continue;
+        size_t len = strlen(folder);
+        bool below = strncmp(path, folder, len) == 0 && (path[len] == '/' || len == 1);
+        out |= !below;
+        if (below && stat(path, &info) == 0 && S_ISREG(info.st_mode)) return true;
+    }
+    if (out)
+        buf_printf(message, "script \"%s\" leads out of the folder it is in: a link may not", name);
+    else
+        buf_printf(message,
+                   "script \"%s\" is in none of the folders of executor \"%s\" "
+                   "(executor.allow.script_dirs)",
+                   name, config->name);
+    return false;
+}
+
+static bool gather_interpreter(struct gathered *self, const executor_config_t *config,
+                               const char *wanted, buf_t *message)
+{
+    for (size_t i = 0; i < conf_count(config->conf, "allow.interpreters"); i++) {
+        const char *name = conf_name(config->conf, "allow.interpreters", i);
+        size_t len = requirement_name(wanted);
+        if (len != strlen(name) || memcmp(name, wanted, len) != 0) continue;
+        gather(self, conf_item(config->conf, "allow.interpreters", i));
+        return true;
+    }
+    buf_printf(message, "interpreter \"%s\" is not offered here; executor \"%s\" has:", wanted,
+               config->name);
+    for (size_t i = 0; i < conf_count(config->conf, "allow.interpreters"); i++)
+        buf_printf(message, " %s", conf_name(config->conf, "allow.interpreters", i));
+    return false;
+}
+
+static bool gather_script(struct gathered *self, const executor_config_t *config,
+                          const shell_task_t *task, const char *folder, buf_t *message,
+                          int *exit_code)
+{
+    char path[PATH_MAX];
+    bool file = *task->script_file != '\0';
+    *exit_code = 127;
+    if (file && !find_script(config, task->script_file, path, message)) return false;
+    if (!file) snprintf(path, sizeof path, "%s/" SCRIPT, folder);
+    if (*task->interpreter && !gather_interpreter(self, config, task->interpreter, message))
+        return false;
+    struct stat info;
+    *exit_code = 126;
+    if (file && !*task->interpreter && (stat(path, &info) != 0 || !(info.st_mode & 0111))) {
+        buf_printf(message, "script \"%s\" is not executable: chmod +x it, or name an interpreter",
+                   task->script_file);
+        return false;
+    }
+    gather(self, path);
     return true;
 }
 
@@ -175,20 +265,8 @@ static bool gather_argv(struct gathered *self, const executor_config_t *config,
                         const shell_task_t *task, const char *folder, buf_t *message,
                         int *exit_code)
 {
-    if (task->script.len || *task->interpreter) {
-        const char *path = conf_mapped(config->conf, "allow.interpreters", task->interpreter);
-        if (!path) {
-            buf_printf(message, "interpreter \"%s\" is not offered here; executor \"%s\" has:",
-                       task->interpreter, config->name);
-            for (size_t i = 0; i < conf_count(config->conf, "allow.interpreters"); i++)
-                buf_printf(message, " %s", conf_name(config->conf, "allow.interpreters", i));
-            *exit_code = 127;
-            return false;
-        }
-        char script[WORKFOLDER_PATH + 16];
-        snprintf(script, sizeof script, "%s/" SCRIPT, folder);
-        gather(self, path);
-        gather(self, script);
+    if (task->script.len || *task->interpreter || *task->script_file) {
+        if (!gather_script(self, config, task, folder, message, exit_code)) return false;
     } else if (*task->shell) {
         gather(self, "/bin/sh");
         gather(self, "-c");
@@ -207,8 +285,41 @@ static bool gather_argv(struct gathered *self, const executor_config_t *config,
 /* ---- files
  * ----------------------------------------------------------------------------------------- */
 
-static bool write_files(shell_plan_t *plan, const shell_task_t *task, const struct account *account,
-                        buf_t *message)
+/* A private copy: whoever has the folder reads it, and it goes away with the attempt. */
+static bool write_secret(const shell_plan_t *plan, const executor_config_t *config,
+                         const char *name, const struct account *account, buf_t *message)
+{
+    static uint8_t bytes[64 << 10];
+    const char *source = conf_mapped(config->conf, "secrets", name);
+    if (source == NULL) {
+        buf_printf(message, "secret \"%s\" is not one of executor \"%s\" (executor.secrets)", name,
+                   config->name);
+        return false;
+    }
+    int fd = open(source, O_RDONLY | O_CLOEXEC);
+    size_t len = 0;
+    for (ssize_t got;
+         fd >= 0 && len < sizeof bytes && (got = read(fd, bytes + len, sizeof bytes - len)) != 0;)
+        if (got > 0)
+            len += (size_t)got;
+        else if (errno != EINTR)
+            break;
+    bool fine = fd >= 0 && len < sizeof bytes && errno == 0;
+    char copy[LIMIT_LABEL + sizeof SECRET];
+    snprintf(copy, sizeof copy, SECRET "%s", name);
+    if (fd >= 0 && len < sizeof bytes)
+        fine = workfolder_write(plan->folder, copy, bytes, len, 0400, account->uid, account->gid) ==
+               ERR_OK;
+    if (!fine)
+        buf_printf(message, "secret \"%s\" could not be given: %s", name,
+                   len == sizeof bytes ? "it is larger than 64 KiB" : strerror(errno));
+    explicit_bzero(bytes, len);
+    if (fd >= 0) close(fd);
+    return fine;
+}
+
+static bool write_files(shell_plan_t *plan, const executor_config_t *config,
+                        const shell_task_t *task, const struct account *account, buf_t *message)
 {
     bool ours = account->uid == (uid_t)-1;
     err_t err = ours && task->spare && workfolder_take(task->spare, plan->folder)
@@ -224,6 +335,11 @@ static bool write_files(shell_plan_t *plan, const shell_task_t *task, const stru
     if (!err && task->standard_input.len)
         err = workfolder_write(plan->folder, STDIN, task->standard_input.at,
                                task->standard_input.len, 0600, account->uid, account->gid);
+    if (!err && task->polls)
+        err = workfolder_write(plan->folder, STATE, task->poll_state.at, task->poll_state.len, 0600,
+                               account->uid, account->gid);
+    for (size_t i = 0; !err && i < task->secret_count; i++)
+        if (!write_secret(plan, config, task->secrets[i], account, message)) return false;
     char path[WORKFOLDER_PATH + 16] = "/dev/null";
     if (task->standard_input.len || task->input.len)
         snprintf(path, sizeof path, "%s/%s", plan->folder,
@@ -245,8 +361,9 @@ bool shell_plan_make(shell_plan_t *plan, const executor_config_t *config, const 
     launch_t *launch = &plan->launch;
     launch->mask = config->mask;
     launch->nice = config->nice;
-    memcpy(launch->limits, config->limits, sizeof launch->limits);
-    launch->limit_count = config->limit_count;
+    plan->limits = config_limits(config, task->type);
+    memcpy(launch->limits, plan->limits.at, sizeof launch->limits);
+    launch->limit_count = plan->limits.count;
 
     struct account account;
     char folder[WORKFOLDER_PATH];
@@ -274,7 +391,7 @@ bool shell_plan_make(shell_plan_t *plan, const executor_config_t *config, const 
     launch->cwd = (char *)plan->texts.at + cwd_at;
     plan->program = launch->argv[0];
     memcpy(plan->folder, folder, sizeof folder);
-    return write_files(plan, task, &account, message);
+    return write_files(plan, config, task, &account, message);
 }
 
 void shell_plan_release(shell_plan_t *plan)

@@ -3,11 +3,16 @@
  *
  * pawl/shell runs `argv` as it is, or gives `shell` to /bin/sh -c. pawl/script writes the text into
  * the attempt's folder and gives it to an interpreter of this executor's own list, with `argv` as
- * its arguments. What the task asks for and this executor's file does not allow is refused here.
+ * its arguments; or it runs a file of an allowed folder where it stands, by itself when it is
+ * executable and no interpreter is named. No way leads out of the folder, by `..` or by a link. A
+ * secret is a private copy of one of the executor's own files, readable by the account alone.
+ * What the task asks for and this executor's file does not allow is refused here.
  *
  * The environment begins empty: the kept names of our own (PATH, LANG), HOME and USER of the
  * account, PAWL_TASK_ID PAWL_TYPE PAWL_ATTEMPT PAWL_TOKEN PAWL_PLANNED (RFC 3339, UTC)
- * PAWL_SCHEDULE PAWL_INPUT PAWL_OUTPUT, then what the task declares. A task may not declare names
+ * PAWL_SCHEDULE PAWL_INPUT PAWL_OUTPUT PAWL_COMPLETION (the token by which somebody else may end
+ * the task), PAWL_POLLS and PAWL_STATE (a file: what the last poll left) once it was asked before,
+ * PAWL_SECRET_NAME_FILE for each secret, then what the task declares. A task may not declare names
  * that are empty or hold '=', nor PAWL_* (they say who it is), nor LD_* (they would load code into
  * whatever the executor's file allows; who needs them for one program writes `env
  * LD_LIBRARY_PATH=... program`).
@@ -37,12 +42,19 @@ typedef struct shell_task {
     const struct shell_env *env;
     size_t env_count;
     const char *cwd, *account;
-    const char *spare; /* a folder that may be used again (workfolder_take), or NULL */
+    const char *script_file;    /* below one of allow.script_dirs */
+    const char *const *secrets; /* names */
+    size_t secret_count;
+    const char *completion; /* token by which somebody else may end it */
+    unsigned polls;         /* how often this attempt said: ask again */
+    slice_t poll_state;     /* what it left then */
+    const char *spare;      /* a folder that may be used again (workfolder_take), or NULL */
 } shell_task_t;
 
-/* What was made of it. */
+/* What was made of it. Limits of memory and processes that a cgroup sets are in `limits`. */
 typedef struct shell_plan {
     launch_t launch;
+    struct config_limits limits;
     int stdin_fd;                 /* to be passed as descriptor 0 */
     int error;                    /* errno when its folder could not be prepared, else 0 */
     char folder[WORKFOLDER_PATH]; /* of the attempt; made, and removed by the caller */

@@ -23,6 +23,7 @@
 #include "executor/cgroup.h"
 #include "executor/config.h"
 #include "executor/helper.h"
+#include "executor/interpreters.h"
 #include "executor/lock.h"
 #include "executor/outbox.h"
 #include "executor/slots.h"
@@ -119,8 +120,15 @@ static err_t read_config(struct flags *flags, char *why, size_t len)
 /* ---- the executor
  * ---------------------------------------------------------------------------------- */
 
+struct found {
+    const char *name; /* of the configuration */
+    char version[INTERPRETER_VERSION];
+};
+
 struct executor {
     executor_config_t *config;
+    struct found *interpreters;
+    size_t interpreter_count;
     helper_t *helper;
     int lock;
     char work[PATH_MAX];
@@ -217,6 +225,7 @@ static int open_state(struct executor *self)
     if (!self->cgroup && config->cgroup == CGROUP_ALWAYS)
         return refuse(EXIT_FAILED, "process.cgroup is always, and there is no cgroup", why,
                       "PAWL_EXECUTOR__PROCESS__CGROUP=auto pawl-executor");
+    self->config->cgroup_limits = cgroup_has_limits(self->cgroup);
     snprintf(self->how, sizeof self->how, self->cgroup ? "cgroup" : "sweep (%.128s)", why);
     unsigned survivors, killed = workfolder_clear(self->work, &survivors);
     if (killed)
@@ -238,6 +247,17 @@ static bool conf_set_all(pawl_conf_t *conf, const executor_config_t *config, cha
            (!*config->broker || pawl_conf_set(conf, "broker", config->broker, why, len) == PAWL_OK);
 }
 
+/* Which interpreters there are, as they told before any thread began. */
+static void found_interpreter(void *arg, const char *name, const char *version)
+{
+    struct executor *self = arg;
+    self->interpreters =
+        mem_grow(self->interpreters, (self->interpreter_count + 1) * sizeof *self->interpreters);
+    struct found *found = &self->interpreters[self->interpreter_count++];
+    found->name = name;
+    snprintf(found->version, sizeof found->version, "%s", version);
+}
+
 static pawl_err describe_worker(struct executor *self)
 {
     const executor_config_t *config = self->config;
@@ -253,6 +273,10 @@ static pawl_err describe_worker(struct executor *self)
             err = pawl_worker_kind(self->worker, known[i].kind);
             if (!err) err = pawl_worker_type(self->worker, known[i].type, NULL, NULL);
         }
+    bool scripts = conf_listed(config->conf, "allow.kinds", "script");
+    for (size_t i = 0; !err && scripts && i < self->interpreter_count; i++)
+        err = pawl_worker_interpreter(self->worker, self->interpreters[i].name,
+                                      self->interpreters[i].version);
     for (size_t i = 0; !err && i < conf_count(config->conf, "queues"); i++)
         err = pawl_worker_queue(self->worker, conf_item(config->conf, "queues", i));
     for (size_t i = 0; !err && i < conf_count(config->conf, "labels"); i++)
@@ -446,6 +470,7 @@ static void stop(struct executor *self)
         log_event(LOG_ERROR, "HELPER_STAYS", "some processes cannot be killed");
     cgroup_close(&self->cgroup);
     config_destroy(&self->config);
+    free(self->interpreters);
     if (self->lock >= 0) close(self->lock);
     close(self->signals);
     close(self->epoll);
@@ -494,6 +519,7 @@ int main(int argc, char **argv)
     sigaddset(&blocked, SIGINT);
     sigaddset(&blocked, SIGPIPE);
     sigprocmask(SIG_BLOCK, &blocked, NULL);
+    interpreters_probe(self.config->conf, found_interpreter, &self);
     run(&self);
     int exit_code = self.exit_code;
     stop(&self);

@@ -13,7 +13,9 @@
 
 #include "client/base/clock.h"
 #include "client/base/log.h"
+#include "executor/ending.h"
 #include "executor/kind_shell.h"
+#include "executor/lines.h"
 #include "executor/output.h"
 #include "executor/warden.h"
 #include "schemas/limits.h"
@@ -26,8 +28,6 @@ enum {
     PATIENCE_US = 1000000, /* so long a full buffer may hold up a command; then bytes are cut */
     REPORT_US = 1000000,   /* the outbox refused a result: try again */
     READ_BYTES = 64 << 10,
-    TROUBLE_US = 5000000, /* no room here to start it: somewhere else, or here in a while */
-    EXIT_PERMANENT = 78,  /* EX_CONFIG of sysexits.h: trying again is of no use */
 };
 
 enum state { IDLE, RUNNING, TERMINATING, KILLING, DRAINING, SWEEPING, FLUSHING, ENDING, STATES };
@@ -43,7 +43,6 @@ enum event {
     EV_LOST,    /* the warden died */
     EVENTS
 };
-enum cause { CAUSE_NONE, CAUSE_TIMEOUT, CAUSE_CANCEL, CAUSE_FENCE, CAUSE_DRAIN, CAUSE_LOST };
 enum part { PART_WARDEN, PART_JOB, PART_OUT, PART_ERR, PARTS };
 
 struct slot {
@@ -57,14 +56,17 @@ struct slot {
 
     pawl_job_t *job;
     char id[PAWL_ID_TEXT];
-    enum cause cause;
+    enum ending_cause cause;
     int pipes[2];      /* stdout, stderr; -1: closed */
     bool paused;       /* pipes are not read: the SDK's buffer is full */
     int64_t paused_us; /* since */
     output_t *output;
+    lines_t *lines; /* what a script says; NULL: it is not heard */
     char folder[WORKFOLDER_PATH];
     char *program, *cwd, *account; /* for messages */
     int64_t limit_us;
+    struct config_limits limits;
+    uint64_t oom_kills; /* in its cgroup, before it began */
     bool exited, alive; /* main process ended; processes are left */
     int status;         /* of wait(2) */
     uint32_t survivors;
@@ -162,6 +164,12 @@ static void skip_log(void *arg, uint64_t len)
     pawl_job_log_skip(self->job, len);
 }
 
+static void tell_progress(void *arg, int64_t done, int64_t total, const char *text)
+{
+    struct slot *self = arg;
+    (void)!pawl_job_progress(self->job, done, total, text); /* the next one says more */
+}
+
 static void pause_reading(struct slot *self)
 {
     self->paused = true;
@@ -185,6 +193,7 @@ static void read_pipe(struct slot *self, int which, int rounds)
         ssize_t got = read(self->pipes[which], self->all->bytes, READ_BYTES);
         if (got > 0) {
             output_add(self->output, which + 1, self->all->bytes, (size_t)got);
+            if (which == 0 && self->lines) lines_hear(self->lines, self->all->bytes, (size_t)got);
             if (got < READ_BYTES / 16 && self->state == RUNNING)
                 return; /* likely empty: epoll tells */
         } else if (got == 0) {
@@ -214,7 +223,7 @@ static void order(struct slot *self, int failed)
 
 static void terminate(struct slot *self)
 {
-    if (self->cause == CAUSE_NONE) self->cause = CAUSE_TIMEOUT; /* nobody asked: the clock did */
+    if (self->cause == ENDING_NONE) self->cause = ENDING_TIMEOUT; /* nobody asked: the clock did */
     set_deadline(self, self->all->setup.config->kill_grace_us);
     order(self, warden_terminate(self->warden));
 }
@@ -270,53 +279,8 @@ static void lost(struct slot *self)
 {
     log_event(LOG_ERROR, "WARDEN_LOST", "task=%s", self->id);
     self->warden_last = true;
-    self->cause = self->cause == CAUSE_NONE ? CAUSE_LOST : self->cause;
+    self->cause = self->cause == ENDING_NONE ? ENDING_LOST : self->cause;
     flush(self);
-}
-
-/* Words for a time limit: "90s" rather than 90000000. */
-static void print_duration(int64_t us, char *text, size_t room)
-{
-    if (us % PAWL_SEC_US == 0)
-        snprintf(text, room, "%" PRId64 "s", us / PAWL_SEC_US);
-    else
-        snprintf(text, room, "%" PRId64 "ms", us / 1000);
-}
-
-/* The command's own words, or how it ended. */
-static void describe_end(const struct slot *self, char *text, size_t room)
-{
-    if (self->message.len) {
-        output_clean(text, room, self->message.at, self->message.len);
-    } else if (output_last_line(self->output, text, room)) {
-        return;
-    } else if (self->exited && WIFSIGNALED(self->status)) {
-        const char *name = sigabbrev_np(WTERMSIG(self->status));
-        snprintf(text, room, "signal %d (%s)", WTERMSIG(self->status), name ? name : "?");
-    } else {
-        snprintf(text, room, "exit %d", self->exited ? WEXITSTATUS(self->status) : self->exit_code);
-    }
-}
-
-/* Reads what the command left as output. False: it is not usable, `why` says so. */
-static bool take_output(struct slot *self, char *why, size_t room)
-{
-    buf_t bytes = { 0 };
-    err_t err = workfolder_read(self->folder, "output.json", LIMIT_OUTPUT, &bytes);
-    pawl_err refused = PAWL_OK;
-    if (!err && bytes.len)
-        refused = pawl_job_output(self->job, bytes.at, bytes.len, "application/json");
-    if (err == ERR_TOO_LARGE)
-        snprintf(why, room,
-                 "the output is larger than the limit of %d bytes: store it elsewhere and give a "
-                 "reference",
-                 LIMIT_OUTPUT);
-    else if (err && err != ERR_NOT_FOUND)
-        snprintf(why, room, "the output file could not be read: it must be a plain file");
-    else if (refused)
-        snprintf(why, room, "the output was refused: %s", pawl_err_text(refused));
-    buf_free(&bytes);
-    return (!err || err == ERR_NOT_FOUND) && !refused;
 }
 
 /* A machine without room fails no task that another could run, or itself a little later. */
@@ -326,42 +290,6 @@ static bool no_room(int error)
     for (size_t i = 0; i < ARRAY_LEN(errors); i++)
         if (errors[i] == error) return true;
     return false;
-}
-
-static pawl_err give_result(struct slot *self)
-{
-    char text[LIMIT_MESSAGE_KEPT + 1], limit[32];
-    bool zero = self->exited && WIFEXITED(self->status) && WEXITSTATUS(self->status) == 0;
-    switch (self->cause) {
-    case CAUSE_TIMEOUT:
-        print_duration(self->limit_us, limit, sizeof limit);
-        snprintf(text, sizeof text, "stopped at its time limit of %s%s", limit,
-                 self->survivors ? "; some processes could not be killed" : "");
-        return pawl_job_timed_out(&self->job, text);
-    case CAUSE_CANCEL:
-        return pawl_job_cancelled(&self->job, self->survivors
-                                                  ? "cancelled; some processes could not be killed"
-                                                  : "cancelled");
-    case CAUSE_DRAIN:
-        return pawl_job_give_back(&self->job, "the executor stops");
-    case CAUSE_LOST:
-        return pawl_job_fail(&self->job, "the process that watched the command died", false);
-    case CAUSE_FENCE:
-    case CAUSE_NONE:
-        break;
-    }
-    if (zero) {
-        if (!take_output(self, text, sizeof text)) return pawl_job_fail(&self->job, text, false);
-        return pawl_job_finish(&self->job, "");
-    }
-    describe_end(self, text, sizeof text);
-    if (self->trouble) {
-        log_event(LOG_ERROR, "NO_ROOM", "task=%s why=\"%s\"", self->id, text);
-        return pawl_job_retry_after(&self->job, TROUBLE_US, text);
-    }
-    bool permanent =
-        self->exited && WIFEXITED(self->status) && WEXITSTATUS(self->status) == EXIT_PERMANENT;
-    return pawl_job_fail(&self->job, text, permanent);
 }
 
 static const char *spare_of(const struct slot *self)
@@ -378,6 +306,8 @@ static void release(struct slot *self)
     free(self->program);
     free(self->cwd);
     free(self->account);
+    free(self->lines);
+    self->lines = NULL;
     buf_free(&self->message);
     self->program = self->cwd = self->account = NULL;
     self->state = IDLE;
@@ -385,6 +315,33 @@ static void release(struct slot *self)
     self->generation++;
     self->all->busy--;
     if (self->warden_last) drop_warden(self);
+}
+
+static bool out_of_memory(const struct slot *self)
+{
+    const cgroup_t *cgroup = self->all->setup.cgroup;
+    return self->limits.memory && cgroup_has_limits(cgroup) &&
+           cgroup_oom_kills(cgroup, self->cgroup) > self->oom_kills;
+}
+
+static pawl_err give_result(struct slot *self)
+{
+    struct ending ending = { .cause = self->cause,
+                             .exited = self->exited,
+                             .status = self->status,
+                             .exit_code = self->exit_code,
+                             .message = &self->message,
+                             .trouble = self->trouble,
+                             .survivors = self->survivors,
+                             .limit_us = self->limit_us,
+                             .cpu_us = self->cpu_us,
+                             .limits = &self->limits,
+                             .out_of_memory = out_of_memory(self),
+                             .output = self->output,
+                             .lines = self->lines,
+                             .id = self->id,
+                             .folder = self->folder };
+    return ending_give(&ending, &self->job);
 }
 
 static void report(struct slot *self)
@@ -504,12 +461,19 @@ static bool make_plan(struct slot *self, shell_plan_t *plan)
                           .standard_input = bytes_of(command, "stdin"),
                           .cwd = text_of(command, "cwd"),
                           .account = text_of(command, "account"),
+                          .script_file = text_of(command, "script_file"),
+                          .completion = pawl_job_completion(self->job),
+                          .polls = pawl_job_polls(self->job),
                           .spare = spare_of(self) };
     size_t input_len = 0;
     const void *input = pawl_job_input(self->job, &input_len);
     what.input = slice(input, input_len);
+    const void *left = pawl_job_poll_state(self->job, &input_len);
+    what.poll_state = slice(left, input_len);
     const char **argv = texts_of(command, "argv", &what.argc);
+    const char **secrets = texts_of(command, "secrets", &what.secret_count);
     what.argv = argv;
+    what.secrets = secrets;
     what.env_count = command ? pawl_record_count(command, "env") : 0;
     struct shell_env *env = mem_new((what.env_count + 1) * sizeof *env);
     for (size_t i = 0; i < what.env_count; i++) {
@@ -525,9 +489,20 @@ static bool make_plan(struct slot *self, shell_plan_t *plan)
     self->account = mem_text(what.account);
     self->cwd = mem_text(plan->launch.cwd);
     self->program = mem_text(plan->program);
+    self->limits = plan->limits;
     free(argv);
+    free(secrets);
     free(env);
     return made;
+}
+
+/* What the cgroup limits in place of each process. */
+static bool limit_tree(struct slot *self)
+{
+    const cgroup_t *cgroup = self->all->setup.cgroup;
+    if (!cgroup_has_limits(cgroup)) return true;
+    self->oom_kills = self->limits.memory ? cgroup_oom_kills(cgroup, self->cgroup) : 0;
+    return cgroup_limit(cgroup, self->cgroup, self->limits.memory, self->limits.processes);
 }
 
 static bool launch(struct slot *self, const shell_plan_t *plan)
@@ -540,13 +515,13 @@ static bool launch(struct slot *self, const shell_plan_t *plan)
         /* only our ends are non-blocking: a command may expect to wait when a pipe is full */
         for (int i = 0; i < 2; i++)
             fcntl(ends[i][1], F_SETFL, 0);
-        failed = need_warden(self) ? 0 : errno;
+        failed = need_warden(self) && limit_tree(self) ? 0 : errno;
         if (!failed)
             failed = warden_run(self->warden, &plan->launch,
                                 (int[3]){ plan->stdin_fd, ends[0][1], ends[1][1] });
         if (failed == EPIPE) { /* the warden died while idle: another one, once */
             drop_warden(self);
-            failed = need_warden(self)
+            failed = need_warden(self) && limit_tree(self)
                          ? warden_run(self->warden, &plan->launch,
                                       (int[3]){ plan->stdin_fd, ends[0][1], ends[1][1] })
                          : errno;
@@ -586,14 +561,19 @@ void slots_take(slots_t *self, pawl_job_t *job)
     self->busy++;
     pawl_id_print(pawl_job_id(job), slot->id);
     slot->output = output_new(&(struct output_sink){ put_log, skip_log, slot });
-    slot->limit_us = pawl_record_int(pawl_job_task(job), "time_limit_us");
-    if (slot->limit_us <= 0) slot->limit_us = self->setup.config->time_limit_us;
+    if (strcmp(pawl_job_type(job), "pawl/script") == 0) {
+        slot->lines = mem_new(sizeof *slot->lines);
+        slot->lines->progress = tell_progress;
+        slot->lines->arg = slot;
+    }
     pawl_job_started(job, clock_wall_us());
     watch(slot, pawl_job_fd(job), PART_JOB);
 
     shell_plan_t plan;
     bool started = make_plan(slot, &plan) && launch(slot, &plan);
     shell_plan_release(&plan);
+    slot->limit_us = pawl_record_int(pawl_job_task(job), "time_limit_us");
+    if (slot->limit_us <= 0) slot->limit_us = slot->limits.time_limit_us;
     if (!started) {
         fire(slot, EV_REFUSED);
         return;
@@ -650,10 +630,10 @@ static void on_directive(struct slot *self)
     pawl_job_state state = pawl_job_state_of(self->job);
     bool ours = self->state == RUNNING || self->state == TERMINATING || self->state == KILLING;
     if (state == PAWL_CANCEL && ours) {
-        if (self->cause == CAUSE_NONE) self->cause = CAUSE_CANCEL;
+        if (self->cause == ENDING_NONE) self->cause = ENDING_CANCEL;
         fire(self, EV_STOP); /* it may still be fenced: that raises the descriptor again */
     } else if (state == PAWL_FENCED && ours) {
-        self->cause = CAUSE_FENCE;
+        self->cause = ENDING_FENCE;
         fire(self, EV_FENCE);
     }
 }
@@ -739,8 +719,8 @@ void slots_stop(slots_t *self, bool hard)
     for (size_t i = 0; i < self->count; i++) {
         struct slot *slot = &self->slots[i];
         if (slot->state == IDLE) continue;
-        if (slot->cause == CAUSE_NONE && (slot->state == RUNNING || slot->state == KILLING))
-            slot->cause = CAUSE_DRAIN;
+        if (slot->cause == ENDING_NONE && (slot->state == RUNNING || slot->state == KILLING))
+            slot->cause = ENDING_DRAIN;
         fire(slot, hard ? EV_FENCE : EV_STOP);
     }
 }

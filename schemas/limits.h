@@ -34,6 +34,8 @@ enum {
     LIMIT_LOG_CHUNK = 64 << 10,
     LIMIT_LIST = 1000, /* rows of one list answer */
     LIMIT_REPLIES_KEPT = 10000,
+    LIMIT_INTERPRETERS = 64,     /* of an executor */
+    LIMIT_SECRETS = 16,          /* of a command */
     LIMIT_POLL_STATE = 64 << 10, /* what one poll leaves for the next */
     LIMIT_POLLS = 1000000,
     LIMIT_COMPLETION = 32,     /* bytes of a completion token, exactly */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "schemas/requirement.h"
 #include "schemas/limits.h"
 #include "schemas/wire_unpack.h"
 
@@ -155,6 +156,37 @@ static err_t check_env(const Pawl__V1__Command *command, wire_fault_t *fault)
     return env_fault(fault, again);
 }
 
+/* A path below a folder that the executor allows: no way out of it. */
+static bool stays_below(const char *path)
+{
+    if (*path == '/') return false;
+    for (const char *part = path; *part;) {
+        size_t len = strcspn(part, "/");
+        if (len == 2 && part[0] == '.' && part[1] == '.') return false;
+        part += len + (part[len] == '/');
+    }
+    return true;
+}
+
+static err_t check_script(const Pawl__V1__Command *command, wire_fault_t *fault)
+{
+    bool text = command->script_text.len > 0, file = command->script_file[0] != '\0';
+    if (text && file)
+        return FAULT(fault, ERR_CONTRADICTION, "command.script_file",
+                     "script_text and script_file exclude each other");
+    if (!text && !file)
+        return FAULT(fault, ERR_BAD_REQUEST, "command.script_text", "the script is empty");
+    if (file && !stays_below(command->script_file))
+        return FAULT(fault, ERR_BAD_VALUE, "command.script_file",
+                     "it must be a path below a folder of the executor: no / first, no ..");
+    if (text && command->interpreter[0] == '\0')
+        return FAULT(fault, ERR_BAD_REQUEST, "command.interpreter", "no interpreter is given");
+    if (command->interpreter[0] && requirement_name(command->interpreter) == 0)
+        return FAULT(fault, ERR_BAD_VALUE, "command.interpreter",
+                     "it must be a name, or a name and a version like python3>=3.11");
+    return ERR_OK;
+}
+
 static err_t check_command(const Pawl__V1__Task *task, wire_fault_t *fault)
 {
     const Pawl__V1__Command *command = task->command;
@@ -169,7 +201,7 @@ static err_t check_command(const Pawl__V1__Task *task, wire_fault_t *fault)
         return FAULT(fault, ERR_CONTRADICTION, "command",
                      "type %.60s takes no command: only pawl/shell and pawl/script do", task->type);
     bool has_argv = command->n_argv > 0, has_shell = command->shell[0] != '\0';
-    bool has_script = command->script_text.len > 0;
+    bool has_script = command->script_text.len > 0 || command->script_file[0] != '\0';
     if (shell && (has_script || command->interpreter[0]))
         return FAULT(fault, ERR_CONTRADICTION, "command.script_text",
                      "type pawl/shell takes argv or shell, a script is of type pawl/script");
@@ -180,14 +212,11 @@ static err_t check_command(const Pawl__V1__Task *task, wire_fault_t *fault)
         return FAULT(fault, ERR_BAD_REQUEST, "command.argv", "neither argv nor shell is given");
     if (has_argv && shell && command->argv[0][0] == '\0')
         return FAULT(fault, ERR_BAD_VALUE, "command.argv[0]", "the program's name is empty");
-    if (script && (has_argv || has_shell))
-        return FAULT(fault, ERR_CONTRADICTION, has_argv ? "command.argv" : "command.shell",
-                     "type pawl/script takes interpreter and script_text only");
-    if (script && !has_script)
-        return FAULT(fault, ERR_BAD_REQUEST, "command.script_text", "the script is empty");
-    if (script && command->interpreter[0] == '\0')
-        return FAULT(fault, ERR_BAD_REQUEST, "command.interpreter", "no interpreter is given");
-    return check_env(command, fault);
+    if (script && has_shell)
+        return FAULT(fault, ERR_CONTRADICTION, "command.shell",
+                     "type pawl/script takes script_text or script_file, and argv as arguments");
+    err_t err = script ? check_script(command, fault) : ERR_OK;
+    return err ? err : check_env(command, fault);
 }
 
 static err_t check_target(const Pawl__V1__Target *target, wire_fault_t *fault)

@@ -85,6 +85,9 @@ const column_t executor_columns[] = {
     { "version",      "version",         AS_TEXT,      IN_WIDE  },
     { "last_seen",    "last_seen_us",    AS_INSTANT,   IN_TABLE },
     { "clock_offset", "clock_offset_us", AS_DURATION,  IN_WIDE  },
+    { "since",        "since_us",        AS_INSTANT,   IN_JSON  },
+    { "queues",       "queues",          AS_TEXTS,     IN_JSON  },
+    { "interpreters", "interpreters",    AS_VERSIONS,  IN_JSON  },
     { 0 },
 };
 const column_t peer_columns[] = {
@@ -168,14 +171,15 @@ static json_t *texts_json(const pawl_record_t *record, const char *field)
     return list;
 }
 
-static json_t *labels_json(const pawl_record_t *record, const char *field)
+static json_t *pairs_json(const pawl_record_t *record, const char *field, const char *key,
+                          const char *value)
 {
     json_t *labels = json_object();
     size_t n = pawl_record_count(record, field);
     for (size_t i = 0; i < n; i++) {
         const pawl_record_t *label = pawl_record_sub_at(record, field, i);
-        json_object_set_new(labels, pawl_record_text(label, "key"),
-                            json_string(pawl_record_text(label, "value")));
+        json_object_set_new(labels, pawl_record_text(label, key),
+                            json_string(pawl_record_text(label, value)));
     }
     return labels;
 }
@@ -229,7 +233,9 @@ static json_t *field_json(const pawl_record_t *record, const column_t *column)
     case AS_TEXTS:
         return texts_json(record, field);
     case AS_LABELS:
-        return labels_json(record, field);
+        return pairs_json(record, field, "key", "value");
+    case AS_VERSIONS:
+        return pairs_json(record, field, "name", "version");
     case AS_CONTAINER:
         return container_json(record, field);
     case AS_COUNTS:

@@ -43,6 +43,9 @@ static const flag_t up_flags[] = {
 static const flag_t task_flags[] = {
     TEXT("type", 't', "TYPE", "category/name; without it a command's built-in one"),
     TEXT("shell", 0, "TEXT", "a command line for /bin/sh -c, in place of -- CMD"),
+    TEXT("script-file", 0, "FILE", "a script below a folder that the executor allows"),
+    TEXT("interpreter", 0, "NAME", "what --script-file is given to: python3, python3>=3.11"),
+    TEXTS("secret", 0, "NAME", "a secret of the executor's, as PAWL_SECRET_NAME_FILE"),
     TEXT("input", 0, "J|@F|-", "input as JSON: text, a file's, or standard input's"),
     TEXTS("on", 0, "host=H", "where: host=H, executor=E or label=KEY=VALUE"),
     NUMBER("priority", 0, 0, 9, "0 first, 9 last (5)"),

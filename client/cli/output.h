@@ -25,6 +25,7 @@ typedef enum {
     AS_ID, /* 16 bytes */
     AS_TEXTS,
     AS_LABELS,    /* {"key":"value"} */
+    AS_VERSIONS,  /* {"name":"version"} */
     AS_CONTAINER, /* {"id","name","image"} or null */
     AS_COUNTS,    /* {"waiting":3} */
     AS_GIVEN,     /* not from the record: the command sets it */

@@ -31,17 +31,28 @@ static void set_command(json_t *object, const Pawl__V1__Command *command)
     set_text(object, "shell", command->shell);
     set_text(object, "cwd", command->cwd);
     set_text(object, "account", command->account);
+    bool file = command->script_file[0] != '\0', script = file || command->script_text.len;
+    json_t *what = script ? json_object() : json_incref(object);
     if (command->n_argv) {
         json_t *argv = json_array();
         for (size_t i = 0; i < command->n_argv; i++)
             json_array_append_new(argv, json_string(command->argv[i]));
-        json_object_set_new(object, "argv", argv);
+        json_object_set_new(what, script ? "args" : "argv", argv);
     }
+    set_text(what, "interpreter", command->interpreter);
+    set_text(what, "file", command->script_file);
     if (command->script_text.len)
-        json_object_set_new(object, "script",
-                            json_pack("{s:s, s:s%}", "interpreter", command->interpreter, "text",
-                                      (const char *)command->script_text.data,
-                                      command->script_text.len));
+        json_object_set_new(
+            what, "text",
+            json_stringn((const char *)command->script_text.data, command->script_text.len));
+    if (script) json_object_set(object, "script", what);
+    json_decref(what);
+    if (command->n_secrets) {
+        json_t *secrets = json_array();
+        for (size_t i = 0; i < command->n_secrets; i++)
+            json_array_append_new(secrets, json_string(command->secrets[i]));
+        json_object_set_new(object, "secrets", secrets);
+    }
     if (command->stdin.len)
         json_object_set_new(object, "stdin",
                             json_stringn((const char *)command->stdin.data, command->stdin.len));
@@ -107,6 +118,13 @@ json_t *task_json_from_message(const void *bytes, size_t len)
     if (task->hold) json_object_set_new(object, "hold", json_true());
     set_duration(object, "expire", task->expire_us);
     set_duration(object, "time_limit", task->time_limit_us);
+    if (task->poll) {
+        json_t *poll = json_object();
+        if (task->poll->max_polls)
+            json_object_set_new(poll, "max_polls", json_integer(task->poll->max_polls));
+        set_duration(poll, "deadline", task->poll->deadline_us);
+        json_object_set_new(object, "poll", poll);
+    }
     if (task->target) set_target(object, task->target);
     if (task->retry) set_retry(object, task->retry);
     if (task->on_lost)

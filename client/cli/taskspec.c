@@ -247,15 +247,37 @@ static bool set_retry(reading_t *self, const field_t *field, const json_t *value
 
 static bool set_script(reading_t *self, const field_t *field, const json_t *value)
 {
-    static const field_t fields[] = { { "interpreter", NULL, NULL }, { "text", NULL, NULL } };
+    static const field_t fields[] = { { "interpreter", set_text, "command.interpreter" },
+                                      { "file", set_text, "command.script_file" },
+                                      { "text", NULL, NULL },
+                                      { "args", set_argv, NULL } };
     if (!set_inside(self, field, value, fields, ARRAY_LEN(fields), "script.")) return false;
     const char *interpreter = json_string_value(json_object_get(value, "interpreter"));
     const json_t *text = json_object_get(value, "text");
+    if (json_object_get(value, "file") && !text) return true;
     if (!interpreter || !json_is_string(text))
-        return refuse(self, field->name, "it needs the texts \"interpreter\" and \"text\"");
+        return refuse(self, field->name,
+                      "it needs the texts \"interpreter\" and \"text\", or \"file\"");
     return taken(self, field,
                  pawl_task_set_script(self->task, interpreter, json_string_value(text),
                                       json_string_length(text)));
+}
+
+static bool set_poll(reading_t *self, const field_t *field, const json_t *value)
+{
+    static const field_t fields[] = { { "max_polls", set_number, "poll.max_polls" },
+                                      { "deadline", set_duration, "poll.deadline_us" } };
+    return set_inside(self, field, value, fields, ARRAY_LEN(fields), "poll.");
+}
+
+static bool set_secrets(reading_t *self, const field_t *field, const json_t *value)
+{
+    bool good = json_is_array(value) || refuse(self, field->name, "it must be a list of names");
+    for (size_t i = 0; good && i < json_array_size(value); i++) {
+        const char *name = text_of(self, field, json_array_get(value, i));
+        good = name && taken(self, field, pawl_task_add_secret(self->task, name));
+    }
+    return good;
 }
 
 static const field_t task_fields[] = {
@@ -265,6 +287,8 @@ static const field_t task_fields[] = {
     { "shell", set_shell, NULL },
     { "script", set_script, NULL },
     { "env", set_env, NULL },
+    { "secrets", set_secrets, NULL },
+    { "poll", set_poll, NULL },
     { "cwd", set_text, NULL },
     { "account", set_text, NULL },
     { "stdin", set_stdin, NULL },
@@ -458,6 +482,25 @@ static void set_if_given(json_t *object, const char *name, const args_t *args, c
     if (text) json_object_set_new(object, name, json_string(text));
 }
 
+/* --script-file makes what follows -- the script's arguments. */
+static void script_from_args(json_t *object, const args_t *args)
+{
+    const char *file = args_text(args, "script-file");
+    const given_t *given;
+    json_t *argv = json_object_get(object, "argv"), *secrets = json_array();
+    for (size_t i = 0; (given = args_given(args, "secret", i)); i++)
+        json_array_append_new(secrets, json_string(given->value));
+    if (json_array_size(secrets)) json_object_set(object, "secrets", secrets);
+    json_decref(secrets);
+    if (!file) return;
+    json_t *script = json_pack("{s:s}", "file", file);
+    if (args_has(args, "interpreter"))
+        json_object_set_new(script, "interpreter", json_string(args_text(args, "interpreter")));
+    if (argv) json_object_set(script, "args", argv);
+    json_object_del(object, "argv");
+    json_object_set_new(object, "script", script);
+}
+
 static bool command_from_args(json_t *object, const args_t *args)
 {
     const char *shell = args_text(args, "shell");
@@ -481,6 +524,7 @@ static bool command_from_args(json_t *object, const args_t *args)
         }
         json_object_set_new(object, "argv", argv);
     }
+    script_from_args(object, args);
     return true;
 }
 
@@ -516,7 +560,8 @@ json_t *task_json_from_args(const args_t *args)
 
 void task_json_merge(json_t *object, const json_t *changes)
 {
-    if (json_object_get(changes, "argv") || json_object_get(changes, "shell")) {
+    if (json_object_get(changes, "argv") || json_object_get(changes, "shell") ||
+        json_object_get(changes, "script")) {
         json_object_del(object, "argv");
         json_object_del(object, "shell");
         json_object_del(object, "script");

@@ -111,6 +111,10 @@ def requests():
         queues=["default"], slots=4, credit=8, software="pawl 0.1.0", clock_us=NOON,
         claims=[pb.Claim(id=ID1, token=TOKEN), pb.Claim(id=ID2, token=TOKEN + 1, result_waits=True)],
         claims_follow=True), seq=1, session=b"")
+    good("hello-interpreters", "hello", hello(
+        role=pb.ROLE_EXECUTOR, name="web-08", kinds=["script"], types=["pawl/script"], slots=1, credit=1,
+        interpreters=[pb.Interpreter(name="python3", version="3.11.2"), pb.Interpreter(name="sh")]),
+        seq=1, session=b"")
     good("hello-scheduler", "hello", hello(role=pb.ROLE_SCHEDULER, name="scheduler-a"), seq=1, session=b"")
     good("ping", "ping")
     good("ping-assign-seen", "ping", assign_seen=3)
@@ -221,9 +225,20 @@ def tasks():
         account="app", stdin=b"x"))
     good_task("task-shell", type="pawl/shell", command=pb.Command(shell="echo $HOME | wc -c"))
     good_task("task-script", type="pawl/script", command=pb.Command(interpreter="python3", script_text=b"print(1)\n"))
+    good_task("task-script-file", type="pawl/script", command=pb.Command(
+        script_file="sync/run.py", interpreter="python3>=3.11", argv=["--all"], secrets=["db"]))
     good_task("task-at", at_us=NOON)
     good_task("task-poll", poll=pb.Poll(max_polls=100, deadline_us=86400000000))
     good_task("template", "Template", id=b"", delay_us=1)
+    script = {"type": "pawl/script"}
+    bad_task("task-script-out", "BAD_VALUE", "command.script_file", command=pb.Command(
+        script_file="a/../../b"), **script)
+    bad_task("task-script-root", "BAD_VALUE", "command.script_file", command=pb.Command(
+        script_file="/etc/passwd"), **script)
+    bad_task("task-script-twice", "CONTRADICTION", "command.script_file", command=pb.Command(
+        script_file="a", script_text=b"x", interpreter="sh"), **script)
+    bad_task("task-script-version", "BAD_VALUE", "command.interpreter", command=pb.Command(
+        script_text=b"x", interpreter="python3>=new"), **script)
     bad_task("task-no-id", "BAD_ID", "id", id=b"")
     bad_task("task-short-id", "BAD_ID", "id", id=ID1[:15])
     bad_task("template-with-id", "BAD_ID", "id", "Template")

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -55,7 +56,9 @@ static shell_task_t task_of(void)
                            .shell = "",
                            .interpreter = "",
                            .cwd = "",
-                           .account = "" };
+                           .account = "",
+                           .script_file = "",
+                           .completion = "00ff" };
 }
 
 /* Runs the task; its output is in `text` and its exit code is returned. `output` (may be NULL) gets
@@ -121,6 +124,7 @@ static void the_environment_is_exactly_what_is_documented(void **state)
                                          "\nPAWL_TOKEN=17\n",
                                          "\nPAWL_PLANNED=2026-12-01T01:00:00Z\n",
                                          "\nPAWL_SCHEDULE=nightly\n",
+                                         "\nPAWL_COMPLETION=00ff\n",
                                          "\nCOLOUR=blue=1\n",
                                          "\nHOME=/",
                                          "\nUSER=" };
@@ -133,7 +137,7 @@ static void the_environment_is_exactly_what_is_documented(void **state)
     unsigned count = 0;
     for (const char *at = text; (at = strchr(at, '\n')); at++)
         count++;
-    assert_int_equal(count, 13);
+    assert_int_equal(count, 14);
     unsetenv("PAWL_BROKER__SECRET");
     unsetenv("LD_DEBUG_OUTPUT");
 }
@@ -354,6 +358,121 @@ static void leftovers_of_a_dead_predecessor_are_killed_and_cleared(void **state)
     command_close(&command);
 }
 
+/* A file below `folder` with that text. */
+static void put_file(const char *folder, const char *name, const char *text, mode_t mode)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_true(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+    assert_int_equal(fchmod(fd, mode), 0);
+    close(fd);
+}
+
+static void configure(struct fixture *self, const char *key, const char *value)
+{
+    char why[256];
+    if (conf_set(self->config->conf, key, value, "test", why, sizeof why) != ERR_OK)
+        fail_msg("%s", why);
+}
+
+static void a_script_may_be_a_file_of_an_allowed_folder_and_of_no_other(void **state)
+{
+    struct fixture *self = *state;
+    char scripts[] = "/tmp/pawl-scripts-XXXXXX", text[256], path[128];
+    assert_non_null(mkdtemp(scripts));
+    put_file(scripts, "plain.sh", "echo plain $1\n", 0600);
+    put_file(scripts, "run.sh", "#!/bin/sh\necho ran $1 from $(dirname $0)\n", 0700);
+    snprintf(path, sizeof path, "%s/out", scripts);
+    assert_int_equal(symlink("/etc/passwd", path), 0);
+    shell_task_t task = task_of();
+    const char *argv[] = { "with" };
+    task.argv = argv;
+    task.argc = 1;
+    task.script_file = "plain.sh";
+    task.interpreter = "sh";
+    expect_refusal(self, &task, 127, "is in none of the folders");
+    configure(self, "allow.script_dirs", scripts);
+    assert_int_equal(run(self, &task, text, sizeof text, NULL), 0);
+    assert_string_equal(text, "plain with\n");
+    task.interpreter = "";
+    expect_refusal(self, &task, 126, "is not executable: chmod +x");
+    task.script_file = "run.sh";
+    assert_int_equal(run(self, &task, text, sizeof text, NULL), 0);
+    char wanted[128];
+    snprintf(wanted, sizeof wanted, "ran with from %s\n", scripts);
+    assert_string_equal(text, wanted);
+    task.script_file = "out";
+    expect_refusal(self, &task, 127, "leads out of the folder");
+    task.script_file = "../../etc/passwd";
+    expect_refusal(self, &task, 127, "leads out of the folder");
+    task.script_file = "none.sh";
+    expect_refusal(self, &task, 127, "is in none of the folders");
+    static const char *const names[] = { "plain.sh", "run.sh", "out" };
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        snprintf(path, sizeof path, "%s/%s", scripts, names[i]);
+        unlink(path);
+    }
+    assert_int_equal(rmdir(scripts), 0);
+}
+
+static void a_secret_is_a_private_copy_that_goes_with_the_attempt(void **state)
+{
+    struct fixture *self = *state;
+    char folder[] = "/tmp/pawl-secret-XXXXXX", text[256], value[128];
+    assert_non_null(mkdtemp(folder));
+    put_file(folder, "db", "hunter2", 0400);
+    snprintf(value, sizeof value, "db-main=%s/db,gone=%s/none", folder, folder);
+    configure(self, "secrets", value);
+    shell_task_t task = task_of();
+    const char *secrets[] = { "db-main" };
+    task.secrets = secrets;
+    task.secret_count = 1;
+    task.shell = "cat $PAWL_SECRET_DB_MAIN_FILE; stat -c ' %a %u' $PAWL_SECRET_DB_MAIN_FILE; "
+                 "env | grep -c hunter2";
+    assert_int_equal(run(self, &task, text, sizeof text, NULL), 1); /* grep found none */
+    snprintf(value, sizeof value, "hunter2 400 %u\n0\n", (unsigned)geteuid());
+    assert_string_equal(text, value);
+    secrets[0] = "other";
+    expect_refusal(self, &task, 126, "is not one of executor");
+    secrets[0] = "gone";
+    expect_refusal(self, &task, 126, "could not be given: No such file");
+    snprintf(text, sizeof text, "%s/db", folder);
+    unlink(text);
+    assert_int_equal(rmdir(folder), 0);
+}
+
+static void what_the_last_poll_left_is_a_file(void **state)
+{
+    struct fixture *self = *state;
+    shell_task_t task = task_of();
+    char text[256];
+    task.shell = "echo ${PAWL_POLLS-never} ${PAWL_STATE-none}";
+    assert_int_equal(run(self, &task, text, sizeof text, NULL), 0);
+    assert_string_equal(text, "never none\n");
+    task.polls = 3;
+    task.poll_state = slice_text("{\"page\":7}");
+    task.shell = "echo $PAWL_POLLS; cat $PAWL_STATE";
+    assert_int_equal(run(self, &task, text, sizeof text, NULL), 0);
+    assert_string_equal(text, "3\n{\"page\":7}");
+}
+
+static void a_type_has_limits_of_its_own(void **state)
+{
+    struct fixture *self = *state;
+    char text[256];
+    configure(self, "types.pawl/shell.files", "33");
+    configure(self, "types.pawl/shell.cpu_time", "7s");
+    configure(self, "types.pawl/shell.memory", "256MiB");
+    configure(self, "types.pawl/shell.time_limit", "9s");
+    shell_task_t task = task_of();
+    task.shell = "ulimit -n; ulimit -t; ulimit -v";
+    assert_int_equal(run(self, &task, text, sizeof text, NULL), 0);
+    assert_string_equal(text, "33\n7\n262144\n");
+    assert_int_equal(config_limits(self->config, "pawl/shell").time_limit_us, 9000000);
+    assert_int_equal(config_limits(self->config, "pawl/script").time_limit_us, 0);
+}
+
 int main(void)
 {
     if (helper_start(&helper) != ERR_OK) return 1;
@@ -369,6 +488,10 @@ int main(void)
         case_of(a_folder_is_removed_with_all_that_a_command_put_there_but_not_through_links),
         case_of(a_folder_is_removed_however_deep_and_forbidding_it_is),
         case_of(a_folder_is_used_again_only_when_it_is_as_it_was_made),
+        case_of(a_script_may_be_a_file_of_an_allowed_folder_and_of_no_other),
+        case_of(a_secret_is_a_private_copy_that_goes_with_the_attempt),
+        case_of(what_the_last_poll_left_is_a_file),
+        case_of(a_type_has_limits_of_its_own),
         case_of(leftovers_of_a_dead_predecessor_are_killed_and_cleared),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
