@@ -59,7 +59,18 @@ static err_t join(answer_t *self, const journal_entry_t *entry, Pawl__V1__EventI
         info->executor = info->name;
         return ERR_OK;
     }
-    if (entry->event == EVENT_ZONE_CHANGED) return answer_name(self, NAME_ZONE, no, &info->name);
+    switch (entry->event) {
+    case EVENT_ZONE_CHANGED:
+    case EVENT_ZONE_GONE:
+        return answer_name(self, NAME_ZONE, no, &info->name);
+    case EVENT_SCHEDULE_ENDED:
+        return answer_name(self, NAME_SCHEDULE, no, &info->name);
+    case EVENT_CALENDAR_CHANGED:
+    case EVENT_CALENDAR_REMOVED:
+        return answer_name(self, NAME_CALENDAR, no, &info->name);
+    default:
+        break;
+    }
     if (entry->event <= EVENT_QUEUE_RESUMED) {
         ANSWER_TRY(answer_name(self, NAME_QUEUE, no, &info->name));
         info->queue = info->name;

@@ -310,9 +310,12 @@ PAWL_EXPORT void pawl_schedule_destroy(pawl_schedule_t **self_p);
  * follow the mode. */
 PAWL_EXPORT pawl_err pawl_schedule_set_text(pawl_schedule_t *self, const char *field,
                                             const char *value);
-/* grace_us, window_us, ahead, rate, jitter_us, supersede, start_by_us, max_running, from_us,
- * to_us. */
+/* grace_us, window_us, ahead, rate, jitter_us, supersede, start_by_us, max_running, from_us, to_us,
+ * max_firings, after_us (a fixed delay behind each end, in place of a rule). */
 PAWL_EXPORT pawl_err pawl_schedule_set_int(pawl_schedule_t *self, const char *field, int64_t value);
+/* also (more rules), calendars (names): the whole list, copied. */
+PAWL_EXPORT pawl_err pawl_schedule_set_list(pawl_schedule_t *self, const char *field,
+                                            const char *const *values, size_t n);
 /* The task is copied. */
 PAWL_EXPORT pawl_err pawl_schedule_set_task(pawl_schedule_t *self, const pawl_task_t *task);
 /* if_revision: -1 whatever stands there, 0 must not exist, n that revision. cursor: NULL or "keep",
@@ -337,6 +340,18 @@ PAWL_EXPORT pawl_err pawl_schedule_change(pawl_client_t *self, const char *verb,
 PAWL_EXPORT pawl_err pawl_schedule_history(pawl_client_t *self, const char *name, int64_t from_us,
                                            int64_t to_us, bool missed_only, pawl_list_t **list,
                                            int64_t timeout_us);
+/* Blackout calendars. entries: a date, a range, MM-DD, a weekday, "days DOM MONTH DOW" each.
+ * if_revision: -1 whatever stands there, 0 must not exist, else that of its record. A change is an
+ * edit of every schedule that uses it; one in use is not removed (PAWL_E_IN_USE). */
+PAWL_EXPORT pawl_err pawl_calendar_put(pawl_client_t *self, const char *name,
+                                       const char *const *entries, size_t n, const char *title,
+                                       int64_t if_revision, int64_t timeout_us);
+PAWL_EXPORT pawl_err pawl_calendar_get(pawl_client_t *self, const char *name,
+                                       pawl_record_t **calendar, int64_t timeout_us);
+PAWL_EXPORT pawl_err pawl_calendar_list(pawl_client_t *self, pawl_list_t **list,
+                                        int64_t timeout_us);
+PAWL_EXPORT pawl_err pawl_calendar_remove(pawl_client_t *self, const char *name,
+                                          int64_t timeout_us);
 /* What a scheduler stands on. fn runs inside pawl_client_poll: first once for each schedule, then
  * for each change (field `removed` set for the last time); again from the start after a reconnect
  * (a call with schedule NULL says: forget what you had). One follow per handle. */

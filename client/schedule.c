@@ -84,13 +84,12 @@ pawl_err pawl_schedule_set_int(pawl_schedule_t *self, const char *field, int64_t
         const char *name;
         int64_t *wide;
         uint32_t *narrow;
-    } numbers[] = { { "window_us", &message->window_us, NULL },
-                    { "jitter_us", &message->jitter_us, NULL },
-                    { "from_us", &message->from_us, NULL },
-                    { "to_us", &message->to_us, NULL },
-                    { "ahead", NULL, &message->ahead },
-                    { "rate", NULL, &message->rate },
-                    { "max_running", NULL, &message->max_running } };
+    } numbers[] = {
+        { "window_us", &message->window_us, NULL }, { "jitter_us", &message->jitter_us, NULL },
+        { "from_us", &message->from_us, NULL },     { "to_us", &message->to_us, NULL },
+        { "after_us", &message->after_us, NULL },   { "ahead", NULL, &message->ahead },
+        { "rate", NULL, &message->rate },           { "max_running", NULL, &message->max_running }
+    };
     if (value < 0) return PAWL_E_BAD_REQUEST;
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
         if (strcmp(numbers[i].name, field) != 0) continue;
@@ -102,7 +101,9 @@ pawl_err pawl_schedule_set_int(pawl_schedule_t *self, const char *field, int64_t
             return PAWL_E_BAD_REQUEST;
         return PAWL_OK;
     }
-    if (!strcmp(field, "grace_us")) {
+    if (!strcmp(field, "max_firings")) {
+        message->max_firings = (uint64_t)value;
+    } else if (!strcmp(field, "grace_us")) {
         message->grace_us = value;
         message->grace_set_case = PAWL__V1__SCHEDULE__GRACE_SET_GRACE_US;
     } else if (!strcmp(field, "start_by_us")) {
@@ -114,6 +115,35 @@ pawl_err pawl_schedule_set_int(pawl_schedule_t *self, const char *field, int64_t
     } else {
         return PAWL_E_BAD_REQUEST;
     }
+    return PAWL_OK;
+}
+
+static void free_texts(char **texts, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        free(texts[i]);
+    free(texts);
+}
+
+pawl_err pawl_schedule_set_list(pawl_schedule_t *self, const char *field, const char *const *values,
+                                size_t n)
+{
+    Pawl__V1__Schedule *message = self->message;
+    bool also = !strcmp(field, "also");
+    if (!also && strcmp(field, "calendars") != 0) return PAWL_E_BAD_REQUEST;
+    char **texts = calloc(n + 1, sizeof *texts);
+    size_t copied = 0;
+    while (texts && copied < n && (texts[copied] = strdup(values[copied])))
+        copied++;
+    if (!texts || copied < n) {
+        if (texts) free_texts(texts, copied);
+        return PAWL_E_NO_MEMORY;
+    }
+    char ***list = also ? &message->also : &message->calendars;
+    size_t *count = also ? &message->n_also : &message->n_calendars;
+    free_texts(*list, *count);
+    *list = texts;
+    *count = n;
     return PAWL_OK;
 }
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "client/cli/calendars.h"
 #include "client/cli/handlers.h"
 #include "client/cli/import.h"
 #include "client/cli/output.h"
@@ -29,6 +30,7 @@ typedef struct wanted {
     const char *path;
     int line;
     json_t *spec;
+    bool calendar;
 } wanted_t;
 
 typedef struct applying {
@@ -59,7 +61,9 @@ static void tell_fault(applying_t *self, const char *why)
 static void take_document(applying_t *self, const yaml_file_t *file, const yaml_document_t *found)
 {
     spec_error_t error;
-    json_t *spec = schedule_spec_read(found->value, local_zone(), &error);
+    bool calendar = calendar_is_spec(found->value);
+    json_t *spec = calendar ? calendar_spec_read(found->value, &error)
+                            : schedule_spec_read(found->value, local_zone(), &error);
     int line = spec ? found->line : yaml_line(found, error.field);
     if (!spec) {
         tell_fault(self, say("%s:%d: %s%s%s", file->path, line, error.field,
@@ -67,12 +71,13 @@ static void take_document(applying_t *self, const yaml_file_t *file, const yaml_
         return;
     }
     for (size_t i = 0; i < self->count; i++)
-        if (strcmp(text_at(self->wanted[i].spec, "name"), text_at(spec, "name")) == 0)
+        if (self->wanted[i].calendar == calendar &&
+            strcmp(text_at(self->wanted[i].spec, "name"), text_at(spec, "name")) == 0)
             tell_fault(self, say("%s:%d: name: \"%s\" is that of %s:%d already", file->path,
                                  yaml_line(found, "name"), text_at(spec, "name"),
                                  self->wanted[i].path, self->wanted[i].line));
     self->wanted = mem_grow(self->wanted, (self->count + 1) * sizeof *self->wanted);
-    self->wanted[self->count++] = (wanted_t){ file->path, line, spec };
+    self->wanted[self->count++] = (wanted_t){ file->path, line, spec, calendar };
 }
 
 static int read_file(applying_t *self, const char *path)
@@ -155,6 +160,17 @@ static bool owned_by_another(const applying_t *self, const settlement_t *settled
            strcmp(settled->made_by, self->mark) != 0;
 }
 
+static int settle_calendar(applying_t *self, const wanted_t *wanted)
+{
+    settlement_t settled;
+    int code = calendar_settle(self->cli, wanted->spec, self->writes, &settled);
+    size_t *const counts[] = { &self->unchanged, &self->created, &self->edited, &self->refused };
+    if (!code) ++*counts[settled.kind];
+    if (!code) report(self, text_at(wanted->spec, "name"), wanted, &settled);
+    settlement_free(&settled);
+    return code;
+}
+
 static int settle(applying_t *self, const wanted_t *wanted)
 {
     cli_t *cli = self->cli;
@@ -187,7 +203,8 @@ static int settle(applying_t *self, const wanted_t *wanted)
 static bool is_wanted(const applying_t *self, const char *name)
 {
     for (size_t i = 0; i < self->count; i++)
-        if (strcmp(text_at(self->wanted[i].spec, "name"), name) == 0) return true;
+        if (!self->wanted[i].calendar && strcmp(text_at(self->wanted[i].spec, "name"), name) == 0)
+            return true;
     return false;
 }
 
@@ -255,8 +272,10 @@ static int apply_all(applying_t *self)
         code = fail(EXIT_USAGE, "the files hold no schedule at all",
                     "--prune would remove every schedule of this owner", "--yes if that is meant");
     if (!code) code = cli_connect(self->cli);
+    for (size_t i = 0; !code && i < self->count; i++) /* schedules name them */
+        if (self->wanted[i].calendar) code = settle_calendar(self, &self->wanted[i]);
     for (size_t i = 0; !code && i < self->count; i++)
-        code = settle(self, &self->wanted[i]);
+        if (!self->wanted[i].calendar) code = settle(self, &self->wanted[i]);
     if (!code && args_has(args, "prune")) code = prune(self);
     return code;
 }

@@ -128,8 +128,17 @@ static const flag_t rule_flags[] = {
     TEXT("every", 0, "D", "10s, 5m, 1h, 1d"),
     TEXTS("at", 0, "T", "once, at this instant"),
     TEXT("dates", 0, "A,B|@F", "on these dates or instants; @F: a file of them"),
+    TEXT("after", 0, "D", "so long after the end of each run, in place of a rule"),
+    TEXTS("also", 0, "RULE", "and at the instants of this rule too; \"\": no others"),
     TEXT("zone", 0, "ZONE", "zone of the rule (this machine's)"),
     TEXT("except", 0, "A,B", "not on these local dates"),
+    TEXTS("calendar", 0, "NAME", "not while this calendar is closed; \"\": none"),
+    NUMBER("max-firings", 0, 0, HUGE_NUMBER, "ends after so many; 0: goes on"),
+    END,
+};
+static const flag_t calendar_flags[] = {
+    TEXTS("file", 'f', "FILE", "entries from a file, one a line; -: standard input"),
+    TEXT("title", 0, "TEXT", "words for people"),
     END,
 };
 static const flag_t policy_flags[] = {
@@ -310,6 +319,17 @@ const command_t commands[] = {
     { "schedule diff", "", "what apply would change",
       "pawl schedule diff -f schedules/", cmd_schedule_apply, { apply_flags },
       0, 0, REST_NONE, NULL },
+
+    GROUP("calendar", "days and hours at which schedules rest", "pawl calendar list"),
+    { "calendar set", "NAME [ENTRY]...", "make or change one: its entries are those given",
+      "pawl calendar set holidays 12-24..01-01 2027-05-06 SUN", cmd_calendar_set,
+      { calendar_flags }, 1, ANY, REST_NONE, NULL },
+    { "calendar list", "", "all calendars, with the schedules that use them",
+      "pawl calendar list", cmd_calendar_list, { limit_flags }, 0, 0, REST_NONE, NULL },
+    { "calendar show", "NAME", "its entries", "pawl calendar show holidays", cmd_calendar_show,
+      { NULL }, 1, 1, REST_NONE, NULL },
+    { "calendar rm", "NAME", "remove it; refused while schedules use it",
+      "pawl calendar rm holidays", cmd_calendar_rm, { NULL }, 1, 1, REST_NONE, NULL },
 
     { "when", "RULE", "what a rule means, and its next instants; needs no broker",
       "pawl when \"0 2 * * 1-5\" --zone Europe/Paris -n 3", cmd_when, { when_flags, count_flags },

@@ -249,17 +249,22 @@ static void read_spec(entry_t *self, const json_t *spec, const char *account)
     static const char *const unsaid[] = { "mode",        "overlap", "on_resume", "window",
                                           "grace",       "jitter",  "start_by",  "ahead",
                                           "max_running", "rate",    "supersede" };
-    static const char *const needed[] = { "except", "start", "end" };
+    static const char *const needed[] = { "except", "start", "end", "calendars", "max_firings" };
     *self = (entry_t){ .spec = spec, .unsaid = "", .account = account };
     self->name = text_at(spec, "name");
     self->zone = text_at(spec, "zone") ? text_at(spec, "zone") : "UTC";
     json_t *env = json_object_get(json_object_get(spec, "task"), "env");
     self->env = env ? json_copy(env) : json_object();
-    self->rule = plain_rule(text_at(spec, "rule"), self->zone);
-    if (self->rule)
+    const char *rule = text_at(spec, "rule");
+    self->rule = rule ? plain_rule(rule, self->zone) : NULL;
+    if (!rule)
+        leave_out(self, "a crontab has no delay behind the end of a run");
+    else if (json_object_get(spec, "also"))
+        leave_out(self, "a line of a crontab has one rule");
+    else if (self->rule)
         self->rule = one_blank(self->rule);
     else
-        leave_out(self, say("no rule of crontab(5) is %s", text_at(spec, "rule")));
+        leave_out(self, say("no rule of crontab(5) is %s", rule));
     if (json_is_true(json_object_get(spec, "paused"))) leave_out(self, "it is paused");
     for (size_t i = 0; i < ARRAY_LEN(needed); i++)
         if (json_object_get(spec, needed[i]))

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "client/cli/calendars.h"
 #include "client/cli/crontabwrite.h"
 #include "client/cli/handlers.h"
 #include "client/cli/schedulespec.h"
@@ -28,6 +29,32 @@ static int add_spec(exporting_t *self, const char *name, bool may_be_gone)
     self->specs[self->count++] = schedule_spec_of_record(record, NULL);
     pawl_record_destroy(&record);
     return 0;
+}
+
+/* Of an export of everything: schedules name them. */
+static int add_calendars(exporting_t *self)
+{
+    cli_t *cli = self->cli;
+    pawl_list_t *list = NULL;
+    const pawl_record_t *row;
+    const char **names = NULL;
+    size_t count = 0;
+    pawl_err err = pawl_calendar_list(cli->client, &list, cli->timeout_us);
+    while (!err && (row = pawl_list_next(list, &err))) {
+        names = mem_grow(names, (count + 1) * sizeof *names);
+        names[count++] = say("%s", pawl_record_text(row, "name"));
+    }
+    pawl_list_destroy(&list);
+    for (size_t i = 0; !err && i < count; i++) {
+        pawl_record_t *record = NULL;
+        err = pawl_calendar_get(cli->client, names[i], &record, cli->timeout_us);
+        if (err) break;
+        self->specs = mem_grow(self->specs, (self->count + 1) * sizeof *self->specs);
+        self->specs[self->count++] = calendar_spec_of_record(record);
+        pawl_record_destroy(&record);
+    }
+    free(names);
+    return err ? fail_client(cli->client, err, "cannot export the calendars") : 0;
 }
 
 static int add_all(exporting_t *self)
@@ -89,7 +116,9 @@ int cmd_export(cli_t *cli)
     int code = cli_connect(cli);
     for (size_t i = 0; !code && i < cli->args.word_count; i++)
         code = add_spec(&self, cli->args.words[i], false);
-    if (!code && cli->args.word_count == 0) code = add_all(&self);
+    bool all = cli->args.word_count == 0, calendars = strcmp(format, "crontab") != 0;
+    if (!code && all && calendars) code = add_calendars(&self);
+    if (!code && all) code = add_all(&self);
     if (!code && strcmp(format, "yaml") == 0) write_yaml(&self);
     if (!code && strcmp(format, "json") == 0) write_json(&self);
     if (!code && strcmp(format, "crontab") == 0) code = write_crontab(&self);

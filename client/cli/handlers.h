@@ -23,6 +23,10 @@
     HANDLER(schedule_change)                                                                       \
     HANDLER(schedule_preview)                                                                      \
     HANDLER(schedule_history)                                                                      \
+    HANDLER(calendar_set)                                                                          \
+    HANDLER(calendar_list)                                                                         \
+    HANDLER(calendar_show)                                                                         \
+    HANDLER(calendar_rm)                                                                           \
     HANDLER(when)                                                                                  \
     HANDLER(executor_list)                                                                         \
     HANDLER(executor_show)                                                                         \

@@ -11,6 +11,7 @@
 #include "schemas/pawl.pb-c.h"
 
 #include "client/base/clock.h"
+#include "client/cli/calendars.h"
 #include "client/cli/handlers.h"
 #include "client/cli/moments.h"
 #include "client/cli/output.h"
@@ -105,7 +106,7 @@ static int every_rule(cli_t *cli, const char *given, const char **rule)
 
 int plan_rule(cli_t *cli, const char *zone, bool needed, const char **rule)
 {
-    static const char *const ways[] = { "cron", "every", "at", "dates" };
+    static const char *const ways[] = { "cron", "every", "at", "dates", "after" };
     const args_t *args = &cli->args;
     const char *way = NULL;
     *rule = NULL;
@@ -119,7 +120,8 @@ int plan_rule(cli_t *cli, const char *zone, bool needed, const char **rule)
     }
     if (!way && needed)
         return fail(EXIT_USAGE, "the schedule has no rule",
-                    "one of --cron, --every, --at, --dates is needed", args->command->example);
+                    "one of --cron, --every, --at, --dates, --after is needed",
+                    args->command->example);
     if (!way) return 0;
     const char *given = args_text(args, way);
     switch (way[0]) {
@@ -129,6 +131,7 @@ int plan_rule(cli_t *cli, const char *zone, bool needed, const char **rule)
     case 'e':
         return every_rule(cli, given, rule);
     case 'a':
+        if (strcmp(way, "after") == 0) return 0; /* it has none */
         return at_rule(cli, zone, rule);
     default:
         return dates_rule(given, rule);
@@ -152,9 +155,14 @@ static int set_policies(cli_t *cli, pawl_schedule_t *schedule)
         { "title", "title" }, { "on-resume", "on_resume" },
     };
     static const char *const numbers[][2] = {
-        { "window", "window_us" }, { "ahead", "ahead" },          { "grace", "grace_us" },
-        { "jitter", "jitter_us" }, { "start-by", "start_by_us" }, { "max-running", "max_running" },
+        { "window", "window_us" },
+        { "ahead", "ahead" },
+        { "grace", "grace_us" },
+        { "jitter", "jitter_us" },
+        { "start-by", "start_by_us" },
+        { "max-running", "max_running" },
         { "rate", "rate" },
+        { "max-firings", "max_firings" },
     };
     static const char *const bounds[][2] = { { "start", "from_us" }, { "end", "to_us" } };
     const args_t *args = &cli->args;
@@ -185,6 +193,105 @@ static int set_policies(cli_t *cli, pawl_schedule_t *schedule)
         if (err) return refuse(err, bounds[i][0], text);
     }
     return 0;
+}
+
+// ---- when it runs
+// --------------------------------------------------------------------------------
+
+/* All that says when: what is on record, with the flags over it. */
+typedef struct terms_given {
+    const char *also[RULESET_RULES_MAX], *calendars[RULESET_CALENDARS_MAX];
+    const char *texts[RULESET_CALENDARS_MAX];
+    moments_spec_t spec;
+    bool changed; /* by a flag: a new rule begins now */
+} terms_given_t;
+
+/* The values of a flag that may be repeated, or of a field on record. An empty one clears. */
+static int take_list(const args_t *args, const char *flag, const pawl_record_t *old,
+                     const char *field, const char **to, size_t room, size_t *n)
+{
+    size_t given = args_count(args, flag);
+    *n = 0;
+    for (size_t i = 0; i < given; i++) {
+        const char *value = args_given(args, flag, i)->value;
+        if (!*value) continue;
+        if (*n == room)
+            return fail(EXIT_USAGE, say("too many of --%s", flag),
+                        say("a schedule has at most %zu", room), args->command->example);
+        to[(*n)++] = value;
+    }
+    for (size_t i = 0; !given && old && i < pawl_record_count(old, field) && i < room; i++)
+        to[(*n)++] = say("%s", pawl_record_text_at(old, field, i));
+    return 0;
+}
+
+/* `old`: the Schedule on record, NULL for a new one. */
+static int take_terms(cli_t *cli, const pawl_record_t *old, const char *zone, const char *rule,
+                      terms_given_t *terms)
+{
+    static const char *const changing[] = { "cron",   "every", "at",     "dates",
+                                            "after",  "also",  "except", "calendar",
+                                            "jitter", "start", "end",    "zone" };
+    const args_t *args = &cli->args;
+    const char *after = args_text(args, "after"), *except = args_text(args, "except");
+    moments_spec_t *spec = &terms->spec;
+    *terms = (terms_given_t){ .spec = { .rule = rule, .zone = zone, .name = args->words[0] } };
+    for (size_t i = 0; i < ARRAY_LEN(changing); i++)
+        terms->changed |= args_has(args, changing[i]);
+    if (after && (!duration_read(after, &spec->after_us) || spec->after_us < 1000000))
+        return fail(EXIT_USAGE, "bad value of --after",
+                    say("\"%s\" is no duration of at least a second", after),
+                    "--after 10m (units: s m h d)");
+    if (old && !after && !rule) {
+        spec->after_us = pawl_record_int(old, "after_us");
+        spec->rule = say("%s", pawl_record_text(old, "rule"));
+    }
+    if (old) {
+        spec->from_us = pawl_record_int(old, "from_us");
+        spec->to_us = pawl_record_int(old, "to_us");
+    }
+    int code = 0;
+    if (args_has(args, "start"))
+        code = cli_instant(cli, "start", args_text(args, "start"), false, &spec->from_us);
+    if (!code && args_has(args, "end"))
+        code = cli_instant(cli, "end", args_text(args, "end"), false, &spec->to_us);
+    spec->max_firings =
+        (uint64_t)args_number(args, "max-firings", old ? pawl_record_int(old, "max_firings") : 0);
+    if (code || spec->after_us) return code;
+    spec->exclusions = except ? except
+                       : old  ? say("%s", pawl_record_text(old, "exclusions"))
+                              : NULL;
+    spec->also = terms->also;
+    spec->calendars = terms->calendars;
+    spec->calendar_texts = terms->texts;
+    code =
+        take_list(args, "also", old, "also", terms->also, RULESET_RULES_MAX - 1, &spec->also_count);
+    if (!code)
+        code = take_list(args, "calendar", old, "calendars", terms->calendars,
+                         RULESET_CALENDARS_MAX, &spec->calendars_count);
+    return code ? code : calendar_texts(cli, terms->calendars, spec->calendars_count, terms->texts);
+}
+
+/* Puts what was read over the schedule; what a fixed delay excludes goes with it. */
+static pawl_err put_terms(pawl_schedule_t *schedule, const terms_given_t *terms,
+                          const moments_t *moments)
+{
+    const moments_spec_t *spec = &terms->spec;
+    const char *also[RULESET_RULES_MAX];
+    for (size_t i = 0; i < spec->also_count; i++)
+        also[i] = moments_also(moments, i);
+    pawl_err err =
+        pawl_schedule_set_text(schedule, "rule", spec->after_us ? "" : moments_rule(moments));
+    if (!err) err = pawl_schedule_set_text(schedule, "zone", spec->zone);
+    if (!err) err = pawl_schedule_set_int(schedule, "after_us", spec->after_us);
+    if (!err) err = pawl_schedule_set_list(schedule, "also", also, spec->also_count);
+    if (!err)
+        err =
+            pawl_schedule_set_list(schedule, "calendars", terms->calendars, spec->calendars_count);
+    if (!err && spec->after_us) err = pawl_schedule_set_text(schedule, "exclusions", "");
+    if (!err && spec->after_us) err = pawl_schedule_set_int(schedule, "jitter_us", 0);
+    if (!err && spec->after_us) err = pawl_schedule_set_int(schedule, "window_us", 0);
+    return err;
 }
 
 /* Sets the template from `object`, the task's JSON. */
@@ -225,8 +332,12 @@ static void print_plan(const moments_t *moments, const char *mode)
 {
     enum { SHOWN = 3 };
     int64_t now = clock_wall_us() / 1000000, at = now;
-    printf("rule     %s    %s    zone %s\n", moments_rule(moments), moments_words(moments, "en"),
+    const char *calendar = "";
+    printf("rule     %s    %s    zone %s\n", moments_rules(moments), moments_words(moments, "en"),
            moments_zone(moments));
+    int64_t closed = moments_closed_next(moments, at, &calendar);
+    if (closed != RULE_NONE)
+        printf("closed   %s   by %s\n", moments_show(moments, closed), calendar);
     for (int i = 0; i < SHOWN && (at = moments_next(moments, at)) != RULE_NONE; i++)
         printf("%-8s %s   %s\n", i ? "" : "next", moments_show(moments, at),
                moments_from_now(at, now));
@@ -279,12 +390,11 @@ int cmd_schedule_add(cli_t *cli)
     const args_t *args = &cli->args;
     const char *zone = args_text(args, "zone"), *name = args->words[0], *rule;
     moments_t *moments = NULL;
+    terms_given_t terms;
     if (!zone) zone = local_zone();
     int code = plan_rule(cli, zone, true, &rule);
-    moments_spec_t spec = {
-        .rule = rule, .zone = zone, .name = name, .exclusions = args_text(args, "except")
-    };
-    if (!code) code = moments_open(&moments, &spec);
+    if (!code) code = take_terms(cli, NULL, zone, rule, &terms);
+    if (!code) code = moments_open(&moments, &terms.spec);
     json_t *object = code ? NULL : template_from_args(args);
     if (!code && !object) code = EXIT_USAGE;
     pawl_schedule_t *schedule = pawl_schedule_new(name);
@@ -293,8 +403,7 @@ int cmd_schedule_add(cli_t *cli)
                     args->command->example);
     if (!code) code = set_template(schedule, object, zone, args->command->example);
     if (!code) code = set_policies(cli, schedule);
-    pawl_err err = code ? PAWL_OK : pawl_schedule_set_text(schedule, "rule", moments_rule(moments));
-    if (!code && !err) err = pawl_schedule_set_text(schedule, "zone", zone);
+    pawl_err err = code ? PAWL_OK : put_terms(schedule, &terms, moments);
     if (err) code = fail_client(NULL, err, "the schedule cannot be taken");
     if (!code) code = put(cli, schedule, name, 0, NULL, moments);
     json_decref(object);
@@ -344,21 +453,15 @@ int cmd_schedule_set(cli_t *cli)
             EXIT_CONFLICT, what,
             say("it has revision %" PRIu64 " by now, not %" PRId64, revision, wanted),
             say("pawl schedule show %s, then the same with --revision %" PRIu64, name, revision));
-    const char *old_zone = record ? say("%s", pawl_record_text(record, "zone")) : "UTC";
-    bool new_zone = zone && strcmp(zone, old_zone) != 0;
-    zone = zone ? zone : old_zone;
+    const pawl_record_t *old = record ? pawl_record_sub(record, "schedule") : NULL;
+    terms_given_t terms;
+    if (!zone) zone = record ? say("%s", pawl_record_text(record, "zone")) : "UTC";
     if (!code) code = plan_rule(cli, zone, false, &rule);
-    if (!code && (rule || new_zone)) {
-        moments_spec_t spec = { .rule = rule ? rule : pawl_record_text(record, "rule"),
-                                .zone = zone,
-                                .name = name,
-                                .exclusions = args_text(args, "except") };
-        code = moments_open(&moments, &spec);
-        if (!code) err = pawl_schedule_set_text(schedule, "rule", moments_rule(moments));
-        if (!code && !err) err = pawl_schedule_set_text(schedule, "zone", zone);
-        if (err) code = fail_client(NULL, err, what);
-    }
+    if (!code) code = take_terms(cli, old, zone, rule, &terms);
+    if (!code && terms.changed) code = moments_open(&moments, &terms.spec);
     if (!code) code = set_policies(cli, schedule);
+    if (!code && moments) err = put_terms(schedule, &terms, moments);
+    if (!code && err) code = fail_client(NULL, err, what);
     if (!code) code = change_template(cli, schedule, record, zone);
     if (!code) {
         const char *cursor = args_text(args, "cursor");

@@ -6,6 +6,7 @@
 #include "schemas/pawl.pb-c.h"
 
 #include "client/base/clock.h"
+#include "client/cli/calendars.h"
 #include "client/cli/handlers.h"
 #include "client/cli/moments.h"
 #include "client/cli/output.h"
@@ -56,6 +57,33 @@ static void add_policies(json_t *object, const Pawl__V1__Schedule *schedule)
     json_object_set_new(object, "task", task ? task : json_null());
 }
 
+/* When the schedule of a record runs, calendars read from the broker. */
+static int open_moments(cli_t *cli, const pawl_record_t *record, moments_t **moments)
+{
+    const char *also[RULESET_RULES_MAX], *calendars[RULESET_CALENDARS_MAX];
+    const char *texts[RULESET_CALENDARS_MAX];
+    const pawl_record_t *schedule = pawl_record_sub(record, "schedule");
+    moments_spec_t spec = { .rule = pawl_record_text(schedule, "rule"),
+                            .zone = pawl_record_text(schedule, "zone"),
+                            .exclusions = pawl_record_text(schedule, "exclusions"),
+                            .name = pawl_record_text(record, "name"),
+                            .also = also,
+                            .also_count = pawl_record_count(schedule, "also"),
+                            .calendars = calendars,
+                            .calendar_texts = texts,
+                            .calendars_count = pawl_record_count(schedule, "calendars"),
+                            .after_us = pawl_record_int(schedule, "after_us"),
+                            .from_us = pawl_record_int(schedule, "from_us"),
+                            .to_us = pawl_record_int(schedule, "to_us"),
+                            .max_firings = (uint64_t)pawl_record_int(schedule, "max_firings") };
+    for (size_t i = 0; i < spec.also_count && i < ARRAY_LEN(also); i++)
+        also[i] = pawl_record_text_at(schedule, "also", i);
+    for (size_t i = 0; i < spec.calendars_count && i < ARRAY_LEN(calendars); i++)
+        calendars[i] = pawl_record_text_at(schedule, "calendars", i);
+    int code = calendar_texts(cli, calendars, spec.calendars_count, texts);
+    return code ? code : moments_open(moments, &spec);
+}
+
 int cmd_schedule_show(cli_t *cli)
 {
     int code;
@@ -69,6 +97,10 @@ int cmd_schedule_show(cli_t *cli)
         add_policies(object, schedule);
         pawl__v1__schedule__free_unpacked(schedule, NULL);
     }
+    moments_t *moments = NULL;
+    code = open_moments(cli, record, &moments);
+    if (!code) json_object_set_new(object, "words", json_string(moments_words(moments, "en")));
+    moments_close(&moments);
     pawl_record_destroy(&record);
     return output_object(object);
 }
@@ -114,31 +146,60 @@ int cmd_schedule_change(cli_t *cli)
     return 0;
 }
 
+/* Firings to come, by max_firings. */
+static int64_t left_of(const pawl_record_t *record)
+{
+    int64_t most = pawl_record_int(record, "max_firings");
+    int64_t left = most - pawl_record_int(record, "fired");
+    return most == 0 ? INT64_MAX : left > 0 ? left : 0;
+}
+
+static bool preview_row(output_t *output, const moments_t *moments, int64_t at, int64_t now,
+                        const char *calendar)
+{
+    return output_row(output, json_pack("{s:s, s:s, s:s, s:s?}", "instant",
+                                        instant_text_in(moments_zone(moments), at * 1000000), "utc",
+                                        instant_text_in("UTC", at * 1000000), "from_now",
+                                        moments_from_now(at, now), "closed", calendar));
+}
+
+/* What calendars close in front of the next instant: why nothing runs then. */
+static void preview_closed(output_t *output, const moments_t *moments, int64_t at, int64_t now)
+{
+    enum { CLOSED_SHOWN = 100 };
+    const char *calendar;
+    for (int i = 0; i < CLOSED_SHOWN; i++) {
+        at = moments_closed_next(moments, at, &calendar);
+        if (at == RULE_NONE || !preview_row(output, moments, at, now, calendar)) return;
+    }
+}
+
 int cmd_schedule_preview(cli_t *cli)
 {
     static const column_t columns[] = {
         { "instant", "", AS_GIVEN, IN_TABLE },
         { "utc", "", AS_GIVEN, IN_TABLE },
         { "from_now", "", AS_GIVEN, IN_TABLE },
+        { "closed", "", AS_GIVEN, IN_TABLE },
         { 0 },
     };
     int code;
     pawl_record_t *record = schedule_named(cli, "cannot preview the schedule", &code);
     if (!record) return code;
     moments_t *moments = NULL;
-    moments_spec_t spec = { .rule = pawl_record_text(record, "rule"),
-                            .zone = pawl_record_text(record, "zone"),
-                            .exclusions = pawl_record_text(record, "exclusions") };
-    code = moments_open(&moments, &spec);
+    code = open_moments(cli, record, &moments);
+    int64_t now = clock_wall_us() / 1000000, n = args_number(&cli->args, "count", 10);
+    int64_t armed = pawl_record_int(record, "after_us") ? pawl_record_int(record, "next_us") : 0;
+    int64_t left = left_of(record);
     pawl_record_destroy(&record);
     if (code) return code;
-    int64_t now = clock_wall_us() / 1000000, n = args_number(&cli->args, "count", 10), at = now;
-    output_t *output = output_new(columns, (uint64_t)n);
-    while (n-- > 0 && (at = moments_next(moments, at)) != RULE_NONE)
-        output_row(output, json_pack("{s:s, s:s, s:s}", "instant",
-                                     instant_text_in(moments_zone(moments), at * 1000000), "utc",
-                                     instant_text_in("UTC", at * 1000000), "from_now",
-                                     moments_from_now(at, now)));
+    output_t *output = output_new(columns, 0);
+    if (armed) preview_row(output, moments, armed / 1000000, now, NULL);
+    for (int64_t at = now; n > 0 && left > 0; n--, left--) {
+        preview_closed(output, moments, at, now);
+        at = moments_next(moments, at);
+        if (at == RULE_NONE || !preview_row(output, moments, at, now, NULL)) break;
+    }
     moments_close(&moments);
     return output_end(&output);
 }

@@ -14,7 +14,18 @@
 #include "client/cli/plan.h"
 #include "client/cli/text.h"
 
-typedef enum { WAY, WORD, FREE_TEXT, LIST, SPAN, NUMBER, SWITCH, MOMENT, TASK } shape_of_key_t;
+typedef enum {
+    WAY,
+    WORD,
+    FREE_TEXT,
+    LIST,
+    TEXTS, /* a list that stays one */
+    SPAN,
+    NUMBER,
+    SWITCH,
+    MOMENT,
+    TASK
+} shape_of_key_t;
 
 static const struct spec_key {
     const char *name;
@@ -32,7 +43,11 @@ static const struct spec_key {
     { "every", WAY, NULL, NULL, 0, 0, 0, false },
     { "at", WAY, NULL, NULL, 0, 0, 0, false },
     { "dates", WAY, NULL, NULL, 0, 0, 0, false },
+    { "after", SPAN, "after_us", NULL, 0, 0, 0, false },
+    { "also", TEXTS, "also", NULL, 0, LIMIT_RULES - 1, 0, false },
     { "zone", FREE_TEXT, "zone", NULL, 0, 0, 0, false },
+    { "calendars", TEXTS, "calendars", NULL, 0, LIMIT_CALENDARS, 0, false },
+    { "max_firings", NUMBER, "max_firings", NULL, 1, INT64_C(1000000000000), 0, false },
     { "except", LIST, "exclusions", NULL, 0, 0, 0, false },
     { "mode", WORD, "mode", "normal|latest|strict", 0, 0, 0, false },
     { "overlap", WORD, "overlap", "allow|skip|queue_one|queue_latest|queue_all|cancel|kill", 0, 0,
@@ -190,14 +205,15 @@ static const char *at_rule(const char *list, const char *zone)
 
 static bool read_rule(json_t *spec, const json_t *given, const char *zone, spec_error_t *error)
 {
-    static const char *const ways[] = { "rule", "cron", "every", "at", "dates" };
+    static const char *const ways[] = { "rule", "cron", "every", "at", "dates", "after" };
     const char *way = NULL, *rule = NULL;
     for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
         if (!json_object_get(given, ways[i])) continue;
         if (way) return refuse(error, ways[i], say("it excludes \"%s\": give one of them", way));
         way = ways[i];
     }
-    if (!way) return refuse(error, "", "one of cron, every, at, dates, rule is needed");
+    if (!way) return refuse(error, "", "one of cron, every, at, dates, rule, after is needed");
+    if (strcmp(way, "after") == 0) return true; /* read as a duration */
     const char *text = joined(json_object_get(given, way));
     if (!text) return refuse(error, way, "it must be a text, in quotes where it begins with *");
     if (strcmp(way, "every") == 0) {
@@ -227,6 +243,32 @@ static bool is_word(const char *text, const char *words)
     return false;
 }
 
+/* Texts: of `also` they are rules, tried one by one. */
+static bool read_texts(json_t *spec, const struct spec_key *key, const json_t *value,
+                       const char *zone, spec_error_t *error)
+{
+    json_t *list = json_array(), *item;
+    bool rules = strcmp(key->name, "also") == 0;
+    const char *why = json_is_array(value) || json_is_string(value) ? NULL : "it must be a list";
+    if (json_is_string(value)) json_array_append(list, (json_t *)(uintptr_t)value);
+    size_t i;
+    json_array_foreach((json_t *)(uintptr_t)value, i, item) json_array_append(list, item);
+    if ((int64_t)json_array_size(list) > key->most)
+        why = say("it has at most %" PRId64 " items", key->most);
+    json_array_foreach(list, i, item)
+    {
+        const char *text = json_string_value(item);
+        if (why) break;
+        if (!text || !*text)
+            why = "each item must be a text";
+        else if (rules)
+            why = moments_refusal(text, zone);
+    }
+    if (!why && json_array_size(list)) json_object_set(spec, key->name, list);
+    json_decref(list);
+    return why ? refuse(error, key->name, why) : true;
+}
+
 static bool read_value(json_t *spec, const struct spec_key *key, const json_t *value,
                        const char *zone, spec_error_t *error)
 {
@@ -245,6 +287,8 @@ static bool read_value(json_t *spec, const struct spec_key *key, const json_t *v
         if (!(text = joined(value))) return refuse(error, key->name, "it must be a list of dates");
         text = plan_dates(text);
         break;
+    case TEXTS:
+        return read_texts(spec, key, value, zone, error);
     case SPAN:
         if (!text || !duration_read(text, &us))
             return refuse(error, key->name, "it must be a duration with a unit, e.g. \"30s\"");
@@ -326,6 +370,16 @@ static bool read_keys(json_t *spec, const json_t *given, const char *zone, spec_
     return read_task(spec, json_object_get(given, "task"), zone, error);
 }
 
+/* A fixed delay names no instants: nothing that is about them goes with it. */
+static bool nothing_with_after(const json_t *spec, spec_error_t *error)
+{
+    static const char *const others[] = { "also", "except", "calendars", "jitter", "window" };
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        if (json_object_get(spec, others[i]))
+            return refuse(error, others[i], "it does not go with after, which names no instants");
+    return true;
+}
+
 json_t *schedule_spec_read(const json_t *given, const char *zone, spec_error_t *error)
 {
     *error = (spec_error_t){ "", "" };
@@ -337,7 +391,9 @@ json_t *schedule_spec_read(const json_t *given, const char *zone, spec_error_t *
     const char *said = text_at(same, "zone");
     bool good = read_keys(spec, same, said && *said ? said : zone, error);
     const char *except = good ? text_at(spec, "except") : NULL;
-    if (except) {
+    if (good && text_at(spec, "after"))
+        good = nothing_with_after(spec, error);
+    else if (except) {
         moments_t *moments = NULL; /* says itself what is wrong with the dates */
         moments_spec_t rules = { .rule = text_at(spec, "rule"),
                                  .zone = text_at(spec, "zone"),
@@ -370,6 +426,14 @@ static void add_value(json_t *spec, const struct spec_key *key, const pawl_recor
         const char *text = key->field ? pawl_record_text(schedule, key->field) : "";
         if (*text && (key->shape != WORD || is_word(text, key->words)))
             json_object_set_new(spec, key->name, json_string(text));
+        return;
+    }
+    case TEXTS: {
+        json_t *list = json_array();
+        for (size_t i = 0; i < pawl_record_count(schedule, key->field); i++)
+            json_array_append_new(list, json_string(pawl_record_text_at(schedule, key->field, i)));
+        if (json_array_size(list)) json_object_set(spec, key->name, list);
+        json_decref(list);
         return;
     }
     case SPAN:
@@ -427,6 +491,13 @@ static pawl_err put_value(pawl_schedule_t *to, const struct spec_key *key, const
 {
     int64_t us = 0;
     switch (key->shape) {
+    case TEXTS: {
+        const char *texts[LIMIT_RULES];
+        size_t n = json_array_size(value);
+        for (size_t i = 0; i < n; i++)
+            texts[i] = json_string_value(json_array_get(value, i));
+        return pawl_schedule_set_list(to, key->field, texts, n);
+    }
     case SPAN:
         duration_read(json_string_value(value), &us);
         return pawl_schedule_set_int(to, key->field, us);
@@ -472,19 +543,30 @@ bool schedule_spec_put(const json_t *spec, const char *made_by, pawl_schedule_t 
 // ---- two specs
 // -----------------------------------------------------------------------------------
 
+/* The rule with its anchor: that of an old one with the same step, else the instant `us`. */
+static const char *anchored(const char *rule, const json_t *old, int64_t us)
+{
+    if (!rule || !starts_with(rule, "@every ") || strstr(rule, " from ")) return rule;
+    const char *same = say("%s from ", rule), *before = text_at(old, "rule");
+    size_t i;
+    json_t *item;
+    if (before && starts_with(before, same)) return before;
+    json_array_foreach(
+        json_object_get(old, "also"), i,
+        item) if (starts_with(json_string_value(item), same)) return json_string_value(item);
+    return say("%s%s", same, instant_text_in("UTC", us - us % 1000000));
+}
+
 void schedule_spec_anchor(json_t *spec, const json_t *old)
 {
-    const char *rule = text_at(spec, "rule"), *before = text_at(old, "rule");
     int64_t us = clock_wall_us();
-    if (!starts_with(rule, "@every ") || strstr(rule, " from ")) return;
-    const char *same = say("%s from ", rule);
-    if (before && starts_with(before, same)) {
-        json_object_set_new(spec, "rule", json_string(before));
-        return;
-    }
+    size_t i;
+    json_t *item, *also = json_object_get(spec, "also");
     if (text_at(spec, "start")) instant_read(text_at(spec, "start"), text_at(spec, "zone"), &us);
-    json_object_set_new(spec, "rule",
-                        json_string(say("%s%s", same, instant_text_in("UTC", us - us % 1000000))));
+    if (text_at(spec, "rule"))
+        json_object_set_new(spec, "rule", json_string(anchored(text_at(spec, "rule"), old, us)));
+    json_array_foreach(also, i, item)
+        json_array_set_new(also, i, json_string(anchored(json_string_value(item), old, us)));
 }
 
 static void add_change(json_t *changes, const char *field, const json_t *old, const json_t *new)

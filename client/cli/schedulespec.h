@@ -2,7 +2,8 @@
  * client/cli/schedulespec.h - a schedule as people write it: one JSON object with the flags of
  * `pawl schedule add` as keys and the task below `task`.
  *
- *   {"name", "rule" | "cron" | "every" | "at" | "dates", "zone", "except", "title",
+ *   {"name", "rule" | "cron" | "every" | "at" | "dates" | "after", "also": [...], "zone", "except",
+ *    "calendars": [...], "max_firings", "title",
  *    "mode", "overlap", "on_resume", "window", "grace", "jitter", "start_by", "ahead",
  *    "max_running", "rate", "supersede", "start", "end", "paused", "task": {...}}
  *

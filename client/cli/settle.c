@@ -77,7 +77,11 @@ bool settle_write(cli_t *cli, settlement_t *self, const char *made_by, const cha
     bool was_paused = json_is_true(json_object_get(self->old, "paused"));
     bool only_paused = changed(self, "paused") && json_array_size(self->changes) == 1;
     const char *mark = made_by ? made_by : self->made_by;
-    if (!cursor) cursor = changed(self, "rule") || changed(self, "zone") ? "now" : "keep";
+    static const char *const of_a_rule[] = { "rule",      "zone",   "also",  "except", "after",
+                                             "calendars", "jitter", "start", "end" };
+    for (size_t i = 0; !cursor && i < ARRAY_LEN(of_a_rule); i++)
+        if (changed(self, of_a_rule[i])) cursor = "now";
+    if (!cursor) cursor = "keep";
     bool puts = self->kind == SETTLE_CREATE || !only_paused;
     pawl_err err = puts ? put(cli, self, mark, self->old ? cursor : NULL, &error) : PAWL_OK;
     if (err && *error.why) return refused(self, say("%s: %s", error.field, error.why));

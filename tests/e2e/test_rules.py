@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several rules, calendars, fixed delays, a number of firings, zones that vanish: with the programs."""
+import json
+import shutil
+import time
+
+import pytest
+
+from fleet import until
+
+
+def show(fleet, name):
+    return fleet.pawl("schedule", "show", name, "-o", "json").json
+
+
+def history(fleet, name):
+    return fleet.pawl("schedule", "history", name, "-o", "ndjson").rows
+
+
+def events(fleet, kind):
+    return [row for row in fleet.pawl("events", "--from", "1", "-o", "ndjson").rows if row["kind"] == kind]
+
+
+def test_a_union_is_previewed_as_it_fires(fleet):
+    fleet.pawl("schedule", "add", "union", "--cron", "0 9 * * 1-5", "--also", "0 9 1 * *", "--also", "0 12 * * 6",
+               "--zone", "Europe/Berlin", "--", "true")
+    preview = fleet.pawl("schedule", "preview", "union", "-n", "30", "-o", "json").json
+    when = fleet.pawl("when", "0 9 * * 1-5", "--also", "0 9 1 * *", "--also", "0 12 * * 6", "--zone", "Europe/Berlin",
+                      "-n", "30", "-o", "json").json
+    assert [row["instant"] for row in preview] == when["next"] and len(when["next"]) == 30
+    assert len(set(when["next"])) == 30
+    assert "and also" in show(fleet, "union")["words"]
+    fleet.pawl("schedule", "set", "union", "--also", "")
+    assert show(fleet, "union")["also"] == []
+    fleet.pawl("schedule", "rm", "union")
+
+
+def test_a_bad_second_rule_is_refused_with_its_place(fleet):
+    refused = fleet.pawl("schedule", "add", "bad", "--cron", "0 0 * * *", "--also", "0 25 * * *", "--", "true", code=2)
+    assert "0 25 * * *" in refused.err and "column 3" in refused.err
+
+
+def test_calendars_from_the_command_line(fleet):
+    fleet.pawl("calendar", "set", "days off", "12-24..01-01", "SAT..SUN", "--title", "nobody works")
+    row = next(row for row in fleet.pawl("calendar", "list", "-o", "ndjson").rows if row["name"] == "days off")
+    assert (row["entries"], row["users"], row["title"]) == (2, 0, "nobody works")
+    bad = fleet.pawl("calendar", "set", "days off", "2026-02-30", code=2)
+    assert "2026-02-30" in bad.err and "column 9" in bad.err
+    fleet.pawl("schedule", "add", "works", "--cron", "0 9 * * *", "--calendar", "days off", "--zone", "UTC", "--", "true")
+    rows = fleet.pawl("schedule", "preview", "works", "-n", "10", "-o", "json").json
+    closed = [row for row in rows if row["closed"]]
+    assert len(rows) - len(closed) == 10 and {row["closed"] for row in closed} == {"days off"}
+    next_before = show(fleet, "works")["next"]
+    refused = fleet.pawl("calendar", "rm", "days off", code=4)
+    assert "works" in refused.err
+    revision = show(fleet, "works")["revision"]
+    fleet.pawl("calendar", "set", "days off", "MON..SAT")
+    until(lambda: show(fleet, "works")["revision"] == revision + 1)
+    assert show(fleet, "works")["next"] != next_before or time.gmtime().tm_wday == 5
+    assert fleet.pawl("calendar", "show", "days off", "-o", "json").json["entries"] == ["MON..SAT"]
+    fleet.pawl("schedule", "set", "works", "--calendar", "")
+    fleet.pawl("calendar", "rm", "days off")
+    assert fleet.pawl("schedule", "add", "more", "--cron", "0 9 * * *", "--calendar", "days off", "--", "true",
+                      code=3).err
+    fleet.pawl("schedule", "rm", "works")
+
+
+def test_calendars_in_files(fleet, folder):
+    (folder / "all.yaml").write_text("""
+kind: calendar
+name: feast
+entries: ["12-24..12-26", "days * 11 THU#4"]
+---
+name: filed
+cron: "0 9 * * *"
+also: ["0 10 * * 1"]
+calendars: [feast]
+max_firings: 7
+zone: UTC
+task: {argv: ["true"]}
+---
+name: poller
+after: 10m
+task: {argv: ["true"]}
+""")
+    made = fleet.pawl("schedule", "apply", "-f", str(folder), "--owner", "rules")
+    assert "3 created" in made.err
+    assert "no changes" in fleet.pawl("schedule", "apply", "-f", str(folder), "--owner", "rules").err
+    spec = show(fleet, "filed")
+    assert spec["also"] == ["0 10 * * 1"] and spec["calendars"] == ["feast"] and spec["max_firings"] == 7
+    exported = fleet.pawl("export", "yaml").out
+    (folder / "all.yaml").write_text(exported)
+    assert "0 created, 0 edited" in fleet.pawl("schedule", "diff", "-f", str(folder)).err or \
+        "no changes" in fleet.pawl("schedule", "diff", "-f", str(folder)).err
+    crontab = fleet.pawl("export", "crontab", "filed", "poller", code=8)
+    assert "one rule" in crontab.err and "delay behind the end" in crontab.err
+    for name in ("filed", "poller"):
+        fleet.pawl("schedule", "rm", name)
+    fleet.pawl("calendar", "rm", "feast")
+
+
+def test_a_fixed_delay_runs_one_after_the_other(fleet):
+    fleet.pawl("schedule", "add", "after", "--after", "1s", "--max-firings", "3", "--", "sleep", "0.3")
+    until(lambda: show(fleet, "after")["state"] == "ended" and len(fleet.tasks("--schedule", "after")) == 3)
+    tasks = sorted(until(lambda: [t for t in fleet.tasks("--schedule", "after") if t["status"] == "finished"]
+                         if len([t for t in fleet.tasks("--schedule", "after") if t["status"] == "finished"]) == 3
+                         else None), key=lambda task: task["started"])
+    for before, task in zip(tasks, tasks[1:]):
+        assert before["ended"] < task["started"]
+    assert [row["verdict"] for row in history(fleet, "after")] == ["fired"] * 3
+    assert [row for row in events(fleet, "schedule.ended") if row["name"] == "after"]
+    refused = fleet.pawl("schedule", "set", "after", "--max-firings", "2", code=2)
+    assert "3 times" in refused.err
+    fleet.pawl("schedule", "rm", "after")
+
+
+@pytest.mark.parametrize("words, says", [
+    (("--cron", "0 0 30 2 *"), "a day that some month of the rule has"), (("--cron", "*/0 * * * *"), "1 to 60"), (("--cron", "4294967296 * * * *"), "59"),
+    (("--cron", "0 0 * * *", "--zone", "Mars/Olympus"), "Mars/Olympus"), (("--after", "10ms"), "a second"),
+    (("--cron", "0 0 * * *", "--after", "10m"), "exclude each other"),
+    (("--at", "2020-01-01T00:00:00Z"), "past"),
+])
+def test_what_can_never_run_is_refused_with_its_reason(fleet, words, says):
+    refused = fleet.pawl("schedule", "add", "never", *words, "--", "true", code=2)
+    assert says in refused.err and len(refused.err.strip().splitlines()) == 3
+
+
+def test_a_trap_is_shown_when_it_is_typed(fleet):
+    said = fleet.pawl("schedule", "add", "trap", "--cron", "* */15 * * * *", "--pause", "--", "true")
+    assert '"*/15 * * * *" (every 15 minutes)' in said.out + said.err
+    fleet.pawl("schedule", "rm", "trap")
+    said = fleet.pawl("schedule", "add", "trap", "--cron", "0 0 1 * MON", "--dry-run", "--", "true")
+    assert "match either" in said.out + said.err
+
+
+def test_a_zone_that_vanishes_pauses_its_schedules(own):
+    zones = own.folder / "zones"
+    (zones / "Etc").mkdir(parents=True)
+    for name in ("UTC", "Etc/GMT-1"):
+        shutil.copyfile(f"/usr/share/zoneinfo/{name}", zones / name)
+    own.env |= {"PAWL_BROKER__ZONES__FOLDER": str(zones), "PAWL_BROKER__ZONES__EVERY": "1s"}
+    own.broker()
+    own.scheduler("s")
+    own.executor("e", 2)
+    own.pawl("schedule", "add", "there", "--every", "1s", "--mode", "strict", "--zone", "Etc/GMT-1", "--", "true")
+    own.pawl("schedule", "add", "here", "--every", "1s", "--zone", "UTC", "--", "true")
+    until(lambda: len(history(own, "there")) >= 2)
+    (zones / "Etc/GMT-1").rename(zones / "away")
+    until(lambda: show(own, "there")["state"] == "paused")
+    assert "Etc/GMT-1 is gone" in show(own, "there")["reason"]
+    assert events(own, "zone.gone") and show(own, "here")["state"] == "active"
+    before = show(own, "there")["fired"]
+    assert "Etc/GMT-1" in own.pawl("schedule", "add", "new", "--cron", "0 0 * * *", "--zone", "Etc/GMT-1", "--", "true",
+                                   code=2).err
+    time.sleep(1.5)
+    assert show(own, "there")["fired"] == before
+    (zones / "away").rename(zones / "Etc/GMT-1")
+    until(lambda: show(own, "there")["state"] == "active")
+    own.pawl("schedule", "pause", "there")
+    rows = until(lambda: history(own, "there"))
+    seconds = [row["instant"] for row in rows]
+    assert {row["verdict"] for row in rows} == {"fired"} and len(seconds) == len(set(seconds))
+    stamps = [time.mktime(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")) for text in seconds]
+    assert all(b - a == 1 for a, b in zip(stamps, stamps[1:])), json.dumps(seconds)
