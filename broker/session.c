@@ -340,8 +340,10 @@ void sessions_ran(sessions_t *self, int64_t steady_us)
     int64_t gap = self->ran_us ? steady_us - self->ran_us : 0;
     self->ran_us = steady_us;
     if (gap <= GAP_US) return;
-    for (size_t i = 0; i < self->n; i++)
+    for (size_t i = 0; i < self->n; i++) {
+        self->all[i]->taken_us += gap; /* nobody could take anything from a broker that stood */
         if (session_live(self->all[i])) self->all[i]->last_us += gap;
+    }
 }
 
 static void forget(sessions_t *self, session_t *session)

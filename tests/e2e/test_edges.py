@@ -112,3 +112,24 @@ def test_a_command_of_a_crontab_starts_at_home_when_that_is_known(small, tmp_pat
     (tmp_path / "plain").write_text("* * * * * pwd\n")
     said = small.pawl("import", "crontab", tmp_path / "plain", "--dry-run")
     assert "cron in HOME" in said.out + said.err
+
+
+def test_what_an_executor_took_with_it_of_a_log_is_marked(own):
+    own.broker()
+    own.executor("worker", 2)
+    marks = own.folder / "marks"
+    marks.mkdir()
+    script = f"echo early; touch {marks}/begun; while ! test -e {marks}/go; do sleep 0.02; done; echo late; exit 0"
+    id = submit(own, {"shell": script}).lines[0]
+    until(lambda: (marks / "begun").exists())
+    until(lambda: "early" in own.pawl("logs", id).out)
+    broker, worker = own.programs[0], own.programs[1]
+    broker.kill()
+    (marks / "go").touch()
+    fresh = own.folder / "worker"
+    until(lambda: any(path.stat().st_size for path in fresh.rglob("fresh*")))  # the result is in the outbox
+    worker.kill()
+    own.broker()
+    own.executor("worker", 2)
+    until(lambda: own.status(id) == "finished", 30)
+    assert own.pawl("logs", id).out == "early\n[5 bytes were cut here]\n"

@@ -483,6 +483,23 @@ static void who_takes_nothing_for_a_lease_or_leaves_too_much_is_deaf(void **stat
     sessions_destroy(&sessions);
 }
 
+static void a_broker_that_stood_still_blames_nobody_for_what_was_not_taken(void **state)
+{
+    (void)state;
+    sessions_t *sessions = that_hold(1000, 100000);
+    conn_t a = open_as(sessions, ROUTE, "a", CLIENT, ID, 0), conns[8];
+    zmq_msg_t frame;
+    sessions_ran(sessions, 1 * SECOND);
+    send_to_peer(sessions, a, &frame, 100);
+    assert_int_equal(deaf(sessions, 1, conns), 0);
+    sessions_ran(sessions, 61 * SECOND); /* suspended for a minute */
+    assert_int_equal(deaf(sessions, 61, conns), 0);
+    assert_int_equal(deaf(sessions, 89, conns), 0);
+    assert_int_equal(deaf(sessions, 91, conns), 1);
+    zmq_msg_close(&frame);
+    sessions_destroy(&sessions);
+}
+
 static void when_all_leave_too_much_who_leaves_most_goes_and_who_reads_is_served(void **state)
 {
     (void)state;
@@ -542,6 +559,7 @@ int main(void)
         cmocka_unit_test(a_hello_is_kept_without_its_claims),
         cmocka_unit_test(a_peer_with_too_much_unread_is_busy_until_it_reads),
         cmocka_unit_test(who_takes_nothing_for_a_lease_or_leaves_too_much_is_deaf),
+        cmocka_unit_test(a_broker_that_stood_still_blames_nobody_for_what_was_not_taken),
         cmocka_unit_test(when_all_leave_too_much_who_leaves_most_goes_and_who_reads_is_served),
         cmocka_unit_test(a_new_session_on_a_connection_inherits_what_waits_there),
     };
