@@ -2,6 +2,8 @@
  * What comes piece by piece: lists, events, schedules followed, proposals, batches. */
 #include "tests/unit/client/peer.h"
 
+#include "schemas/limits.h"
+
 #include <pthread.h>
 
 #include "client/base/clock.h"
@@ -288,6 +290,71 @@ static void a_list_is_read_page_by_page(void **state)
     peer_close(&peer);
 }
 
+/* Two pages of peers, then two of queues, each asked for where the one before ended. */
+static void *answer_pages_of_peers_and_queues(void *arg)
+{
+    peer_t *peer = arg;
+    peer_greet(peer);
+    for (int page = 0; page < 2; page++) {
+        Pawl__V1__Request *request = peer_next(peer, PAWL__V1__REQUEST__BODY_PEER_LIST);
+        if (request->peer_list->cursor != (page ? 9u : 0u) ||
+            request->peer_list->limit != LIMIT_LIST)
+            return (void *)1;
+        Pawl__V1__Reply reply = PAWL__V1__REPLY__INIT;
+        Pawl__V1__PeerItems items = PAWL__V1__PEER_ITEMS__INIT;
+        Pawl__V1__PeerInfo row = PAWL__V1__PEER_INFO__INIT, *rows[] = { &row };
+        row.pid = page + 1;
+        items.n_items = 1;
+        items.items = rows;
+        items.next = page ? 0 : 9;
+        reply.body_case = PAWL__V1__REPLY__BODY_PEERS;
+        reply.peers = &items;
+        peer_reply(peer, &reply);
+    }
+    for (int page = 0; page < 2; page++) {
+        Pawl__V1__Request *request = peer_next(peer, PAWL__V1__REQUEST__BODY_QUEUE_LIST);
+        if (strcmp(request->queue_list->after, page ? "b" : "") != 0) return (void *)2;
+        Pawl__V1__Reply reply = PAWL__V1__REPLY__INIT;
+        Pawl__V1__QueueItems items = PAWL__V1__QUEUE_ITEMS__INIT;
+        Pawl__V1__QueueInfo row = PAWL__V1__QUEUE_INFO__INIT, *rows[] = { &row };
+        row.name = (char *)(uintptr_t)(page ? "c" : "b");
+        items.n_items = 1;
+        items.items = rows;
+        items.next = (char *)(uintptr_t)(page ? "" : "b");
+        reply.body_case = PAWL__V1__REPLY__BODY_QUEUES;
+        reply.queues = &items;
+        peer_reply(peer, &reply);
+    }
+    return NULL;
+}
+
+static void peers_and_queues_are_read_page_by_page(void **state)
+{
+    (void)state;
+    peer_t *peer = peer_open();
+    pawl_client_t *client = peer_client(peer, "client", NULL);
+    pthread_t other;
+    pawl_list_t *list;
+    pawl_err err;
+    void *wrong;
+    pthread_create(&other, NULL, answer_pages_of_peers_and_queues, peer);
+    assert_int_equal(pawl_peer_list(client, &list, 10 * SECOND), 0);
+    assert_int_equal(pawl_record_int(pawl_list_next(list, &err), "pid"), 1);
+    assert_int_equal(pawl_record_int(pawl_list_next(list, &err), "pid"), 2);
+    assert_null(pawl_list_next(list, &err));
+    assert_int_equal(err, 0);
+    pawl_list_destroy(&list);
+    assert_int_equal(pawl_queue_list(client, &list, 10 * SECOND), 0);
+    assert_string_equal(pawl_record_text(pawl_list_next(list, &err), "name"), "b");
+    assert_string_equal(pawl_record_text(pawl_list_next(list, &err), "name"), "c");
+    assert_null(pawl_list_next(list, &err));
+    pawl_list_destroy(&list);
+    pthread_join(other, &wrong);
+    assert_null(wrong);
+    pawl_client_destroy(&client);
+    peer_close(&peer);
+}
+
 static void a_batch_too_large_for_one_message_is_split_and_told_item_by_item(void **state)
 {
     (void)state;
@@ -350,6 +417,7 @@ int main(void)
         cmocka_unit_test(a_follower_begins_anew_when_something_was_lost_on_the_way),
         cmocka_unit_test(proposals_are_answered_inside_poll),
         cmocka_unit_test(a_list_is_read_page_by_page),
+        cmocka_unit_test(peers_and_queues_are_read_page_by_page),
         cmocka_unit_test(a_batch_too_large_for_one_message_is_split_and_told_item_by_item),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
