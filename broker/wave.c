@@ -116,7 +116,9 @@ static err_t end_parent(core_t *core, family_t *family, status_t status, uint8_t
     const fam_row_t *row = &family->row;
     task_t parent;
     TRY(task_load(core, family->n, &parent));
-    parent.state.outcome = status == S(FINISHED) ? PAWL__V1__OUTCOME__OUTCOME_DONE : 0;
+    parent.state.outcome = status == S(FINISHED)    ? PAWL__V1__OUTCOME__OUTCOME_DONE
+                           : status == S(CANCELLED) ? PAWL__V1__OUTCOME__OUTCOME_CANCELLED
+                                                    : PAWL__V1__OUTCOME__OUTCOME_FAIL;
     if (parent.state.message.len == 0) {
         char *text = batch_printf(core, "%u of %u finished", row->ok, members_of(row));
         if (row->failed) text = batch_printf(core, "%s, %u failed", text, row->failed);

@@ -50,6 +50,21 @@ const char *pawl_job_schedule(const pawl_job_t *self)
     return self->schedule ? self->schedule : "";
 }
 
+const uint8_t *pawl_job_parent(const pawl_job_t *self)
+{
+    return self->shard_total ? self->parent : NULL;
+}
+
+unsigned pawl_job_shard_index(const pawl_job_t *self)
+{
+    return self->shard_index;
+}
+
+unsigned pawl_job_shard_total(const pawl_job_t *self)
+{
+    return self->shard_total;
+}
+
 const char *pawl_job_type(const pawl_job_t *self)
 {
     return self->task->type;

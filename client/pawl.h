@@ -189,14 +189,24 @@ PAWL_EXPORT pawl_err pawl_task_set_script(pawl_task_t *self, const char *interpr
 PAWL_EXPORT pawl_err pawl_task_add_secret(pawl_task_t *self, const char *name);
 PAWL_EXPORT pawl_err pawl_task_add_env(pawl_task_t *self, const char *name, const char *value);
 PAWL_EXPORT pawl_err pawl_task_set_stdin(pawl_task_t *self, const void *bytes, size_t len);
-/* Text fields by name: queue, key, title, operation, cwd, account, target.executor, target.host. */
+/* Text fields by name: queue, key, title, operation, cwd, account, target.executor, target.host,
+ * target.hash (sticky), fanout.done (all, any, quorum, percent), fanout.offline (wait, skip, fail).
+ */
 PAWL_EXPORT pawl_err pawl_task_set_text(pawl_task_t *self, const char *field, const char *value);
 /* Numbers by name: priority (0..9), at_us, delay_us, expire_us, time_limit_us, hold (0/1),
  * retry.max_attempts, retry.backoff_us, retry.factor_milli, retry.cap_us, on_lost (1 retry, 2
- * fail). PAWL_E_BAD_REQUEST: no such field or out of range. */
+ * fail); fanout.count, fanout.done_count, fanout.offline_us, fanout.parallel, fanout.pause_us,
+ * fanout.stop_failures, fanout.stop_percent, and 0/1: fanout.late_join, fanout.cancel_rest,
+ * fanout.move. PAWL_E_BAD_REQUEST: no such field or out of range. */
 PAWL_EXPORT pawl_err pawl_task_set_int(pawl_task_t *self, const char *field, int64_t value);
 PAWL_EXPORT pawl_err pawl_task_add_label(pawl_task_t *self, const char *key, const char *value);
 PAWL_EXPORT pawl_err pawl_task_add_target_label(pawl_task_t *self, const char *key,
+                                                const char *value);
+/* Makes it a fan-out: one child for each member, each run by its own executor. Members are those
+ * that are named, or the enrolled executors with all the labels (none: all that take the type). */
+PAWL_EXPORT pawl_err pawl_task_set_fanout(pawl_task_t *self);
+PAWL_EXPORT pawl_err pawl_task_add_member(pawl_task_t *self, const char *executor);
+PAWL_EXPORT pawl_err pawl_task_add_member_label(pawl_task_t *self, const char *key,
                                                 const char *value);
 
 /* ---- submit ----------------------------------------------------------------------------- */
@@ -247,7 +257,8 @@ typedef struct pawl_filter pawl_filter_t;
 PAWL_EXPORT pawl_filter_t *pawl_filter_new(void);
 PAWL_EXPORT void pawl_filter_destroy(pawl_filter_t **self_p);
 /* status (may be added many times), type, queue, schedule, executor, key, text, label (k=v),
- * since_us, until_us, newest_first (1). Numbers as decimal text. */
+ * since_us, until_us, newest_first (1), parent (id as text: the children of a fan-out, in the order
+ * of their index), roots (1: no children). Numbers as decimal text. */
 PAWL_EXPORT pawl_err pawl_filter_add(pawl_filter_t *self, const char *key, const char *value);
 PAWL_EXPORT pawl_err pawl_task_list(pawl_client_t *self, const pawl_filter_t *filter,
                                     pawl_list_t **list, int64_t timeout_us);
@@ -449,6 +460,11 @@ PAWL_EXPORT unsigned pawl_job_attempt(const pawl_job_t *self);
 PAWL_EXPORT unsigned pawl_job_attempts_max(const pawl_job_t *self);
 PAWL_EXPORT int64_t pawl_job_planned_us(const pawl_job_t *self);
 PAWL_EXPORT const char *pawl_job_schedule(const pawl_job_t *self); /* "" if none */
+/* Of a fan-out's child: its parent (NULL: it is none), its place among its siblings from 0 on, and
+ * how many they are (0: it is none). */
+PAWL_EXPORT const uint8_t *pawl_job_parent(const pawl_job_t *self);
+PAWL_EXPORT unsigned pawl_job_shard_index(const pawl_job_t *self);
+PAWL_EXPORT unsigned pawl_job_shard_total(const pawl_job_t *self);
 PAWL_EXPORT const char *pawl_job_type(const pawl_job_t *self);
 PAWL_EXPORT const void *pawl_job_input(const pawl_job_t *self, size_t *len);
 PAWL_EXPORT const pawl_record_t *pawl_job_task(const pawl_job_t *self); /* the whole Task */

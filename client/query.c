@@ -308,8 +308,15 @@ pawl_err pawl_filter_add(pawl_filter_t *self, const char *key, const char *value
             return set_text(texts[i].field, value) ? PAWL_OK : PAWL_E_NO_MEMORY;
     if (!strcmp(key, "status")) return add_status(filter, value);
     if (!strcmp(key, "label")) return add_filter_label(filter, value);
+    if (!strcmp(key, "parent")) {
+        uint8_t id[PAWL_ID_BYTES];
+        if (!pawl_id_parse(value, id)) return PAWL_E_BAD_REQUEST;
+        return set_bytes(&filter->parent, id, sizeof id) ? PAWL_OK : PAWL_E_NO_MEMORY;
+    }
     if (!read_number(value, &number)) return PAWL_E_BAD_REQUEST;
-    if (!strcmp(key, "since_us"))
+    if (!strcmp(key, "roots") && (number == 0 || number == 1))
+        filter->roots = (protobuf_c_boolean)number;
+    else if (!strcmp(key, "since_us"))
         filter->since_us = number;
     else if (!strcmp(key, "until_us"))
         filter->until_us = number;

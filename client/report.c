@@ -203,6 +203,11 @@ static void take_lease(pawl_worker_t *self, const Pawl__V1__Lease *lease)
     job->attempts_max = lease->attempts_max;
     job->planned_us = lease->planned_us;
     job->schedule = schedule;
+    if (lease->parent.len == sizeof job->parent) {
+        memcpy(job->parent, lease->parent.data, sizeof job->parent);
+        job->shard_index = lease->shard_index;
+        job->shard_total = lease->shard_total;
+    }
     job->task = task;
     job->fd = -1;
     atomic_init(&job->state, PAWL_RUN);

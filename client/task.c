@@ -220,6 +220,17 @@ static pawl_err set_command(pawl_task_t *self, const char *field, const char *va
     return PAWL_E_BAD_REQUEST;
 }
 
+static pawl_err set_target(pawl_task_t *self, const char *field, const char *value)
+{
+    Pawl__V1__Target *target = target_of(self);
+    if (!target) return PAWL_E_NO_MEMORY;
+    char **text = !strcmp(field, "executor") ? &target->executor
+                  : !strcmp(field, "host")   ? &target->host
+                  : !strcmp(field, "hash")   ? &target->hash
+                                             : NULL;
+    return text ? done(set_text(text, value)) : PAWL_E_BAD_REQUEST;
+}
+
 pawl_err pawl_task_set_text(pawl_task_t *self, const char *field, const char *value)
 {
     Pawl__V1__Task *task = self->message;
@@ -235,10 +246,8 @@ pawl_err pawl_task_set_text(pawl_task_t *self, const char *field, const char *va
         if (!strcmp(texts[i].name, field)) return done(set_text(texts[i].text, value));
     if (!strncmp(field, "command.", 8)) return set_command(self, field + 8, value);
     if (!strcmp(field, "cwd") || !strcmp(field, "account")) return set_command(self, field, value);
-    if (!strcmp(field, "target.executor") || !strcmp(field, "target.host")) {
-        Pawl__V1__Target *target = target_of(self);
-        return done(target && set_text(field[7] == 'e' ? &target->executor : &target->host, value));
-    }
+    if (!strncmp(field, "fanout.", 7)) return fanout_set_text(self, field + 7, value);
+    if (!strncmp(field, "target.", 7)) return set_target(self, field + 7, value);
     return PAWL_E_BAD_REQUEST;
 }
 
@@ -288,6 +297,7 @@ pawl_err pawl_task_set_int(pawl_task_t *self, const char *field, int64_t value)
     bool ok = false;
     if (!strncmp(field, "retry.", 6)) return set_retry(self, field + 6, value);
     if (!strncmp(field, "poll.", 5)) return set_poll(self, field + 5, value);
+    if (!strncmp(field, "fanout.", 7)) return fanout_set_int(self, field + 7, value);
     if (!strcmp(field, "priority") && value >= 0 && value <= 9) {
         task->priority = (uint32_t)value;
         task->priority_set_case = PAWL__V1__TASK__PRIORITY_SET_PRIORITY;

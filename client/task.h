@@ -14,6 +14,9 @@ struct pawl_task {
 /* Helpers for messages on the heap. They copy; false: out of memory, nothing changed. */
 bool set_text(char **field, const char *value);
 bool set_bytes(ProtobufCBinaryData *field, const void *bytes, size_t len);
+/* Fields "fanout.*", without that prefix (fanout.c). */
+pawl_err fanout_set_text(pawl_task_t *self, const char *field, const char *value);
+pawl_err fanout_set_int(pawl_task_t *self, const char *field, int64_t value);
 bool add_label(size_t *n, Pawl__V1__Label ***labels, const char *key, const char *value);
 
 #endif

@@ -33,6 +33,8 @@ struct pawl_job {
     unsigned attempt, attempts_max;
     int64_t planned_us, started_us;
     char *schedule;
+    uint8_t parent[16];                        /* of a fan-out's child, */
+    unsigned shard_index, shard_total;         /* and its place; total 0: it is none */
     char completion[2 * LIMIT_COMPLETION + 1]; /* hexadecimal */
     unsigned polls;
     bytes_t poll_state;         /* what the last poll left; from the end on: what this one leaves */

@@ -170,6 +170,13 @@ static bool gather_environment(struct gathered *self, const executor_config_t *c
     shell_print_time(task->planned_us, text, sizeof text);
     gather_env(self, "PAWL_PLANNED", text);
     gather_env(self, "PAWL_SCHEDULE", task->schedule);
+    if (task->parent && *task->parent) {
+        gather_env(self, "PAWL_PARENT_ID", task->parent);
+        snprintf(text, sizeof text, "%u", task->shard_index);
+        gather_env(self, "PAWL_SHARD_INDEX", text);
+        snprintf(text, sizeof text, "%u", task->shard_total);
+        gather_env(self, "PAWL_SHARD_TOTAL", text);
+    }
     snprintf(text, sizeof text, "%s/" INPUT, folder);
     gather_env(self, "PAWL_INPUT", text);
     snprintf(text, sizeof text, "%s/" OUTPUT, folder);

@@ -32,6 +32,8 @@ struct shell_env {
 /* One attempt as the broker gave it. Everything is borrowed; texts may be "". */
 typedef struct shell_task {
     const char *id, *type, *schedule;
+    const char *parent; /* of a fan-out's child: the id of its parent; "" */
+    unsigned shard_index, shard_total;
     unsigned attempt;
     uint64_t token;
     int64_t planned_us;

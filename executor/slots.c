@@ -449,9 +449,14 @@ static bool make_plan(struct slot *self, shell_plan_t *plan)
 {
     const pawl_record_t *task = pawl_job_task(self->job);
     const pawl_record_t *command = pawl_record_sub(task, "command");
+    char parent[PAWL_ID_TEXT] = "";
+    if (pawl_job_parent(self->job)) pawl_id_print(pawl_job_parent(self->job), parent);
     shell_task_t what = { .id = self->id,
                           .type = pawl_job_type(self->job),
                           .schedule = pawl_job_schedule(self->job),
+                          .parent = parent,
+                          .shard_index = pawl_job_shard_index(self->job),
+                          .shard_total = pawl_job_shard_total(self->job),
                           .attempt = pawl_job_attempt(self->job),
                           .token = pawl_job_token(self->job),
                           .planned_us = pawl_job_planned_us(self->job),

@@ -26,6 +26,9 @@ const column_t task_columns[] = {
     { "labels",       "labels",       AS_LABELS,   IN_WIDE  },
     { "title",        "title",        AS_TEXT,     IN_WIDE  },
     { "lost",         "lost",         AS_INT,      IN_JSON  },
+    { "shard_index",  "shard_index",  AS_INT,      IN_JSON  },
+    { "shard_total",  "shard_total",  AS_INT,      IN_JSON  },
+    { "child_key",    "child_key",    AS_TEXT,     IN_JSON  },
     { "signal",       "signal",       AS_INT,      IN_JSON  },
     { 0 },
 };
@@ -39,6 +42,37 @@ const column_t attempt_columns[] = {
     { "exit_code", "exit_code",  AS_EXIT,    IN_TABLE },
     { "signal",    "signal",     AS_INT,     IN_TABLE },
     { "message",   "message",    AS_TEXT,    IN_TABLE },
+    { 0 },
+};
+const column_t child_columns[] = {
+    { "id",          "id",          AS_ID,       IN_TABLE },
+    { "host",        "child_key",   AS_WORD,     IN_TABLE },
+    { "status",      "status",      AS_WORD,     IN_TABLE },
+    { "exit_code",   "exit_code",   AS_EXIT,     IN_TABLE },
+    { "signal",      "signal",      AS_INT,      IN_WIDE  },
+    { "attempt",     "attempt",     AS_INT,      IN_TABLE },
+    { "started",     "started_us",  AS_INSTANT,  IN_TABLE },
+    { "ended",       "ended_us",    AS_INSTANT,  IN_JSON  },
+    { "duration",    "duration",    AS_GIVEN,    IN_TABLE },
+    { "reason",      "reason",      AS_TEXT,     IN_TABLE },
+    { "message",     "message",     AS_TEXT,     IN_WIDE  },
+    { "executor",    "executor",    AS_TEXT,     IN_WIDE  },
+    { "shard_index", "shard_index", AS_INT,      IN_WIDE  },
+    { "last_line",   "last_line",   AS_GIVEN,    IN_TABLE },
+    { 0 },
+};
+const column_t fanout_columns[] = {
+    { "total",       "total",          AS_INT,     IN_TABLE },
+    { "open",        "open",           AS_INT,     IN_TABLE },
+    { "blocked",     "blocked",        AS_INT,     IN_TABLE },
+    { "ok",          "ok",             AS_INT,     IN_TABLE },
+    { "failed",      "failed",         AS_INT,     IN_TABLE },
+    { "expired",     "expired",        AS_INT,     IN_TABLE },
+    { "skipped",     "skipped",        AS_INT,     IN_TABLE },
+    { "cancelled",   "cancelled",      AS_INT,     IN_TABLE },
+    { "needed",      "needed",         AS_INT,     IN_TABLE },
+    { "stopped",     "stopped",        AS_BOOL,    IN_TABLE },
+    { "pause_until", "pause_until_us", AS_INSTANT, IN_TABLE },
     { 0 },
 };
 const column_t schedule_columns[] = {

@@ -47,7 +47,14 @@ static const flag_t task_flags[] = {
     TEXT("interpreter", 0, "NAME", "what --script-file is given to: python3, python3>=3.11"),
     TEXTS("secret", 0, "NAME", "a secret of the executor's, as PAWL_SECRET_NAME_FILE"),
     TEXT("input", 0, "J|@F|-", "input as JSON: text, a file's, or standard input's"),
-    TEXTS("on", 0, "host=H", "where: host=H, executor=E or label=KEY=VALUE"),
+    TEXTS("on", 0, "host=H", "host=H executor=E label=K=V hash=KEY; many: all:K=V n:3:K=V a,b,c"),
+    TEXT("done", 0, "WHEN", "fan-out: all (default), any, quorum:N or percent:P must finish"),
+    TEXT("offline", 0, "HOW", "fan-out: wait[:D], skip or fail who is not there"),
+    TEXT("wave", 0, "N[:D]", "fan-out: N at once; D between two waves"),
+    TEXT("stop-after", 0, "N|P%", "fan-out: no further one after so many failures"),
+    SWITCH("late-join", 0, "fan-out: who enrols meanwhile takes part"),
+    SWITCH("keep-rest", 0, "fan-out: when done early the rest goes on"),
+    SWITCH("move", 0, "fan-out: a lost one may run elsewhere"),
     NUMBER("priority", 0, 0, 9, "0 first, 9 last (5)"),
     NUMBER("retry", 0, 1, 1000, "attempts in all"),
     TEXT("backoff", 0, "D", "pause before the second attempt (5s), doubling"),
@@ -69,6 +76,7 @@ static const flag_t run_flags[] = {
     TEXT("at", 0, "T", "not before this instant"),
     TEXT("in", 0, "D", "not before so long from now"),
     SWITCH("hold", 0, "wait for pawl task start"),
+    TEXT("pause", 0, "D", "fan-out: between two waves"),
     SWITCH("wait", 0, "wait for its end; exit 7 when it did not finish"),
     SWITCH("follow", 'f', "print what it prints, and wait"),
     SWITCH("exit-code", 0, "wait, and exit as the command did; 128 + N after a signal"),
@@ -93,6 +101,7 @@ static const flag_t filter_flags[] = {
 };
 static const flag_t list_flags[] = {
     SWITCH("newest-first", 0, "the newest first"),
+    SWITCH("roots", 0, "without the children of fan-outs"),
     END,
 };
 static const flag_t change_flags[] = {
@@ -252,6 +261,11 @@ const command_t commands[] = {
       { filter_flags, list_flags, limit_flags }, 0, 0, REST_NONE, "ls" },
     { "task show", "ID", "all there is about one task",
       "pawl task show 01JZ3K7V -o json", cmd_task_show, { NULL }, 1, 1, REST_NONE, NULL },
+    { "task children", "ID", "the children of a fan-out, a row for each host",
+      "pawl task children 01JZ3K7V -o ndjson", cmd_task_children, { limit_flags },
+      1, 1, REST_NONE, NULL },
+    { "task logs", "ID", "what a task printed; of a fan-out: behind each host's name",
+      "pawl task logs 01JZ3K7V", cmd_logs, { logs_flags }, 1, 1, REST_NONE, NULL },
     { "task wait", "ID...", "wait until tasks have ended; exit 7 when one did not finish",
       "pawl task wait 01JZ3K7V 01JZ3K7W", cmd_task_wait, { wait_flags }, 1, ANY, REST_NONE, NULL },
     { "task cancel", "ID...|-", "stop or drop tasks",

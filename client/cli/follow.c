@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "client/cli/follow.h"
+#include "client/cli/family.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,16 +15,6 @@ enum {
     STREAM_NOTES = 3,
 };
 
-/* Where we are in the log of one attempt. */
-typedef struct log_view {
-    cli_t *cli;
-    const uint8_t *id;
-    unsigned attempt;
-    uint64_t offset;
-    const char *prefix;
-    bool inside_line, ended;
-} log_view_t;
-
 typedef struct following {
     cli_t *cli;
     const follow_options_t *options;
@@ -36,6 +26,8 @@ typedef struct following {
     bool over;
     outcome_t *outcome;
     log_view_t view;
+    bool family; /* a fan-out: its children print */
+    family_logs_t logs;
 } following_t;
 
 static bool away(pawl_err err)
@@ -66,7 +58,7 @@ static void print_bytes(log_view_t *self, const char *bytes, size_t len)
     }
 }
 
-static void end_line(log_view_t *self)
+void log_end_line(log_view_t *self)
 {
     if (self->inside_line && *self->prefix) putchar('\n');
     self->inside_line = false;
@@ -89,7 +81,7 @@ static void print_piece(log_view_t *self, const pawl_record_t *piece)
         putchar('\n');
         json_decref(row);
     } else if (stream == STREAM_NOTES) {
-        end_line(self);
+        log_end_line(self);
         fflush(stdout);
         fprintf(stderr, "%.*s%s", (int)len, data, len && data[len - 1] == '\n' ? "" : "\n");
     } else {
@@ -100,12 +92,11 @@ static void print_piece(log_view_t *self, const pawl_record_t *piece)
 static void tell_hole(log_view_t *self, uint64_t bytes)
 {
     if (output_is_json()) return; /* the offsets tell it */
-    end_line(self);
+    log_end_line(self);
     printf("%s[%" PRIu64 " bytes were cut here]\n", self->prefix, bytes);
 }
 
-/* One look. *got says whether anything came. NOT_FOUND: the attempt has no log. */
-static pawl_err log_pump(log_view_t *self, int64_t wait_us, bool *got)
+pawl_err log_pump(log_view_t *self, int64_t wait_us, bool *got)
 {
     pawl_record_t *log = NULL;
     *got = false;
@@ -130,7 +121,7 @@ static pawl_err log_pump(log_view_t *self, int64_t wait_us, bool *got)
     self->offset = next;
     self->ended = pawl_record_int(log, "ended") != 0;
     if (self->ended && pawl_record_int(log, "lost") && !output_is_json()) {
-        end_line(self);
+        log_end_line(self);
         printf("%s[the executor was lost here: what came last may be missing]\n", self->prefix);
     }
     fflush(stdout);
@@ -140,13 +131,23 @@ static pawl_err log_pump(log_view_t *self, int64_t wait_us, bool *got)
 
 int log_print(cli_t *cli, const uint8_t id[PAWL_ID_BYTES], unsigned attempt, const char *prefix)
 {
+    pawl_record_t *task = NULL;
+    pawl_err found = pawl_task_get(cli->client, id, &task, cli->timeout_us);
+    bool family = !found && pawl_record_sub(task, "fanout") != NULL;
+    pawl_record_destroy(&task);
+    if (family) {
+        family_logs_t logs = { 0 };
+        found = family_logs_read(cli, id, &logs);
+        family_logs_free(&logs);
+        return found ? fail_client(cli->client, found, "cannot read the logs") : 0;
+    }
     log_view_t view = { .cli = cli, .id = id, .attempt = attempt, .prefix = prefix };
     pawl_err err;
     bool got;
     do
         err = log_pump(&view, 0, &got);
     while (!err && got && !view.ended);
-    end_line(&view);
+    log_end_line(&view);
     return err ? fail_client(cli->client, err, "cannot read the log") : 0;
 }
 
@@ -169,7 +170,10 @@ static void tell(const following_t *self, const pawl_record_t *task)
     const char *reason = pawl_record_text(task, "reason"), *message = "";
     buf_t words = { 0 };
     buf_printf(&words, "%s", "");
-    if (strcmp(self->status, "running") == 0)
+    const pawl_record_t *fanout = pawl_record_sub(task, "fanout");
+    if (fanout && !self->over)
+        buf_printf(&words, "on %" PRId64 " executors", pawl_record_int(fanout, "total"));
+    else if (strcmp(self->status, "running") == 0)
         buf_printf(&words, "attempt %u of %u on %s", self->attempt, self->attempts_max,
                    self->executor);
     else if (strcmp(self->status, "delayed") == 0 && self->attempt)
@@ -230,7 +234,7 @@ static pawl_err follow_log(following_t *self, bool running)
     while (!err && view->attempt < self->attempt) {
         err = log_pump(view, 0, &got);
         if (err == PAWL_E_NOT_FOUND || (!err && (!got || view->ended))) {
-            end_line(view);
+            log_end_line(view);
             *view = (log_view_t){ .cli = view->cli,
                                   .id = view->id,
                                   .prefix = view->prefix,
@@ -257,19 +261,23 @@ int task_follow(cli_t *cli, const uint8_t id[PAWL_ID_BYTES], const follow_option
         pawl_err err = pawl_task_get(cli->client, id, &task, cli->timeout_us);
         if (!err) look(&self, task);
         bool running = !err && strcmp(self.status, "running") == 0;
+        if (!err) self.family = pawl_record_sub(task, "fanout") != NULL;
         if (!err && options->log && self.attempt && (running || self.over))
-            err = follow_log(&self, running);
+            err = self.family ? family_logs_read(cli, id, &self.logs) : follow_log(&self, running);
         if (!err && self.over) {
-            end_line(&self.view);
+            log_end_line(&self.view);
             fflush(stdout);
             if (options->status_lines) tell(&self, task);
             pawl_record_destroy(&task);
+            family_logs_free(&self.logs);
             return 0;
         }
         pawl_record_destroy(&task);
-        if (err && (!away(err) || cli_away_us(cli) > cli->timeout_us))
+        if (err && (!away(err) || cli_away_us(cli) > cli->timeout_us)) {
+            family_logs_free(&self.logs);
             return fail_client(cli->client, err, "cannot follow the task");
-        if (running && options->log && !self.view.ended) {
+        }
+        if (running && options->log && !self.family && !self.view.ended) {
             pause = SHORTEST_LOOK_US;
             continue; /* the read of the log has waited */
         }

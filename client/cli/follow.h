@@ -21,6 +21,19 @@ typedef struct follow_options {
     unsigned attempt;   /* begin with the log of this one; 0: the one at hand */
 } follow_options_t;
 
+/* Where we are in the log of one attempt. */
+typedef struct log_view {
+    cli_t *cli;
+    const uint8_t *id;
+    unsigned attempt;
+    uint64_t offset;
+    const char *prefix;
+    bool inside_line, ended;
+} log_view_t;
+/* One look. *got says whether anything came. NOT_FOUND: the attempt has no log. */
+pawl_err log_pump(log_view_t *self, int64_t wait_us, bool *got);
+void log_end_line(log_view_t *self);
+
 /* 0 when the task has ended and *outcome is set, else the code of a printed error. */
 int task_follow(cli_t *cli, const uint8_t id[PAWL_ID_BYTES], const follow_options_t *options,
                 outcome_t *outcome);

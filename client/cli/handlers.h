@@ -14,6 +14,7 @@
     HANDLER(task_wait)                                                                             \
     HANDLER(task_change)                                                                           \
     HANDLER(task_output)                                                                           \
+    HANDLER(task_children)                                                                         \
     HANDLER(task_complete)                                                                         \
     HANDLER(logs)                                                                                  \
     HANDLER(schedule_add)                                                                          \

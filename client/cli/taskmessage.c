@@ -4,6 +4,7 @@
 
 #include "schemas/pawl.pb-c.h"
 
+#include "client/cli/fanoutspec.h"
 #include "client/cli/instant.h"
 #include "client/cli/text.h"
 
@@ -69,6 +70,7 @@ static void set_target(json_t *object, const Pawl__V1__Target *target)
     json_t *to = json_object();
     set_text(to, "executor", target->executor);
     set_text(to, "host", target->host);
+    set_text(to, "hash", target->hash);
     set_labels(to, "labels", target->labels, target->n_labels);
     if (json_object_size(to)) json_object_set(object, "target", to);
     json_decref(to);
@@ -126,6 +128,7 @@ json_t *task_json_from_message(const void *bytes, size_t len)
         json_object_set_new(object, "poll", poll);
     }
     if (task->target) set_target(object, task->target);
+    if (task->fanout) json_object_set_new(object, "fanout", fanout_json_from_message(task->fanout));
     if (task->retry) set_retry(object, task->retry);
     if (task->on_lost)
         json_object_set_new(

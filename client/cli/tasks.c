@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "client/cli/family.h"
 #include "client/cli/handlers.h"
 #include "client/cli/ids.h"
 #include "client/cli/output.h"
@@ -22,6 +23,7 @@ int cmd_task_list(cli_t *cli)
     if (code) return code;
     if (strcmp(cli->args.command->name, "ps") == 0) pawl_filter_add(filter, "status", "running");
     if (args_has(&cli->args, "newest-first")) pawl_filter_add(filter, "newest_first", "1");
+    if (args_has(&cli->args, "roots")) pawl_filter_add(filter, "roots", "1");
     pawl_list_t *list = NULL;
     const pawl_record_t *task;
     pawl_err err = pawl_task_list(cli->client, filter, &list, cli->timeout_us);
@@ -48,6 +50,8 @@ static json_t *task_whole(const pawl_record_t *task)
             attempts, record_json(pawl_record_sub_at(task, "attempts", i), attempt_columns));
     json_object_set_new(object, "attempts", attempts);
     json_object_set_new(object, "task", spec ? spec : json_null());
+    json_t *fanout = family_json(task);
+    if (fanout) json_object_set_new(object, "fanout", fanout);
     bytes = pawl_record_bytes(task, "output", &len);
     json_t *output = len ? json_loadb(bytes, len, JSON_DECODE_ANY, NULL) : NULL;
     if (!output && len) output = json_stringn(bytes, len);
@@ -74,8 +78,15 @@ int cmd_task_show(cli_t *cli)
     pawl_record_t *task = task_named(cli, "cannot show the task", &code);
     if (!task) return code;
     json_t *object = task_whole(task);
+    bool parent = json_object_get(object, "fanout") != NULL;
+    size_t len;
+    uint8_t id[PAWL_ID_BYTES];
+    memcpy(id, pawl_record_bytes(task, "id", &len), sizeof id);
     pawl_record_destroy(&task);
-    return output_object(object);
+    code = output_object(object);
+    if (code || !parent || output_is_json()) return code;
+    putchar('\n');
+    return family_table(cli, id);
 }
 
 int cmd_task_output(cli_t *cli)

@@ -3,6 +3,8 @@
  * the setter; a name without a row is refused. */
 #include "client/cli/taskspec.h"
 
+#include "client/cli/fanoutspec.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -228,10 +230,17 @@ static bool set_target(reading_t *self, const field_t *field, const json_t *valu
         { "executor", set_text, "target.executor" },
         { "host", set_text, "target.host" },
         { "labels", set_target_labels, NULL },
+        { "hash", set_text, "target.hash" },
     };
     if (json_is_object(value) && json_object_size(value) != 1)
-        return refuse(self, field->name, "it holds exactly one of executor, host, labels");
+        return refuse(self, field->name, "it holds exactly one of executor, host, labels, hash");
     return set_inside(self, field, value, fields, ARRAY_LEN(fields), "target.");
+}
+
+static bool set_fanout(reading_t *self, const field_t *field, const json_t *value)
+{
+    (void)field;
+    return fanout_from_json(self->task, value, self->error);
 }
 
 static bool set_retry(reading_t *self, const field_t *field, const json_t *value)
@@ -305,6 +314,7 @@ static const field_t task_fields[] = {
     { "expire", set_duration, "expire_us" },
     { "time_limit", set_duration, "time_limit_us" },
     { "target", set_target, NULL },
+    { "fanout", set_fanout, NULL },
     { "retry", set_retry, NULL },
     { "on_lost", set_on_lost, NULL },
 };
@@ -413,17 +423,44 @@ static bool pairs_from_args(json_t *object, const char *name, const args_t *args
     return true;
 }
 
-/* --on host=web-07, --on executor=e1, --on label=role=web */
+static const char *const fanout_only[] = { "done",      "offline",   "wave", "stop-after",
+                                           "late-join", "keep-rest", "move" };
+
+/* --on all:role=web and the like. *found: it was a fan-out, or one of its flags stands alone. */
+static bool fanout_from_args(json_t *object, const args_t *args, bool *found)
+{
+    const given_t *given = args_given(args, "on", 0);
+    json_t *fanout = given && !args_given(args, "on", 1) ? fanout_from_on(given->value) : NULL;
+    *found = fanout != NULL;
+    if (fanout) {
+        json_object_set_new(object, "fanout", fanout);
+        return fanout_flags_read(fanout, args);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(fanout_only); i++)
+        if (args_has(args, fanout_only[i])) {
+            fail(EXIT_USAGE, say("--%s without a fan-out", fanout_only[i]),
+                 "it says how a task that goes to several executors ends or is spread",
+                 "--on all:role=web, --on n:3:role=web or --on host1,host2");
+            return false;
+        }
+    return true;
+}
+
+/* --on host=web-07, --on executor=e1, --on label=role=web, --on hash=KEY */
 static bool target_from_args(json_t *object, const args_t *args)
 {
     json_t *target = NULL;
+    bool found;
+    if (!fanout_from_args(object, args, &found)) return false;
+    if (found) return true;
     const given_t *given;
     for (size_t i = 0; (given = args_given(args, "on", i)); i++) {
         const char *equals = strchr(given->value, '=');
         const char *kind = equals ? say("%.*s", (int)(equals - given->value), given->value) : "";
         const char *second = equals ? strchr(equals + 1, '=') : NULL;
         if (!target) target = json_object();
-        if (strcmp(kind, "host") == 0 || strcmp(kind, "executor") == 0) {
+        if (strcmp(kind, "host") == 0 || strcmp(kind, "executor") == 0 ||
+            strcmp(kind, "hash") == 0) {
             json_object_set_new(target, kind, json_string(equals + 1));
         } else if (strcmp(kind, "label") == 0 && second) {
             json_t *labels = json_object_get(target, "labels");
@@ -436,8 +473,10 @@ static bool target_from_args(json_t *object, const args_t *args)
         } else {
             json_decref(target);
             fail(EXIT_USAGE, "bad value of --on",
-                 say("\"%s\" is none of host=H, executor=E, label=KEY=VALUE", given->value),
-                 "--on host=web-07, --on executor=web-07 or --on label=role=web");
+                 say("\"%s\" is none of host=H, executor=E, label=KEY=VALUE, hash=KEY, "
+                     "all:K=V, n:3:K=V, a,b,c",
+                     given->value),
+                 "--on host=web-07 or --on label=role=web for one; --on all:role=web for all");
             return false;
         }
     }
