@@ -319,6 +319,69 @@ static void stamp(int64_t wall_us, char *to, size_t len)
     strftime(to, len, "%Y-%m-%dT%H:%M:%SZ", &tm);
 }
 
+/* A minute rule beside another one. */
+static char *also_rule(sim_t *sim, char *text, size_t len)
+{
+    static const int minutes[] = { 3, 7, 20 };
+    bool slow = sim->swarm.slow_schedules;
+    snprintf(text, len, "*/%d * * * *", minutes[slow ? 2 : sim_below(sim, 3)]);
+    return text;
+}
+
+/* Forms beside one rule: a fixed delay, several rules, calendars, a number of firings. */
+static void draw_forms(sim_t *sim, Pawl__V1__Schedule *schedule, char **also, char **calendars,
+                       char *text, size_t len)
+{
+    if (sim_coin(sim, 15)) {
+        schedule->after_us = sim_between(sim, SEC_US, 40 * SEC_US);
+        schedule->rule = (char *)(uintptr_t) "";
+        schedule->jitter_us = schedule->window_us = 0;
+    } else if (strcmp(schedule->zone, "UTC") == 0) {
+        if (sim_coin(sim, 20)) {
+            also[0] = also_rule(sim, text, len);
+            schedule->also = also;
+            schedule->n_also = 1;
+        }
+        if (sim_coin(sim, 25)) {
+            calendars[0] = (char *)(uintptr_t)(sim_coin(sim, 50) ? "calendar-0" : "calendar-1");
+            schedule->calendars = calendars;
+            schedule->n_calendars = 1;
+        }
+    }
+    if (sim_coin(sim, 10)) schedule->max_firings = 1 + sim_below(sim, 6);
+}
+
+static void change_calendar(sim_t *sim, peer_t *peer)
+{
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__CalendarPut put = PAWL__V1__CALENDAR_PUT__INIT;
+    Pawl__V1__Calendar calendar = PAWL__V1__CALENDAR__INIT;
+    Pawl__V1__CalendarRemove removed = PAWL__V1__CALENDAR_REMOVE__INIT;
+    char texts[3][64], *entries[3];
+    char *name = (char *)(uintptr_t)(sim_coin(sim, 50) ? "calendar-0" : "calendar-1");
+    if (sim_coin(sim, 10)) {
+        removed.name = name;
+        request.body_case = PAWL__V1__REQUEST__BODY_CALENDAR_REMOVE;
+        request.calendar_remove = &removed;
+    } else {
+        calendar.name = name;
+        calendar.entries = entries;
+        calendar.n_entries = 1 + sim_below(sim, 3);
+        for (size_t i = 0; i < calendar.n_entries; i++) {
+            char from[40], to[40];
+            int64_t at = sim_wall_us(sim) + sim_between(sim, -100 * SEC_US, 300 * SEC_US);
+            stamp(at, from, sizeof from);
+            stamp(at + sim_between(sim, SEC_US, 200 * SEC_US), to, sizeof to);
+            snprintf(texts[i], sizeof texts[i], "%.19s..%.19s", from, to);
+            entries[i] = texts[i];
+        }
+        put.calendar = &calendar;
+        request.body_case = PAWL__V1__REQUEST__BODY_CALENDAR_PUT;
+        request.calendar_put = &put;
+    }
+    ask_memo(sim, peer, &request);
+}
+
 static void draw_rule(sim_t *sim, Pawl__V1__Schedule *schedule, char *text, size_t len)
 {
     static const int minutes[] = { 1, 2, 5, 10, 15, 30 };
@@ -396,12 +459,13 @@ static void put_schedule(sim_t *sim, peer_t *peer)
     Pawl__V1__Schedule schedule = PAWL__V1__SCHEDULE__INIT;
     Pawl__V1__Task task = PAWL__V1__TASK__INIT;
     Pawl__V1__Command command = PAWL__V1__COMMAND__INIT;
-    char name[40], rule[80];
+    char name[40], rule[80], second[40], *also[1], *calendars[1];
     uint8_t packed[256];
     schedule_name(sim, name, sizeof name);
     schedule.name = name;
     draw_rule(sim, &schedule, rule, sizeof rule);
     draw_policies(sim, &schedule);
+    draw_forms(sim, &schedule, also, calendars, second, sizeof second);
     task.type = (char *)(uintptr_t) "pawl/shell";
     command.shell = (char *)(uintptr_t) "true";
     task.command = &command;
@@ -590,6 +654,8 @@ void client_tick(sim_t *sim, peer_t *peer)
         ask_again(sim, peer, sim_below(sim, self->memos_n));
     else if (draw < 80 && sim->swarm.by_hand)
         change_tasks(sim, peer);
+    else if (draw < 83 && sim->swarm.schedules && which % 4 == 0)
+        change_calendar(sim, peer);
     else if (draw < 83 && sim->swarm.schedules)
         put_schedule(sim, peer);
     else if (draw < 88 && sim->swarm.schedules)

@@ -40,7 +40,7 @@ struct host {
     command_t *commands;
     item_t *items;
     size_t n, room;
-    bool newer_zone;
+    bool newer_zone, no_zone;
     bool edits; /* the open batch changes a schedule */
     command_t *again;
     size_t again_n;
@@ -493,7 +493,8 @@ static void on_hello(sim_t *sim, uint64_t route, const Pawl__V1__Request *reques
 static bool seal_for_edit(sim_t *sim, const Pawl__V1__Request *request)
 {
     if (request->body_case != PAWL__V1__REQUEST__BODY_SCHEDULE_PUT &&
-        request->body_case != PAWL__V1__REQUEST__BODY_SCHEDULE_CHANGE)
+        request->body_case != PAWL__V1__REQUEST__BODY_SCHEDULE_CHANGE &&
+        request->body_case != PAWL__V1__REQUEST__BODY_CALENDAR_PUT)
         return false;
     return sim->host->edits;
 }
@@ -504,7 +505,7 @@ static void tell_zone(sim_t *sim)
     const buf_t *bytes = sim->host->newer_zone ? &zone_berlin : &zone_paris;
     command_t *command = add(sim, CMD_ZONE, (item_t){ 0 });
     command->name = "Europe/Paris";
-    command->bytes = slice(bytes->at, bytes->len);
+    command->bytes = sim->host->no_zone ? slice(NULL, 0) : slice(bytes->at, bytes->len);
 }
 
 static void add_zones(sim_t *sim, const Pawl__V1__Request *request)
@@ -560,6 +561,7 @@ static void on_request(sim_t *sim, uint64_t route, const Pawl__V1__Request *requ
     command->request = request;
     command->principal = session->principal;
     host->edits |= request->body_case == PAWL__V1__REQUEST__BODY_SCHEDULE_PUT ||
+                   request->body_case == PAWL__V1__REQUEST__BODY_CALENDAR_PUT ||
                    request->body_case == PAWL__V1__REQUEST__BODY_SCHEDULE_CHANGE;
 }
 
@@ -631,6 +633,12 @@ static void tick(sim_t *sim)
     }
     if (sim_chance(sim, sim->swarm.rezone)) {
         host->newer_zone = !host->newer_zone;
+        host->no_zone = sim_coin(sim, 30);
+        if (host->no_zone) sim_met(MET_ZONELESS);
+        tell_zone(sim);
+    }
+    if (sim->quiet && host->no_zone) {
+        host->no_zone = false;
         tell_zone(sim);
     }
     if (sim_chance(sim, sim->swarm.stall)) {

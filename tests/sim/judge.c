@@ -20,6 +20,7 @@ void judge_start(sim_t *sim)
 {
     sim->judge = mem_new(sizeof *sim->judge);
     sim->judge->next_seq = 1;
+    calendars_forget();
 }
 
 void judge_free(sim_t *sim)
@@ -549,6 +550,9 @@ static void on_row(sim_t *sim, table_t table, slice_t key, slice_t value, bool g
         break;
     case TABLE_sched:
         if (!gone) ledger_sched_row(sim, schedule_at(judge, be_u32(key.at)), key, value);
+        break;
+    case TABLE_calendar:
+        if (!gone) calendars_row(sim, key, value);
         break;
     case TABLE_ledger:
         if (gone || !ledger_key_decode(key, &no, &range, &from) || !extent_decode(&extent, value))

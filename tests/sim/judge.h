@@ -46,10 +46,17 @@ typedef struct mrevision {
     char *rule, *zone;
     uint64_t zone_hash;
     int64_t jitter_us, from_us, to_us;
+    int64_t after_us; /* a fixed delay */
+    char *also[LIMIT_RULES];
+    size_t also_n;
+    uint64_t calendars[LIMIT_CALENDARS];
+    size_t calendars_n;
     Pawl__V1__Schedule *spec;
-    rule_t *parsed; /* of rules that are not simple enough for a loop of our own */
+    rule_t *parsed[LIMIT_RULES]; /* of rules that are not simple enough for a loop of our own */
     zone_t *parsed_zone;
-    int64_t start_us, end_us; /* its instants are those of (start, end] */
+    int64_t start_us, end_us; /* its instants are those of (start, end]; start INT64_MIN: where the
+                                 one before left off */
+    bool settled;
 } mrevision_t;
 
 typedef struct mschedule {
@@ -143,6 +150,10 @@ uint32_t judge_held_by(sim_t *sim, const char *executor, bool for_good);
 void judge_end(sim_t *sim);
 
 /* schedules (ledger.c) */
+/* Stretches that a calendar of the simulator closes, by the hash of its entries (calendar.c). */
+void calendars_row(sim_t *sim, slice_t key, slice_t value);
+bool calendars_closed(uint64_t hash, int64_t local);
+void calendars_forget(void);
 void ledger_sched_row(sim_t *sim, mschedule_t *schedule, slice_t key, slice_t value);
 void ledger_settle(sim_t *sim, mschedule_t *schedule);
 void ledger_extent(mschedule_t *schedule, const extent_t *extent);

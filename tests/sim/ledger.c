@@ -14,7 +14,10 @@ void ledger_free(mschedule_t *schedule)
         free(revision->rule);
         free(revision->zone);
         if (revision->spec) pawl__v1__schedule__free_unpacked(revision->spec, NULL);
-        rule_destroy(&revision->parsed);
+        for (size_t k = 0; k < revision->also_n; k++)
+            free(revision->also[k]);
+        for (size_t k = 0; k < ARRAY_LEN(revision->parsed); k++)
+            rule_destroy(&revision->parsed[k]);
         zone_destroy(&revision->parsed_zone);
     }
     free(schedule->revisions);
@@ -72,7 +75,53 @@ void ledger_sched_row(sim_t *sim, mschedule_t *schedule, slice_t key, slice_t va
                                                        : 0,
                            .from_us = rule.from_us,
                            .to_us = rule.to_us,
+                           .after_us = rule.after_us,
+                           .also_n = rule.also_n,
+                           .calendars_n = rule.calendars_n,
                            .start_us = INT64_MIN };
+        mrevision_t *made = &schedule->revisions[schedule->revisions_n - 1];
+        for (size_t i = 0; i < rule.also_n; i++)
+            made->also[i] = text_of(rule.also[i]);
+        memcpy(made->calendars, rule.calendars, sizeof made->calendars);
+    }
+}
+
+/* Of a fixed delay: the next instant is armed exactly while nothing is open. */
+static void check_armed(sim_t *sim, const mschedule_t *schedule, const Pawl__V1__Schedule *spec)
+{
+    const scur_row_t *cursor = &schedule->cursor;
+    bool open = cursor->running + cursor->waiting > 0, armed = cursor->armed_us > cursor->cursor_us;
+    if (spec->after_us == 0 || schedule->gone) return;
+    if (open && armed)
+        sim_fail(sim, "schedule %u is armed while a task of it is open", schedule->no);
+    if (!open && !armed && (spec->max_firings == 0 || cursor->fired < spec->max_firings))
+        sim_fail(sim, "schedule %u has nothing open and is not armed: it would never run again",
+                 schedule->no);
+}
+
+static Pawl__V1__Schedule *copy_spec(const Pawl__V1__Schedule *spec)
+{
+    size_t len = pawl__v1__schedule__get_packed_size(spec);
+    uint8_t *bytes = mem_new(len + 1);
+    pawl__v1__schedule__pack(spec, bytes);
+    Pawl__V1__Schedule *copy = pawl__v1__schedule__unpack(NULL, len, bytes);
+    free(bytes);
+    return copy;
+}
+
+/* Several revisions of one batch: all but the last have the definition of before (new data of a
+ * zone, a calendar), and where each began is not on record. */
+static void settle_between(mschedule_t *schedule)
+{
+    for (size_t i = 0; i + 1 < schedule->revisions_n; i++) {
+        mrevision_t *revision = &schedule->revisions[i];
+        if (revision->settled) continue;
+        revision->settled = true;
+        revision->end_us = INT64_MIN;
+        if (i == 0) continue;
+        schedule->revisions[i - 1].end_us = INT64_MIN;
+        if (schedule->revisions[i - 1].spec)
+            revision->spec = copy_spec(schedule->revisions[i - 1].spec);
     }
 }
 
@@ -85,7 +134,12 @@ void ledger_settle(sim_t *sim, mschedule_t *schedule)
         return;
     }
     mrevision_t *last = &schedule->revisions[schedule->revisions_n - 1];
-    if (last->start_us != INT64_MIN) return;
+    if (last->settled) {
+        if (last->spec) check_armed(sim, schedule, last->spec);
+        return;
+    }
+    last->settled = true;
+    settle_between(schedule);
     if (schedule->revisions_n > 1)
         schedule->revisions[schedule->revisions_n - 2].end_us = schedule->cursor.cursor_us;
     last->start_us = schedule->cursor.cursor_us;
@@ -103,6 +157,10 @@ void ledger_settle(sim_t *sim, mschedule_t *schedule)
         return;
     }
     const Pawl__V1__Schedule *spec = last->spec;
+    check_armed(sim, schedule, spec);
+    if (spec->after_us) sim_met(MET_DELAY);
+    if (spec->n_also) sim_met(MET_UNION);
+    if (spec->n_calendars) sim_met(MET_CALENDAR);
     const Pawl__V1__Schedule *before =
         schedule->revisions_n > 1 ? schedule->revisions[schedule->revisions_n - 2].spec : NULL;
     if (spec->overlap == PAWL__V1__OVERLAP__OVERLAP_ALLOW ||
@@ -141,13 +199,13 @@ void ledger_told(sim_t *sim, const Pawl__V1__Request *request)
 /* ---- instants -------------------------------------------------------------------------------- */
 
 /* Minute by minute, and step by step: nothing of the rule library. */
-static bool own_next(const mrevision_t *revision, int64_t after, int64_t *next)
+static bool own_next(const char *rule, const char *zone, int64_t after, int64_t *next)
 {
     int every = 0, hours = 0;
     long count = 0;
     char unit = 0, stamp[32];
-    if (strcmp(revision->zone, "UTC") != 0) return false;
-    if (sscanf(revision->rule, "@every %ld%c from %31s", &count, &unit, stamp) == 3) {
+    if (strcmp(zone, "UTC") != 0) return false;
+    if (sscanf(rule, "@every %ld%c from %31s", &count, &unit, stamp) == 3) {
         struct tm tm = { 0 };
         if (strptime(stamp, "%Y-%m-%dT%H:%M:%SZ", &tm) == NULL) return false;
         int64_t anchor = timegm(&tm), step = count * (unit == 's' ? 1 : unit == 'm' ? 60 : 3600);
@@ -155,14 +213,14 @@ static bool own_next(const mrevision_t *revision, int64_t after, int64_t *next)
         if (after >= anchor) *next = anchor + ((after - anchor) / step + 1) * step;
         return true;
     }
-    if (sscanf(revision->rule, "*/%d * * * *", &every) == 1 && strlen(revision->rule) < 12) {
+    if (sscanf(rule, "*/%d * * * *", &every) == 1 && strlen(rule) < 12) {
         int64_t minute = after / 60 + 1;
         while (minute % 60 % every != 0)
             minute++;
         *next = minute * 60;
         return true;
     }
-    if (sscanf(revision->rule, "%d */%d * * *", &every, &hours) == 2) {
+    if (sscanf(rule, "%d */%d * * *", &every, &hours) == 2) {
         int64_t minute = after / 60 + 1;
         while (minute % 60 != every || minute / 60 % 24 % hours != 0)
             minute++;
@@ -172,20 +230,44 @@ static bool own_next(const mrevision_t *revision, int64_t after, int64_t *next)
     return false;
 }
 
-static int64_t next_instant(mrevision_t *revision, int64_t after_us)
+static int64_t next_of_rule(mrevision_t *revision, size_t which, int64_t after)
 {
+    const char *rule = which ? revision->also[which - 1] : revision->rule;
     int64_t next;
+    if (own_next(rule, revision->zone, after, &next)) return next;
+    if (revision->parsed_zone == NULL)
+        CHECK(zone_open(&revision->parsed_zone, revision->zone, NULL) == ERR_OK);
+    if (revision->parsed[which] == NULL) {
+        rule_error_t error;
+        CHECK(rule_parse(&revision->parsed[which], rule, strlen(rule), NULL, revision->spec->name,
+                         revision->parsed_zone, &error) == ERR_OK);
+    }
+    next = rule_next(revision->parsed[which], after);
+    return next == RULE_NONE ? INT64_MAX : next;
+}
+
+static bool closed(const mrevision_t *revision, int64_t instant)
+{
+    for (size_t i = 0; i < revision->calendars_n; i++) /* of schedules in UTC alone */
+        if (calendars_closed(revision->calendars[i], instant)) return true;
+    return false;
+}
+
+/* `fired`: verdicts fired so far. Of a fixed delay no rule tells; see judge_extent. */
+static int64_t next_instant(mrevision_t *revision, int64_t after_us, uint64_t fired)
+{
+    if (revision->after_us) return INT64_MAX;
+    if (revision->spec->max_firings && fired >= revision->spec->max_firings) return INT64_MAX;
     if (after_us < revision->from_us - 1) after_us = revision->from_us - 1;
-    int64_t after = after_us >= 0 ? after_us / SEC_US : 0;
-    if (!own_next(revision, after, &next)) {
-        if (revision->parsed == NULL) {
-            rule_error_t error;
-            CHECK(zone_open(&revision->parsed_zone, revision->zone, NULL) == ERR_OK);
-            CHECK(rule_parse(&revision->parsed, revision->rule, strlen(revision->rule), NULL,
-                             revision->spec->name, revision->parsed_zone, &error) == ERR_OK);
+    int64_t after = after_us >= 0 ? after_us / SEC_US : 0, next;
+    for (;; after = next) {
+        next = INT64_MAX;
+        for (size_t i = 0; i <= revision->also_n; i++) {
+            int64_t one = next_of_rule(revision, i, after);
+            if (one < next) next = one;
         }
-        next = rule_next(revision->parsed, after);
-        if (next == RULE_NONE) return INT64_MAX;
+        if (next == INT64_MAX) return INT64_MAX;
+        if (!closed(revision, next)) break;
     }
     next *= SEC_US;
     return revision->to_us && next > revision->to_us ? INT64_MAX : next;
@@ -196,17 +278,22 @@ uint64_t ledger_due(sim_t *sim, const mschedule_t *schedule)
     if (!schedule->there || schedule->gone || schedule->paused || schedule->revisions_n == 0)
         return 0;
     mrevision_t *revision = &schedule->revisions[schedule->revisions_n - 1];
-    return next_instant(revision, schedule->cursor.cursor_us) <=
-           sim_wall_us(sim) - revision->jitter_us - 5 * SEC_US;
+    const scur_row_t *cursor = &schedule->cursor;
+    int64_t next = next_instant(revision, cursor->cursor_us, cursor->fired);
+    if (revision->after_us && cursor->armed_us > cursor->cursor_us &&
+        !(revision->spec->max_firings && cursor->fired >= revision->spec->max_firings) &&
+        !(revision->to_us && cursor->armed_us > revision->to_us))
+        next = cursor->armed_us;
+    return next <= sim_wall_us(sim) - revision->jitter_us - 5 * SEC_US;
 }
 
 /* ---- the ledger ------------------------------------------------------------------------------ */
 
 static int64_t grace_us(mrevision_t *revision, int64_t instant)
 {
-    bool dated =
-        strncmp(revision->rule, "@at", 3) == 0 || strncmp(revision->rule, "@dates", 6) == 0;
-    int64_t grace = dated ? 300 * SEC_US : 30 * SEC_US, next = next_instant(revision, instant);
+    bool dated = revision->also_n == 0 && (strncmp(revision->rule, "@at", 3) == 0 ||
+                                           strncmp(revision->rule, "@dates", 6) == 0);
+    int64_t grace = dated ? 300 * SEC_US : 30 * SEC_US, next = next_instant(revision, instant, 0);
     if (revision->spec->grace_set_case) grace = revision->spec->grace_us;
     if (next == INT64_MAX) return grace;
     return grace < (next - instant) / 2 ? grace : (next - instant) / 2;
@@ -279,7 +366,8 @@ static void judge_fired(walk_t *walk, int64_t instant)
 /* One extent, which must begin at the next instant. Returns the last instant it covers. */
 static int64_t judge_extent(walk_t *walk, mrevision_t *revision, const extent_t *e, int64_t after)
 {
-    int64_t instant = next_instant(revision, after);
+    int64_t instant = next_instant(revision, after, walk->fired);
+    if (revision->after_us) instant = e->count == 1 && e->from_us > after ? e->from_us : INT64_MAX;
     uint32_t no = walk->schedule->no;
     if (instant != e->from_us)
         sim_fail(walk->sim,
@@ -297,7 +385,8 @@ static int64_t judge_extent(walk_t *walk, mrevision_t *revision, const extent_t 
                  (long long)(e->decided_last_us / SEC_US), odd);
     met_verdict(e);
     uint64_t count = 0;
-    for (; instant <= e->to_us && !walk->sim->failed; instant = next_instant(revision, after)) {
+    for (; instant <= e->to_us && !walk->sim->failed;
+         instant = next_instant(revision, after, walk->fired)) {
         count++;
         after = instant;
         if (e->verdict == VERDICT_FIRED) judge_fired(walk, instant);
@@ -324,14 +413,16 @@ void ledger_judge(sim_t *sim, mschedule_t *schedule)
     if (n) memcpy(all, schedule->extents, n * sizeof *all);
     if (schedule->cursor.open.count) all[n++] = schedule->cursor.open;
     qsort(all, n, sizeof *all, compare_extents);
+    int64_t left_off = INT64_MIN;
     for (size_t r = 0; r < schedule->revisions_n && !sim->failed; r++) {
         mrevision_t *revision = &schedule->revisions[r];
         if (revision->spec == NULL) continue;
         int64_t end = revision->end_us == INT64_MAX ? schedule->cursor.cursor_us : revision->end_us;
-        int64_t after = revision->start_us;
+        int64_t after = revision->start_us == INT64_MIN ? left_off : revision->start_us;
         while (at < n && all[at].revision == revision->number && !sim->failed)
             after = judge_extent(&walk, revision, &all[at++], after);
-        int64_t missing = next_instant(revision, after);
+        left_off = after;
+        int64_t missing = next_instant(revision, after, walk.fired);
         if (missing <= end)
             sim_fail(sim,
                      "schedule %u revision %llu (%s): the cursor passed instant %lld without "

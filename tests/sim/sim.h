@@ -90,7 +90,11 @@ typedef struct swarm {
     X(TOO_EARLY, "TOO_EARLY") \
     X(HELD, "HELD") \
     X(GONE, "GONE") \
-    X(REZONED, "new zone data")
+    X(REZONED, "new zone data") \
+    X(ZONELESS, "zone gone") \
+    X(DELAY, "fixed delay") \
+    X(UNION, "several rules") \
+    X(CALENDAR, "calendar")
 // clang-format on
 typedef enum {
 #define X(name, text) MET_##name,
