@@ -16,8 +16,8 @@ err_t endpoint_check(const char *endpoint, char *why, size_t len)
     struct sockaddr_un address;
     if (strncmp(endpoint, "tcp:", 4) == 0) {
         snprintf(why, len,
-                 "%s: connections over TCP need keys, which this version does not have yet; use "
-                 "ipc:///path/to/broker.sock",
+                 "%s: this endpoint is for peers of this machine; those of others come with "
+                 "keys to the endpoint `tcp`",
                  endpoint);
         return ERR_CONFIG;
     }

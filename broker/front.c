@@ -29,6 +29,7 @@ enum {
     FRAMES_A_TURN = 4096,
     ENDINGS_A_TURN = 256,
     STOP_US = 5000000, /* what is in hand must be answered by then */
+    DOOR_US = 2000000, /* between looks at the files of keys */
     READ_US = 250000,  /* then peers get so long to read the last answers: a library that sees the
                           connection go may throw away what it has received but not handed up */
 };
@@ -293,6 +294,19 @@ static void take_from_peers(front_t *self)
     zmq_msg_close(&frame);
 }
 
+/* Who has lost its key, or has another role now, must come again. */
+static void look_at_keys(front_t *self)
+{
+    self->door_us = self->now.steady_us;
+    if (!door_look(self->door)) return;
+    for (session_t *session = sessions_next(self->sessions, 0); session;
+         session = sessions_next(self->sessions, session->conn)) {
+        visitor_t visitor = { .role = session->access };
+        snprintf(visitor.principal, sizeof visitor.principal, "%s", session->principal);
+        if (session_live(session) && !door_welcome(self->door, &visitor)) front_cut(self, session);
+    }
+}
+
 static void tick(front_t *self)
 {
     session_ending_t endings[ENDINGS_A_TURN];
@@ -332,6 +346,7 @@ static void tick(front_t *self)
         }
     } while (n == ENDINGS_A_TURN);
     if (self->now.steady_us - self->zones_us >= self->config.zones_every_us) intake_zones(self);
+    if (self->now.steady_us - self->door_us >= DOOR_US) look_at_keys(self);
     if (self->now.steady_us - self->published_us >= PAWL_SEC_US) {
         /* keeps to the second, unless it fell behind by more */
         self->published_us += PAWL_SEC_US;
@@ -444,13 +459,15 @@ static err_t router_open(front_t *self)
         log_event(LOG_ERROR, "SOCKET_OPTION", "why=\"%s\"", zmq_strerror(errno));
         return ERR_OS;
     }
-    return endpoint_bind(router, self->config.endpoint);
+    err_t err = endpoint_bind(router, self->config.endpoint);
+    return err == ERR_OK ? door_open(&self->door, &self->config.door, router) : err;
 }
 
 static void front_free(front_t **self_p)
 {
     front_t *self = *self_p;
     zsock_destroy(&self->router_sock);
+    door_close(&self->door);
     job_free(&self->open);
     job_t **lists[] = { &self->sealed, &self->idle, &self->returned };
     for (size_t i = 0; i < ARRAY_LEN(lists); i++)
@@ -479,7 +496,6 @@ err_t front_start(front_t **out, const front_config_t *config, writer_stats_t *f
     self->sessions = sessions_new(&config->sessions);
     self->window = stats_window_new();
     self->want_events = -1;
-    snprintf(self->principal, sizeof self->principal, "uid:%u", (unsigned)geteuid());
     look_at_time(self);
     self->started_us = self->now.wall_us;
     self->started_steady_us = self->now.steady_us;

@@ -13,6 +13,7 @@
 #ifndef BROKER_FRONT_H
 #define BROKER_FRONT_H
 
+#include "broker/door.h"
 #include "broker/endpoint.h"
 #include "broker/session.h"
 #include "broker/writer.h"
@@ -20,6 +21,7 @@
 
 typedef struct front_config {
     const char *endpoint;  /* ipc://PATH */
+    door_config_t door;    /* for peers of other machines */
     const char *state_dir; /* told by StatusGet */
     sessions_config_t sessions;
     zones_t *zones;                        /* what core has; taken over */

@@ -31,7 +31,8 @@ typedef struct asker {
 
 struct front {
     front_config_t config;
-    char principal[32]; /* of everybody: ipc lets only this user in */
+    door_t *door;
+    int64_t door_us; /* steady: when it was last asked for changed keys */
     zactor_t *actor;
     zsock_t *router_sock;
     void *router; /* the same, raw */

@@ -161,6 +161,18 @@ static bool is_poison(front_t *self, route_t route, const request_t *request, co
     return true;
 }
 
+/* True: its role may not ask for this, and it was told so. */
+static bool refuse_access(front_t *self, route_t route, const request_t *request,
+                          const char *principal, access_role_t role)
+{
+    if (access_allows(role, request)) return false;
+    front_refuse(self, route, request->seq, ERR_REFUSED, 0, "%s has the role %s, which may not %s",
+                 principal, access_role_text(role),
+                 request->body_case == PAWL__V1__REQUEST__BODY_HELLO ? "be such a peer"
+                                                                     : "ask for this");
+    return true;
+}
+
 static bool is_suspect(const front_t *self, uint64_t hash)
 {
     return poison_judge(self->config.poison, hash) == POISON_SUSPECT;
@@ -170,14 +182,20 @@ static void on_hello(front_t *self, job_t *job, route_t route, const request_t *
                      zmq_msg_t *frame, slice_t bytes)
 {
     const char *address = zmq_msg_gets(frame, "Peer-Address");
+    connection_t connection = connection_of(frame);
+    visitor_t visitor;
+    if (!door_visitor(self->door, frame, connection.fd, &visitor)) return;
+    if (refuse_access(self, route, request, visitor.principal, visitor.role)) return;
     /* over ipc the library tells its own end or nothing: no address of a machine */
-    if (address == NULL || strncmp(self->config.endpoint, "ipc:", 4) == 0) address = "";
+    if (address == NULL || zmq_msg_gets(frame, "User-Id") == NULL) address = "";
     conn_t conn, replaced;
-    if (is_poison(self, route, request, self->principal, poison_hash(bytes))) return;
-    err_t err = sessions_hello(self->sessions, route, request->hello, self->principal, address,
+    if (is_poison(self, route, request, visitor.principal, poison_hash(bytes))) return;
+    err_t err = sessions_hello(self->sessions, route, request->hello, visitor.principal, address,
                                request->seq, self->now, &conn, &replaced);
-    if (err == ERR_OK) {
-        sessions_by_conn(self->sessions, conn)->connection = connection_of(frame);
+    session_t *session = err == ERR_OK ? sessions_by_conn(self->sessions, conn) : NULL;
+    if (session != NULL) {
+        session->connection = connection;
+        session->access = visitor.role;
     } else {
         front_refuse(self, route, request->seq, err, PAWL_SEC_US,
                      "%u peers are connected, the limit", sessions_count(self->sessions));
@@ -193,7 +211,7 @@ static void on_hello(front_t *self, job_t *job, route_t route, const request_t *
                         .items = items_of(request),
                         .hash = poison_hash(bytes),
                         .hello = true };
-    to_core(self, job, request, self->principal, item, bytes, &job->arena);
+    to_core(self, job, request, session->principal, item, bytes, &job->arena);
 }
 
 /* An executor's Bye is core's business (its leases go back); of others core need only forget. */
@@ -366,6 +384,10 @@ static void on_request(front_t *self, job_t *job, route_t route, const request_t
                               &session, &limit);
     if (err != ERR_OK) {
         refuse_session(self, route, request, err, session, limit);
+        return;
+    }
+    if (refuse_access(self, route, request, session->principal, session->access)) {
+        sessions_done(self->sessions, session->conn, items, bytes.len);
         return;
     }
     target_t target = target_of(request);

@@ -39,6 +39,11 @@ const char *argp_program_bug_address = NULL;
 static const conf_key_t keys[] = {
     { "state", CONF_TEXT, "", 0, 0, "folder of store, logs and sockets; ~/.local/share/pawl" },
     { "listen", CONF_TEXT, "", 0, 0, "endpoint for peers; ipc://STATE/broker.sock" },
+    { "tcp", CONF_TEXT, "", 0, 0,
+      "endpoint for peers of other machines, e.g. tcp://0.0.0.0:6411; empty: none" },
+    { "keys.own", CONF_TEXT, "", 0, 0, "the broker's secret key; STATE/keys/broker.key" },
+    { "keys.authorized", CONF_TEXT, "", 0, 0,
+      "folder of the public keys of peers; STATE/keys/authorized" },
     { "stats", CONF_TEXT, "", 0, 0, "endpoint for numbers and events; ipc://STATE/stats.sock" },
     { "map", CONF_BYTES, "64GiB", 1 << 20, INT64_C(1) << 46, "the most the store may hold" },
     { "logs.map", CONF_BYTES, "64GiB", 1 << 20, INT64_C(1) << 46, "the most the logs may hold" },
@@ -76,12 +81,14 @@ typedef struct options {
     bool check, check_config;
 } options_t;
 
-enum { FLAG_CHECK = 256, FLAG_CHECK_CONFIG, FLAG_RECORD, FLAG_STATS, FLAG_MAP };
+enum { FLAG_CHECK = 256, FLAG_CHECK_CONFIG, FLAG_RECORD, FLAG_STATS, FLAG_MAP, FLAG_TCP };
 
 static const struct argp_option flags[] = {
     { "config", 'c', "FILE", 0, "configuration (YAML); --check-config lists its keys", 1 },
     { "state", 's', "DIR", 0, "folder of store, logs and sockets", 1 },
     { "listen", 'l', "ENDPOINT", 0, "where peers connect: ipc:///path", 1 },
+    { "tcp", FLAG_TCP, "ENDPOINT", 0,
+      "where peers of other machines connect, with keys: tcp://ADDRESS:PORT", 1 },
     { "stats", FLAG_STATS, "ENDPOINT", 0, "where numbers and events are published", 1 },
     { "map", FLAG_MAP, "SIZE", 0, "the most the store may hold, e.g. 64GiB", 1 },
     { "check", FLAG_CHECK, 0, 0, "verify every record of the store and exit", 2 },
@@ -112,6 +119,9 @@ static error_t on_flag(int flag, char *value, struct argp_state *state)
         return 0;
     case FLAG_STATS:
         *flag_of(options, "stats") = value;
+        return 0;
+    case FLAG_TCP:
+        *flag_of(options, "tcp") = value;
         return 0;
     case FLAG_MAP:
         *flag_of(options, "map") = value;
@@ -189,6 +199,16 @@ static void configure(options_t *options)
         if (endpoint_check(conf_text(conf, key), why, sizeof why) != ERR_OK)
             die(ERR_CONFIG, why, "pawl-broker --listen ipc:///run/pawl/broker.sock");
     }
+    static const char *const files[][2] = { { "keys.own", "broker.key" },
+                                            { "keys.authorized", "authorized" } };
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        if (*conf_text(conf, files[i][0])) continue;
+        snprintf(text, sizeof text, "%.4000s/keys/%s", state, files[i][1]);
+        set(conf, files[i][0], text, "default");
+    }
+    if (*conf_text(conf, "tcp") && strncmp(conf_text(conf, "tcp"), "tcp://", 6) != 0)
+        die(ERR_CONFIG, "tcp is an endpoint that reads tcp://ADDRESS:PORT",
+            "pawl-broker --tcp tcp://0.0.0.0:6411");
     if (conf_number(conf, "ping") >= conf_number(conf, "suspect") ||
         conf_number(conf, "suspect") > conf_number(conf, "lease"))
         die(ERR_CONFIG, "ping must be shorter than suspect, and suspect not longer than lease",
@@ -354,6 +374,9 @@ static err_t start(broker_t *self, const conf_t *conf)
                                  .keep = { conf_number(conf, "keep.finished"),
                                            conf_number(conf, "keep.failed") } };
     front_config_t front = { .endpoint = conf_text(conf, "listen"),
+                             .door = { .endpoint = conf_text(conf, "tcp"),
+                                       .own_file = conf_text(conf, "keys.own"),
+                                       .keys_folder = conf_text(conf, "keys.authorized") },
                              .state_dir = conf_text(conf, "state"),
                              .record = self->tape != NULL };
     sessions_config_default(&front.sessions);

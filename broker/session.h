@@ -17,6 +17,7 @@
 #define BROKER_SESSION_H
 
 #include "broker/core.h"
+#include "broker/access.h"
 #include "broker/unread.h"
 #include "client/base/base.h"
 #include "schemas/pawl.pb-c.h"
@@ -38,7 +39,8 @@ typedef struct session {
     uint8_t id[16];                /* from Welcome */
     uint64_t seq;                  /* highest taken */
     Pawl__V1__Hello *hello;        /* owned copy, without claims */
-    char *principal;               /* "uid:1000" */
+    char *principal;               /* "uid:1000", or the name of its key */
+    access_role_t access;          /* what it may ask for */
     char address[64];              /* of the connection, as the transport tells; "" over ipc */
     int64_t last_us, last_wall_us; /* last request */
     int64_t since_wall_us;         /* Hello */

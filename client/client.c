@@ -168,6 +168,7 @@ static void client_free(pawl_client_t *self)
     if (self->wake_fd >= 0) close(self->wake_fd);
     if (self->due_fd >= 0) close(self->due_fd);
     link_destroy(&self->link);
+    keyfile_wipe(&self->keys);
     follow_free(self);
     pthread_mutex_destroy(&self->lock);
     pthread_mutex_destroy(&self->work_lock);
@@ -215,6 +216,13 @@ pawl_client_t *pawl_client_new(const pawl_conf_t *conf, char *errbuf, size_t err
     if (!conf_endpoint(conf, self->endpoint, sizeof self->endpoint)) {
         say(errbuf, errlen, "broker",
             "PAWL_BROKER is not an endpoint (ipc://PATH or tcp://HOST:PORT)");
+        client_free(self);
+        return NULL;
+    }
+    char fault[512];
+    if (strncmp(self->endpoint, "tcp:", 4) == 0 &&
+        conf_keys(conf, &self->keys, fault, sizeof fault) != ERR_OK) {
+        say(errbuf, errlen, "key", fault);
         client_free(self);
         return NULL;
     }

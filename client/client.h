@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include "client/bytes.h"
+#include "client/base/keyfile.h"
 #include "client/pawl.h"
 #include "schemas/errors.h"
 #include "schemas/pawl.pb-c.h"
@@ -103,6 +104,7 @@ struct pawl_client {
     uint64_t serial; /* of the handle, for the errors of a thread */
     pid_t pid;       /* of the process it belongs to */
     char endpoint[256];
+    keyfile_t keys; /* of a tcp endpoint */
     char name[208];
     Pawl__V1__Role role;
     long max_pending;

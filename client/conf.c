@@ -12,6 +12,7 @@
 
 static const char *const names[CONF_KEYS] = {
     [CONF_BROKER] = "broker",
+    [CONF_KEY_FILE] = "key",
     [CONF_NAME] = "name",
     [CONF_ROLE] = "role",
     [CONF_MAX_PENDING] = "max_pending",
@@ -60,6 +61,8 @@ static const char *fault_of(int key, const char *value)
         return strncmp(value, "tcp://", 6) == 0 && value[6] && strlen(value) < 256
                    ? NULL
                    : "an endpoint starts with ipc:// or tcp://";
+    case CONF_KEY_FILE:
+        return *value && strlen(value) < 4096 ? NULL : "it is the path of a file";
     case CONF_NAME:
         return *value && strlen(value) <= LIMIT_NAME ? NULL : "a name has 1 to 200 bytes";
     case CONF_ROLE:
@@ -120,4 +123,22 @@ bool conf_endpoint(const pawl_conf_t *self, char *endpoint, size_t size)
             return true;
     }
     return (size_t)snprintf(endpoint, size, "ipc:///run/pawl/broker.sock") < size;
+}
+
+err_t conf_keys(const pawl_conf_t *self, keyfile_t *keys, char *why, size_t len)
+{
+    const char *path = self ? self->value[CONF_KEY_FILE] : NULL;
+    const char *named = getenv("PAWL_KEY");
+    if (!path && named && *named) path = named;
+    if (!path) {
+        snprintf(why, len,
+                 "a tcp endpoint needs the file of a key: `pawl key new NAME` on the "
+                 "broker's machine makes one (option key, or PAWL_KEY)");
+        return ERR_CONFIG;
+    }
+    if (keyfile_read(path, true, keys, why, len) != ERR_OK) return ERR_CONFIG;
+    if (*keys->broker_key) return ERR_OK;
+    snprintf(why, len, "%s: it does not name the broker's public key", path);
+    keyfile_wipe(keys);
+    return ERR_CONFIG;
 }

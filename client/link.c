@@ -287,12 +287,21 @@ static void set_option(void *socket, int option, int value)
     zmq_setsockopt(socket, option, &value, sizeof value);
 }
 
+/* A key that was checked when it was read: the library takes it, or there is no connection. */
+static void use_keys(void *socket, const keyfile_t *keys)
+{
+    zmq_setsockopt(socket, ZMQ_CURVE_SERVERKEY, keys->broker_key, KEY_TEXT);
+    zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, keys->public_key, KEY_TEXT);
+    zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, keys->secret_key, KEY_TEXT);
+}
+
 static void watch_connection(pawl_client_t *client)
 {
     link_t *self = client->link;
     char where[64];
     snprintf(where, sizeof where, "inproc://monitor-%u", ++self->generation);
-    if (zmq_socket_monitor(self->socket, where, ZMQ_EVENT_DISCONNECTED) < 0)
+    if (zmq_socket_monitor(self->socket, where,
+                           ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) < 0)
         return; /* then silence tells, later */
     self->monitor = zmq_socket(client->context, ZMQ_PAIR);
     if (!self->monitor) return;
@@ -332,6 +341,7 @@ static void link_open(pawl_client_t *client)
     set_option(self->socket, ZMQ_HANDSHAKE_IVL, 5000);
     set_option(self->socket, ZMQ_TCP_KEEPALIVE, 1);
     zmq_setsockopt(self->socket, ZMQ_MAXMSGSIZE, &max_frame, sizeof max_frame);
+    if (*client->keys.secret_key) use_keys(self->socket, &client->keys);
     watch_connection(client);
     if (zmq_connect(self->socket, client->endpoint) < 0) {
         pthread_mutex_lock(&client->lock);
@@ -351,17 +361,16 @@ static void link_open(pawl_client_t *client)
 /* For people: why an ipc endpoint does not answer. */
 static void look_for_trouble(pawl_client_t *client)
 {
+    if (strncmp(client->endpoint, "ipc://", 6) != 0) return;
     const char *path = client->endpoint + 6;
     const char *why = "";
     struct stat info;
-    if (strncmp(client->endpoint, "ipc://", 6) == 0) {
-        if (stat(path, &info) < 0)
-            why = strerror(errno);
-        else if (access(path, W_OK) < 0)
-            why = strerror(errno);
-        else
-            why = "the socket is there, but nobody answers on it";
-    }
+    if (stat(path, &info) < 0)
+        why = strerror(errno);
+    else if (access(path, W_OK) < 0)
+        why = strerror(errno);
+    else
+        why = "the socket is there, but nobody answers on it";
     pthread_mutex_lock(&client->lock);
     snprintf(client->trouble, sizeof client->trouble, "%s", why);
     pthread_mutex_unlock(&client->lock);
@@ -604,6 +613,17 @@ static void receive(pawl_client_t *client)
     zmq_msg_close(&frame);
 }
 
+/* The library does not try such a connection again; we do, later: the key may be let in meanwhile.
+ */
+static void refused_key(pawl_client_t *client)
+{
+    client->link->lost = true;
+    pthread_mutex_lock(&client->lock);
+    snprintf(client->trouble, sizeof client->trouble, "the broker does not know the key of %s",
+             client->keys.name);
+    pthread_mutex_unlock(&client->lock);
+}
+
 static void hear_monitor(pawl_client_t *client)
 {
     link_t *self = client->link;
@@ -617,6 +637,7 @@ static void hear_monitor(pawl_client_t *client)
                 receive(client); /* what came before the end still counts */
                 self->lost = true;
             }
+            if (event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) refused_key(client);
         }
     }
     zmq_msg_close(&frame);

@@ -84,6 +84,8 @@ PAWL_EXPORT bool pawl_id_parse(const char *text, uint8_t id[PAWL_ID_BYTES]);
 /* String keys, so a new option never changes the ABI:
  *   broker      endpoint, e.g. ipc:///run/pawl/broker.sock (default: PAWL_BROKER, then
  *               ~/.local/share/pawl/broker.sock, then /run/pawl/broker.sock: the first that exists)
+ *   key         file of the key that a tcp:// endpoint needs (default: PAWL_KEY); read by
+ *               pawl_client_new, which refuses a file that others can read
  *   name        how peers list this program (default: program name and pid)
  *   role        client (default) | executor | scheduler
  *   max_pending requests kept while there is no answer yet (default 1024; limit: Welcome)

@@ -15,8 +15,8 @@
 static const conf_key_t keys[] = {
     { "broker", CONF_TEXT, "", 0, 0, "endpoint of the broker; empty: as the clients find it" },
     { "name", CONF_TEXT, "", 0, 0, "name of this executor; empty: the host's" },
-    { "key", CONF_ABSENT, "", 0, 0, "file of its own secret key" },
-    { "broker_key", CONF_ABSENT, "", 0, 0, "public key of the broker" },
+    { "key", CONF_TEXT, "", 0, 0,
+      "file of the key that a tcp endpoint needs; it names the broker's" },
     { "slots", CONF_COUNT, "0", 0, CONFIG_SLOTS_MAX, "commands run at once; 0: number of CPUs" },
     { "queues", CONF_LIST, "", 0, 0, "queues it serves; empty: all" },
     { "labels", CONF_MAP, "", 0, 0, "what tasks may ask for" },
@@ -209,6 +209,7 @@ err_t config_complete(executor_config_t *self, char *why, size_t len)
     if (err != ERR_OK) return err;
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     self->broker = conf_text(conf, "broker");
+    self->key = conf_text(conf, "key");
     self->name = own_name(conf_text(conf, "name"));
     self->state = state_folder(conf_text(conf, "state_dir"));
     const char *outbox = conf_text(conf, "outbox"), *work = conf_text(conf, "process.workdir");

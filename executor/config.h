@@ -23,6 +23,7 @@ enum config_cgroup { CGROUP_AUTO, CGROUP_NEVER, CGROUP_ALWAYS };
 typedef struct executor_config {
     conf_t *conf;                  /* all keys; sources are loaded into it before config_complete */
     const char *broker;            /* endpoint; "" = the SDK's default */
+    const char *key;               /* file, for a tcp endpoint; "" = the SDK's default */
     char *state;                   /* folder of lock, outbox and work */
     char *name, *outbox, *workdir; /* filled in where the file is silent */
     int64_t slots;                 /* at least 1 */

@@ -59,11 +59,14 @@ enum { FLAG_PRINT = 256 };
 static const struct {
     int letter;
     const char *key;
-} flag_keys[] = { { 's', "state_dir" }, { 'b', "broker" }, { 'n', "name" }, { 'j', "slots" } };
+} flag_keys[] = {
+    { 's', "state_dir" }, { 'b', "broker" }, { 'n', "name" }, { 'j', "slots" }, { 'k', "key" }
+};
 
 static const struct argp_option options[] = {
     { "config", 'c', "FILE", 0, "configuration (YAML; section executor)", 0 },
     { "state", 's', "DIR", 0, "folder for lock, outbox and work", 0 },
+    { "key", 'k', "FILE", 0, "the key that a tcp endpoint needs", 1 },
     { "broker", 'b', "ENDPOINT", 0, "where the broker listens, e.g. ipc:///run/pawl/broker.sock",
       0 },
     { "name", 'n', "NAME", 0, "name of this executor (default: host name)", 0 },
@@ -244,7 +247,9 @@ static bool conf_set_all(pawl_conf_t *conf, const executor_config_t *config, cha
 {
     return pawl_conf_set(conf, "role", "executor", why, len) == PAWL_OK &&
            pawl_conf_set(conf, "name", config->name, why, len) == PAWL_OK &&
-           (!*config->broker || pawl_conf_set(conf, "broker", config->broker, why, len) == PAWL_OK);
+           (!*config->broker ||
+            pawl_conf_set(conf, "broker", config->broker, why, len) == PAWL_OK) &&
+           (!*config->key || pawl_conf_set(conf, "key", config->key, why, len) == PAWL_OK);
 }
 
 /* Which interpreters there are, as they told before any thread began. */

@@ -20,12 +20,14 @@ __attribute__((visibility("default"))) const char *argp_program_version =
 
 static const conf_key_t keys[] = {
     { "broker", CONF_TEXT, "", 0, 0, "endpoint of the broker, like ipc:///run/pawl/broker.sock" },
+    { "key", CONF_TEXT, "", 0, 0, "file of the key that a tcp endpoint needs" },
     { "name", CONF_TEXT, "", 0, 0, "how peers list this scheduler (default: host name and pid)" },
 };
 
 enum { KEY_CHECK = 1000, KEY_CONFIG };
 static const struct argp_option options[] = {
     { "broker", 'b', "ENDPOINT", 0, "Endpoint of the broker (ipc://PATH)", 0 },
+    { "key", 'k', "FILE", 0, "Key that a tcp endpoint needs", 0 },
     { "name", 'n', "NAME", 0, "Name in the list of peers", 0 },
     { "config", KEY_CONFIG, "FILE", 0, "YAML configuration", 0 },
     { "check-config", KEY_CHECK, 0, 0, "Check the configuration, print it and exit", 0 },
@@ -34,7 +36,7 @@ static const struct argp_option options[] = {
 
 struct flags {
     conf_t *conf;
-    const char *config, *broker, *name;
+    const char *config, *broker, *key, *name;
     bool check;
 };
 
@@ -44,6 +46,9 @@ static error_t on_flag(int key, char *arg, struct argp_state *state)
     switch (key) {
     case 'b':
         flags->broker = arg;
+        return 0;
+    case 'k':
+        flags->key = arg;
         return 0;
     case 'n':
         flags->name = arg;
@@ -81,6 +86,8 @@ static bool load(struct flags *flags)
         err = conf_environment(flags->conf, "PAWL_SCHEDULER__", environ, why, sizeof why);
     if (err == ERR_OK && flags->broker)
         err = conf_set(flags->conf, "broker", flags->broker, "--broker", why, sizeof why);
+    if (err == ERR_OK && flags->key)
+        err = conf_set(flags->conf, "key", flags->key, "--key", why, sizeof why);
     if (err == ERR_OK && flags->name)
         err = conf_set(flags->conf, "name", flags->name, "--name", why, sizeof why);
     if (err != ERR_OK)
@@ -98,10 +105,12 @@ static pawl_client_t *make_client(const conf_t *conf)
     gethostname(host, sizeof host - 1);
     snprintf(name, sizeof name, "scheduler-%s-%d", host, (int)getpid());
     const char *own = conf_text(conf, "name"), *broker = conf_text(conf, "broker");
+    const char *key = conf_text(conf, "key");
     bool good =
         pawl_conf_set(options_of, "role", "scheduler", why, sizeof why) == PAWL_OK &&
         pawl_conf_set(options_of, "name", own[0] ? own : name, why, sizeof why) == PAWL_OK &&
-        (!broker[0] || pawl_conf_set(options_of, "broker", broker, why, sizeof why) == PAWL_OK);
+        (!broker[0] || pawl_conf_set(options_of, "broker", broker, why, sizeof why) == PAWL_OK) &&
+        (!key[0] || pawl_conf_set(options_of, "key", key, why, sizeof why) == PAWL_OK);
     pawl_client_t *client = good ? pawl_client_new(options_of, why, sizeof why) : NULL;
     pawl_conf_destroy(&options_of);
     if (client == NULL)

@@ -125,6 +125,8 @@ static int start_client(cli_t *self)
     CHECK(conf);
     pawl_err err =
         endpoint ? pawl_conf_set(conf, "broker", endpoint_of(endpoint), why, sizeof why) : PAWL_OK;
+    const char *key = args_text(&self->args, "key-file");
+    if (!err && key) err = pawl_conf_set(conf, "key", key, why, sizeof why);
     if (!err) self->client = pawl_client_new(conf, why, sizeof why);
     pawl_conf_destroy(&conf);
     if (!self->client)
@@ -152,8 +154,8 @@ int cli_connect(cli_t *self)
     if (!err) return 0;
     if (err == PAWL_E_TIMEOUT || err == PAWL_E_UNREACHABLE)
         return fail(EXIT_UNREACHABLE, "the broker does not answer",
-                    say("nothing serves %s; gave up after %s (--timeout)",
-                        pawl_client_endpoint(self->client), duration_text(self->timeout_us)),
+                    say("%s; gave up after %s (--timeout)", client_why(self->client, err),
+                        duration_text(self->timeout_us)),
                     "pawl up starts one; -b ENDPOINT or PAWL_BROKER names another");
     return fail_client(self->client, err, "the broker refuses this client");
 }

@@ -19,6 +19,7 @@
 
 const flag_t global_flags[] = {
     TEXT("broker", 'b', "ENDPOINT", "broker to ask (else PAWL_BROKER, ~/.local/share/pawl, /run/pawl)"),
+    TEXT("key-file", 0, "FILE", "key that a broker on another machine knows (else PAWL_KEY)"),
     TEXT("output", 'o', "FORMAT", "table, wide, json, ndjson, csv, yaml or id"),
     TEXT("fields", 0, "A,B", "only these fields, in this order"),
     TEXT("tz", 0, "ZONE", "zone of what is printed: local, utc or a name like Europe/Paris"),
@@ -237,6 +238,15 @@ static const flag_t events_flags[] = {
     SWITCH("follow", 'f', "go on with what happens"),
     END,
 };
+static const flag_t key_flags[] = {
+    TEXT("keys", 0, "DIR", "folder of the broker's keys (~/.local/share/pawl/keys)"),
+    END,
+};
+static const flag_t key_new_flags[] = {
+    WORDS("role", "admin|operator|submitter|executor|scheduler|monitor", "what it may do (executor)"),
+    TEXT("out", 0, "FILE", "its secret file (NAME.key)"),
+    END,
+};
 static const flag_t check_flags[] = {
     TEXT("state", 0, "DIR", "folder of the store (~/.local/share/pawl)"),
     END,
@@ -416,6 +426,15 @@ const command_t commands[] = {
     { "broker check", "", "verify a store, offline",
       "pawl broker check --state ~/.local/share/pawl", cmd_broker_check, { check_flags },
       0, 0, REST_NONE, NULL },
+
+    GROUP("key", "who may come from another machine", "pawl key new web-07 --role executor"),
+    { "key new", "NAME", "make a key: its secret file, and what lets it in",
+      "pawl key new web-07 --role executor --out web-07.key", cmd_key_new, { key_new_flags, key_flags },
+      1, 1, REST_NONE, NULL },
+    { "key list", "", "whose keys are known", "pawl key list", cmd_key_list, { key_flags },
+      0, 0, REST_NONE, NULL },
+    { "key rm", "NAME", "no longer let it in; its sessions end", "pawl key rm web-07", cmd_key_rm,
+      { key_flags }, 1, 1, REST_NONE, NULL },
 
     { "version", "", "the version", "pawl version", cmd_version, { NULL }, 0, 0, REST_NONE, NULL },
     { "help", "[COMMAND]", "help", "pawl help schedule add", cmd_help, { NULL },

@@ -47,6 +47,9 @@
     HANDLER(why)                                                                                   \
     HANDLER(broker_status)                                                                         \
     HANDLER(broker_check)                                                                          \
+    HANDLER(key_new)                                                                               \
+    HANDLER(key_list)                                                                              \
+    HANDLER(key_rm)                                                                                \
     HANDLER(version)                                                                               \
     HANDLER(help)
 

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Peers over TCP, as any language does it: CURVE by the library, keys from `pawl key new`."""
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+
+import pytest
+import zmq
+
+import messages
+from pawl_wire import Peer, Refused, Silence, Wire, pb
+from test_broker_process import FAST, BIN, Broker, get, lease, submit, task, until
+
+E = messages.errors()
+PAWL = BIN.parent / "pawl"
+pytestmark = pytest.mark.skipif(not PAWL.exists(), reason=f"{PAWL} is not built")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def read_key(path):
+    lines = [line.split(":", 1) for line in pathlib.Path(path).read_text().splitlines()
+             if line and not line.startswith("#")]
+    return {name.strip(): value.strip() for name, value in lines}
+
+
+class Door(Broker):
+    """A broker that listens on TCP too, and the keys it knows."""
+
+    def __init__(self, folder):
+        super().__init__(folder / "state", **FAST)
+        self.folder, self.keys = folder, folder / "state" / "keys"
+        self.tcp = f"tcp://127.0.0.1:{free_port()}"
+
+    def key(self, name, role, keys=None):
+        out = self.folder / f"{name}.key"
+        subprocess.run([PAWL, "key", "new", name, "--role", role, "--out", out, "--keys", keys or self.keys],
+                       check=True, capture_output=True)
+        return read_key(out)
+
+    def remove(self, name):
+        subprocess.run([PAWL, "key", "rm", name, "--keys", self.keys], check=True, capture_output=True)
+
+    def open(self):
+        return self.start("--tcp", self.tcp)
+
+    def peer(self, key, name="peer", role=pb.ROLE_CLIENT, **hello):
+        """A peer that comes with a key, in place of the plain connection of pawl_wire."""
+        peer = Peer(self.endpoint, name, role, **hello)
+        peer.close()
+        peer.socket = Wire.new_socket(curve_serverkey=key["broker"].encode(),
+                                      curve_publickey=key["public"].encode(),
+                                      curve_secretkey=key["secret"].encode())
+        peer.socket.connect(self.tcp)
+        return peer
+
+
+@pytest.fixture
+def door(tmp_path):
+    door = Door(tmp_path)
+    door.own = {name: door.key(name, name) for name in
+                ("admin", "operator", "submitter", "executor", "scheduler", "monitor")}
+    yield door.open()
+    if door.process.poll() is None:
+        assert door.end() == 0
+    door.process.stdout.close()
+
+
+def gets_no_answer(peer):
+    """Not even a connection: what is sent finds no way out."""
+    peer.socket.sndtimeo = 1000
+    try:
+        with pytest.raises((Silence, zmq.Again)):
+            peer.ask("hello", peer.hello, timeout=1)
+    finally:
+        peer.close()
+
+
+def log_of(door):
+    return (door.folder / "broker.log").read_text()
+
+
+def test_a_task_goes_over_tcp_and_principals_are_the_names_of_keys(door):
+    worker = door.peer(door.own["executor"], "w", pb.ROLE_EXECUTOR, kinds=["worker"], slots=1, credit=1,
+                       types=["test/process"]).open()
+    client = door.peer(door.own["submitter"]).open()
+    assert client.welcome.principal == "submitter"
+    job = task()
+    assert submit(client, job).accepted == 1
+    assert lease(worker).id == job.id
+    peers = door.peer(door.own["monitor"], "m").open().ask("peer_list", pb.PeerList()).peers.items
+    found = {p.name: p for p in peers}
+    assert found["w"].principal == "executor"
+    assert found["w"].external_ip.endswith("127.0.0.1")
+
+
+def refusal(peer, body, message):
+    with pytest.raises(Refused) as refused:
+        peer.ask(body, message, os.urandom(16))
+    return refused.value
+
+
+@pytest.mark.parametrize("role, body, message", [
+    ("monitor", "submit", pb.Submit(tasks=[task().SerializeToString()])),
+    ("monitor", "task_get", pb.TaskGet(ids=[os.urandom(16)])),
+    ("monitor", "log_read", pb.LogRead(id=os.urandom(16))),
+    ("submitter", "schedule_change", pb.ScheduleChange(verb=pb.SCHEDULE_REMOVE, name="x")),
+    ("submitter", "executor_change", pb.ExecutorChange(name="x", drain=True)),
+    ("submitter", "report", pb.Report()),
+    ("submitter", "propose", pb.Propose()),
+    ("operator", "report", pb.Report()),
+])
+def test_a_role_may_ask_for_what_it_is_for_and_for_nothing_else(door, role, body, message):
+    fault = refusal(door.peer(door.own[role]).open(), body, message)
+    assert fault.code == E["REFUSED"]
+    assert role in fault.text
+
+
+@pytest.mark.parametrize("role, kind", [("submitter", pb.ROLE_EXECUTOR), ("executor", pb.ROLE_CLIENT),
+                                        ("executor", pb.ROLE_SCHEDULER), ("monitor", pb.ROLE_SCHEDULER)])
+def test_a_key_cannot_be_another_kind_of_peer(door, role, kind):
+    with pytest.raises(Refused) as refused:
+        door.peer(door.own[role], "x", kind).open()
+    assert refused.value.code == E["REFUSED"]
+
+
+def test_who_has_no_key_or_an_unknown_one_gets_no_answer_at_all(door, tmp_path):
+    stranger = door.key("stranger", "admin", tmp_path / "elsewhere")
+    stranger["broker"] = door.own["admin"]["broker"]
+    gets_no_answer(door.peer(stranger))
+    gets_no_answer(Peer(door.tcp, "plain"))
+    assert "KEY_REFUSED" in log_of(door)
+    assert door.peer(door.own["admin"]).open()  # and the broker goes on
+
+
+def test_a_wrong_key_of_the_broker_ends_in_silence(door):
+    gets_no_answer(door.peer(dict(door.own["admin"], broker=door.own["monitor"]["public"])))
+
+
+def test_ipc_needs_no_key_beside_tcp_and_is_this_user(door):
+    client = Peer(door.endpoint, "local").open()
+    assert client.welcome.principal == f"uid:{os.geteuid()}"
+    assert client.ask("status_get", pb.StatusGet()).status.pid == door.process.pid
+
+
+def test_a_peer_over_ipc_cannot_name_itself_a_key(door):
+    """User-Id is what the handler of handshakes says; over ipc there is none, and a library that
+    sends such a property is judged by that key, which is never more than it had."""
+    socket_ = Wire.new_socket()
+    socket_.setsockopt(zmq.METADATA, b"X-User-Id:admin")
+    socket_.connect(door.endpoint)
+    peer = Peer(door.endpoint, "local")
+    peer.close()
+    peer.socket = socket_
+    assert peer.open().welcome.principal == f"uid:{os.geteuid()}"
+
+
+def test_a_removed_key_ends_its_sessions_and_a_new_one_is_let_in(door):
+    worker = door.peer(door.own["executor"], "w", pb.ROLE_EXECUTOR, kinds=["worker"], slots=1, credit=1,
+                       types=["test/process"]).open()
+    local = Peer(door.endpoint, "local").open()
+    submit(local, task())
+    job = lease(worker)
+    door.remove("executor")
+    # its leases end at once, without a wait for silence
+    until(lambda: get(local, job.id).status != pb.STATUS_RUNNING)
+    gets_no_answer(door.peer(door.own["executor"], "w2", pb.ROLE_EXECUTOR, kinds=["worker"]))
+    late = door.key("late", "submitter")
+
+    def comes():  # the library does not try again on a connection whose key was refused
+        peer = door.peer(late)
+        peer.socket.sndtimeo = 500
+        try:
+            return peer.open().welcome.principal
+        except zmq.Again:
+            peer.close()
+    assert until(comes) == "late"
+
+
+def test_a_file_at_fault_keeps_the_keys_that_are_in_force(door):
+    bad = door.keys / "authorized" / "bad.pub"
+    bad.write_text("name: bad\nrole: king\npublic: " + "a" * 40 + "\n")
+    until(lambda: "KEYS_UNCHANGED" in log_of(door))
+    assert door.peer(door.own["submitter"]).open().welcome.principal == "submitter"
+
+
+def test_no_secret_key_is_ever_in_a_log(door):
+    door.peer(door.own["submitter"]).open()
+    secrets = [key["secret"] for key in door.own.values()]
+    secrets.append(read_key(door.keys / "broker.key")["secret"])
+    assert not any(secret in log_of(door) for secret in secrets)
+
+
+@pytest.mark.parametrize("spoil, word", [
+    (lambda keys: (keys / "broker.key").chmod(0o644), "others can read it"),
+    (lambda keys: (keys / "broker.key").unlink(), "No such file"),
+    (lambda keys: (keys / "broker.key").write_text("name: broker\n"), "public key"),
+    (lambda keys: (keys / "authorized" / "x.pub").write_text("nonsense\n"), "name: value"),
+])
+def test_a_broker_whose_keys_are_no_good_does_not_start(tmp_path, spoil, word):
+    door = Door(tmp_path)
+    door.key("admin", "admin")
+    spoil(door.keys)
+    run = subprocess.run([BIN, "--state", door.state, "--tcp", door.tcp], capture_output=True, text=True,
+                         timeout=20)
+    assert run.returncode not in (0, -signal.SIGSEGV)
+    assert word in run.stderr
+
+
+def test_an_endpoint_that_is_no_tcp_is_refused(tmp_path):
+    run = subprocess.run([BIN, "--state", tmp_path / "state", "--tcp", "udp://1.2.3.4:5"],
+                         capture_output=True, text=True, timeout=20)
+    assert run.returncode == 2
+    assert "tcp://ADDRESS:PORT" in run.stderr
