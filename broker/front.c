@@ -303,7 +303,8 @@ static void look_at_keys(front_t *self)
          session = sessions_next(self->sessions, session->conn)) {
         visitor_t visitor = { .role = session->access };
         snprintf(visitor.principal, sizeof visitor.principal, "%s", session->principal);
-        if (session_live(session) && !door_welcome(self->door, &visitor)) front_cut(self, session);
+        if (session_live(session) && !door_welcome(self->door, &visitor))
+            front_cut(self, session, "its key is not known any more, or for another role");
     }
 }
 
@@ -334,7 +335,7 @@ static void tick(front_t *self)
     do {
         n = sessions_deaf(self->sessions, self->now, deaf, ENDINGS_A_TURN);
         for (size_t i = 0; i < n; i++)
-            front_cut(self, sessions_by_conn(self->sessions, deaf[i]));
+            front_cut_slow(self, sessions_by_conn(self->sessions, deaf[i]));
     } while (n == ENDINGS_A_TURN);
     suspicion_t changes[ENDINGS_A_TURN];
     do {

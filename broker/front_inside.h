@@ -80,7 +80,8 @@ void front_refuse(front_t *self, route_t route, uint64_t seq, err_t err, int64_t
  * `stats`. */
 void front_on_stats(front_t *self, writer_stats_t *stats);
 /* Ends the session, if it is live, and the connection. */
-void front_cut(front_t *self, session_t *session);
+void front_cut(front_t *self, session_t *session, const char *why);
+void front_cut_slow(front_t *self, session_t *session);
 /* A query changes hands: to an actor, and back. */
 void front_give(front_t *self, query_t *query, void *socket, query_t **list);
 void front_take_back(query_t *query, query_t **list);

@@ -188,6 +188,7 @@ static void on_hello(front_t *self, job_t *job, route_t route, const request_t *
     if (refuse_access(self, route, request, visitor.principal, visitor.role)) return;
     /* over ipc the library tells its own end or nothing: no address of a machine */
     if (address == NULL || zmq_msg_gets(frame, "User-Id") == NULL) address = "";
+    if (strncmp(address, "::ffff:", 7) == 0 && strchr(address, '.')) address += 7; /* IPv4 */
     conn_t conn, replaced;
     if (is_poison(self, route, request, visitor.principal, poison_hash(bytes))) return;
     err_t err = sessions_hello(self->sessions, route, request->hello, visitor.principal, address,

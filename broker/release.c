@@ -39,14 +39,13 @@ static sent_t send_to(front_t *self, route_t route, session_t *session, const ui
 
 /* A peer that does not read its answers cannot be told what it missed but by a new session. What
  * waits for it goes with its connection. */
-void front_cut(front_t *self, session_t *session)
+void front_cut(front_t *self, session_t *session, const char *why)
 {
     uint64_t waits = unread_bytes(session->unread);
     connection_cut(&session->connection);
     if (!session_live(session)) return;
-    self->slow_peers++;
-    log_event(LOG_WARN, "PEER_CUT", "name=\"%s\" unread=%llu why=\"it does not read its answers\"",
-              session->hello->name, (unsigned long long)waits);
+    log_event(LOG_WARN, "PEER_CUT", "name=\"%s\" unread=%llu why=\"%s\"", session->hello->name,
+              (unsigned long long)waits, why);
     sessions_end(self->sessions, session->conn, SESSION_GONE, self->now);
     session->state = SESSION_LOST;
     command_t *note = front_tell(self, CMD_NOTE, session->conn);
@@ -55,6 +54,12 @@ void front_cut(front_t *self, session_t *session)
     intake_record(self, self->open, note, slice(NULL, 0));
     intake_record(self, front_open(self), front_tell(self, CMD_GONE, session->conn),
                   slice(NULL, 0));
+}
+
+void front_cut_slow(front_t *self, session_t *session)
+{
+    if (session_live(session)) self->slow_peers++;
+    front_cut(self, session, "it does not read its answers");
 }
 
 static void send_output(front_t *self, const job_t *job, const output_t *out)
@@ -73,7 +78,7 @@ static void send_output(front_t *self, const job_t *job, const output_t *out)
         intake_record(self, front_open(self), front_tell(self, CMD_UNDELIVERED, out->conn),
                       slice(NULL, 0));
     }
-    if (sent == SLOW) front_cut(self, session);
+    if (sent == SLOW) front_cut_slow(self, session);
 }
 
 /* An answer of the front or of readers. One that is large can wait: what asked changed nothing, so
@@ -90,7 +95,7 @@ static void send_parcel(front_t *self, parcel_t parcel)
     }
     sent_t sent =
         send_to(self, parcel.route, session, self->parcel_bytes.at + parcel.at, parcel.len);
-    if (sent == SLOW && session) front_cut(self, session);
+    if (sent == SLOW && session) front_cut_slow(self, session);
 }
 
 static void settle_output(front_t *self, const job_t *job, const output_t *out, notice_t *notice,
