@@ -36,6 +36,7 @@ typedef struct answer {
     int64_t (*clock_us)(
         void); /* steady; a page ends ANSWER_PAGE_US after its first row. NULL: never */
     const Pawl__V1__ExecutorItems *executors; /* TaskWhy: who is connected; NULL: not told */
+    uint32_t output_max; /* TaskWhy: the largest result, as core_config_t; 0: not told */
 } answer_t;
 
 enum {

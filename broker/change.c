@@ -2,6 +2,8 @@
  * change.c - what people do to tasks by hand (cancel, retry, start, hold), and retention. */
 #include "broker/inside.h"
 
+enum { PURGE_ALWAYS = 16 /* tasks forgotten in one go, however little room there is */ };
+
 typedef struct refusal {
     err_t err;
     const char *text;
@@ -275,6 +277,7 @@ err_t task_purge_rows(core_t *core, task_t *task)
     TRY(del_row(core, TABLE_spec, &key));
     task_move(core, task, 0);
     core->purged++;
+    core->made_room = true;
     core->ops++;
     return ERR_OK;
 }
@@ -298,8 +301,15 @@ static err_t purge_one(core_t *core, uint64_t n)
 err_t task_purge(core_t *core, const command_t *command)
 {
     uint64_t before = core->purged;
-    for (size_t i = 0; i < command->n; i++)
+    space_cost_t cost = space_cost(SPACE_PURGE, 0, core->space.page_bytes);
+    cost.grown = 0;
+    for (size_t i = 0; i < command->n; i++) {
+        uint64_t purged = core->purged;
         TRY(purge_one(core, command->ns[i]));
+        if (core->purged == purged) continue;
+        if (!space_take(&core->space, &cost) && core->purged - before >= PURGE_ALWAYS)
+            break; /* what is left out here is found again */
+    }
     if (core->level_history && core->purged > before)
         return journal_add(core, EVENT_HISTORY_GAVE_WAY, 0, 0, core->purged - before);
     return ERR_OK;

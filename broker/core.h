@@ -97,7 +97,8 @@ typedef struct core_config {
     int64_t lease_us, suspect_us, ping_us;
     int64_t keep_finished_us, keep_failed_us, keep_ledger_us, keep_journal_us;
     uint32_t items_max;
-    bool want_events; /* somebody subscribes to event.* */
+    uint32_t output_max; /* bytes of a result: this much room is kept for each task that runs */
+    bool want_events;    /* somebody subscribes to event.* */
 } core_config_t;
 void core_config_default(core_config_t *config);
 
@@ -145,6 +146,8 @@ typedef struct core_stats {
     uint8_t store_id[16];
     uint32_t schedules;
     const char *level;          /* ok, history, refuse, end-only */
+    uint64_t reserved_bytes;    /* of the store, for the ends of what runs */
+    uint64_t leases_left;       /* tasks that may still be leased before it has no room */
     core_queue_stats_t *queues; /* owned by the caller: free() */
     size_t queue_count;
     /* microseconds; log2 buckets with 4 steps each, see client/base/hist.h */

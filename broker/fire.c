@@ -178,14 +178,19 @@ static bool may_fire_late(core_t *core, plan_t *plan, outcome_t *outcome)
     return false;
 }
 
-static bool firing_left(core_t *core, outcome_t *outcome)
+static bool firing_left(core_t *core, const plan_t *plan, outcome_t *outcome)
 {
-    if (core->firings_left > 0 && core->children < LIMIT_CHILDREN) {
-        core->firings_left--;
-        return true;
+    if (core->firings_left == 0 || core->children >= LIMIT_CHILDREN) {
+        outcome->retry_us = core->wall_us;
+        return false;
     }
-    outcome->retry_us = core->wall_us;
-    return false;
+    space_cost_t cost = space_cost(SPACE_FIRE, plan->spec->task.len, core->space.page_bytes);
+    if (!space_take(&core->space, &cost)) { /* the cursor waits until there is room */
+        outcome->retry_us = core->wall_us + 5 * PAWL_SEC_US;
+        return false;
+    }
+    core->firings_left--;
+    return true;
 }
 
 /* normal and latest: what is certainly late goes as one range, the rest one by one. */
@@ -202,7 +207,7 @@ static err_t decide_lossy(core_t *core, plan_t *plan, int64_t upto, outcome_t *o
             for (unsigned i = 0; i < 4096 && last > instant && !is_late(core, plan, last); i++)
                 last = plan_last_us(plan, plan->cur.cursor_us, last - 1);
             if (latest) {
-                if (!firing_left(core, outcome)) return ERR_OK;
+                if (!firing_left(core, plan, outcome)) return ERR_OK;
                 TRY(fold_into(core, plan, last));
                 TRY(decide(core, plan, last, false, VERDICT_REASON_LATEST, &fired));
                 outcome->fired += fired;
@@ -213,7 +218,7 @@ static err_t decide_lossy(core_t *core, plan_t *plan, int64_t upto, outcome_t *o
             }
             continue;
         }
-        if (!firing_left(core, outcome)) return ERR_OK;
+        if (!firing_left(core, plan, outcome)) return ERR_OK;
         TRY(decide(core, plan, instant, false, VERDICT_REASON_ON_TIME, &fired));
         outcome->fired += fired;
         outcome->skipped += !fired;
@@ -258,7 +263,7 @@ static err_t decide_strict(core_t *core, plan_t *plan, int64_t upto, outcome_t *
             outcome->held = true;
             return ERR_OK;
         }
-        if ((late && !may_fire_late(core, plan, outcome)) || !firing_left(core, outcome))
+        if ((late && !may_fire_late(core, plan, outcome)) || !firing_left(core, plan, outcome))
             return ERR_OK;
         TRY(decide(core, plan, instant, late,
                    late ? VERDICT_REASON_CATCHUP : VERDICT_REASON_ON_TIME, &fired));

@@ -13,6 +13,7 @@
 
 #include "broker/core.h"
 #include "broker/map.h"
+#include "broker/space.h"
 #include "broker/store/family_record.h"
 #include "broker/store/record.h"
 #include "client/base/hist.h"
@@ -349,7 +350,13 @@ struct core {
     outputs_t *out;
     uint32_t random_used;
     bool level_history, refuse_adds, end_only; /* from 60, 85, 92 % of the store */
-    bool free_only;                            /* full: nothing but what leads to room */
+    space_t space;                             /* as the batch began, less what it has taken */
+    int level_told;                            /* the last level that the journal has */
+    int64_t level_told_us;
+    bool leases_wait, leases_wait_told; /* work and hands are there, room for results is not */
+    bool made_room;                     /* this batch ended or forgot something */
+    int64_t leases_again_us;            /* when to look again; INT64_MAX: nothing waits for room */
+    bool free_only;                     /* full: nothing but what leads to room */
     err_t failed; /* first store error of a function that could not hand it up */
     const char *level;
     buf_t scratch, body; /* encoded value being written; the last task_body */
@@ -425,6 +432,9 @@ void out_reply(core_t *core, conn_t conn, output_kind_t kind, const Pawl__V1__Re
 void out_push(core_t *core, conn_t conn, const Pawl__V1__Push *push, bool assign);
 output_t *out_add(core_t *core, output_kind_t kind, conn_t conn);
 void draw_random(core_t *core, void *to, size_t len); /* from the batch's bytes */
+/* Room for what is added, or STORE_FULL in `reply` and false. `what`: "a schedule". */
+bool space_or_refuse(core_t *core, const space_cost_t *cost, const char *what,
+                     Pawl__V1__Reply *reply);
 /* store_put of an encoded value in core->scratch. */
 err_t put_scratch(core_t *core, table_t table, const rec_key_t *key, unsigned flags);
 err_t del_row(core_t *core, table_t table, const rec_key_t *key); /* absent = ERR_CORRUPT */

@@ -427,11 +427,16 @@ static err_t give(core_t *core, executor_t *executor, uint32_t want, uint32_t *g
         }
         TRY(choose(core, executor, &choice));
         if (choice.lane == NULL) return ERR_OK;
+        if (core->space.leases_left == 0) { /* its result might not fit */
+            core->leases_wait = true;
+            return ERR_OK;
+        }
         TRY(pop(core, choice.lane, &choice.first, choice.stored));
         bool taken;
         TRY(lease_take(core, executor, choice.lane, &choice.first, &taken));
         want -= taken;
         *given += taken;
+        core->space.leases_left -= taken;
     }
     return ERR_OK;
 }

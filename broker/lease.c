@@ -85,6 +85,7 @@ static err_t run_remove(core_t *core, run_t *run)
     }
     run_unmap(core, run);
     core->cancelling -= (run->row.flags & RUN_CANCELLING) != 0;
+    core->made_room = true;
     return ERR_OK;
 }
 

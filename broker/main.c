@@ -19,6 +19,7 @@
 #include "broker/check.h"
 #include "broker/front.h"
 #include "broker/logs.h"
+#include "broker/space.h"
 #include "broker/stats.h"
 #include "client/base/clock.h"
 #include "client/base/conf.h"
@@ -320,6 +321,25 @@ typedef struct broker {
     front_t *front;
 } broker_t;
 
+/* A map in which not even one task could run would fail somewhere on the way: say so at once. */
+static void refuse_small_map(store_t *store, const core_config_t *config, const char *path)
+{
+    store_usage_t usage;
+    char why[4400], advice[200];
+    store_usage(store, &usage);
+    uint64_t least = space_minimum(config->output_max, usage.page_bytes);
+    if (usage.map_bytes >= least) return;
+    snprintf(why, sizeof why,
+             "%s may hold %llu KiB (broker.map, or what its disk has free); one task with the "
+             "largest result (%u KiB) needs %llu KiB",
+             path, (unsigned long long)usage.map_bytes >> 10, config->output_max >> 10,
+             (unsigned long long)least >> 10);
+    snprintf(advice, sizeof advice,
+             "make room on that disk, or pawl-broker --map %lluMiB --state DIR",
+             (unsigned long long)(least >> 20) + 1);
+    die(ERR_STORE_FULL, why, advice);
+}
+
 static void open_store(broker_t *broker, const conf_t *conf)
 {
     char path[4096], why[4200];
@@ -346,6 +366,7 @@ static void open_store(broker_t *broker, const conf_t *conf)
     random_bytes(random, sizeof random);
     int64_t wall_us = clock_wall_us(), steady_us = clock_steady_us();
     tape_start(broker->tape, &config, wall_us, steady_us, random);
+    refuse_small_map(broker->store, &config, path);
     err = core_open(&broker->core, broker->store, &config, wall_us, steady_us, random);
     if (err != ERR_OK) die(err, path, "pawl-broker --check --state DIR");
 }
@@ -373,6 +394,7 @@ static err_t start(broker_t *self, const conf_t *conf)
                                  .read_log = logs_read,
                                  .keep = { conf_number(conf, "keep.finished"),
                                            conf_number(conf, "keep.failed") } };
+    readers.output_max = LIMIT_OUTPUT;
     front_config_t front = { .endpoint = conf_text(conf, "listen"),
                              .door = { .endpoint = conf_text(conf, "tcp"),
                                        .own_file = conf_text(conf, "keys.own"),

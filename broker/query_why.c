@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "broker/query_task.h"
+#include "broker/space.h"
 #include "client/base/ulid.h"
 #include "schemas/requirement.h"
 
@@ -188,8 +189,54 @@ static err_t explain_parked(story_t *story)
     return ERR_OK;
 }
 
+/* Tasks that run, from the counters of the queues. */
+static err_t count_running(const story_t *story, uint64_t *running)
+{
+    rec_key_t from = key_kind_no(COUNT_QUEUE, 0);
+    store_scan_t *scan = NULL;
+    slice_t key, value;
+    *running = 0;
+    ANSWER_TRY(store_scan_open(story->answer->view, TABLE_count, key_slice(&from), false, &scan));
+    err_t err;
+    while ((err = store_scan_next(scan, &key, &value)) == ERR_OK && key.at[0] == COUNT_QUEUE) {
+        uint64_t counts[12];
+        if (!count_row_decode(counts, value)) {
+            err = ERR_CORRUPT;
+            break;
+        }
+        *running += counts[TASK_S(RUNNING)];
+    }
+    store_scan_close(&scan);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+/* No lease is given when the store could not take the largest result besides those of what runs. */
+static bool space_is_short(story_t *story, err_t *err)
+{
+    store_usage_t usage;
+    uint64_t running;
+    space_t space;
+    if (story->answer->output_max == 0) return false;
+    if ((*err = count_running(story, &running)) != ERR_OK) return false;
+    store_usage(story->answer->view->store, &usage);
+    space_judge(&space, &usage, running, story->answer->output_max);
+    if (space.leases_left > 0 && !space.end_only) return false;
+    TELL(
+        story,
+        "the store has no room for one more result: %llu of %llu MiB are in use, %llu MiB are kept "
+        "for the results of %llu running tasks (%u KiB each at most)",
+        (unsigned long long)(space.used * space.page_bytes >> 20),
+        (unsigned long long)(space.map * space.page_bytes >> 20),
+        (unsigned long long)(space.reserved * space.page_bytes >> 20), (unsigned long long)running,
+        story->answer->output_max >> 10);
+    TELL(story, "it runs when others have ended; a larger broker.map, or a smaller "
+                "broker.limits.result, lets more results in");
+    return true;
+}
+
 static err_t explain_waiting(story_t *story)
 {
+    err_t err = ERR_OK;
     answer_t *self = story->answer;
     const spec_row_t *spec = &story->rows.spec;
     char *queue, *type;
@@ -233,12 +280,15 @@ static err_t explain_waiting(story_t *story)
         set_reason(story, "limit");
         TELL(story, "all slots are taken: %u of %u on %u executors", census.used, census.slots,
              census.ready);
+    } else if (space_is_short(story, &err)) {
+        set_reason(story, "space");
     } else {
         set_reason(story, "ready");
         if (all)
             TELL(story, "%u executors with room could run it: it is next in line or nearly so",
                  census.room);
     }
+    if (err != ERR_OK) return err;
     tell_who_could(story, type, queue);
     return tell_position(story, queue);
 }

@@ -6,6 +6,7 @@
 
 #include "broker/map.h"
 #include "broker/query_calendar.h"
+#include "broker/space.h"
 #include "client/base/clock.h"
 #include "client/base/log.h"
 
@@ -16,7 +17,6 @@ enum {
     PURGE_MORE_US = 50000,    /* the last look found as many as it may */
     PURGE_AGAIN_US = 1000000, /* it found some, or has not seen all blocks yet */
     PURGE_IDLE_US = 10000000, /* nothing in all blocks, and no need for room */
-    HISTORY_PERCENT = 60,
 };
 
 typedef struct parked parked_t;
@@ -278,7 +278,8 @@ static void look(readers_t *self, store_view_t *view, parked_t *parked, bool las
                         .arena = &self->arena,
                         .wall_us = clock_wall_us(),
                         .clock_us = clock_steady_us,
-                        .executors = parked->query->executors };
+                        .executors = parked->query->executors,
+                        .output_max = self->config.output_max };
     uint8_t(*waits)[16] = answer_take(&answer, waits_room(request) * 16);
     size_t waits_n = 0;
     bool more = false;
@@ -360,7 +361,9 @@ static bool crowded(readers_t *self)
 {
     store_usage_t usage;
     store_usage(self->config.store, &usage);
-    return usage.map_bytes && usage.used_bytes * 100 / usage.map_bytes >= HISTORY_PERCENT;
+    space_t space; /* as core judges; what runs does not count for it */
+    space_judge(&space, &usage, 0, self->config.output_max);
+    return space.history;
 }
 
 /* One page of the search. Numbers are handed up again until core has purged them. */

@@ -22,9 +22,10 @@ typedef struct readers_config {
     store_t *store;        /* borrowed: must outlive the readers */
     read_log_fn *read_log; /* NULL: LogRead is refused as UNIMPLEMENTED */
     void *read_log_arg;
-    retention_t keep; /* how long ended tasks stay; from 60 % of the store on all of them give
-                         way, oldest first */
-    bool keep_all;    /* nothing is purged */
+    retention_t keep;    /* how long ended tasks stay; from 60 % of the store on all of them give
+                            way, oldest first */
+    bool keep_all;       /* nothing is purged */
+    uint32_t output_max; /* as core_config_t */
 } readers_config_t;
 
 typedef struct readers readers_t;

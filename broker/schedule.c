@@ -330,12 +330,8 @@ err_t schedule_put(core_t *core, const command_t *command, Pawl__V1__Reply *repl
     err_t found = plan_by_name(core, put->schedule->name, &old);
     if (found != ERR_OK && found != ERR_NOT_FOUND) return found;
     if (revision_refused(core, put, old, reply)) return ERR_OK;
-    if (core->refuse_adds) {
-        refuse(core, reply, ERR_STORE_FULL, "", "the store is too full for a schedule (level %s)",
-               core->level);
-        reply->error->retry_after_us = 5 * PAWL_SEC_US;
-        return ERR_OK;
-    }
+    space_cost_t cost = space_cost(SPACE_SCHEDULE, put->schedule->task.len, core->space.page_bytes);
+    if (!space_or_refuse(core, &cost, "a schedule", reply)) return ERR_OK;
     plan_t *plan = plan_made(core, put->schedule);
     bool refused =
         contradicts(core, plan->spec, plan->template, reply) || !parse_rule(core, plan, reply);

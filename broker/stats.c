@@ -214,10 +214,12 @@ void stats_json(buf_t *out, const stats_window_t *window, const writer_stats_t *
                (unsigned long long)now->usage.map_bytes);
     put_text(out, core->level ? core->level : "ok");
     buf_printf(out,
-               "},\"schedules\":%u,\"peers\":%u,\"requests\":%llu,\"rejected_frames\":%llu,"
+               ",\"reserved\":%llu,\"leases_left\":%llu},\"schedules\":%u,\"peers\":%u,"
+               "\"requests\":%llu,\"rejected_frames\":%llu,"
                "\"undelivered\":%llu,\"poisoned\":%llu,\"slow_peers\":%llu,\"unread\":%llu,"
                "\"logs_lost\":%llu,"
                "\"events_seq\":%llu}",
+               (unsigned long long)core->reserved_bytes, (unsigned long long)core->leases_left,
                core->schedules, front->peers, (unsigned long long)front->requests,
                (unsigned long long)front->rejected_frames, (unsigned long long)front->undelivered,
                (unsigned long long)front->poisoned, (unsigned long long)front->slow_peers,

@@ -97,6 +97,7 @@ void tape_start(tape_t *self, const core_config_t *config, int64_t wall_us, int6
     for (size_t i = 0; i < ARRAY_LEN(durations); i++)
         add_number(to, (uint64_t)durations[i], 8);
     add_number(to, config->items_max, 4);
+    add_number(to, config->output_max, 4);
     finish(self);
 }
 
@@ -198,6 +199,7 @@ static void take_start(reader_t *in, tape_entry_t *entry)
     for (size_t i = 0; i < ARRAY_LEN(durations); i++)
         *durations[i] = (int64_t)reader_u64(in);
     config->items_max = reader_u32(in);
+    config->output_max = reader_u32(in);
 }
 
 bool tape_next(slice_t *tape, tape_entry_t *entry)

@@ -463,18 +463,27 @@ static err_t submit_one(core_t *core, uint32_t principal, const Pawl__V1__Task *
     return body->fanout ? family_make(core, &task, body, bytes, &members) : ERR_OK;
 }
 
+/* What a Submit may write, before anything is looked up: a principal, and lanes and a queue as far
+ * as the store does not know them. */
+static space_cost_t submit_cost(core_t *core, const command_t *command)
+{
+    const Pawl__V1__Submit *submit = command->request->submit;
+    uint64_t page = core->space.page_bytes;
+    space_cost_t cost = space_cost(SPACE_NAME, 0, page);
+    for (size_t i = 0; i < submit->n_tasks; i++) {
+        space_add(&cost, SPACE_SUBMIT, 1, submit->tasks[i].len, page);
+        const Pawl__V1__Task *task = command->tasks ? command->tasks[i].task : NULL;
+        if (task && name_find(core, NAME_QUEUE, task->queue[0] ? task->queue : "default")) continue;
+        space_add(&cost, SPACE_NAME, 1, 0, page);
+    }
+    return cost;
+}
+
 err_t task_submit(core_t *core, const command_t *command, Pawl__V1__Reply *reply)
 {
     const Pawl__V1__Submit *submit = command->request->submit;
-    if (core->refuse_adds) {
-        refuse(
-            core, reply, ERR_STORE_FULL, "",
-            "the store is too full for new tasks (level %s): wait for old ones to be removed, or "
-            "enlarge broker.store.map",
-            core->level);
-        reply->error->retry_after_us = 5 * PAWL_SEC_US;
-        return ERR_OK;
-    }
+    space_cost_t cost = submit_cost(core, command);
+    if (!space_or_refuse(core, &cost, "new tasks", reply)) return ERR_OK;
     named_t *principal;
     TRY(name_make(core, NAME_PRINCIPAL, command->principal, &principal));
     Pawl__V1__Submitted *answer = batch_alloc(core, sizeof *answer);

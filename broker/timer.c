@@ -4,7 +4,10 @@
  * of a batch, in key order, so a late timer never lets something start that has expired. */
 #include "broker/inside.h"
 
-enum { TIMERS_PER_BATCH = 4096 };
+enum {
+    TIMERS_PER_BATCH = 4096,
+    TIMERS_ALWAYS = 16, /* however little room there is: most of them end something */
+};
 
 err_t timer_set(core_t *core, uint8_t clock, int64_t at, uint8_t kind, uint64_t n)
 {
@@ -89,6 +92,8 @@ static err_t fire(core_t *core, uint8_t clock, uint8_t kind, uint64_t n)
 err_t timers_run(core_t *core)
 {
     unsigned left = TIMERS_PER_BATCH;
+    space_cost_t cost = space_cost(SPACE_TIMER, 0, core->space.page_bytes);
+    cost.grown = 0; /* what comes due was counted when it was accepted */
     static const uint8_t clocks[] = { CLOCK_ELAPSED, CLOCK_WALL };
     for (size_t i = 0; i < ARRAY_LEN(clocks); i++) {
         int64_t now = clocks[i] == CLOCK_WALL ? core->wall_us : core->now_us;
@@ -98,6 +103,8 @@ err_t timers_run(core_t *core)
             uint64_t n;
             TRY(first_of(core, clocks[i], &at, &kind, &n));
             if (n == 0 || at > now) break;
+            if (!space_take(&core->space, &cost) && left <= TIMERS_PER_BATCH - TIMERS_ALWAYS)
+                return ERR_OK; /* the rest with the next batch */
             TRY(timer_clear(core, clocks[i], at, kind, n));
             TRY(fire(core, clocks[i], kind, n));
             left--;

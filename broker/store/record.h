@@ -279,9 +279,10 @@ bool uniq_row_decode(uint64_t *n, slice_t from);
     X(EXECUTOR_RESUMED, 52, "executor.resumed")                                                    \
     X(QUEUE_PAUSED, 56, "queue.paused") X(QUEUE_RESUMED, 57, "queue.resumed")                      \
     X(HISTORY_GAVE_WAY, 60, "store.history_gave_way") X(ZONE_CHANGED, 61, "zone.changed")          \
+    X(STORE_LEVEL, 62, "store.level") X(LEASES_WAIT, 63, "store.leases_wait")                      \
+    X(PEER_CUT, 65, "peer.cut") X(LOGS_LOST, 66, "logs.lost")                                      \
     X(SCHEDULE_ENDED, 67, "schedule.ended") X(CALENDAR_CHANGED, 68, "calendar.changed")            \
     X(CALENDAR_REMOVED, 69, "calendar.removed") X(ZONE_GONE, 70, "zone.gone")                      \
-    X(PEER_CUT, 65, "peer.cut") X(LOGS_LOST, 66, "logs.lost") \
     X(FANOUT_STOPPED, 87, "fanout.stopped") X(FANOUT_JOINED, 88, "fanout.joined")
 // clang-format on
 enum journal_event {

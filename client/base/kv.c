@@ -511,6 +511,18 @@ void kv_usage(kv_t *self, kv_usage_t *usage)
     pthread_mutex_unlock(&self->guard);
 }
 
+void kv_pages(kv_t *self, uint64_t *live, uint64_t *freed)
+{
+    MDB_envinfo info;
+    MDB_txn *txn = NULL;
+    *live = *freed = 0;
+    mdb_env_info(self->env, &info);
+    if (mdb_txn_begin(self->env, NULL, MDB_RDONLY, &txn) != 0) return;
+    *live = live_bytes(self, txn) / self->page_bytes;
+    *freed = held_bytes(self, txn, info.me_last_txnid) / self->page_bytes;
+    mdb_txn_abort(txn);
+}
+
 void kv_check_readers(kv_t *self)
 {
     int dead = 0;

@@ -80,6 +80,9 @@ MUST_CHECK err_t kv_commit(kv_t *self);
 void kv_abort(kv_t *self); /* harmless when none is open */
 
 void kv_usage(kv_t *self, kv_usage_t *usage);
+/* Pages in use, and pages that the last commit took out of use: what it wrote is their sum less the
+ * pages that were in use before it. For measuring estimates; walks the free list. */
+void kv_pages(kv_t *self, uint64_t *live, uint64_t *freed);
 /* Frees the slots of readers that died. At open and once a minute is enough. */
 void kv_check_readers(kv_t *self);
 

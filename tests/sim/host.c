@@ -166,6 +166,7 @@ static void start(sim_t *sim)
     config.lease_us = sim->swarm.lease_us;
     config.suspect_us = sim->swarm.lease_us / 2;
     config.ping_us = sim->swarm.lease_us / 6;
+    config.output_max = 4096; /* maps are small here, and so are results */
     if (sim->swarm.short_history) config.keep_finished_us = config.keep_failed_us = 20 * SEC_US;
     sim_bytes(sim, random, sizeof random);
     err_t err = core_open(&host->core, host->store, &config, sim_wall_us(sim), sim->now_us, random);

@@ -42,18 +42,19 @@ def percent(peer):
 
 
 def fill(client):
-    """Submits until it is refused, and goes on while freed pages make a little room: it is full when
-    nothing was taken for 2 s. The tasks that were taken, and the last refusal."""
-    taken, since = [], None
+    """Submits until it is refused, then the smallest tasks, one at a time, and goes on while freed pages
+    make a little room: it is full when nothing was taken for 2 s. The tasks that were taken, and the
+    last refusal."""
+    taken, since, small = [], None, False
     while True:
-        batch = [task() for _ in range(8)]
+        batch = [task(10)] if small else [task() for _ in range(8)]
         try:
-            assert submit(client, *batch).accepted == 8
+            assert submit(client, *batch).accepted == len(batch)
             since = None
             taken += batch
             assert len(taken) < 5000
         except Refused as refused:
-            since = since or time.monotonic()
+            since, small = since or time.monotonic(), True
             if time.monotonic() > since + 2:
                 return taken, refused
             time.sleep(0.05)
@@ -67,6 +68,12 @@ def work(peer, leases):
     found = [lease for push in peer.pushes for lease in push.assign.leases]
     peer.pushes.clear()
     return found
+
+
+def waiting(client):
+    """The id of a task that waits."""
+    rows = client.ask("task_list", pb.TaskList(filter=pb.TaskFilter(statuses=[pb.STATUS_WAITING]), limit=1)).tasks
+    return rows.items[0].id
 
 
 def schedule(client):
@@ -92,13 +99,20 @@ def test_a_full_store_refuses_finishes_makes_room_and_loses_nothing(broker):
     plan = schedule(client)
     taken, refused = fill(client)
     assert (refused.code, refused.retry_after_us > 0) == (E["STORE_FULL"], True)
-    assert status(client).store_level in ("refuse", "end-only") and percent(client) >= 84
+    assert status(client).store_level in ("refuse", "end-only")
+    # 85 %, less the room that is kept for the result of the one that runs
+    assert 60 <= percent(client) < 85
 
     # strict: the cursor waits
     def behind():
         return client.ask("schedule_get", pb.ScheduleGet(name="tick")).schedules.items[0].behind
     until(lambda: behind() >= 3)
+    fired = 0
     answer = propose(scheduler, plan)
+    while answer.fired:  # a small one may still fit where a larger submit was refused
+        fired, plan.cursor_us = fired + answer.fired, answer.cursor_us
+        answer = propose(scheduler, plan)
+        assert fired < 100
     assert (answer.verdict, answer.cursor_us) == (pb.PROPOSAL_HELD, plan.cursor_us)
     assert answer.retry_us > time.time() * 1e6
 
@@ -112,8 +126,8 @@ def test_a_full_store_refuses_finishes_makes_room_and_loses_nothing(broker):
     # the line is worked off; what has ended gives way, with an event, until there is room again
     hands = worker(broker, "hands", 64)
     leases, ended, end = [], 0, time.monotonic() + 60
-    while ended < len(taken):
-        assert time.monotonic() < end, f"{ended} of {len(taken)} ended; {status(client)}"
+    while ended < len(taken) + fired:  # what the schedule fired is among them
+        assert time.monotonic() < end, f"{ended} of {len(taken) + fired} ended; {status(client)}"
         found = work(hands, leases)
         ended += len(leases)
         leases = found
@@ -129,7 +143,7 @@ def test_a_full_store_refuses_finishes_makes_room_and_loses_nothing(broker):
     # and every instant that waited becomes a task
     plan = client.ask("schedule_get", pb.ScheduleGet(name="tick")).schedules.items[0]
     waited, fired = plan.behind, 0
-    assert waited >= 3
+    assert waited >= 1
     while fired < waited:
         answer = propose(scheduler, plan)
         assert answer.verdict in (pb.PROPOSAL_DONE, pb.PROPOSAL_HELD) and answer.skipped == 0
@@ -162,47 +176,39 @@ def test_what_was_taken_before_the_store_was_full_is_there_after_a_restart(broke
     assert submit(client, task()).accepted == 1
 
 
-def test_what_runs_ends_even_when_its_results_overfill_the_store(broker):
+def test_no_more_is_leased_than_can_end_and_all_of_it_ends_at_once(broker):
     hands = worker(broker, "hands", 64)
     client = Peer(broker.endpoint, "c").open()
-    running = [task() for _ in range(64)]
-    submit(client, *running)
-    leases = until(lambda: hands.ask("ping") and sum(len(p.assign.leases) for p in hands.pushes) == 64 and
-                   [lease for p in hands.pushes for lease in p.assign.leases])
-    hands.ask("report", pb.Report(credit=0))  # nothing more
+    submit(client, *[task() for _ in range(64)])
+    # 8 MiB have room for the largest results of a few only: the others wait, and that is told
+    until(lambda: hands.ask("ping") and sum(len(p.assign.leases) for p in hands.pushes) > 0)
+    why = until(lambda: [line for line in client.ask("task_why", pb.TaskWhy(id=waiting(client))).why.lines
+                         if "results" in line])
+    assert "no room for one more result" in why[0] and "broker.limits.result" in why[1]
     fill(client)
-    end = time.monotonic() + 60
-
-    def again(peer):
-        fresh = Peer(broker.endpoint, peer.hello.name, peer.hello.role, peer.incarnation)
-        fresh.hello.CopyFrom(peer.hello)
-        fresh.hello.credit = 0
-        while True:
-            try:
-                return fresh.open()
-            except Refused as no:
-                assert no.code == E["STORE_FULL"] and time.monotonic() < end
+    leases = [lease for p in hands.pushes for lease in p.assign.leases]
+    assert 1 <= len(leases) <= 8
+    broker.end(signal.SIGKILL)  # a start keeps the room, too
+    broker.start("--map", "8MiB")
+    client = Peer(broker.endpoint, "c").open()
+    fresh = Peer(broker.endpoint, hands.hello.name, hands.hello.role, hands.incarnation)
+    fresh.hello.CopyFrom(hands.hello)
+    fresh.hello.credit = 0
     for lease in leases:
-        hands.hello.claims.add(id=lease.id, token=lease.token)
-    refused = 0
-    for lease in leases:  # 3.8 MB of output where 1.2 are left
+        fresh.hello.claims.add(id=lease.id, token=lease.token)
+    fresh.open()
+    for lease in leases:
         result = pb.Result(id=lease.id, token=lease.token, outcome=pb.OUTCOME_DONE,
-                           output=b'"' + b"y" * 60000 + b'"')
-        while True:
-            try:
-                verdicts = hands.ask("report", pb.Report(results=[result], credit=0)).reported.verdicts
-                assert list(verdicts) == [pb.REPORT_DONE]
-                break
-            except Refused as no:
-                assert (no.code, no.retry_after_us > 0) == (E["STORE_FULL"], True)
-                assert time.monotonic() < end, status(client)
-                refused += 1
-                if refused == 3:  # a start finds no room, either
-                    broker.end(signal.SIGKILL)
-                    broker.start("--map", "8MiB")
-                    hands, client = again(hands), again(client)
-                time.sleep(0.05)
-    assert refused > 0  # it was full to the brim, and went on by itself
+                           output=b'"' + b"y" * ((1 << 20) - 2) + b'"')
+        assert list(fresh.ask("report", pb.Report(results=[result], credit=0)).reported.verdicts) == [pb.REPORT_DONE]
+    events = client.ask("event_read", pb.EventRead(from_seq=1, limit=10000)).events.items
+    assert {"store.leases_wait", "store.level"} <= {event.kind for event in events}
     assert broker.end() == 0
     check = subprocess.run([BIN, "--check", "--state", broker.state], capture_output=True, text=True, timeout=60)
     assert check.returncode == 0, check.stdout
+
+
+def test_a_map_in_which_nothing_could_run_is_refused_at_the_start(tmp_path):
+    done = subprocess.run([BIN, "--state", tmp_path / "s", "--map", "2MiB"], capture_output=True, text=True, timeout=30)
+    assert done.returncode not in (0, 70)
+    assert "why:" in done.stderr and "then:" in done.stderr and "--map" in done.stderr
