@@ -24,14 +24,13 @@ static const struct row {
 } costs[SPACE_OPS] = {
     /* two each: pages on the way down in large trees; free list */
     [SPACE_BATCH] = { "meta, count x 2, block x 2, jrn x 2, lane x 2, free list x 2; a first leaf "
-                      "in "
-                      "each of 24 tables",
-                      11, 24 * 2048 },
+                      "in each of 32 tables",
+                      11, 32 * 2048 },
     /* or, with a key that is taken: ids, part, timer */
     [SPACE_SUBMIT] = { "ids, spec, ready or timer, expiry timer, uniq", 5, 1000 },
     [SPACE_FIRE] = { "ids, spec, ready or park, expiry timer, scur, ledger, gate; of the one it "
                      "supersedes: state, ready, timer",
-                     10, 1600 },
+                     10, 4200 },
     [SPACE_LEASE] = { "ready, run, expiry timer, scur", 4, 120 },
     [SPACE_END] = { "run, state, try, lost or new timer, ready, uniq, scur, gate; released: park, "
                     "state, ready",
