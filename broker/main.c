@@ -413,7 +413,7 @@ static err_t start(broker_t *self, const conf_t *conf)
     front.zones = zones_new(conf_text(conf, "zones.folder"));
     front.zones_every_us = conf_number(conf, "zones.every");
     core_zones(self->core, zones_add, front.zones);
-    err_t err = stats_start(&self->stats, conf_text(conf, "stats"));
+    err_t err = stats_start(&self->stats, conf_text(conf, "stats"), front.sessions.bytes_max);
     if (err == ERR_OK) err = logs_start(&self->logs, &logs);
     readers.read_log_arg = self->logs;
     if (err == ERR_OK) err = readers_start(&self->readers, &readers);

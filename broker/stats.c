@@ -8,6 +8,7 @@
 #include <zmq.h>
 
 #include "broker/endpoint.h"
+#include "broker/unread.h"
 #include "client/base/log.h"
 #include "client/base/ulid.h"
 #include "schemas/limits.h"
@@ -273,13 +274,49 @@ struct stats {
     zsock_t *publisher;
     char *endpoint;
     unsigned event_subscriptions;
+    unread_t *unread; /* of all subscribers together: they share the frames */
+    uint64_t unread_most;
+    connection_t *subscribers; /* that subscribed since the last cut, some of them gone again */
+    size_t subscribers_n, subscribers_room;
 };
+
+static void note_subscriber(stats_t *self, connection_t connection)
+{
+    if (connection.fd < 0) return;
+    for (size_t i = 0; i < self->subscribers_n; i++)
+        if (self->subscribers[i].fd == connection.fd) { /* the same, or its number is used again */
+            self->subscribers[i] = connection;
+            return;
+        }
+    if (self->subscribers_n == self->subscribers_room) {
+        self->subscribers_room = self->subscribers_room ? self->subscribers_room * 2 : 16;
+        self->subscribers =
+            mem_grow(self->subscribers, self->subscribers_room * sizeof *self->subscribers);
+    }
+    self->subscribers[self->subscribers_n++] = connection;
+}
+
+/* Somebody subscribed and does not read. Nobody tells who, so all are disconnected: who reads comes
+ * back by itself within a moment, and sees from the sequence what it missed. */
+static void cut_subscribers(stats_t *self)
+{
+    log_event(LOG_WARN, "SUBSCRIBERS_CUT", "subscribers=%zu unread=%llu", self->subscribers_n,
+              (unsigned long long)unread_bytes(self->unread));
+    for (size_t i = 0; i < self->subscribers_n; i++)
+        connection_cut(&self->subscribers[i]);
+    self->subscribers_n = 0;
+    unread_drop(&self->unread); /* what is on its way out counts no more */
+    self->unread = unread_new();
+}
 
 static void publish(stats_t *self, const char *topic, slice_t json)
 {
     void *socket = zsock_resolve(self->publisher);
-    if (zmq_send(socket, topic, strlen(topic), ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0)
-        (void)zmq_send(socket, json.at, json.len, ZMQ_DONTWAIT);
+    if (unread_bytes(self->unread) > self->unread_most) cut_subscribers(self);
+    if (zmq_send(socket, topic, strlen(topic), ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) return;
+    zmq_msg_t frame;
+    unread_frame(self->unread, &frame, json.at, json.len);
+    if (zmq_msg_send(&frame, socket, ZMQ_DONTWAIT) < 0) zmq_msg_close(&frame);
 }
 
 static void publish_events(stats_t *self, slice_t page)
@@ -309,25 +346,32 @@ static void take_letters(stats_t *self)
     }
 }
 
-/* A subscription is one frame: 1 (begin) or 0 (end), then the prefix. The library tells the first
- * of each prefix and the last going. One that fits event topics: a prefix of "event." or longer. */
+/* A subscription is one frame: 1 (begin) or 0 (end), then the prefix. The library tells all of them
+ * (verboser), also the ends of those whose connection ends. One that fits event topics: a prefix of
+ * "event." or longer. */
+static void on_subscription(stats_t *self, const uint8_t *frame, size_t len)
+{
+    size_t prefix = len - 1, same = prefix < EVENT_PREFIX ? prefix : EVENT_PREFIX;
+    if (memcmp(frame + 1, "event.", same) != 0) return;
+    bool was = self->event_subscriptions > 0;
+    if (frame[0] == 1)
+        self->event_subscriptions++;
+    else if (self->event_subscriptions > 0)
+        self->event_subscriptions--;
+    bool is = self->event_subscriptions > 0;
+    if (is != was) letter_send(zsock_resolve(self->far), LETTER_WANT, NULL, is);
+}
+
 static void take_subscriptions(stats_t *self)
 {
-    uint8_t frame[512];
-    int len;
-    while ((len = zmq_recv(zsock_resolve(self->publisher), frame, sizeof frame, ZMQ_DONTWAIT)) >
-           0) {
-        size_t prefix = (size_t)(len < (int)sizeof frame ? len : (int)sizeof frame) - 1;
-        size_t same = prefix < EVENT_PREFIX ? prefix : EVENT_PREFIX;
-        if (memcmp(frame + 1, "event.", same) != 0) continue;
-        bool was = self->event_subscriptions > 0;
-        if (frame[0] == 1)
-            self->event_subscriptions++;
-        else if (self->event_subscriptions > 0)
-            self->event_subscriptions--;
-        bool is = self->event_subscriptions > 0;
-        if (is != was) letter_send(zsock_resolve(self->far), LETTER_WANT, NULL, is);
+    zmq_msg_t frame;
+    zmq_msg_init(&frame);
+    while (zmq_msg_recv(&frame, zsock_resolve(self->publisher), ZMQ_DONTWAIT) > 0) {
+        const uint8_t *at = zmq_msg_data(&frame);
+        if (at[0] == 1) note_subscriber(self, connection_of(&frame));
+        on_subscription(self, at, zmq_msg_size(&frame));
     }
+    zmq_msg_close(&frame);
 }
 
 static void stats_main(zsock_t *pipe, void *arg)
@@ -352,17 +396,21 @@ static void stats_main(zsock_t *pipe, void *arg)
     HANDED_OVER(self);
 }
 
-err_t stats_start(stats_t **out, const char *endpoint)
+err_t stats_start(stats_t **out, const char *endpoint, uint64_t unread_most)
 {
     stats_t *self = mem_new(sizeof *self);
+    self->unread = unread_new();
+    self->unread_most = unread_most;
     self->publisher = zsock_new(ZMQ_XPUB);
     CHECK(self->publisher != NULL);
     zsock_set_linger(self->publisher, 0);
     zsock_set_sndhwm(self->publisher, 100000);
     zsock_set_maxmsgsize(self->publisher, 4096); /* what subscribers send */
+    zsock_set_xpub_verboser(self->publisher, 1);
     err_t err = endpoint_bind(zsock_resolve(self->publisher), endpoint);
     if (err != ERR_OK) {
         zsock_destroy(&self->publisher);
+        unread_drop(&self->unread);
         free(self);
         return err;
     }
@@ -390,6 +438,8 @@ void stats_stop(stats_t **self_p)
     zsock_destroy(&self->far);
     zsock_destroy(&self->publisher);
     endpoint_unbound(self->endpoint);
+    unread_drop(&self->unread);
+    free(self->subscribers);
     free(self->endpoint);
     free(self);
     *self_p = NULL;

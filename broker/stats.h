@@ -42,8 +42,10 @@ page_t *page_new(void);
 void page_free(page_t **self_p);
 
 typedef struct stats stats_t;
-/* Binds `endpoint` (ipc, socket file mode 0600). ERR_OS with a line in the log. */
-MUST_CHECK err_t stats_start(stats_t **out, const char *endpoint);
+/* Binds `endpoint` (ipc, socket file mode 0600). ERR_OS with a line in the log. While more than
+ * `unread_most` bytes wait for subscribers, their connections are shut: those that read come again.
+ */
+MUST_CHECK err_t stats_start(stats_t **out, const char *endpoint, uint64_t unread_most);
 void *stats_socket(stats_t *self); /* the front's end */
 void stats_stop(stats_t **self_p);
 

@@ -195,7 +195,8 @@ static void tell_refusal(void *arg, const uint8_t id[PAWL_ID_BYTES], pawl_err er
     char text[PAWL_ID_TEXT];
     if (self->told++ >= REFUSALS_TOLD) return;
     pawl_id_print(id, text);
-    fail(EXIT_PARTLY, say("cannot %s %s", self->verb, text), *why ? why : pawl_err_text(err),
+    fail(EXIT_PARTLY, say("cannot %s %s", self->verb, text),
+         say("%s (%s)", *why ? why : pawl_err_text(err), pawl_err_name(err)),
          after_refusal(err, text));
 }
 
