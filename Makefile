@@ -98,7 +98,7 @@ make unit       unit tests; unit-MODULE: of $(test_modules)
 make wire check-time fuzz-replay crash-store sim crash-loop e2e    other tests
 make examples   client/examples, against the library
 make demo       a crontab, 10,000 tasks and kills at random; ends by itself
-make bench      figures, beside Redis and beanstalkd where they are
+make bench      figures, beside Redis and beanstalkd where they are; CCRONEXPR=DIR: that too
 make soak       campaigns of hours: soak-sim crash-store loop demo fuzz time torture
 make install    DESTDIR and PREFIX ($(PREFIX)) work
 make clean

@@ -208,10 +208,12 @@ static uint64_t shown_count(counter_t *self, int64_t after, int64_t upto)
     const zone_t *zone = self->set->rules[0]->zone;
     uint64_t count = 0;
     int64_t jump = RULE_NONE;
-    uint32_t clocked = 0;
+    uint32_t clocked = 0, moving = 0; /* moving: elapsed time moves against the clock */
     piece_t piece;
-    for (size_t i = 0; i < self->set->count; i++)
+    for (size_t i = 0; i < self->set->count; i++) {
         if (follows_clock(self->set->rules[i])) clocked |= 1u << i;
+        if (self->set->rules[i]->kind == RULE_EVERY) moving |= 1u << i;
+    }
     for (size_t number = rule_first_piece(zone, after + 1); pieces_get(zone, number, &piece);
          number++) {
         if (piece.at > upto) break;
@@ -223,9 +225,9 @@ static uint64_t shown_count(counter_t *self, int64_t after, int64_t upto)
             continue;
         }
         if (piece.offset != self->offset) {
-            self->offset = piece.offset; /* elapsed time has moved against the clock */
-            self->built = 0;
-            self->sums_count = 0;
+            self->offset = piece.offset;
+            if (moving) self->sums_count = 0;
+            self->built &= ~moving;
         }
         int64_t from = after + 1 + piece.offset, to = upto + 1 + piece.offset;
         if (from < piece.from) from = piece.from;

@@ -6,3 +6,14 @@ $(bench_programs): $(BUILD)/bin/%: $(BUILD)/tests/bench/%.o $(call lib,base sche
 bench: all $(bench_programs)
 	$(PYTHON) tests/bench/run.py --bin $(BUILD)/bin $(BENCH_FLAGS)
 .PHONY: bench
+
+# Cron rules beside ccronexpr: CCRONEXPR names a folder where it was built by its own means
+# (ccronexpr.h, libccronexpr.so). Nothing of it is in this repository.
+ifdef CCRONEXPR
+bench: bench-cron
+endif
+bench-cron: $(call lib,time base schemas)
+	@mkdir -p $(BUILD)/bin
+	$(CC) $(cppflags) $(CCRONEXPR:%=-isystem %) $(WARN) $(cflags) $(ldflags) -o $(BUILD)/bin/bench_cron tests/bench/bench_cron.c $^ -ldl
+	$(BUILD)/bin/bench_cron $(abspath $(CCRONEXPR))/libccronexpr.so
+.PHONY: bench-cron

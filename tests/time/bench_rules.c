@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "client/base/clock.h"
-#include "client/time/rule.h"
+#include "client/time/ruleset.h"
 
 enum { RUNS = 5, START = 1772931600 };
 
@@ -95,6 +95,47 @@ static double time_count(const rule_t *rule, int64_t span, int64_t *sum)
     return median(runs);
 }
 
+/* Unions of 1 to 16 rules, at different minutes; with a calendar of weekends and a feast. */
+static void time_unions(const zone_t *zone, bool closed, int64_t *sum)
+{
+    char texts_of[RULESET_RULES_MAX][32];
+    slice_t also[RULESET_RULES_MAX];
+    calendar_t *calendar = NULL;
+    if (calendar_parse(&calendar, slice_text("SAT..SUN\n12-24..12-26\ndays * 11 THU#4"), NULL))
+        exit(1);
+    for (size_t n = 1; n <= RULESET_RULES_MAX; n *= 2) {
+        for (size_t i = 0; i < n; i++) {
+            snprintf(texts_of[i], sizeof texts_of[i], "%d %d-23 * * *", (int)i * 3, (int)i);
+            also[i] = slice_text(texts_of[i]);
+        }
+        ruleset_spec_t spec = { .rule = also[0],
+                                .also = also + 1,
+                                .also_count = n - 1,
+                                .zone = zone,
+                                .calendars = &calendar,
+                                .calendars_count = closed };
+        ruleset_t *set = NULL;
+        if (ruleset_parse(&set, &spec, NULL, NULL) != ERR_OK) exit(1);
+        double next[RUNS], count[RUNS];
+        const int times = 20000, counts = 20;
+        for (int run = 0; run < RUNS; run++) {
+            int64_t t = START, from = clock_steady_us();
+            for (int i = 0; i < times; i++)
+                t = ruleset_next(set, t);
+            int64_t between = clock_steady_us();
+            for (int i = 0; i < counts; i++)
+                *sum += (int64_t)ruleset_count(set, START + i, START + i + INT64_C(3653) * 86400);
+            next[run] = (double)(between - from) * 1000 / times;
+            count[run] = (double)(clock_steady_us() - between) * 1000 / counts;
+            *sum += t;
+        }
+        printf("union of %2zu%-23s %10.0f %10s %14.0f\n", n, closed ? ", less a calendar" : "",
+               median(next), "", median(count));
+        ruleset_destroy(&set);
+    }
+    calendar_release(&calendar);
+}
+
 int main(int argc, char **argv)
 {
     zone_t *zone = NULL;
@@ -117,6 +158,8 @@ int main(int argc, char **argv)
                time_parse(texts[i], zone), time_count(rule, INT64_C(3653) * 86400, &sum));
         rule_destroy(&rule);
     }
+    time_unions(zone, false, &sum);
+    time_unions(zone, true, &sum);
     zone_destroy(&zone);
     return sum == 42; /* the sum is used: nothing is optimised away */
 }
