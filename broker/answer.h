@@ -137,6 +137,10 @@ MUST_CHECK err_t query_schedule_get(answer_t *self, const Pawl__V1__ScheduleGet 
                                     Pawl__V1__Reply *reply);
 MUST_CHECK err_t query_schedule_list(answer_t *self, const Pawl__V1__ScheduleList *ask,
                                      Pawl__V1__Reply *reply);
+MUST_CHECK err_t query_range_list(answer_t *self, const Pawl__V1__RangeList *ask,
+                                  Pawl__V1__Reply *reply);
+MUST_CHECK err_t query_schedule_audit(answer_t *self, const Pawl__V1__ScheduleAudit *ask,
+                                      Pawl__V1__Reply *reply);
 MUST_CHECK err_t query_schedule_history(answer_t *self, const Pawl__V1__ScheduleHistory *ask,
                                         Pawl__V1__Reply *reply);
 

@@ -293,9 +293,9 @@ err_t calendar_follow(core_t *core, plan_t *plan)
     plan->calendars_stamp = core->calendars_stamp;
     if (plan->spec->n_calendars == 0 || plan->row.flags & SCHEDULE_GONE) return ERR_OK;
     if (calendar_hashes(core, plan->spec, hashes, &bad) != ERR_OK) return ERR_CORRUPT;
-    if (memcmp(hashes, plan->calendars, plan->spec->n_calendars * sizeof *hashes) == 0)
+    if (memcmp(hashes, plan->line.calendars, plan->spec->n_calendars * sizeof *hashes) == 0)
         return ERR_OK;
-    return schedule_reread(core, plan, plan->zone_hash);
+    return schedule_reread(core, plan, plan->line.zone_hash);
 }
 
 void calendars_load(core_t *core)

@@ -3,100 +3,47 @@
  * overlap up to the cursor, checked against the rule itself. */
 #include <stdlib.h>
 
+#include "broker/audit.h"
 #include "broker/check_inside.h"
-#include "broker/query_schedule.h"
 
-typedef struct audit {
+typedef struct subject {
     check_t *check;
     answer_t answer;
     schedule_rows_t schedule;
-    revision_t revision;
     slice_t key; /* of the schedule's header row, for the report */
-    bool any;
-    extent_t last; /* the one before */
-} audit_t;
+} subject_t;
 
-#define TOLD(audit, table, ...) check_problem((audit)->check, table, (audit)->key, __VA_ARGS__)
+#define TOLD(subject, table, ...)                                                                  \
+    check_problem((subject)->check, table, (subject)->key, __VA_ARGS__)
 
-/* ---- one extent
- * -------------------------------------------------------------------------------------- */
-
-static bool load_revision(audit_t *self, uint64_t number)
+static bool on_span(void *arg, const audit_span_t *span)
 {
-    if (revision_load(&self->answer, &self->schedule, number, &self->revision) == ERR_OK)
-        return true;
-    TOLD(self, TABLE_sched, "rule or zone of revision %llu cannot be read",
-         (unsigned long long)number);
-    return false;
+    (void)span;
+    ((subject_t *)arg)->check->extents++;
+    return true;
 }
 
-static void audit_extent(audit_t *self, const extent_t *extent)
+static void on_problem(void *arg, table_t table, const char *text)
 {
-    self->check->extents++;
-    long long from = extent->from_us / PAWL_SEC_US, to = extent->to_us / PAWL_SEC_US;
-    if (self->any && extent->from_us <= self->last.to_us)
-        TOLD(self, TABLE_ledger, "the extent %lld..%lld overlaps the one before", from, to);
-    if (extent->to_us > self->schedule.cursor.cursor_us)
-        TOLD(self, TABLE_ledger, "the extent %lld..%lld ends behind the cursor", from, to);
-    if (load_revision(self, extent->revision) && self->revision.after_us) {
-        if (extent->count != 1 || extent->from_us != extent->to_us)
-            TOLD(self, TABLE_ledger, "the extent %lld..%lld of a fixed delay is no single instant",
-                 from, to);
-    } else if (self->revision.number == extent->revision) {
-        uint64_t count = revision_count(&self->revision, extent->from_us - 1, extent->to_us);
-        if (count != extent->count)
-            TOLD(self, TABLE_ledger, "the extent %lld..%lld has %llu instants, the rule %llu", from,
-                 to, (unsigned long long)extent->count, (unsigned long long)count);
-        if (revision_next(&self->revision, extent->from_us - 1) != extent->from_us)
-            TOLD(self, TABLE_ledger, "the extent begins at %lld, which is no instant of the rule",
-                 from);
-        /* over a change of the rule the cursor may have been moved */
-        if (self->any && self->last.revision == extent->revision &&
-            revision_next(&self->revision, self->last.to_us) < extent->from_us)
-            TOLD(self, TABLE_ledger, "instants before %lld have no verdict", from);
-    }
-    self->any = true;
-    self->last = *extent;
+    TOLD((subject_t *)arg, table, "%s", text);
 }
 
-static err_t audit_ledger(audit_t *self)
+static void audit_ledger(subject_t *self)
 {
-    rec_key_t from = key_ledger(self->schedule.no, 0, INT64_MIN);
-    store_scan_t *scan = NULL;
-    err_t err = store_scan_open(self->check->view, TABLE_ledger, key_slice(&from), false, &scan);
-    while (err == ERR_OK) {
-        slice_t key, value;
-        uint32_t no;
-        uint16_t range;
-        int64_t first;
-        extent_t extent;
-        err = store_scan_next(scan, &key, &value);
-        if (err == ERR_CORRUPT) { /* told by the pass over the table */
-            err = ERR_OK;
-            continue;
-        }
-        if (err != ERR_OK || !ledger_key_decode(key, &no, &range, &first) ||
-            no != self->schedule.no || range != 0)
-            break;
-        if (!extent_decode(&extent, value)) continue;
-        if (extent.from_us != first) TOLD(self, TABLE_ledger, "an extent stands in a wrong place");
-        audit_extent(self, &extent);
-    }
-    store_scan_close(&scan);
-    if (err != ERR_OK && err != ERR_NOT_FOUND) return err;
-    const scur_row_t *cursor = &self->schedule.cursor;
-    if (cursor->open.count) audit_extent(self, &cursor->open);
-    if (self->any && self->last.revision == cursor->revision &&
-        load_revision(self, cursor->revision) &&
-        revision_count(&self->revision, self->last.to_us, cursor->cursor_us) > 0)
-        TOLD(self, TABLE_scur, "the cursor passed instants that have no verdict");
-    return ERR_OK;
+    audit_t audit = { .answer = &self->answer,
+                      .schedule = &self->schedule,
+                      .from_us = INT64_MIN,
+                      .to_us = INT64_MAX,
+                      .on_span = on_span,
+                      .on_problem = on_problem,
+                      .arg = self };
+    if (audit_run(&audit) != ERR_OK) TOLD(self, TABLE_ledger, "the ledger cannot be read");
 }
 
 /* ---- one schedule
  * --------------------------------------------------------------------------------------- */
 
-static void audit_counters(audit_t *self)
+static void audit_counters(subject_t *self)
 {
     static const tally_t none;
     const scur_row_t *cursor = &self->schedule.cursor;
@@ -122,7 +69,7 @@ static void audit_counters(audit_t *self)
              (unsigned long long)tally->parked, row.waiting);
 }
 
-static void audit_names(audit_t *self)
+static void audit_names(subject_t *self)
 {
     const sched_row_t *row = &self->schedule.row;
     rec_key_t uid = key_name(NAME_UID, slice(row->uid, 16)),
@@ -139,7 +86,7 @@ static void audit_names(audit_t *self)
 }
 
 /* Each calendar that a schedule names knows of it. */
-static void audit_calendars(audit_t *self)
+static void audit_calendars(subject_t *self)
 {
     const Pawl__V1__Schedule *spec = self->schedule.spec;
     if (self->schedule.row.flags & SCHEDULE_GONE) return;
@@ -157,21 +104,19 @@ static void audit_schedule(check_t *check, slice_t key, uint32_t no)
 {
     wire_arena_t arena;
     wire_arena_init(&arena);
-    audit_t audit = { .check = check, .key = key };
-    audit.answer = (answer_t){ .view = check->view, .names = names_new(), .arena = &arena };
-    if (schedule_rows_get(&audit.answer, no, &audit.schedule) != ERR_OK) {
-        TOLD(&audit, TABLE_sched, "definition or cursor are missing or cannot be read");
+    subject_t subject = { .check = check, .key = key };
+    subject.answer = (answer_t){ .view = check->view, .names = names_new(), .arena = &arena };
+    if (schedule_rows_get(&subject.answer, no, &subject.schedule) != ERR_OK) {
+        TOLD(&subject, TABLE_sched, "definition or cursor are missing or cannot be read");
     } else {
-        if (audit.schedule.row.revision != audit.schedule.cursor.revision)
-            TOLD(&audit, TABLE_scur, "the cursor is of another revision");
-        load_revision(&audit, audit.schedule.row.revision);
-        audit_names(&audit);
-        audit_counters(&audit);
-        audit_calendars(&audit);
-        if (audit_ledger(&audit) != ERR_OK) TOLD(&audit, TABLE_ledger, "the ledger cannot be read");
+        if (subject.schedule.row.revision != subject.schedule.cursor.revision)
+            TOLD(&subject, TABLE_scur, "the cursor is of another revision");
+        audit_names(&subject);
+        audit_counters(&subject);
+        audit_calendars(&subject);
+        audit_ledger(&subject);
     }
-    revision_close(&audit.revision);
-    names_destroy(&audit.answer.names);
+    names_destroy(&subject.answer.names);
     wire_arena_free(&arena);
 }
 
@@ -225,6 +170,20 @@ static void check_ledger(check_t *self, slice_t key, slice_t value)
         check_problem(self, TABLE_ledger, key, "the schedule does not exist");
 }
 
+static void check_range(check_t *self, slice_t key, slice_t value)
+{
+    uint32_t no = 0;
+    uint16_t range;
+    range_row_t row;
+    if (!range_key_decode(key, &no, &range) || !range_row_decode(&row, value)) {
+        check_problem(self, TABLE_range, key, "the row cannot be read");
+        return;
+    }
+    rec_key_t header = key_sched(no, SCHED_HEADER, 0);
+    if (!check_has(self, TABLE_sched, &header))
+        check_problem(self, TABLE_range, key, "the schedule does not exist");
+}
+
 static void check_zone(check_t *self, slice_t key, slice_t value)
 {
     uint16_t part = key.len == 10 ? be_u16(key.at + 8) : 0;
@@ -271,6 +230,7 @@ err_t check_schedules(check_t *self)
     ANSWER_TRY(check_each(self, TABLE_sched, check_sched));
     ANSWER_TRY(check_each(self, TABLE_scur, check_scur));
     ANSWER_TRY(check_each(self, TABLE_ledger, check_ledger));
+    ANSWER_TRY(check_each(self, TABLE_range, check_range));
     ANSWER_TRY(check_each(self, TABLE_zone, check_zone));
     ANSWER_TRY(check_each(self, TABLE_calendar, check_calendar));
     return check_each(self, TABLE_gate, check_gate);

@@ -47,7 +47,7 @@ static void check_place_of(check_t *self, slice_t key, const task_rows_t *rows)
     const spec_row_t *spec = &rows->spec;
     rec_key_t place;
     if (rows->status == TASK_S(WAITING) && rows->parked) {
-        place = key_park(rows->gate, due_of(rows), rows->n);
+        place = key_park(rows->gate, rows->spec.range != 0, due_of(rows), rows->n);
         if (!check_has(self, TABLE_park, &place))
             check_problem(self, TABLE_spec, key, "the task waits at a gate, but has no park row");
     } else if (rows->status == TASK_S(WAITING)) {

@@ -54,6 +54,16 @@ static int64_t start_by_us(const plan_t *plan, int64_t instant)
     return next == INT64_MAX ? 0 : next + plan_jitter_us(plan) + grace_us(plan, next);
 }
 
+/* One instant on its way to a verdict. */
+typedef struct decision {
+    range_t *range; /* NULL: of the live line */
+    int64_t instant_us;
+    bool late;
+    enum verdict_reason reason; /* if it fires */
+    int64_t folded_first_us;    /* mode latest: with these before it */
+    uint64_t folded_count;
+} decision_t;
+
 static err_t make_task(core_t *core, plan_t *plan, firing_t *firing, enum cause cause,
                        uint64_t number, bool parked)
 {
@@ -67,11 +77,11 @@ static err_t make_task(core_t *core, plan_t *plan, firing_t *firing, enum cause 
     after_made(plan);
     uint64_t n;
     TRY(task_fire(core, firing, plan->template, plan->row.principal, &n));
-    plan->cur.last_n = n;
+    if (cause == CAUSE_LIVE && firing->range == 0) plan->cur.last_n = n; /* it may be superseded */
     if (parked) {
         task_t task;
         TRY(task_load(core, n, &task));
-        rec_key_t key = key_park(plan->gate_id, task.spec.due_us, n);
+        rec_key_t key = key_park(plan->gate_id, firing->range != 0, task.spec.due_us, n);
         core->scratch.len = 0;
         park_row_encode(task.spec.lane, &core->scratch);
         TRY(put_scratch(core, TABLE_park, &key, 0));
@@ -82,30 +92,51 @@ static err_t make_task(core_t *core, plan_t *plan, firing_t *firing, enum cause 
     return ERR_OK;
 }
 
+/* A backfill is asked for so that its instants run: a policy that would drop all but one of them
+ * holds for it only when it was said with it. */
+static Pawl__V1__Overlap overlap_of(const plan_t *plan, const range_t *range)
+{
+    if (range && range->row.overlap) return (Pawl__V1__Overlap)range->row.overlap;
+    Pawl__V1__Overlap overlap = plan->spec->overlap;
+    if (range && (overlap == PAWL__V1__OVERLAP__OVERLAP_SKIP ||
+                  overlap == PAWL__V1__OVERLAP__OVERLAP_QUEUE_ONE ||
+                  overlap == PAWL__V1__OVERLAP__OVERLAP_QUEUE_LATEST))
+        return PAWL__V1__OVERLAP__OVERLAP_QUEUE_ALL;
+    return overlap;
+}
+
 /* Decides one instant: a task, or skipped because of what still runs. */
-static err_t decide(core_t *core, plan_t *plan, int64_t instant, bool late,
-                    enum verdict_reason reason, bool *fired)
+static err_t decide(core_t *core, plan_t *plan, const decision_t *decision, bool *fired)
 {
     enum admission answer;
+    range_t *range = decision->range;
+    int64_t instant = decision->instant_us;
     extent_t extent = { .from_us = instant, .to_us = instant, .count = 1 };
-    if (supersedes(plan)) TRY(plan_supersede(core, plan));
-    TRY(plan_admit(core, plan, plan->spec->overlap, &answer));
+    if (range == NULL && supersedes(plan)) TRY(plan_supersede(core, plan));
+    TRY(plan_admit(core, plan, overlap_of(plan, range), &answer));
     *fired = answer != DROP;
     if (answer == DROP) {
         extent.verdict = VERDICT_SKIPPED;
         extent.reason = VERDICT_REASON_OVERLAP;
         extent.aux = plan->cur.leased_n;
-        return ledger_add(core, plan, &extent);
+        return ledger_add(core, plan, range, &extent);
     }
     firing_t firing = { .instant_us = instant,
-                        .late = late,
-                        .start_by_us = start_by_us(plan, instant) };
-    TRY(make_task(core, plan, &firing, CAUSE_LIVE, 0, answer == PARK));
-    plan->cur.fired++;
-    plan->cur.last_fired_us = instant;
+                        .late = decision->late,
+                        .range = range ? range->no : 0,
+                        .folded_first_us = decision->folded_first_us,
+                        .folded_count = decision->folded_count,
+                        .start_by_us = range ? 0 : start_by_us(plan, instant) };
+    enum cause cause = range ? (enum cause)range->row.cause : CAUSE_LIVE;
+    uint64_t number = cause == CAUSE_BACKFILL ? range->no : 0;
+    TRY(make_task(core, plan, &firing, cause, number, answer == PARK));
+    if (cause == CAUSE_LIVE) {
+        plan->cur.fired++;
+        if (instant > plan->cur.last_fired_us) plan->cur.last_fired_us = instant;
+    }
     extent.verdict = VERDICT_FIRED;
-    extent.reason = (uint8_t)reason;
-    return ledger_add(core, plan, &extent);
+    extent.reason = (uint8_t)decision->reason;
+    return ledger_add(core, plan, range, &extent);
 }
 
 err_t schedule_fire_now(core_t *core, plan_t *plan, Pawl__V1__Overlap overlap, uint8_t id[16],
@@ -124,9 +155,7 @@ err_t schedule_fire_now(core_t *core, plan_t *plan, Pawl__V1__Overlap overlap, u
     }
     TRY(plan_admit(core, plan, overlap, &answer));
     firing_t firing = { .instant_us = core->wall_us, .manual = true };
-    uint64_t kept = plan->cur.last_n; /* a manual run is never superseded by a planned one */
     TRY(make_task(core, plan, &firing, CAUSE_MANUAL, ++plan->cur.number, answer == PARK));
-    plan->cur.last_n = kept;
     memcpy(id, firing.id, 16);
     return ERR_OK;
 }
@@ -141,9 +170,16 @@ typedef struct outcome {
     int64_t retry_us; /* or: look again at this instant (wall) */
 } outcome_t;
 
+/* Late only because zone data changed counts as on time. */
 static bool is_late(core_t *core, const plan_t *plan, int64_t instant)
 {
-    return core->wall_us - (instant + plan_jitter_us(plan)) > grace_us(plan, instant);
+    return instant > plan->cur.zone_us &&
+           core->wall_us - (instant + plan_jitter_us(plan)) > grace_us(plan, instant);
+}
+
+static enum verdict_reason on_time(const plan_t *plan, int64_t instant)
+{
+    return instant <= plan->cur.zone_us ? VERDICT_REASON_ZONE : VERDICT_REASON_ON_TIME;
 }
 
 /* Tokens in microseconds: a firing costs a second divided by the rate; at most a second is saved.
@@ -163,15 +199,16 @@ static bool take_token(int64_t now_us, int64_t *at_us, int64_t *tokens_us, uint3
     return true;
 }
 
-static bool may_fire_late(core_t *core, plan_t *plan, outcome_t *outcome)
+static bool may_fire_late(core_t *core, plan_t *plan, range_t *range, outcome_t *outcome)
 {
-    int64_t wait = 0;
-    if (take_token(core->now_us, &plan->rate_at_us, &plan->rate_tokens_us, plan->spec->rate,
-                   &wait)) {
+    int64_t wait = 0, *at = range ? &range->rate_at_us : &plan->rate_at_us;
+    int64_t *tokens = range ? &range->rate_tokens_us : &plan->rate_tokens_us;
+    uint32_t rate = range && range->row.rate ? range->row.rate : plan->spec->rate;
+    if (take_token(core->now_us, at, tokens, rate, &wait)) {
         if (take_token(core->now_us, &core->rate_all_at_us, &core->rate_all_tokens_us, RATE_ALL,
                        &wait))
             return true;
-        plan->rate_tokens_us += PAWL_SEC_US / plan->spec->rate;
+        *tokens += PAWL_SEC_US / rate;
     }
     /* Enough tokens for a handful, so that a backlog does not cost a request a task. */
     outcome->retry_us = core->wall_us + (wait > 50000 ? wait : 50000);
@@ -193,6 +230,46 @@ static bool firing_left(core_t *core, const plan_t *plan, outcome_t *outcome)
     return true;
 }
 
+/* The last late instant up to `upto`: back from there over those that are on time. */
+static int64_t last_late_us(core_t *core, const plan_t *plan, int64_t first, int64_t upto)
+{
+    int64_t last = plan_last_us(plan, plan->cur.cursor_us, upto);
+    for (unsigned i = 0; i < 4096 && last > first && !is_late(core, plan, last); i++)
+        last = plan_last_us(plan, plan->cur.cursor_us, last - 1);
+    return last;
+}
+
+/* Everything before `last` is on record as folded into it, which fires for all of them. */
+static err_t fold(core_t *core, plan_t *plan, int64_t last, bool *fired)
+{
+    decision_t decision = { .instant_us = last, .reason = VERDICT_REASON_LATEST };
+    int64_t first = plan_next_us(plan, plan->cur.cursor_us);
+    if (first < last) {
+        int64_t before = plan_last_us(plan, plan->cur.cursor_us, last - 1);
+        extent_t extent = { .from_us = first,
+                            .to_us = before,
+                            .count = plan_count(plan, plan->cur.cursor_us, before),
+                            .verdict = VERDICT_FOLDED,
+                            .reason = VERDICT_REASON_LATEST,
+                            .aux = (uint64_t)last };
+        decision.folded_first_us = first;
+        decision.folded_count = extent.count + 1;
+        TRY(ledger_add(core, plan, NULL, &extent));
+    }
+    return decide(core, plan, &decision, fired);
+}
+
+/* Too old by `window`, counted from now. */
+static err_t skip_window(core_t *core, plan_t *plan, int64_t floor_us, int64_t upto,
+                         outcome_t *outcome)
+{
+    int64_t last =
+        plan_last_us(plan, plan->cur.cursor_us, floor_us - 1 < upto ? floor_us - 1 : upto);
+    if (last == INT64_MIN) return ERR_OK;
+    outcome->skipped += plan_count(plan, plan->cur.cursor_us, last);
+    return ledger_skip(core, plan, last, VERDICT_REASON_WINDOW, 0);
+}
+
 /* normal and latest: what is certainly late goes as one range, the rest one by one. */
 static err_t decide_lossy(core_t *core, plan_t *plan, int64_t upto, outcome_t *outcome)
 {
@@ -201,43 +278,56 @@ static err_t decide_lossy(core_t *core, plan_t *plan, int64_t upto, outcome_t *o
         int64_t instant = plan_next_us(plan, plan->cur.cursor_us);
         if (instant > upto) return ERR_OK;
         bool fired, late = is_late(core, plan, instant);
-        if (late) {
-            /* the last late one: go back from `upto` over those that are on time */
-            int64_t last = plan_last_us(plan, plan->cur.cursor_us, upto);
-            for (unsigned i = 0; i < 4096 && last > instant && !is_late(core, plan, last); i++)
-                last = plan_last_us(plan, plan->cur.cursor_us, last - 1);
-            if (latest) {
-                if (!firing_left(core, plan, outcome)) return ERR_OK;
-                TRY(fold_into(core, plan, last));
-                TRY(decide(core, plan, last, false, VERDICT_REASON_LATEST, &fired));
-                outcome->fired += fired;
-                outcome->skipped += !fired;
-            } else {
-                outcome->skipped += plan_count(plan, plan->cur.cursor_us, last);
-                TRY(ledger_skip(core, plan, last, VERDICT_REASON_LATE, 0));
-            }
+        if (late && latest && plan->spec->window_us) {
+            int64_t floor = core->wall_us - plan->spec->window_us;
+            TRY(skip_window(core, plan, floor, upto, outcome));
+            if (instant < floor) continue;
+        }
+        if (late && !latest) {
+            int64_t last = last_late_us(core, plan, instant, upto);
+            outcome->skipped += plan_count(plan, plan->cur.cursor_us, last);
+            TRY(ledger_skip(core, plan, last, VERDICT_REASON_LATE, 0));
             continue;
         }
         if (!firing_left(core, plan, outcome)) return ERR_OK;
-        TRY(decide(core, plan, instant, false, VERDICT_REASON_ON_TIME, &fired));
+        decision_t decision = { .instant_us = instant, .reason = on_time(plan, instant) };
+        if (late)
+            TRY(fold(core, plan, last_late_us(core, plan, instant, upto), &fired));
+        else
+            TRY(decide(core, plan, &decision, &fired));
         outcome->fired += fired;
         outcome->skipped += !fired;
     }
 }
 
-/* Everything before `last` is on record as folded into it. */
-err_t fold_into(core_t *core, plan_t *plan, int64_t last)
+/* A backlog that is larger than the schedule finds normal is told once. */
+static err_t warn(core_t *core, plan_t *plan, uint64_t backlog)
 {
-    int64_t first = plan_next_us(plan, plan->cur.cursor_us);
-    if (first >= last) return ERR_OK;
-    int64_t before = plan_last_us(plan, plan->cur.cursor_us, last - 1);
-    extent_t extent = { .from_us = first,
-                        .to_us = before,
-                        .count = plan_count(plan, plan->cur.cursor_us, before),
-                        .verdict = VERDICT_FOLDED,
-                        .reason = VERDICT_REASON_LATEST,
-                        .aux = (uint64_t)last };
-    return ledger_add(core, plan, &extent);
+    uint32_t most = plan->spec->warn_set_case ? plan->spec->warn : DEFAULT_WARN;
+    if (plan->cur.warned || most == 0 || backlog <= most) return ERR_OK;
+    plan->cur.warned = plan->cur_dirty = true;
+    return journal_add(core, EVENT_BACKLOG, plan->no, 0, backlog);
+}
+
+/* What is late becomes a range, and the cursor goes on with what is not. One late instant is no
+ * backlog. */
+static err_t split_backlog(core_t *core, plan_t *plan, int64_t instant, int64_t upto, bool *split)
+{
+    *split = false;
+    if (!plan->spec->live_first || plan->spec->max_firings || !range_fits(plan)) return ERR_OK;
+    int64_t last = last_late_us(core, plan, instant, upto);
+    if (last == instant) return ERR_OK;
+    range_row_t row = { .cause = CAUSE_LIVE,
+                        .flags =
+                            plan->spec->order == PAWL__V1__ORDER__ORDER_NEWEST ? RANGE_NEWEST : 0,
+                        .from_us = plan->cur.cursor_us,
+                        .to_us = last };
+    range_t *range;
+    TRY(range_make(core, plan, &row, &range));
+    plan->cur.cursor_us = last;
+    plan->cur_dirty = true;
+    *split = true;
+    return ERR_OK;
 }
 
 static err_t decide_strict(core_t *core, plan_t *plan, int64_t upto, outcome_t *outcome)
@@ -245,65 +335,120 @@ static err_t decide_strict(core_t *core, plan_t *plan, int64_t upto, outcome_t *
     for (;;) {
         int64_t instant = plan_next_us(plan, plan->cur.cursor_us);
         if (instant > upto) return ERR_OK;
-        bool fired, late = is_late(core, plan, instant);
-        if (!late)
+        bool fired, split, late = is_late(core, plan, instant);
+        if (!late) {
+            if (plan->cur.floor_us || plan->cur.warned) plan->cur_dirty = true;
             plan->cur.floor_us = 0;
-        else if (plan->cur.floor_us == 0) /* a gap was found: the window is applied once */
+            plan->cur.warned = false;
+        } else if (plan->cur.floor_us == 0) { /* a gap was found: the window is applied once */
             plan->cur.floor_us = plan->spec->window_us ? core->wall_us - plan->spec->window_us : 1;
-        plan->cur_dirty = true;
+            plan->cur_dirty = true;
+        }
         if (late && instant < plan->cur.floor_us) {
-            int64_t last =
-                plan_last_us(plan, plan->cur.cursor_us,
-                             plan->cur.floor_us - 1 < upto ? plan->cur.floor_us - 1 : upto);
-            outcome->skipped += plan_count(plan, plan->cur.cursor_us, last);
-            TRY(ledger_skip(core, plan, last, VERDICT_REASON_WINDOW, 0));
+            TRY(skip_window(core, plan, plan->cur.floor_us, upto, outcome));
             continue;
+        }
+        if (late && !plan->cur.warned)
+            TRY(warn(core, plan, plan_count(plan, plan->cur.cursor_us, upto)));
+        if (late) {
+            TRY(split_backlog(core, plan, instant, upto, &split));
+            if (split) {
+                outcome->skipped++; /* something was done: the cursor moved */
+                continue;
+            }
         }
         if (plan->cur.running + plan->cur.waiting >= plan->spec->ahead) {
             outcome->held = true;
             return ERR_OK;
         }
-        if ((late && !may_fire_late(core, plan, outcome)) || !firing_left(core, plan, outcome))
+        if ((late && !may_fire_late(core, plan, NULL, outcome)) ||
+            !firing_left(core, plan, outcome))
             return ERR_OK;
-        TRY(decide(core, plan, instant, late,
-                   late ? VERDICT_REASON_CATCHUP : VERDICT_REASON_ON_TIME, &fired));
+        decision_t decision = { .instant_us = instant,
+                                .late = late,
+                                .reason = late ? VERDICT_REASON_CATCHUP : on_time(plan, instant) };
+        TRY(decide(core, plan, &decision, &fired));
         outcome->fired++;
     }
+}
+
+/* Unfinished tasks that ranges may fill `ahead` with: a quarter is left to the live line. */
+static uint32_t range_room(const plan_t *plan)
+{
+    uint32_t ahead = plan->spec->ahead, rest = ahead / 4 ? ahead / 4 : 1;
+    return ahead > 1 ? ahead - rest : 1;
+}
+
+static err_t decide_range(core_t *core, plan_t *plan, range_t *range, outcome_t *outcome)
+{
+    range_row_t *row = &range->row;
+    TRY(range_line(core, plan, range));
+    while (row->state == RANGE_OPEN) {
+        int64_t instant = row->flags & RANGE_NEWEST
+                              ? line_last_us(&range->line, row->low_us, row->high_us)
+                              : line_next_us(&range->line, row->low_us);
+        if (instant == INT64_MIN || instant > row->high_us)
+            return range_end(core, plan, range, RANGE_DONE);
+        if (plan->cur.running + plan->cur.waiting >= range_room(plan)) {
+            outcome->held = true;
+            return ERR_OK;
+        }
+        if (!may_fire_late(core, plan, range, outcome) || !firing_left(core, plan, outcome))
+            return ERR_OK;
+        bool fired;
+        decision_t decision = { .range = range,
+                                .instant_us = instant,
+                                .late = true,
+                                .reason = row->cause == CAUSE_BACKFILL ? VERDICT_REASON_BACKFILL
+                                                                       : VERDICT_REASON_CATCHUP };
+        TRY(decide(core, plan, &decision, &fired));
+        outcome->fired += fired;
+        outcome->skipped += !fired;
+    }
+    return ERR_OK;
 }
 
 err_t fire_latest(core_t *core, plan_t *plan)
 {
     int64_t last = plan_last_us(plan, plan->cur.cursor_us, core->wall_us - plan_jitter_us(plan));
-    if (last == INT64_MIN) return ERR_OK;
     bool fired;
-    TRY(fold_into(core, plan, last));
-    return decide(core, plan, last, false, VERDICT_REASON_LATEST, &fired);
+    return last == INT64_MIN ? ERR_OK : fold(core, plan, last, &fired);
+}
+
+/* true: not now, and the answer says so. */
+static bool must_wait(core_t *core, const plan_t *plan, Pawl__V1__ProposalAnswer *answer)
+{
+    answer->verdict = PAWL__V1__PROPOSAL_VERDICT__PROPOSAL_HELD;
+    if (plan->row.flags & SCHEDULE_PAUSED) return true;
+    if (core->refuse_adds) answer->retry_us = core->wall_us + 5 * PAWL_SEC_US;
+    return core->refuse_adds;
+}
+
+static void answer_outcome(core_t *core, const outcome_t *outcome, Pawl__V1__ProposalAnswer *answer)
+{
+    answer->fired = outcome->fired;
+    answer->skipped = outcome->skipped;
+    answer->retry_us = outcome->retry_us;
+    if (outcome->fired || outcome->skipped || !(outcome->held || outcome->retry_us))
+        answer->verdict = PAWL__V1__PROPOSAL_VERDICT__PROPOSAL_DONE;
+    if (outcome->held && answer->verdict == PAWL__V1__PROPOSAL_VERDICT__PROPOSAL_DONE)
+        answer->retry_us = core->wall_us + PAWL_SEC_US; /* the next proposal will say held */
 }
 
 static err_t propose(core_t *core, plan_t *plan, const Pawl__V1__Proposal *proposal,
                      Pawl__V1__ProposalAnswer *answer)
 {
-    if (plan->row.flags & SCHEDULE_GONE) {
-        answer->verdict = PAWL__V1__PROPOSAL_VERDICT__PROPOSAL_GONE;
-        return ERR_OK;
-    }
     if (proposal->revision != plan->row.revision ||
         proposal->expect_cursor_us != plan->cur.cursor_us) {
         answer->verdict = PAWL__V1__PROPOSAL_VERDICT__PROPOSAL_CONFLICT;
         return ERR_OK;
     }
-    int64_t jitter = plan_jitter_us(plan);
-    if (proposal->new_cursor_us + jitter > core->wall_us) {
+    if (proposal->new_cursor_us + plan_jitter_us(plan) > core->wall_us) {
         answer->verdict = PAWL__V1__PROPOSAL_VERDICT__PROPOSAL_TOO_EARLY;
         return ERR_OK;
     }
-    answer->verdict = PAWL__V1__PROPOSAL_VERDICT__PROPOSAL_HELD;
-    if (plan->row.flags & SCHEDULE_PAUSED) {
-        plan->held = true;
-        return ERR_OK;
-    }
-    if (core->refuse_adds) {
-        answer->retry_us = core->wall_us + 5 * PAWL_SEC_US;
+    if (must_wait(core, plan, answer)) {
+        plan->held |= (plan->row.flags & SCHEDULE_PAUSED) != 0;
         return ERR_OK;
     }
     outcome_t outcome = { 0 };
@@ -314,13 +459,31 @@ static err_t propose(core_t *core, plan_t *plan, const Pawl__V1__Proposal *propo
     if ((outcome.fired || outcome.skipped) && plan_is_over(plan))
         TRY(journal_add(core, EVENT_SCHEDULE_ENDED, plan->no, 0, plan->cur.fired));
     plan->held = outcome.held;
-    answer->fired = outcome.fired;
-    answer->skipped = outcome.skipped;
-    answer->retry_us = outcome.retry_us;
-    if (outcome.fired || outcome.skipped || !(outcome.held || outcome.retry_us))
-        answer->verdict = PAWL__V1__PROPOSAL_VERDICT__PROPOSAL_DONE;
-    if (outcome.held && answer->verdict == PAWL__V1__PROPOSAL_VERDICT__PROPOSAL_DONE)
-        answer->retry_us = core->wall_us + PAWL_SEC_US; /* the next proposal will say held */
+    answer_outcome(core, &outcome, answer);
+    return ERR_OK;
+}
+
+/* The same checks for one of its ranges; what its ends are is not the proposal's business. */
+static err_t propose_range(core_t *core, plan_t *plan, const Pawl__V1__Proposal *proposal,
+                           Pawl__V1__ProposalAnswer *answer)
+{
+    range_t *range;
+    TRY(range_find(core, plan, (uint16_t)proposal->range, &range));
+    answer->verdict = PAWL__V1__PROPOSAL_VERDICT__PROPOSAL_GONE;
+    if (range == NULL || !range_is_live(range)) return ERR_OK;
+    if (proposal->revision != range->row.revision ||
+        proposal->expect_cursor_us != range_cursor_us(range)) {
+        answer->verdict = PAWL__V1__PROPOSAL_VERDICT__PROPOSAL_CONFLICT;
+    } else if (!must_wait(core, plan, answer) && range->row.state == RANGE_OPEN) {
+        outcome_t outcome = { 0 };
+        TRY(decide_range(core, plan, range, &outcome));
+        range->held = outcome.held;
+        answer_outcome(core, &outcome, answer);
+    }
+    answer->revision = range->row.revision;
+    answer->cursor_us = range_cursor_us(range);
+    bool runs = range->row.state == RANGE_OPEN && !(plan->row.flags & SCHEDULE_PAUSED);
+    answer->next_us = runs ? core->wall_us : 0;
     return ERR_OK;
 }
 
@@ -343,12 +506,20 @@ err_t schedules_propose(core_t *core, const command_t *command, Pawl__V1__Reply 
             continue;
         }
         TRY(err);
+        core->ops++;
+        if (plan->row.flags & SCHEDULE_GONE) {
+            answer->verdict = PAWL__V1__PROPOSAL_VERDICT__PROPOSAL_GONE;
+            continue;
+        }
+        if (proposal->range) {
+            TRY(propose_range(core, plan, proposal, answer));
+            continue;
+        }
         TRY(propose(core, plan, proposal, answer));
         int64_t next = plan_next_us(plan, plan->cur.cursor_us);
         answer->revision = plan->row.revision;
         answer->cursor_us = plan->cur.cursor_us;
         answer->next_us = next == INT64_MAX ? 0 : next + plan_jitter_us(plan);
-        core->ops++;
     }
     reply->body_case = PAWL__V1__REPLY__BODY_PROPOSED;
     reply->proposed = proposed;

@@ -121,8 +121,12 @@ typedef struct run {
     uint16_t spec_flags;
     uint8_t priority;
     uint32_t attempts_max;
-    int64_t instant_us; /* of a schedule's task */
-    uint64_t parent;    /* of a fan-out's child */
+    int64_t instant_us; /* of a schedule's task; the next four as in its spec */
+    uint8_t firing;
+    uint16_t range;
+    int64_t folded_first_us;
+    uint64_t folded_count;
+    uint64_t parent; /* of a fan-out's child */
     uint32_t index;
     uint64_t assign_no; /* the Assign that carried it, in its executor's session; 0: claimed */
     int64_t told_us;    /* cancelling: when the directive was last sent */
@@ -245,7 +249,10 @@ typedef struct firing {
     uint8_t id[16];
     int64_t instant_us;
     bool late, manual, parked;
-    int64_t start_by_us; /* wall; 0 none */
+    uint16_t range;          /* 0: of the live line, or by hand */
+    int64_t folded_first_us; /* it stands for folded_count instants from here to its own */
+    uint64_t folded_count;   /* 0: only for its own */
+    int64_t start_by_us;     /* wall; 0 none */
 } firing_t;
 err_t task_fire(core_t *core, const firing_t *firing, const Pawl__V1__Task *template,
                 uint32_t principal, uint64_t *n);

@@ -43,20 +43,45 @@ err_t plan_read_rules(core_t *core, const Pawl__V1__Schedule *spec, const zone_t
 
 bool plan_is_dated(const plan_t *plan)
 {
-    for (size_t i = 0; plan->rule && i < ruleset_size(plan->rule); i++) {
-        enum rule_kind kind = rule_kind(ruleset_rule(plan->rule, i));
+    for (size_t i = 0; plan->line.rule && i < ruleset_size(plan->line.rule); i++) {
+        enum rule_kind kind = rule_kind(ruleset_rule(plan->line.rule, i));
         if (kind != RULE_AT && kind != RULE_DATES) return false;
     }
-    return plan->rule != NULL;
+    return plan->line.rule != NULL;
 }
 
 /* ---- questions ----------------------------------------------------------------------------------
  */
 
+int64_t line_next_us(const line_t *line, int64_t after_us)
+{
+    if (after_us < line->from_us - 1) after_us = line->from_us - 1;
+    int64_t next = ruleset_next(line->rule, after_us >= 0 ? after_us / PAWL_SEC_US : 0);
+    if (next == RULE_NONE || (line->to_us && next * PAWL_SEC_US > line->to_us)) return INT64_MAX;
+    return next * PAWL_SEC_US;
+}
+
+uint64_t line_count(const line_t *line, int64_t after_us, int64_t upto_us)
+{
+    if (after_us < line->from_us - 1) after_us = line->from_us - 1;
+    if (line->to_us && upto_us > line->to_us) upto_us = line->to_us;
+    if (upto_us <= after_us || upto_us < 0) return 0;
+    return ruleset_count(line->rule, after_us >= 0 ? after_us / PAWL_SEC_US : 0,
+                         upto_us / PAWL_SEC_US);
+}
+
+int64_t line_last_us(const line_t *line, int64_t after_us, int64_t upto_us)
+{
+    if (line->to_us && upto_us > line->to_us) upto_us = line->to_us;
+    int64_t last = ruleset_prev(line->rule, upto_us / PAWL_SEC_US + 1);
+    if (last == RULE_NONE || last * PAWL_SEC_US <= after_us || last * PAWL_SEC_US < line->from_us)
+        return INT64_MIN;
+    return last * PAWL_SEC_US;
+}
+
 int64_t plan_jitter_us(const plan_t *plan)
 {
-    if (plan->spec->jitter_us <= 0) return 0;
-    return (int64_t)(hash64(plan->row.uid, 16) % (uint64_t)plan->spec->jitter_us);
+    return plan->line.jitter_us;
 }
 
 bool plan_has_fired_all(const plan_t *plan)
@@ -66,15 +91,9 @@ bool plan_has_fired_all(const plan_t *plan)
 
 int64_t plan_next_us(const plan_t *plan, int64_t after_us)
 {
-    int64_t from = plan->spec->from_us, next;
     if (plan_has_fired_all(plan)) return INT64_MAX;
-    if (plan->spec->after_us) {
-        next = plan->cur.armed_us > after_us ? plan->cur.armed_us : INT64_MAX;
-    } else {
-        if (after_us < from - 1) after_us = from - 1;
-        int64_t found = ruleset_next(plan->rule, after_us >= 0 ? after_us / PAWL_SEC_US : 0);
-        next = found == RULE_NONE ? INT64_MAX : found * PAWL_SEC_US;
-    }
+    if (plan->spec->after_us == 0) return line_next_us(&plan->line, after_us);
+    int64_t next = plan->cur.armed_us > after_us ? plan->cur.armed_us : INT64_MAX;
     return plan->spec->to_us && next > plan->spec->to_us ? INT64_MAX : next;
 }
 
@@ -83,27 +102,16 @@ uint64_t plan_count(const plan_t *plan, int64_t after_us, int64_t upto_us)
 {
     if (plan_has_fired_all(plan)) return 0;
     if (plan->spec->after_us) return plan_next_us(plan, after_us) <= upto_us;
-    if (after_us < plan->spec->from_us - 1) after_us = plan->spec->from_us - 1;
-    if (plan->spec->to_us && upto_us > plan->spec->to_us) upto_us = plan->spec->to_us;
-    if (upto_us <= after_us || upto_us < 0) return 0;
-    return ruleset_count(plan->rule, after_us >= 0 ? after_us / PAWL_SEC_US : 0,
-                         upto_us / PAWL_SEC_US);
+    return line_count(&plan->line, after_us, upto_us);
 }
 
 /* The last instant that is <= upto and > after; INT64_MIN: none. */
 int64_t plan_last_us(const plan_t *plan, int64_t after_us, int64_t upto_us)
 {
     if (plan_has_fired_all(plan)) return INT64_MIN;
-    if (plan->spec->after_us) {
-        int64_t armed = plan_next_us(plan, after_us);
-        return armed <= upto_us ? armed : INT64_MIN;
-    }
-    if (plan->spec->to_us && upto_us > plan->spec->to_us) upto_us = plan->spec->to_us;
-    int64_t last = ruleset_prev(plan->rule, upto_us / PAWL_SEC_US + 1);
-    if (last == RULE_NONE || last * PAWL_SEC_US <= after_us ||
-        last * PAWL_SEC_US < plan->spec->from_us)
-        return INT64_MIN;
-    return last * PAWL_SEC_US;
+    if (plan->spec->after_us == 0) return line_last_us(&plan->line, after_us, upto_us);
+    int64_t armed = plan_next_us(plan, after_us);
+    return armed <= upto_us ? armed : INT64_MIN;
 }
 
 /* Will it never plan anything again, as it stands? */

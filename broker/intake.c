@@ -25,6 +25,8 @@ static target_t target_of(const request_t *request)
     case PAWL__V1__REQUEST__BODY_SCHEDULE_GET:
     case PAWL__V1__REQUEST__BODY_SCHEDULE_LIST:
     case PAWL__V1__REQUEST__BODY_SCHEDULE_HISTORY:
+    case PAWL__V1__REQUEST__BODY_RANGE_LIST:
+    case PAWL__V1__REQUEST__BODY_SCHEDULE_AUDIT:
     case PAWL__V1__REQUEST__BODY_QUEUE_LIST:
     case PAWL__V1__REQUEST__BODY_CALENDAR_LIST:
         return TO_READERS;

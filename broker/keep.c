@@ -65,6 +65,62 @@ static err_t oldest_revision(core_t *core, uint32_t no, uint64_t *revision)
     return ERR_OK;
 }
 
+/* Extents of one range, from the oldest on. *n: rows that may still go in this batch. */
+static err_t drop_extents(core_t *core, uint32_t no, uint16_t range, unsigned *n)
+{
+    for (; *n > 0; (*n)--) {
+        rec_key_t from = key_ledger(no, range, INT64_MIN);
+        slice_t key, value;
+        uint32_t found;
+        uint16_t of;
+        int64_t first;
+        err_t err = store_seek(core->store, TABLE_ledger, key_slice(&from), false, &key, &value);
+        if (err == ERR_NOT_FOUND) return ERR_OK;
+        TRY(err);
+        if (!ledger_key_decode(key, &found, &of, &first)) return ERR_CORRUPT;
+        if (found != no || of != range) return ERR_OK;
+        rec_key_t row = key_ledger(no, range, first);
+        TRY(del_row(core, TABLE_ledger, &row));
+    }
+    return ERR_OK;
+}
+
+/* Ranges go a while after their end, whole; the newest keeps its row, so that its number does not
+ * come again. *revision: the oldest that the others still name, if it is older. */
+static err_t trim_ranges(core_t *core, uint32_t no, uint64_t *revision)
+{
+    unsigned left = ROWS_AT_ONCE;
+    for (uint16_t after = 0, next; after < UINT16_MAX; after = next) {
+        rec_key_t from = key_range(no, (uint16_t)(after + 1));
+        slice_t key, value;
+        uint32_t found;
+        range_row_t row;
+        err_t err = store_seek(core->store, TABLE_range, key_slice(&from), false, &key, &value);
+        if (err == ERR_NOT_FOUND) return ERR_OK;
+        TRY(err);
+        if (!range_key_decode(key, &found, &next)) return ERR_CORRUPT;
+        if (found != no) return ERR_OK;
+        if (!range_row_decode(&row, value)) return ERR_CORRUPT;
+        bool old = row.state >= RANGE_DONE &&
+                   row.ended_wall_us + core->config.keep_ledger_us <= core->wall_us;
+        if (old) TRY(drop_extents(core, no, next, &left));
+        if (!old || left == 0) {
+            if (row.revision < *revision) *revision = row.revision;
+            if (left == 0) return ERR_OK;
+            continue;
+        }
+        from = key_range(no, (uint16_t)(next + 1));
+        err = next == UINT16_MAX
+                  ? ERR_NOT_FOUND
+                  : store_seek(core->store, TABLE_range, key_slice(&from), false, &key, &value);
+        if (err == ERR_NOT_FOUND || (err == ERR_OK && be_u32(key.at) != no)) return ERR_OK;
+        TRY(err);
+        from = key_range(no, next);
+        TRY(del_row(core, TABLE_range, &from));
+    }
+    return ERR_OK;
+}
+
 static err_t trim_extents(core_t *core, uint32_t no, uint64_t *revision)
 {
     TRY(oldest_revision(core, no, revision));
@@ -116,6 +172,7 @@ static err_t trim_ledger(core_t *core)
     uint32_t no = 1 + (uint32_t)(core->meta.batch / LOOK_EVERY % schedules);
     uint64_t revision;
     TRY(trim_extents(core, no, &revision));
+    TRY(trim_ranges(core, no, &revision));
     return trim_rules(core, no, revision);
 }
 

@@ -36,6 +36,10 @@ static void run_fill(run_t *run, const spec_row_t *spec)
     run->instant_us = spec->instant_wall_us;
     run->parent = spec->parent;
     run->index = spec->index;
+    run->firing = spec->firing;
+    run->range = spec->range;
+    run->folded_first_us = spec->folded_first_us;
+    run->folded_count = spec->folded_count;
 }
 
 static void run_keep(core_t *core, run_t *run)
@@ -151,6 +155,11 @@ static err_t add_to_assign(core_t *core, run_t *run, const task_t *task, slice_t
     if (run->row.schedule) {
         plan_t *plan;
         TRY(plan_get(core, run->row.schedule, &plan));
+        if (run->folded_count) {
+            lease->folded_first_us = run->folded_first_us;
+            lease->folded_last_us = run->instant_us;
+            lease->folded_count = run->folded_count;
+        }
         lease->schedule = batch_printf(core, "%.*s", (int)plan->row.name.len, plan->row.name.at);
     }
     if (run->parent) TRY(family_lease(core, run, lease));

@@ -13,36 +13,68 @@ static bool may_grow(const extent_t *open, const extent_t *next)
            open->from_us / DAY_US == next->from_us / DAY_US;
 }
 
-err_t ledger_add(core_t *core, plan_t *plan, const extent_t *extent)
+err_t ledger_close(core_t *core, plan_t *plan, range_t *range)
 {
-    extent_t next = *extent, *open = &plan->cur.open;
-    next.revision = plan->row.revision;
-    next.zone_hash = plan->zone_hash;
+    extent_t *open = range ? &range->row.open : &plan->cur.open;
+    if (open->count == 0) return ERR_OK;
+    core->scratch.len = 0;
+    extent_encode(open, &core->scratch);
+    rec_key_t key = key_ledger(plan->no, range ? range->no : 0, open->from_us);
+    *open = (extent_t){ 0 };
+    return put_scratch(core, TABLE_ledger, &key, 0);
+}
+
+/* The cursor of a range is its low end, or the high one when it begins with the newest. */
+static void move_range(range_t *range, const extent_t *next)
+{
+    range_row_t *row = &range->row;
+    CHECK(next->from_us > row->low_us && next->to_us <= row->high_us);
+    if (row->flags & RANGE_NEWEST)
+        row->high_us = next->from_us - 1;
+    else
+        row->low_us = next->to_us;
+    if (next->verdict == VERDICT_FIRED)
+        row->fired += next->count;
+    else
+        row->skipped += next->count;
+    range->dirty = true;
+}
+
+err_t ledger_add(core_t *core, plan_t *plan, range_t *range, const extent_t *extent)
+{
+    extent_t next = *extent, *open = range ? &range->row.open : &plan->cur.open;
+    const line_t *line = range ? &range->line : &plan->line;
+    bool backwards = range && range->row.flags & RANGE_NEWEST;
+    next.revision = line->revision;
+    next.zone_hash = line->zone_hash;
     next.decided_first_us = next.decided_last_us = core->wall_us;
-    CHECK(open->count == 0 || next.from_us > open->to_us);
+    CHECK(open->count == 0 ||
+          (backwards ? next.to_us < open->from_us : next.from_us > open->to_us));
     /* of a fixed delay no rule could tell the instants between */
     if (!plan->spec->after_us && may_grow(open, &next)) {
-        open->to_us = next.to_us;
+        if (backwards)
+            open->from_us = next.from_us;
+        else
+            open->to_us = next.to_us;
         open->count += next.count;
         open->decided_last_us = core->wall_us;
     } else {
-        if (open->count) {
-            core->scratch.len = 0;
-            extent_encode(open, &core->scratch);
-            rec_key_t key = key_ledger(plan->no, 0, open->from_us);
-            TRY(put_scratch(core, TABLE_ledger, &key, 0));
-        }
+        TRY(ledger_close(core, plan, range));
         *open = next;
     }
-    CHECK(next.to_us > plan->cur.cursor_us);
-    plan->cur.cursor_us = next.to_us;
-    plan->cur_dirty = true;
-    if (next.verdict == VERDICT_SKIPPED) {
-        if (next.reason == VERDICT_REASON_LATE || next.reason == VERDICT_REASON_WINDOW)
-            plan->cur.missed += next.count;
-        TRY(journal_add(core, EVENT_SCHEDULE_SKIPPED, plan->no, 0, next.count));
+    if (range) {
+        move_range(range, &next);
+    } else {
+        CHECK(next.to_us > plan->cur.cursor_us);
+        plan->cur.cursor_us = next.to_us;
+        plan->cur_dirty = true;
     }
-    return ERR_OK;
+    if (next.verdict != VERDICT_SKIPPED) return ERR_OK;
+    if (next.reason == VERDICT_REASON_LATE || next.reason == VERDICT_REASON_WINDOW) {
+        plan->cur.missed += next.count;
+        plan->cur_dirty = true;
+    }
+    return journal_add(core, EVENT_SCHEDULE_SKIPPED, plan->no, range ? range->no : 0, next.count);
 }
 
 err_t ledger_skip(core_t *core, plan_t *plan, int64_t last_us, enum verdict_reason reason,
@@ -56,5 +88,5 @@ err_t ledger_skip(core_t *core, plan_t *plan, int64_t last_us, enum verdict_reas
                         .verdict = VERDICT_SKIPPED,
                         .reason = (uint8_t)reason,
                         .aux = aux };
-    return ledger_add(core, plan, &extent);
+    return ledger_add(core, plan, NULL, &extent);
 }

@@ -96,7 +96,7 @@ err_t schedule_task_leased(core_t *core, const task_t *task, bool first)
 err_t schedule_release(core_t *core, plan_t *plan)
 {
     while (plan->gate.waiting > 0 && plan->cur.admitted < plan->spec->max_running) {
-        rec_key_t from = key_park(plan->gate_id, INT64_MIN, 0);
+        rec_key_t from = key_park(plan->gate_id, false, INT64_MIN, 0);
         slice_t key, value;
         TRY(store_seek(core->store, TABLE_park, key_slice(&from), false, &key, &value));
         uint8_t gate[16];
@@ -122,7 +122,8 @@ err_t schedule_release(core_t *core, plan_t *plan)
     return ERR_OK;
 }
 
-err_t schedule_task_ended(core_t *core, const task_t *task, bool had_lease, bool was_parked)
+err_t schedule_task_ended(core_t *core, const task_t *task, status_t status, bool had_lease,
+                          bool was_parked)
 {
     plan_t *plan;
     TRY(plan_get(core, task->spec.schedule, &plan));
@@ -134,10 +135,13 @@ err_t schedule_task_ended(core_t *core, const task_t *task, bool had_lease, bool
     if (plan->cur.last_n == task->n) plan->cur.last_n = 0;
     if (plan->cur.leased_n == task->n) plan->cur.leased_n = 0;
     plan->cur_dirty = true;
-    if (plan->held) { /* there is room again: schedulers look at once */
-        plan->held = false;
-        plan->tell = true;
+    plan->tell |= plan->held; /* there is room again: schedulers look at once */
+    plan->held = false;
+    for (range_t *range = plan->ranges; range; range = range->next) {
+        plan->tell |= range->held;
+        range->held = false;
     }
+    TRY(range_task_ended(core, plan, task, status));
     TRY(after_ended(core, plan));
     return schedule_release(core, plan);
 }
@@ -161,7 +165,7 @@ err_t schedule_task_again(core_t *core, task_t *task, bool *park)
         after_made(plan);
     }
     if (*park) {
-        rec_key_t key = key_park(plan->gate_id, task->state.due_us, task->n);
+        rec_key_t key = key_park(plan->gate_id, task->spec.range != 0, task->state.due_us, task->n);
         core->scratch.len = 0;
         park_row_encode(task->spec.lane, &core->scratch);
         TRY(put_scratch(core, TABLE_park, &key, 0));

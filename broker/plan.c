@@ -12,8 +12,8 @@ enum { PLANS_KEPT = 20000, FOLLOW_PAGE = 500 };
 
 void plan_free(plan_t *plan)
 {
-    ruleset_destroy(&plan->rule);
-    zone_destroy(&plan->zone);
+    line_free(&plan->line);
+    ranges_free(plan);
     if (plan->spec) pawl__v1__schedule__free_unpacked(plan->spec, NULL);
     if (plan->template) pawl__v1__task__free_unpacked(plan->template, NULL);
     free((void *)(uintptr_t)plan->row.name.at);
@@ -47,6 +47,12 @@ void plan_touch(core_t *core, plan_t *plan)
         core->touched = mem_grow(core->touched, core->touched_room * sizeof(plan_t *));
     }
     core->touched[core->touched_n++] = plan;
+}
+
+/* By its uid, so the same for ever. */
+int64_t line_jitter_us(const uint8_t uid[16], int64_t bound_us)
+{
+    return bound_us > 0 ? (int64_t)(hash64(uid, 16) % (uint64_t)bound_us) : 0;
 }
 
 static err_t load_definition(core_t *core, plan_t *plan)
@@ -88,19 +94,41 @@ err_t plan_load_zone(core_t *core, uint64_t hash, const char *name, zone_t **zon
     return err;
 }
 
-static err_t load_rule(core_t *core, plan_t *plan)
+void line_free(line_t *line)
 {
-    const Pawl__V1__Schedule *spec = plan->spec;
-    rec_key_t key = key_sched(plan->no, SCHED_RULE, plan->row.revision);
+    ruleset_destroy(&line->rule);
+    zone_destroy(&line->zone);
+}
+
+err_t line_load(core_t *core, uint32_t no, const uint8_t uid[16], slice_t name, uint64_t revision,
+                line_t *line)
+{
+    rec_key_t key = key_sched(no, SCHED_RULE, revision);
     slice_t value;
     sched_rule_row_t row;
     TRY(store_get(core->store, TABLE_sched, key_slice(&key), &value));
     if (!sched_rule_row_decode(&row, value)) return ERR_CORRUPT;
-    if (plan_load_zone(core, row.zone_hash, spec->zone, &plan->zone) != ERR_OK) return ERR_CORRUPT;
-    plan->zone_hash = row.zone_hash;
-    if (row.calendars_n != spec->n_calendars) return ERR_CORRUPT;
-    memcpy(plan->calendars, row.calendars, row.calendars_n * sizeof *row.calendars);
-    err_t err = plan_read_rules(core, spec, plan->zone, plan->calendars, &plan->rule, NULL);
+    char *zone = batch_printf(core, "%.*s", (int)row.zone.len, row.zone.at);
+    *line = (line_t){ .from_us = row.from_us,
+                      .to_us = row.to_us,
+                      .jitter_us = line_jitter_us(uid, row.jitter_us),
+                      .revision = revision,
+                      .zone_hash = row.zone_hash };
+    memcpy(line->calendars, row.calendars, row.calendars_n * sizeof *row.calendars);
+    Pawl__V1__Schedule spec = PAWL__V1__SCHEDULE__INIT; /* reading on may move what the row is in */
+    char *also[LIMIT_RULES];
+    spec.name = batch_printf(core, "%.*s", (int)name.len, name.at);
+    spec.rule = batch_printf(core, "%.*s", (int)row.rule.len, row.rule.at);
+    spec.exclusions = batch_printf(core, "%.*s", (int)row.exclusions.len, row.exclusions.at);
+    spec.also = also;
+    for (; spec.n_also < row.also_n; spec.n_also++)
+        also[spec.n_also] =
+            batch_printf(core, "%.*s", (int)row.also[spec.n_also].len, row.also[spec.n_also].at);
+    spec.n_calendars = row.calendars_n;
+    spec.after_us = row.after_us;
+    if (plan_load_zone(core, row.zone_hash, zone, &line->zone) != ERR_OK) return ERR_CORRUPT;
+    err_t err = plan_read_rules(core, &spec, line->zone, line->calendars, &line->rule, NULL);
+    if (err != ERR_OK) line_free(line);
     return err == ERR_BAD_RULE ? ERR_CORRUPT : err;
 }
 
@@ -135,7 +163,10 @@ err_t plan_get(core_t *core, uint32_t no, plan_t **out)
         plan->rate_at_us = core->now_us;
         err_t err = load_row(core, plan);
         if (err == ERR_OK) err = load_definition(core, plan);
-        if (err == ERR_OK) err = load_rule(core, plan);
+        if (err == ERR_OK)
+            err =
+                line_load(core, no, plan->row.uid, plan->row.name, plan->row.revision, &plan->line);
+        if (err == ERR_OK) err = ranges_load(core, plan);
         if (err != ERR_OK) {
             plan_free(plan);
             return err;
@@ -198,7 +229,7 @@ err_t plan_save_definition(core_t *core, uint32_t no, uint32_t old_len, slice_t 
 err_t plan_save_rule(core_t *core, const plan_t *plan)
 {
     const Pawl__V1__Schedule *spec = plan->spec;
-    sched_rule_row_t row = { .zone_hash = plan->zone_hash,
+    sched_rule_row_t row = { .zone_hash = plan->line.zone_hash,
                              .jitter_us = spec->jitter_us,
                              .from_us = spec->from_us,
                              .to_us = spec->to_us,
@@ -210,7 +241,7 @@ err_t plan_save_rule(core_t *core, const plan_t *plan)
                              .after_us = spec->after_us };
     for (size_t i = 0; i < spec->n_also; i++)
         row.also[i] = slice_text(spec->also[i]);
-    memcpy(row.calendars, plan->calendars, spec->n_calendars * sizeof *row.calendars);
+    memcpy(row.calendars, plan->line.calendars, spec->n_calendars * sizeof *row.calendars);
     core->scratch.len = 0;
     sched_rule_row_encode(&row, &core->scratch);
     rec_key_t key = key_sched(plan->no, SCHED_RULE, plan->row.revision);
@@ -233,13 +264,12 @@ err_t schedule_reread(core_t *core, plan_t *plan, uint64_t zone_hash)
         zone_destroy(&zone); /* e.g. a local date that is none any more: it keeps what it has */
         return err == ERR_BAD_RULE ? ERR_OK : err;
     }
-    ruleset_destroy(&plan->rule);
-    zone_destroy(&plan->zone);
-    plan->rule = rule;
-    plan->zone = zone;
-    plan->zone_hash = zone_hash;
-    memcpy(plan->calendars, hashes, spec->n_calendars * sizeof *hashes);
-    plan->cur.revision = ++plan->row.revision;
+    line_free(&plan->line);
+    plan->line.rule = rule;
+    plan->line.zone = zone;
+    plan->line.zone_hash = zone_hash;
+    memcpy(plan->line.calendars, hashes, spec->n_calendars * sizeof *hashes);
+    plan->line.revision = plan->cur.revision = ++plan->row.revision;
     plan->cur_dirty = true;
     plan->tell = true;
     TRY(plan_save(core, plan));
@@ -258,6 +288,7 @@ err_t schedules_flush(core_t *core)
             rec_key_t key = key_u32(plan->no);
             TRY(put_scratch(core, TABLE_scur, &key, 0));
         }
+        TRY(ranges_flush(core, plan));
         if (plan->gate_dirty) {
             plan->gate_dirty = false;
             rec_key_t key = key_gate(plan->gate_id);
@@ -281,7 +312,7 @@ void schedules_trim(core_t *core)
     plan_t *idle[1024]; /* more than a batch brings in, or the cache would grow */
     size_t n = 0, at = 0;
     for (plan_t *plan; n < ARRAY_LEN(idle) && (plan = map_next(&core->plans, &at)) != NULL;)
-        if (plan->used != core->meta.batch && !plan->held) idle[n++] = plan;
+        if (plan->used != core->meta.batch && !plan->held && plan->ranges == NULL) idle[n++] = plan;
     for (size_t i = 0; i < n; i++)
         plan_drop(core, idle[i]);
 }
@@ -325,6 +356,7 @@ void plan_info(core_t *core, const plan_t *plan, Pawl__V1__ScheduleInfo *info)
     info->waiting = plan->cur.waiting;
     info->created_us = plan->row.created_wall_us;
     info->removed = (plan->row.flags & SCHEDULE_GONE) != 0;
+    range_infos(core, plan, info);
     info->reason = batch_printf(core, "%.*s", (int)plan->row.reason.len, plan->row.reason.at);
 }
 

@@ -7,6 +7,33 @@
 #ifndef BROKER_PLAN_H
 #define BROKER_PLAN_H
 
+/* The rule of one revision, and the span of time it is valid in. */
+typedef struct line {
+    ruleset_t *rule; /* owned, as is the zone; NULL: a fixed delay */
+    zone_t *zone;
+    int64_t from_us, to_us, jitter_us; /* 0: no bound; jitter: of this very schedule */
+    uint64_t revision, zone_hash;
+    uint64_t calendars[LIMIT_CALENDARS]; /* hashes that the rule was read with */
+} line_t;
+err_t line_load(core_t *core, uint32_t no, const uint8_t uid[16], slice_t name, uint64_t revision,
+                line_t *line);
+void line_free(line_t *line);
+int64_t line_jitter_us(const uint8_t uid[16], int64_t bound_us);
+int64_t line_next_us(const line_t *line, int64_t after_us);                  /* INT64_MAX: none */
+int64_t line_last_us(const line_t *line, int64_t after_us, int64_t upto_us); /* INT64_MIN: none */
+uint64_t line_count(const line_t *line, int64_t after_us, int64_t upto_us);  /* (after, upto] */
+
+/* A backfill or a split-off backlog, as the row says. */
+typedef struct range {
+    struct range *next;
+    uint16_t no;
+    range_row_t row;
+    bool dirty;
+    bool held;   /* a proposal was answered HELD */
+    line_t line; /* loaded when it is first needed */
+    int64_t rate_at_us, rate_tokens_us;
+} range_t;
+
 typedef struct plan {
     uint32_t no;
     sched_row_t row; /* name and reason are owned copies */
@@ -15,12 +42,11 @@ typedef struct plan {
     bool held;                /* a proposal was answered HELD */
     Pawl__V1__Schedule *spec; /* unpacked definition, malloc'ed by protobuf-c */
     Pawl__V1__Task *template;
-    zone_t *zone;
-    uint64_t zone_hash;
-    ruleset_t *rule;                     /* NULL: a fixed delay */
-    uint64_t calendars[LIMIT_CALENDARS]; /* hashes that the rule was read with */
-    uint64_t calendars_stamp;            /* core's when they were compared with what is in force */
-    int64_t rate_at_us;                  /* late tasks: broker time from which tokens count */
+    line_t line;              /* of its revision */
+    uint64_t calendars_stamp; /* core's when its calendars were compared with what is in force */
+    range_t *ranges;     /* in order of their numbers: all that are not done, and some that are */
+    uint16_t range_last; /* number of the newest, done or not */
+    int64_t rate_at_us;  /* late tasks: broker time from which tokens count */
     int64_t rate_tokens_us;
     uint64_t used; /* batch it was last used in */
     uint8_t gate_id[16];
@@ -75,6 +101,26 @@ void schedules_tell(core_t *core);
 void schedules_trim(core_t *core);
 void schedule_unfollow(core_t *core, conn_t conn);
 void schedules_free(core_t *core);
+/* Ranges; range.c. */
+err_t ranges_load(core_t *core, plan_t *plan);
+void ranges_free(plan_t *plan);
+err_t ranges_flush(core_t *core, plan_t *plan);
+err_t range_find(core_t *core, plan_t *plan, uint16_t no, range_t **out); /* NULL: no such */
+err_t range_line(core_t *core, plan_t *plan, range_t *range);             /* loads its rule */
+bool range_is_live(const range_t *range); /* not done, not cancelled */
+int64_t range_cursor_us(const range_t *range);
+size_t ranges_live(const plan_t *plan);
+bool range_fits(const plan_t *plan); /* one more */
+/* A range of (from, to] under the rule that `line` is now. */
+err_t range_make(core_t *core, plan_t *plan, const range_row_t *wanted, range_t **out);
+err_t range_end(core_t *core, plan_t *plan, range_t *range, enum range_state state);
+err_t range_cancel(core_t *core, plan_t *plan, range_t *range, enum verdict_reason reason);
+err_t range_change(core_t *core, plan_t *plan, const Pawl__V1__ScheduleChange *change,
+                   Pawl__V1__Reply *reply, uint16_t *no);
+err_t range_task_ended(core_t *core, plan_t *plan, const task_t *task, status_t status);
+/* All but `left`. */
+void range_info_fill(const range_row_t *row, uint16_t no, Pawl__V1__RangeInfo *info);
+void range_infos(core_t *core, const plan_t *plan, Pawl__V1__ScheduleInfo *info);
 void plan_info(core_t *core, const plan_t *plan, Pawl__V1__ScheduleInfo *info);
 /* The same definition read anew, with these zone data and the calendars in force. */
 err_t schedule_reread(core_t *core, plan_t *plan, uint64_t zone_hash);
@@ -85,13 +131,15 @@ void rezone_load(core_t *core);
 err_t rezone_step(core_t *core);
 /* Hooks of the task life cycle. */
 err_t schedule_task_leased(core_t *core, const task_t *task, bool first);
-err_t schedule_task_ended(core_t *core, const task_t *task, bool had_lease, bool was_parked);
+err_t schedule_task_ended(core_t *core, const task_t *task, status_t status, bool had_lease,
+                          bool was_parked);
 err_t schedule_task_again(core_t *core, task_t *task, bool *park);
-err_t ledger_add(core_t *core, plan_t *plan, const extent_t *extent);
+/* range: NULL, or whose instants these are. Moves its cursor over them. */
+err_t ledger_add(core_t *core, plan_t *plan, range_t *range, const extent_t *extent);
+err_t ledger_close(core_t *core, plan_t *plan, range_t *range); /* nothing follows the newest */
 /* Skips every instant from the cursor to `last`, and moves the cursor there. */
 err_t ledger_skip(core_t *core, plan_t *plan, int64_t last_us, enum verdict_reason reason,
                   uint64_t aux);
-err_t fold_into(core_t *core, plan_t *plan, int64_t last_us);
 err_t schedule_release(core_t *core, plan_t *plan); /* parked tasks that there is room for */
 err_t schedule_task_held(core_t *core, const task_t *task, bool was_parked);
 err_t fire_latest(core_t *core, plan_t *plan); /* one folded firing for all that is due */

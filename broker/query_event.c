@@ -47,6 +47,12 @@ static err_t join(answer_t *self, const journal_entry_t *entry, Pawl__V1__EventI
     if (entry->aux) info->detail = answer_printf(self, "%llu", (unsigned long long)entry->aux);
     uint32_t no = (uint32_t)entry->subject;
     if (fanout) return ERR_OK;
+    if (entry->event >= EVENT_RANGE_MADE && entry->event <= EVENT_BACKLOG) {
+        if (entry->attempt) /* number of the range */
+            info->detail = answer_printf(self, "range %u, %llu", entry->attempt,
+                                         (unsigned long long)entry->aux);
+        return answer_name(self, NAME_SCHEDULE, no, &info->name);
+    }
     if (entry->event < EVENT_EXECUTOR_JOINED)
         return answer_name(self, NAME_SCHEDULE, no, &info->name);
     if (entry->event < EVENT_QUEUE_PAUSED) {

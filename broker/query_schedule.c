@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * broker/query_schedule.c - schedules as they stand, and what became of each of their instants.
- *
- * The ledger holds extents: spans of instants of one verdict under one revision of the rule. They
- * are spread out here with that revision's own rule and zone data, so history reads the same after
- * an edit and after an update of the zone files. Ids of tasks are derived, not stored. */
+ * broker/query_schedule.c - schedules as they stand, and their rules as they were. */
 #include <stdlib.h>
 
 #include "broker/query_calendar.h"
 #include "broker/query_schedule.h"
 #include "broker/query_task.h"
-
-enum { HISTORY_MAX = 10000, HISTORY_DEFAULT = 1000 };
 
 /* ---- rows
  * ------------------------------------------------------------------------------------------ */
@@ -225,6 +219,7 @@ static err_t fill(answer_t *self, const schedule_rows_t *rows, bool whole,
     info->created_us = rows->row.created_wall_us;
     info->removed = gone;
     info->state = answer_text(self, slice_text(state_of(rows, info)));
+    if (rows->row.flags & SCHEDULE_RANGES) ANSWER_TRY(schedule_ranges(self, rows, info));
     if (whole) info->schedule = answer_bytes(self, rows->definition);
     *out = info;
     revision_close(&revision);
@@ -316,142 +311,4 @@ err_t query_schedule_list(answer_t *self, const Pawl__V1__ScheduleList *ask, Paw
     }
     store_scan_close(&scan);
     return err == ERR_NOT_FOUND ? ERR_OK : err;
-}
-
-/* ---- history
- * ---------------------------------------------------------------------------------------------- */
-
-typedef struct history {
-    answer_t *answer;
-    schedule_rows_t schedule;
-    revision_t revision;
-    uint8_t secret[32];
-    Pawl__V1__HistoryItems *items;
-    uint32_t limit;
-    bool missed_only, full;
-    int64_t from_us, to_us; /* both included */
-    int64_t begun_us;
-} history_t;
-
-static void add_item(history_t *self, const extent_t *extent, int64_t instant_us)
-{
-    answer_t *answer = self->answer;
-    Pawl__V1__HistoryItem *item = answer_take(answer, sizeof *item);
-    pawl__v1__history_item__init(item);
-    item->instant_us = instant_us;
-    item->verdict = (char *)(uintptr_t)verdict_text(extent->verdict);
-    item->reason = (char *)(uintptr_t)verdict_reason_text(extent->reason);
-    item->revision = extent->revision;
-    /* only the first and the last decision are on record; in between each instant's own time is
-     * the nearest guess, as exact as the proposals were punctual */
-    item->decided_us = instant_us == extent->from_us ? extent->decided_first_us
-                       : instant_us >= extent->decided_last_us || instant_us == extent->to_us
-                           ? extent->decided_last_us
-                       : instant_us < extent->decided_first_us ? extent->decided_first_us
-                                                               : instant_us;
-    if (extent->verdict == VERDICT_FIRED || extent->verdict == VERDICT_FOLDED) {
-        uint8_t id[16];
-        int64_t into = extent->verdict == VERDICT_FIRED ? instant_us : (int64_t)extent->aux;
-        firing_id(self->secret, self->schedule.row.uid, into, CAUSE_LIVE, 0, id);
-        item->task = answer_bytes(answer, slice(id, 16));
-    }
-    self->items->items[self->items->n_items++] = item;
-}
-
-/* The instants of an extent within what was asked for. */
-static err_t spread(history_t *self, const extent_t *extent)
-{
-    if (extent->to_us < self->from_us || extent->from_us > self->to_us) return ERR_OK;
-    if (self->missed_only && extent->verdict == VERDICT_FIRED) return ERR_OK;
-    int64_t instant = extent->from_us;
-    if (extent->count > 1)
-        ANSWER_TRY(revision_load(self->answer, &self->schedule, extent->revision, &self->revision));
-    if (instant < self->from_us) instant = revision_next(&self->revision, self->from_us - 1);
-    while (instant != 0 && instant <= extent->to_us && instant <= self->to_us) {
-        if (self->items->n_items == self->limit || self->answer->arena->total > ANSWER_PAGE_BYTES ||
-            (self->items->n_items % 256 == 255 && answer_page_over(self->answer, self->begun_us))) {
-            self->full = true;
-            return ERR_OK;
-        }
-        add_item(self, extent, instant);
-        if (instant == extent->to_us) break;
-        instant = revision_next(&self->revision, instant);
-    }
-    return ERR_OK;
-}
-
-static err_t spread_ledger(history_t *self)
-{
-    store_view_t *view = self->answer->view;
-    rec_key_t from = key_ledger(self->schedule.no, 0, self->from_us);
-    store_scan_t *scan = NULL;
-    slice_t key, value;
-    uint32_t no;
-    uint16_t range;
-    int64_t first;
-    /* the extent that begins before from_us may reach into it */
-    ANSWER_TRY(store_scan_open(view, TABLE_ledger, key_slice(&from), true, &scan));
-    err_t err = store_scan_next(scan, &key, &value);
-    if (err == ERR_OK && ledger_key_decode(key, &no, &range, &first) && no == self->schedule.no &&
-        range == 0)
-        from = key_ledger(no, 0, first);
-    store_scan_close(&scan);
-    if (err != ERR_OK && err != ERR_NOT_FOUND) return err;
-    err = store_scan_open(view, TABLE_ledger, key_slice(&from), false, &scan);
-    while (err == ERR_OK && !self->full) {
-        extent_t extent;
-        err = store_scan_next(scan, &key, &value);
-        if (err != ERR_OK) break;
-        if (!ledger_key_decode(key, &no, &range, &first) || !extent_decode(&extent, value)) {
-            err = ERR_CORRUPT;
-            break;
-        }
-        if (no != self->schedule.no || range != 0 || extent.from_us > self->to_us) break;
-        err = spread(self, &extent);
-    }
-    store_scan_close(&scan);
-    return err == ERR_NOT_FOUND ? ERR_OK : err;
-}
-
-err_t query_schedule_history(answer_t *self, const Pawl__V1__ScheduleHistory *ask,
-                             Pawl__V1__Reply *reply)
-{
-    uint32_t no;
-    slice_t name = slice_text(ask->name), value;
-    if (ask->uid.len) name = slice(ask->uid.data, ask->uid.len);
-    rec_key_t key = key_name(ask->uid.len ? NAME_UID : NAME_SCHEDULE, name);
-    err_t err = store_view_get(self->view, TABLE_names, key_slice(&key), &value);
-    if (err == ERR_NOT_FOUND) {
-        refuse_unknown(self, reply, "schedule_history.name", ask->name);
-        return ERR_OK;
-    }
-    if (err != ERR_OK) return err;
-    if (!name_row_decode(&no, value)) return ERR_CORRUPT;
-    history_t history = { .answer = self,
-                          .limit = ask->limit ? ask->limit : HISTORY_DEFAULT,
-                          .missed_only = ask->missed_only,
-                          .from_us = ask->from_us,
-                          .to_us = ask->to_us ? ask->to_us : INT64_MAX,
-                          .begun_us = answer_now(self) };
-    if (history.limit > HISTORY_MAX) history.limit = HISTORY_MAX;
-    if (ask->after_us && ask->after_us >= history.from_us) history.from_us = ask->after_us + 1;
-    ANSWER_TRY(schedule_rows_get(self, no, &history.schedule));
-    meta_static_t fixed;
-    key = key_u8(META_STATIC);
-    ANSWER_TRY(store_view_get(self->view, TABLE_meta, key_slice(&key), &value));
-    if (!meta_static_decode(&fixed, value)) return ERR_CORRUPT;
-    memcpy(history.secret, fixed.secret, sizeof fixed.secret);
-    Pawl__V1__HistoryItems *items = answer_take(self, sizeof *items);
-    pawl__v1__history_items__init(items);
-    items->items = answer_take(self, history.limit * sizeof *items->items);
-    history.items = items;
-    reply->history = items;
-    reply->body_case = PAWL__V1__REPLY__BODY_HISTORY;
-    err = spread_ledger(&history);
-    if (err == ERR_OK && !history.full && history.schedule.cursor.open.count)
-        err = spread(&history, &history.schedule.cursor.open);
-    if (history.full && items->n_items)
-        items->next_us = items->items[items->n_items - 1]->instant_us;
-    revision_close(&history.revision);
-    return err;
 }

@@ -34,4 +34,15 @@ int64_t revision_next(const revision_t *self, int64_t after_us); /* 0: none */
 uint64_t revision_count(const revision_t *self, int64_t after_us,
                         int64_t upto_us); /* (after, upto] */
 
+/* Row after row of a schedule's ranges from number *no + 1 on. ERR_NOT_FOUND: no more. */
+MUST_CHECK err_t schedule_range_next(answer_t *self, uint32_t schedule, uint16_t *no,
+                                     range_row_t *row);
+/* Its ranges that are not done, and what they add to what it is behind. */
+MUST_CHECK err_t schedule_ranges(answer_t *self, const schedule_rows_t *rows,
+                                 Pawl__V1__ScheduleInfo *info);
+/* Number of the schedule that a request means by uid or, without one, by name. ERR_NOT_FOUND: it
+ * was refused. */
+MUST_CHECK err_t schedule_asked(answer_t *self, const char *name, ProtobufCBinaryData uid,
+                                const char *field, Pawl__V1__Reply *reply, uint32_t *no);
+
 #endif

@@ -106,6 +106,10 @@ err_t readers_attempt(const readers_config_t *config, answer_t *answer,
         return query_schedule_list(answer, request->schedule_list, reply);
     case PAWL__V1__REQUEST__BODY_SCHEDULE_HISTORY:
         return query_schedule_history(answer, request->schedule_history, reply);
+    case PAWL__V1__REQUEST__BODY_RANGE_LIST:
+        return query_range_list(answer, request->range_list, reply);
+    case PAWL__V1__REQUEST__BODY_SCHEDULE_AUDIT:
+        return query_schedule_audit(answer, request->schedule_audit, reply);
     case PAWL__V1__REQUEST__BODY_QUEUE_LIST:
         return query_queue_list(answer, request->queue_list, reply);
     case PAWL__V1__REQUEST__BODY_CALENDAR_LIST:

@@ -19,6 +19,8 @@ static void fill_defaults(Pawl__V1__Schedule *spec)
     if (spec->ahead == 0) spec->ahead = DEFAULT_AHEAD;
     if (spec->rate == 0) spec->rate = DEFAULT_RATE;
     if (spec->max_running == 0) spec->max_running = 1;
+    if (spec->order == PAWL__V1__ORDER__ORDER_UNSPECIFIED)
+        spec->order = PAWL__V1__ORDER__ORDER_OLDEST;
     if (spec->on_resume == PAWL__V1__ON_RESUME__ON_RESUME_UNSPECIFIED)
         spec->on_resume =
             strict ? PAWL__V1__ON_RESUME__ON_RESUME_CATCHUP : PAWL__V1__ON_RESUME__ON_RESUME_SKIP;
@@ -42,6 +44,16 @@ static bool contradicts(core_t *core, const Pawl__V1__Schedule *spec,
         refuse(
             core, reply, ERR_CONTRADICTION, "schedule.supersede",
             "strict makes every instant a task, supersede drops those that wait: use mode normal");
+        return true;
+    }
+    if (spec->live_first && !strict) {
+        refuse(core, reply, ERR_CONTRADICTION, "schedule.live_first",
+               "only strict has a backlog that could run beside what is new: use mode strict");
+        return true;
+    }
+    if (spec->order == PAWL__V1__ORDER__ORDER_NEWEST && !spec->live_first) {
+        refuse(core, reply, ERR_CONTRADICTION, "schedule.order",
+               "newest first needs the backlog apart from what is new: say live_first too");
         return true;
     }
     if (strict && spec->on_resume != PAWL__V1__ON_RESUME__ON_RESUME_CATCHUP) {
@@ -95,20 +107,28 @@ static bool first_cursor(core_t *core, plan_t *plan, Pawl__V1__Reply *reply)
     return true;
 }
 
+/* What the definition says of its line, beside rule and zone. */
+static void line_of_spec(plan_t *plan)
+{
+    plan->line.from_us = plan->spec->from_us;
+    plan->line.to_us = plan->spec->to_us;
+    plan->line.jitter_us = line_jitter_us(plan->row.uid, plan->spec->jitter_us);
+}
+
 static bool parse_rule(core_t *core, plan_t *plan, Pawl__V1__Reply *reply)
 {
     const Pawl__V1__Schedule *spec = plan->spec;
     named_t *zone = name_find(core, NAME_ZONE, spec->zone);
     if (zone == NULL || zone->value == 0 || zone->flags & REG_GONE ||
-        plan_load_zone(core, zone->value, spec->zone, &plan->zone) != ERR_OK) {
+        plan_load_zone(core, zone->value, spec->zone, &plan->line.zone) != ERR_OK) {
         refuse(core, reply, ERR_BAD_ZONE, "schedule.zone",
                "\"%s\" is no time zone here: names look like Europe/Paris and are case-sensitive",
                spec->zone);
         return false;
     }
-    plan->zone_hash = zone->value;
+    plan->line.zone_hash = zone->value;
     size_t bad;
-    if (calendar_hashes(core, spec, plan->calendars, &bad) != ERR_OK) {
+    if (calendar_hashes(core, spec, plan->line.calendars, &bad) != ERR_OK) {
         refuse(core, reply, ERR_NOT_FOUND, batch_printf(core, "schedule.calendars[%zu]", bad),
                "there is no calendar \"%s\": make it with `pawl calendar set`, see `pawl calendar "
                "list`",
@@ -117,7 +137,8 @@ static bool parse_rule(core_t *core, plan_t *plan, Pawl__V1__Reply *reply)
     }
     plan->calendars_stamp = core->calendars_stamp;
     rule_refusal_t refusal = { 0 };
-    err_t err = plan_read_rules(core, spec, plan->zone, plan->calendars, &plan->rule, &refusal);
+    err_t err = plan_read_rules(core, spec, plan->line.zone, plan->line.calendars, &plan->line.rule,
+                                &refusal);
     const char *field = "schedule.rule";
     if (refusal.error.in_exclusions)
         field = "schedule.exclusions";
@@ -128,6 +149,7 @@ static bool parse_rule(core_t *core, plan_t *plan, Pawl__V1__Reply *reply)
                refusal.error.column, refusal.error.text);
     else if (err != ERR_OK)
         core->failed = err;
+    line_of_spec(plan);
     return err == ERR_OK;
 }
 
@@ -191,7 +213,7 @@ static bool edit_refused(core_t *core, const plan_t *old, const plan_t *plan,
         return true;
     }
     if (same_rule(old->spec, plan->spec)) return false;
-    if (strcmp(old->spec->rule, plan->spec->rule) != 0 && plan->rule &&
+    if (strcmp(old->spec->rule, plan->spec->rule) != 0 && plan->line.rule &&
         plan_next_us(plan, core->wall_us) == INT64_MAX) {
         refuse(core, reply, ERR_TOO_LATE, "schedule.rule",
                "the new rule has no instant after now: nothing would ever run");
@@ -233,7 +255,8 @@ static err_t create(core_t *core, plan_t *plan, uint32_t principal)
 {
     plan->no = core->meta.next_no[NAME_SCHEDULE]++;
     draw_random(core, plan->row.uid, 16);
-    plan->row.revision = 1;
+    plan->row.revision = plan->line.revision = 1;
+    line_of_spec(plan);
     plan->row.created_wall_us = core->wall_us;
     plan->row.principal = principal;
     plan->row.name =
@@ -268,19 +291,16 @@ static err_t edit(core_t *core, plan_t *old, plan_t *plan, Pawl__V1__CursorActio
     plan_t swap = *old;
     old->spec = plan->spec;
     old->template = plan->template;
-    old->rule = plan->rule;
-    old->zone = plan->zone;
-    old->zone_hash = plan->zone_hash;
-    memcpy(old->calendars, plan->calendars, sizeof old->calendars);
+    old->line = plan->line;
     plan->spec = swap.spec;
     plan->template = swap.template;
-    plan->rule = swap.rule;
-    plan->zone = swap.zone;
+    plan->line = swap.line;
     after_edited(core, old, swap.spec->after_us);
     if (strcmp(old->spec->zone, swap.spec->zone) != 0) /* a pause by hand from now on */
         old->row.flags &= (uint8_t)~SCHEDULE_ZONELESS;
     plan_free(plan);
-    old->row.revision++;
+    old->line.revision = ++old->row.revision;
+    line_of_spec(old);
     old->held = false; /* by `ahead` as it was */
     TRY(write_plan(core, old, swap.row.definition_len));
     TRY(schedule_release(core, old)); /* more may run at once now */
@@ -402,6 +422,8 @@ static err_t resume(core_t *core, plan_t *plan, Pawl__V1__OnResume how)
 static err_t remove_plan(core_t *core, plan_t *plan)
 {
     TRY(close_backlog(core, plan, VERDICT_REASON_REMOVED));
+    for (range_t *range = plan->ranges; range; range = range->next)
+        if (range_is_live(range)) TRY(range_cancel(core, plan, range, VERDICT_REASON_REMOVED));
     rec_key_t name = key_name(NAME_SCHEDULE, plan->row.name);
     TRY(del_row(core, TABLE_names, &name));
     TRY(calendar_users(core, plan->no, plan->spec, NULL));
@@ -423,6 +445,7 @@ err_t schedule_change(core_t *core, const command_t *command, Pawl__V1__Reply *r
     }
     TRY(err);
     uint8_t id[16];
+    uint16_t range = 0;
     const char *refusal = NULL;
     switch (change->verb) {
     case PAWL__V1__SCHEDULE_VERB__SCHEDULE_PAUSE:
@@ -457,11 +480,19 @@ err_t schedule_change(core_t *core, const command_t *command, Pawl__V1__Reply *r
     case PAWL__V1__SCHEDULE_VERB__SCHEDULE_REMOVE:
         TRY(remove_plan(core, plan));
         break;
+    case PAWL__V1__SCHEDULE_VERB__SCHEDULE_BACKFILL:
+    case PAWL__V1__SCHEDULE_VERB__SCHEDULE_RANGE_PAUSE:
+    case PAWL__V1__SCHEDULE_VERB__SCHEDULE_RANGE_RESUME:
+    case PAWL__V1__SCHEDULE_VERB__SCHEDULE_RANGE_CANCEL:
+        TRY(range_change(core, plan, change, reply, &range));
+        if (reply->error) return ERR_OK;
+        break;
     default:
         refuse(core, reply, ERR_BAD_VALUE, "verb", "verb %d is not known", (int)change->verb);
         return ERR_OK;
     }
     answer_changed(core, plan, reply);
+    reply->changed->range = range;
     if (change->verb == PAWL__V1__SCHEDULE_VERB__SCHEDULE_NOW) {
         reply->changed->id.data = batch_alloc(core, 16);
         memcpy(reply->changed->id.data, id, 16);

@@ -95,6 +95,10 @@ err_t task_of_run(core_t *core, run_t *run, task_t *task)
     task->spec.instant_wall_us = run->instant_us;
     task->spec.parent = run->parent;
     task->spec.index = run->index;
+    task->spec.firing = run->firing;
+    task->spec.range = run->range;
+    task->spec.folded_first_us = run->folded_first_us;
+    task->spec.folded_count = run->folded_count;
     task->run = run;
     task->status = S(RUNNING);
     return run->row.flags & RUN_HAS_STATE ? load_state(core, task) : ERR_OK;
@@ -555,6 +559,12 @@ err_t task_fire(core_t *core, const firing_t *firing, const Pawl__V1__Task *temp
     task.spec.flags |= firing->parked ? SPEC_PARKED : 0;
     task.spec.schedule = firing->schedule;
     task.spec.instant_wall_us = firing->instant_us;
+    task.spec.range = firing->range;
+    task.spec.folded_first_us = firing->folded_first_us;
+    task.spec.folded_count = firing->folded_count;
+    task.spec.firing =
+        (uint8_t)((firing->range ? FIRING_RANGE : 0) | (firing->folded_count ? FIRING_FOLDED : 0));
+    if (task.spec.firing) task.spec.flags |= SPEC_FIRING;
     if (firing->start_by_us) {
         task.spec.flags |= SPEC_EXPIRES;
         task.spec.expire_clock = CLOCK_WALL;
@@ -579,7 +589,7 @@ static err_t unpark(core_t *core, task_t *task, int64_t due_us)
 {
     plan_t *plan;
     TRY(plan_get(core, task->spec.schedule, &plan));
-    rec_key_t key = key_park(plan->gate_id, due_us, task->n);
+    rec_key_t key = key_park(plan->gate_id, task->spec.range != 0, due_us, task->n);
     TRY(del_row(core, TABLE_park, &key));
     plan->gate.waiting--;
     plan->gate_dirty = true;
@@ -706,7 +716,7 @@ err_t task_end(core_t *core, task_t *task, status_t status, uint8_t reason)
     core->ended++;
     TRY(journal_task(core, event_of(status), task, task->state.executor));
     if (task->spec.flags & SPEC_SCHEDULED)
-        TRY(schedule_task_ended(core, task, had_lease, was_parked));
+        TRY(schedule_task_ended(core, task, status, had_lease, was_parked));
     if (task->spec.flags & SPEC_CHILD) TRY(family_child_ended(core, task, from));
     if (task->spec.flags & SPEC_PARENT) TRY(family_parent_ended(core, task));
     output_t *out = out_add(core, OUT_ENDED, 0);

@@ -204,6 +204,7 @@ static call_t *proposal_call(pawl_client_t *client, const pawl_proposal_t *items
             rows[i].revision = items[i].revision;
             rows[i].expect_cursor_us = items[i].expect_cursor_us;
             rows[i].new_cursor_us = items[i].new_cursor_us;
+            rows[i].range = items[i].range;
             list[i] = &rows[i];
         }
         body.n_items = n;

@@ -374,6 +374,7 @@ typedef struct pawl_proposal {
     uint8_t uid[16];
     uint64_t revision;
     int64_t expect_cursor_us, new_cursor_us;
+    uint16_t range; /* for this range of the schedule, with its revision and cursor; 0: itself */
 } pawl_proposal_t;
 /* Asks for verdicts up to new_cursor_us of each. fn (inside pawl_client_poll) gets the Proposed
  * record, its items in order of the proposals, or NULL and the error when it failed as a whole. */

@@ -45,6 +45,7 @@ ERR(EXISTS, 64, NEVER, 4, "the name is in use")
 ERR(TOO_EARLY, 65, LATER, 4, "the instant lies ahead of the broker's clock")
 ERR(IN_USE, 66, NEVER, 4, "schedules use it")
 ERR(BAD_CALENDAR, 67, NEVER, 2, "an entry of the calendar cannot be read")
+ERR(NO_INSTANT, 70, NEVER, 2, "the rule has no instant in this span")
 /* store */
 ERR(STORE_FULL, 80, LATER, 9, "the store is near its limit: what adds is refused, what ends is taken")
 ERR(STORE_IO, 81, NEVER, 1, "the disk failed")

@@ -32,6 +32,7 @@ enum {
     LIMIT_LOG_ATTEMPT = 1 << 20,
     LIMIT_LOG_HEAD = 256 << 10,
     LIMIT_LOG_CHUNK = 64 << 10,
+    LIMIT_RANGES = 16, /* of a schedule that are not done */
     LIMIT_LIST = 1000, /* rows of one list answer */
     LIMIT_REPLIES_KEPT = 10000,
     LIMIT_INTERPRETERS = 64,     /* of an executor */
@@ -71,6 +72,7 @@ enum {
 #define DEFAULT_GRACE_US             (30 * PAWL_SEC_US)
 #define DEFAULT_AHEAD                1000
 #define DEFAULT_RATE                 100
+#define DEFAULT_WARN                 1000
 #define DEFAULT_MAP_BYTES            (INT64_C(64) << 30)
 #define DEFAULT_KEEP_FINISHED_US     (7 * 86400 * PAWL_SEC_US)
 #define DEFAULT_KEEP_FAILED_US       (30 * 86400 * PAWL_SEC_US)

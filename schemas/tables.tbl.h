@@ -30,7 +30,8 @@ TABLE(ledger, 22, 1, 0)
 TABLE(reply, 23, 1, 0)
 TABLE(replyage, 24, 0, 0)
 TABLE(calendar, 25, 1, 0)
+TABLE(range, 26, 1, 0)
 TABLE(fam, 28, 1, 0)
 TABLE(kids, 29, 1, 0)
 TABLE(enrolled, 31, 1, 0)
-/* to 40 are reserved: edge lock fair dead label range watermark */
+/* to 40 are reserved: edge lock fair dead label watermark */

@@ -9,7 +9,7 @@
 #include "schemas/limits.h"
 #include "schemas/wire_plan.h"
 
-enum { PLANS_MOST = 96, FIELDS_MOST = 640 };
+enum { PLANS_MOST = 160, FIELDS_MOST = 1200 };
 
 static struct {
     message_plan_t plans[PLANS_MOST];

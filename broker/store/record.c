@@ -68,6 +68,13 @@ static uint32_t take_no(reader_t *in)
     return (uint32_t)take_bounded(in, UINT32_MAX);
 }
 
+static uint16_t take_range(reader_t *in)
+{
+    uint32_t range = take_no(in);
+    if (range == 0 || range > UINT16_MAX) in->bad = true;
+    return (uint16_t)range;
+}
+
 static int64_t take_signed(reader_t *in)
 {
     return unzigzag(take_varint(in));
@@ -227,11 +234,34 @@ rec_key_t key_n(uint64_t n)
     return key;
 }
 
+static uint8_t *put_firing(uint8_t *at, const spec_row_t *self)
+{
+    at = be_put_u8(at, self->firing);
+    if (self->firing & FIRING_RANGE) at = put_varint(at, self->range);
+    if (self->firing & FIRING_FOLDED) {
+        at = be_put_i64(at, self->folded_first_us);
+        at = put_varint(at, self->folded_count);
+    }
+    return self->firing & FIRING_GATE ? be_put_bytes(at, self->gate, 16) : at;
+}
+
+static void take_firing(reader_t *in, spec_row_t *self)
+{
+    self->firing = reader_u8(in);
+    if (self->firing & FIRING_RANGE) self->range = take_range(in);
+    if (self->firing & FIRING_FOLDED) {
+        self->folded_first_us = reader_i64(in);
+        self->folded_count = take_varint(in);
+    }
+    if (self->firing & FIRING_GATE) take_array(in, self->gate, sizeof self->gate);
+    if (self->firing == 0 || self->firing > 7) in->bad = true;
+}
+
 void spec_row_encode(const spec_row_t *self, buf_t *to)
 {
     bool inline_body = !(self->flags & (SPEC_PARTS | SPEC_CHILD));
     CHECK(!inline_body || self->body.len == self->body_len);
-    uint8_t *at = record_begin(to, 128 + (inline_body ? self->body.len : 0));
+    uint8_t *at = record_begin(to, 192 + (inline_body ? self->body.len : 0));
     at = be_put_u16(at, self->flags);
     at = be_put_u8(at, self->priority);
     at = put_varint(at, self->attempts_max);
@@ -246,6 +276,7 @@ void spec_row_encode(const spec_row_t *self, buf_t *to)
         at = put_varint(at, self->schedule);
         at = be_put_i64(at, self->instant_wall_us);
     }
+    if (self->flags & SPEC_FIRING) at = put_firing(at, self);
     if (self->flags & SPEC_DELAYED) {
         at = be_put_u8(at, self->timer_clock);
         at = be_put_i64(at, self->timer_at);
@@ -278,6 +309,7 @@ bool spec_row_decode(spec_row_t *self, slice_t from)
         self->schedule = take_no(&in);
         self->instant_wall_us = reader_i64(&in);
     }
+    if (self->flags & SPEC_FIRING) take_firing(&in, self);
     if (self->flags & SPEC_DELAYED) {
         self->timer_clock = reader_u8(&in);
         self->timer_at = reader_i64(&in);
@@ -534,10 +566,11 @@ rec_key_t key_gate(const uint8_t gate[16])
     return key_id(gate);
 }
 
-rec_key_t key_park(const uint8_t gate[16], int64_t due_us, uint64_t n)
+rec_key_t key_park(const uint8_t gate[16], bool backlog, int64_t due_us, uint64_t n)
 {
     rec_key_t key;
-    uint8_t *at = put_tag(be_put_bytes(key.at, gate, 16));
+    uint8_t *at = be_put_bytes(key.at, gate, 16);
+    at = be_put_u16(be_put_u32(at, 0), backlog);
     key_done(&key, be_put_u64(be_put_i64(at, due_us), n));
     return key;
 }
@@ -1079,9 +1112,12 @@ bool extent_decode(extent_t *self, slice_t from)
     return record_done(&in);
 }
 
+/* What stands behind the numbers of a cursor. */
+enum { SCUR_EXTENT = 1, SCUR_ELSEWHERE = 2, SCUR_WARNED = 4, SCUR_ZONE = 8 };
+
 void scur_row_encode(const scur_row_t *self, buf_t *to)
 {
-    uint8_t *at = record_begin(to, 4 * 8 + 9 * VARINT_MAX + 1 + EXTENT_MAX);
+    uint8_t *at = record_begin(to, 5 * 8 + 10 * VARINT_MAX + 1 + EXTENT_MAX);
     at = be_put_i64(at, self->cursor_us);
     at = be_put_i64(at, self->floor_us);
     at = be_put_i64(at, self->armed_us);
@@ -1095,8 +1131,13 @@ void scur_row_encode(const scur_row_t *self, buf_t *to)
     at = put_varint(at, self->number);
     at = put_varint(at, self->last_n);
     at = put_varint(at, self->leased_n);
-    at = be_put_u8(at, self->open.count ? 1 : 0);
+    at = be_put_u8(at,
+                   (uint8_t)((self->open.count ? SCUR_EXTENT : 0) |
+                             (self->elsewhere ? SCUR_ELSEWHERE : 0) |
+                             (self->warned ? SCUR_WARNED : 0) | (self->zone_us ? SCUR_ZONE : 0)));
     if (self->open.count) at = put_extent(at, &self->open);
+    if (self->elsewhere) at = put_varint(at, self->elsewhere);
+    if (self->zone_us) at = be_put_i64(at, self->zone_us);
     record_end(to, at);
 }
 
@@ -1116,9 +1157,92 @@ bool scur_row_decode(scur_row_t *self, slice_t from)
     self->number = take_varint(&in);
     self->last_n = take_varint(&in);
     self->leased_n = take_varint(&in);
+    uint8_t more = reader_u8(&in);
+    if (more & SCUR_EXTENT) take_extent(&in, &self->open);
+    if (more & SCUR_ELSEWHERE) self->elsewhere = take_no(&in);
+    self->warned = (more & SCUR_WARNED) != 0;
+    if (more & SCUR_ZONE) self->zone_us = reader_i64(&in);
+    return record_done(&in) && more < 2 * SCUR_ZONE;
+}
+
+/* ---- range ------------------------------------------------------------------------------------
+ */
+
+const char *range_state_text(uint8_t state)
+{
+    switch (state) {
+#define X(name, number, text)                                                                      \
+    case number:                                                                                   \
+        return text;
+        RANGE_STATES(X)
+#undef X
+    default:
+        return "";
+    }
+}
+
+rec_key_t key_range(uint32_t schedule, uint16_t range)
+{
+    rec_key_t key;
+    key_done(&key, be_put_u16(be_put_u32(key.at, schedule), range));
+    return key;
+}
+
+bool range_key_decode(slice_t key, uint32_t *schedule, uint16_t *range)
+{
+    reader_t in = reader(key);
+    *schedule = reader_u32(&in);
+    *range = reader_u16(&in);
+    return record_done(&in) && *range > 0;
+}
+
+void range_row_encode(const range_row_t *self, buf_t *to)
+{
+    uint8_t *at = record_begin(to, 5 + 6 * 8 + 5 * VARINT_MAX + EXTENT_MAX);
+    at = be_put_u8(at, self->state);
+    at = be_put_u8(at, self->flags);
+    at = be_put_u8(at, self->cause);
+    at = be_put_u8(at, self->overlap);
+    at = be_put_i64(at, self->from_us);
+    at = be_put_i64(at, self->to_us);
+    at = be_put_i64(at, self->low_us);
+    at = be_put_i64(at, self->high_us);
+    at = be_put_i64(at, self->made_wall_us);
+    at = be_put_i64(at, self->ended_wall_us);
+    at = put_varint(at, self->rate);
+    at = put_varint(at, self->revision);
+    at = put_varint(at, self->fired);
+    at = put_varint(at, self->skipped);
+    at = put_varint(at, self->failed);
+    at = be_put_u8(at, self->open.count ? 1 : 0);
+    record_end(to, self->open.count ? put_extent(at, &self->open) : at);
+}
+
+bool range_row_decode(range_row_t *self, slice_t from)
+{
+    reader_t in = record_read(from);
+    *self = (range_row_t){ .state = reader_u8(&in) };
+    self->flags = reader_u8(&in);
+    self->cause = reader_u8(&in);
+    self->overlap = reader_u8(&in);
+    self->from_us = reader_i64(&in);
+    self->to_us = reader_i64(&in);
+    self->low_us = reader_i64(&in);
+    self->high_us = reader_i64(&in);
+    self->made_wall_us = reader_i64(&in);
+    self->ended_wall_us = reader_i64(&in);
+    self->rate = take_no(&in);
+    self->revision = take_varint(&in);
+    self->fired = take_varint(&in);
+    self->skipped = take_varint(&in);
+    self->failed = take_varint(&in);
     uint8_t open = reader_u8(&in);
     if (open == 1) take_extent(&in, &self->open);
-    return record_done(&in) && open <= 1;
+    return record_done(&in) && open <= 1 && self->state >= RANGE_OPEN &&
+           self->state <= RANGE_CANCELLED && self->flags <= (RANGE_NEWEST | RANGE_STOP) &&
+           (self->cause == CAUSE_LIVE || self->cause == CAUSE_BACKFILL) &&
+           self->from_us <= self->low_us && self->low_us <= self->high_us &&
+           self->high_us <= self->to_us;
 }
 
 void completion_key(const uint8_t secret[32], uint8_t key[16])

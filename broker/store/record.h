@@ -67,7 +67,9 @@ enum {
     SPEC_PARENT = 1024,  /* of a fan-out: a fam row stands beside it, and it never has a lease */
     SPEC_CHILD = 2048,   /* parent and index follow; its body is its parent's */
     SPEC_BLOCKED = 4096, /* a child that was not released at once */
+    SPEC_FIRING = 16384, /* of a range, folded, or counted at a gate of its own: see firing_* */
 };
+enum { FIRING_RANGE = 1, FIRING_FOLDED = 2, FIRING_GATE = 4 };
 typedef struct spec_row {
     uint16_t flags;
     uint8_t priority;
@@ -78,9 +80,14 @@ typedef struct spec_row {
     uint8_t id[16];
     uint32_t schedule; /* SPEC_SCHEDULED */
     int64_t instant_wall_us;
-    uint64_t parent;  /* SPEC_CHILD: number of its parent, */
-    uint32_t index;   /* and its place among its siblings */
-    int64_t timer_at; /* SPEC_DELAYED: at (clock below), to find its timer row */
+    uint64_t parent; /* SPEC_CHILD: number of its parent, */
+    uint32_t index;  /* and its place among its siblings */
+    uint8_t firing;  /* SPEC_FIRING: FIRING_* */
+    uint16_t range;  /* of that range of its schedule; 0: of its own line of time, or by hand */
+    int64_t folded_first_us; /* it stands for folded_count instants from here to its own */
+    uint64_t folded_count;   /* 0: only for itself */
+    uint8_t gate[16];        /* counts there; without it: at its schedule's own gate */
+    int64_t timer_at;        /* SPEC_DELAYED: at (clock below), to find its timer row */
     uint8_t timer_clock;
     int64_t expire_us; /* SPEC_EXPIRES: on timer_clock's... see timer kinds; wall for start_by */
     uint8_t expire_clock;
@@ -212,7 +219,8 @@ bool timer_key_decode(slice_t key, uint8_t *clock, int64_t *at, uint8_t *kind, u
 enum { GATE_OVERLAP = 1 };
 void gate_of_schedule(uint32_t schedule, uint8_t gate[16]);
 rec_key_t key_gate(const uint8_t gate[16]);
-rec_key_t key_park(const uint8_t gate[16], int64_t due_us, uint64_t n);
+/* backlog: the task is of a range: those of the live line leave the gate first. */
+rec_key_t key_park(const uint8_t gate[16], bool backlog, int64_t due_us, uint64_t n);
 bool park_key_decode(slice_t key, uint8_t gate[16], int64_t *due_us, uint64_t *n);
 void park_row_encode(uint32_t lane, buf_t *to);
 bool park_row_decode(uint32_t *lane, slice_t from);
@@ -283,6 +291,9 @@ bool uniq_row_decode(uint64_t *n, slice_t from);
     X(PEER_CUT, 65, "peer.cut") X(LOGS_LOST, 66, "logs.lost")                                      \
     X(SCHEDULE_ENDED, 67, "schedule.ended") X(CALENDAR_CHANGED, 68, "calendar.changed")            \
     X(CALENDAR_REMOVED, 69, "calendar.removed") X(ZONE_GONE, 70, "zone.gone")                      \
+    X(RANGE_MADE, 71, "schedule.range.made") X(RANGE_DONE, 72, "schedule.range.done")              \
+    X(RANGE_PAUSED, 73, "schedule.range.paused") X(RANGE_RESUMED, 74, "schedule.range.resumed")    \
+    X(RANGE_CANCELLED, 75, "schedule.range.cancelled") X(BACKLOG, 76, "schedule.backlog")          \
     X(FANOUT_STOPPED, 87, "fanout.stopped") X(FANOUT_JOINED, 88, "fanout.joined")
 // clang-format on
 enum journal_event {
@@ -293,7 +304,8 @@ enum journal_event {
 const char *journal_event_text(uint8_t event); /* NULL: unknown */
 enum { JOURNAL_ROW_MAX = 2000 };
 /* One entry. subject: task n (event < 32), schedule s, executor x, queue q. aux: executor number of
- * running and what ended a run; the count of schedule.skipped and store.history_gave_way; bytes of
+ * running and what ended a run; the count of schedule.skipped, schedule.backlog, a range's instants
+ * (attempt: its number) and store.history_gave_way; bytes of
  * peer.cut and logs.lost, whose subject is the executor x, if it is one, or 0. */
 typedef struct journal_entry {
     uint64_t seq;
@@ -394,7 +406,8 @@ rec_key_t key_sched(uint32_t schedule, uint8_t kind, uint64_t number);
 enum {
     SCHEDULE_PAUSED = 1,
     SCHEDULE_GONE = 2,
-    SCHEDULE_ZONELESS = 4 /* paused because tzdata lost its zone; the zone's return ends that */
+    SCHEDULE_ZONELESS = 4, /* paused because tzdata lost its zone; the zone's return ends that */
+    SCHEDULE_RANGES = 8,   /* there is, or was, a range of it */
 };
 typedef struct sched_row {
     uint8_t uid[16];
@@ -435,7 +448,8 @@ enum verdict {
 #define VERDICT_REASONS(X)                                                                         \
     X(NONE, 0, "") X(ON_TIME, 1, "on time") X(LATE, 2, "late") X(OVERLAP, 3, "overlap")            \
     X(WINDOW, 4, "window") X(PAUSED, 5, "paused") X(REMOVED, 6, "removed") X(EDITED, 7, "edited")  \
-    X(CATCHUP, 8, "catchup") X(LATEST, 9, "latest") X(ZONE, 10, "zone")
+    X(CATCHUP, 8, "catchup") X(LATEST, 9, "latest") X(ZONE, 10, "zone")                          \
+    X(CANCELLED, 16, "cancelled") X(BACKFILL, 17, "backfill")
 // clang-format on
 enum verdict_reason {
 #define X(name, number, text) VERDICT_REASON_##name = (number),
@@ -466,10 +480,13 @@ typedef struct scur_row {
     uint32_t waiting;  /* tasks of it that never had a lease and have not ended */
     uint32_t admitted; /* of both, those that its overlap policy let through to a lane */
     uint64_t fired, missed;
-    uint64_t number;   /* of manual runs */
-    uint64_t last_n;   /* newest task that it made and that never had a lease; 0 none */
-    uint64_t leased_n; /* newest task of it that had a lease and has not ended; 0 none */
-    extent_t open;     /* newest ledger extent, not yet in the ledger table */
+    uint64_t number;    /* of manual runs */
+    uint64_t last_n;    /* newest task that it made and that never had a lease; 0 none */
+    uint64_t leased_n;  /* newest task of it that had a lease and has not ended; 0 none */
+    extent_t open;      /* newest ledger extent, not yet in the ledger table */
+    uint32_t elsewhere; /* of `running`, those that count at another gate than its own */
+    bool warned;        /* the backlog exceeds `warn`, and an event told so */
+    int64_t zone_us; /* new zone data came then: what is due up to it counts as on time; 0 none */
 } scur_row_t;
 void scur_row_encode(const scur_row_t *self, buf_t *to);
 bool scur_row_decode(scur_row_t *self, slice_t from);
@@ -481,6 +498,36 @@ void completion_make(const uint8_t key[16], uint64_t n, uint64_t token,
                      uint8_t bytes[LIMIT_COMPLETION]);
 bool completion_read(const uint8_t key[16], const uint8_t bytes[LIMIT_COMPLETION], uint64_t *n,
                      uint64_t *token);
+/* ---- range: s, r -> a backfill, or a backlog that was split off --------------------------------
+ */
+// clang-format off
+#define RANGE_STATES(X) \
+    X(OPEN, 1, "open") X(PAUSED, 2, "paused") X(STOPPED, 3, "stopped") X(DONE, 4, "done") \
+    X(CANCELLED, 5, "cancelled")
+// clang-format on
+enum range_state {
+#define X(name, number, text) RANGE_##name = (number),
+    RANGE_STATES(X)
+#undef X
+};
+const char *range_state_text(uint8_t state);
+enum { RANGE_NEWEST = 1 /* from its high end */, RANGE_STOP = 2 /* at the first failure */ };
+/* Instants of one revision in (from, to]; those in (low, high] have no verdict yet. It shrinks from
+ * one end only, so the other end and that one tell which are decided. r is never used again. */
+typedef struct range_row {
+    uint8_t state, flags, cause; /* CAUSE_LIVE, CAUSE_BACKFILL */
+    uint8_t overlap;             /* 0: the schedule's */
+    uint32_t rate;               /* tasks a second; 0: the schedule's */
+    uint64_t revision;           /* whose rule */
+    int64_t from_us, to_us, low_us, high_us;
+    int64_t made_wall_us, ended_wall_us;
+    uint64_t fired, skipped, failed; /* verdicts; tasks that failed */
+    extent_t open;                   /* its newest extent, not yet in the ledger table */
+} range_row_t;
+rec_key_t key_range(uint32_t schedule, uint16_t range);
+bool range_key_decode(slice_t key, uint32_t *schedule, uint16_t *range);
+void range_row_encode(const range_row_t *self, buf_t *to);
+bool range_row_decode(range_row_t *self, slice_t from);
 
 /* Id of the task that a schedule makes: planned time in the first 48 bits (milliseconds), then 80
  * bits of BLAKE2b keyed with the store's secret over (uid, instant, cause, number). */

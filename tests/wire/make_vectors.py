@@ -181,6 +181,19 @@ def requests():
         verb=pb.SCHEDULE_RESUME, name="nightly", reason="fixed", on_resume=pb.ON_RESUME_SKIP),
         request_id=REQUEST_ID)
     good("schedule-history", "schedule_history", pb.ScheduleHistory(name="nightly", from_us=NOON, limit=100))
+    good("schedule-backfill", "schedule_change", pb.ScheduleChange(
+        verb=pb.SCHEDULE_BACKFILL, name="nightly", from_us=NOON, to_us=NOON + 86400000000,
+        order=pb.ORDER_NEWEST, rate=5, stop=True, overlap=pb.OVERLAP_ALLOW), request_id=REQUEST_ID)
+    good("schedule-range-cancel", "schedule_change", pb.ScheduleChange(
+        verb=pb.SCHEDULE_RANGE_CANCEL, name="nightly", range=3), request_id=REQUEST_ID)
+    good("schedule-put-live-first", "schedule_put", pb.SchedulePut(schedule=schedule(
+        mode=pb.MODE_STRICT, order=pb.ORDER_NEWEST, live_first=True, warn=0,
+        overlap_scope=pb.SCOPE_KEY, overlap_key="db-{type}"), cursor=pb.CURSOR_AT, cursor_at_us=NOON),
+        request_id=REQUEST_ID)
+    good("propose-range", "propose", pb.Propose(items=[pb.Proposal(
+        uid=UID, revision=3, expect_cursor_us=NOON, range=65535)]))
+    good("range-list", "range_list", pb.RangeList(name="nightly", all=True, after=7, limit=100))
+    good("schedule-audit", "schedule_audit", pb.ScheduleAudit(name="nightly", from_us=NOON, to_us=NOON + 1, after=500))
     good("schedule-follow", "schedule_follow", pb.ScheduleFollow(limit=1000))
     good("queue-list", "queue_list")
     good("queue-change", "queue_change", pb.QueueChange(name="default", pause=True, reason="maintenance"),
@@ -369,6 +382,9 @@ def refused():
     bad("calendar-empty", "calendar_put", pb.CalendarPut(calendar=pb.Calendar(name="c")), "BAD_VALUE",
         "calendar_put.calendar.entries", **put)
     bad("calendar-without-request-id", "calendar_remove", pb.CalendarRemove(name="c"), "BAD_REQUEST", "request_id")
+    bad("range-too-large", "schedule_change", pb.ScheduleChange(
+        verb=pb.SCHEDULE_RANGE_PAUSE, name="nightly", range=65536), "BAD_VALUE", "schedule_change.range", **put)
+    bad("range-list-of-nothing", "range_list", pb.RangeList(), "BAD_NAME", "range_list.name")
     bad("history-of-nothing", "schedule_history", pb.ScheduleHistory(), "BAD_NAME", "schedule_history.name")
     add("reply-bad-magic", "Reply", ping, "BAD_MAGIC", "magic")
     add("push-truncated", "Push", b"\x0dPWP1\x52\x05\x08", "BAD_REQUEST", "")

@@ -41,8 +41,9 @@ static bool spec_row_same(const spec_row_t *a, const spec_row_t *b)
 {
     return EQ(flags) && EQ(priority) && EQ(attempts_max) && EQ(lane) && EQ(principal) &&
            EQ(queue) && EQ(type) && EQ(created_wall_us) && EQ(due_us) && EQ_ARRAY(id) &&
-           EQ(schedule) && EQ(instant_wall_us) && EQ(timer_at) && EQ(timer_clock) &&
-           EQ(expire_us) && EQ(expire_clock) && EQ(body_len) && EQ_SLICE(body);
+           EQ(schedule) && EQ(instant_wall_us) && EQ(firing) && EQ(range) && EQ(folded_first_us) &&
+           EQ(folded_count) && EQ_ARRAY(gate) && EQ(timer_at) && EQ(timer_clock) && EQ(expire_us) &&
+           EQ(expire_clock) && EQ(body_len) && EQ_SLICE(body);
 }
 static bool state_row_same(const state_row_t *a, const state_row_t *b)
 {
@@ -102,7 +103,16 @@ static bool scur_row_same(const scur_row_t *a, const scur_row_t *b)
 {
     return EQ(revision) && EQ(cursor_us) && EQ(floor_us) && EQ(armed_us) && EQ(last_fired_us) &&
            EQ(running) && EQ(waiting) && EQ(admitted) && EQ(fired) && EQ(missed) && EQ(number) &&
-           EQ(last_n) && EQ(leased_n) && extent_same(&a->open, &b->open);
+           EQ(last_n) && EQ(leased_n) && extent_same(&a->open, &b->open) && EQ(elsewhere) &&
+           EQ(warned) && EQ(zone_us);
+}
+
+static bool range_row_same(const range_row_t *a, const range_row_t *b)
+{
+    return EQ(state) && EQ(flags) && EQ(cause) && EQ(overlap) && EQ(rate) && EQ(revision) &&
+           EQ(from_us) && EQ(to_us) && EQ(low_us) && EQ(high_us) && EQ(made_wall_us) &&
+           EQ(ended_wall_us) && EQ(fired) && EQ(skipped) && EQ(failed) &&
+           extent_same(&a->open, &b->open);
 }
 
 /* Records whose coders take plain values. */
@@ -228,6 +238,7 @@ ROW(id_task, id_row, { ID_TASK, 300, 0 })
 ROW(id_tombstone, id_row, { ID_TOMBSTONE, MAX64, UINT32_MAX })
 ROW(spec_plain, spec_row, { .priority = 5, .attempts_max = 3, .lane = 1, .principal = 1, .queue = 1, .type = 2, .created_wall_us = 1700000000000000, .due_us = 5000000, .id = ID16, .body_len = 3, .body = TEXT("abc") })
 ROW(spec_all, spec_row, { .flags = SPEC_DELAYED | SPEC_SCHEDULED | SPEC_KEYED | SPEC_EXPIRES | SPEC_LATE, .priority = 9, .attempts_max = UINT32_MAX, .lane = UINT32_MAX, .principal = UINT32_MAX, .queue = UINT32_MAX, .type = UINT32_MAX, .created_wall_us = INT64_MIN, .due_us = INT64_MAX, .id = ID16, .schedule = UINT32_MAX, .instant_wall_us = INT64_MIN, .timer_at = INT64_MAX, .timer_clock = CLOCK_WALL, .expire_us = INT64_MIN, .expire_clock = CLOCK_ELAPSED, .body_len = 1, .body = TEXT("z") })
+ROW(spec_firing, spec_row, { .flags = SPEC_SCHEDULED | SPEC_FIRING, .lane = 1, .schedule = 4, .instant_wall_us = 120000000, .firing = FIRING_RANGE | FIRING_FOLDED | FIRING_GATE, .range = 300, .folded_first_us = 60000000, .folded_count = 2, .gate = ID16, .body_len = 1, .body = TEXT("z") })
 ROW(spec_parts, spec_row, { .flags = SPEC_PARTS, .priority = 0, .lane = 200, .body_len = 1 << 20 })
 ROW(state_success, state_row, { .status = 7, .flags = STATE_REPORTED | STATE_EXIT, .attempts = 1, .token = 1, .executor = 3, .start_wall_us = 1700000000000000, .end_wall_us = 1700000001000000, .outcome = 1 })
 ROW(state_all, state_row, { .status = 11, .flags = STATE_CANCELLING, .attempts = UINT16_MAX, .lost = 255, .reason = REASON_HELD, .token = MAX64, .executor = UINT32_MAX, .start_wall_us = INT64_MIN, .end_wall_us = INT64_MAX, .exit_code = -32768, .outcome = 255, .signal = 9, .due_us = INT64_MIN, .timer_at = INT64_MIN, .timer_clock = CLOCK_ELAPSED, .park = { a_gate, 16 }, .message = TEXT("no such host"), .output = TEXT("{}"), .output_len = 2, .output_type = TEXT("application/json"), .progress_text = TEXT("half"), .progress_done = -1, .progress_total = INT64_MAX, .cpu_us = INT64_MIN, .memory_bytes = 4096 })
@@ -258,7 +269,10 @@ CASE(calendar_user, number_t, user_encode, user_decode, number_same, { 0 })
 ROW(extent_plain, extent, { 60000000, 120000000, 2, VERDICT_FIRED, VERDICT_REASON_ON_TIME, 1, 5, 60000100, 120000100, 0 })
 ROW(extent_extreme, extent, { INT64_MIN, INT64_MAX, MAX64, VERDICT_SUPERSEDED, 255, MAX64, MAX64, INT64_MIN, INT64_MAX, MAX64 })
 ROW(scur_plain, scur_row, { .revision = 1, .cursor_us = 120000000, .floor_us = INT64_MIN, .armed_us = 180000000 })
-ROW(scur_extreme, scur_row, { MAX64, INT64_MIN, INT64_MAX, INT64_MIN, INT64_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX, MAX64, MAX64, MAX64, MAX64, MAX64, { 1, 1, 1, VERDICT_SKIPPED, VERDICT_REASON_LATE, 1, 1, 1, 1, 1 } })
+ROW(scur_extreme, scur_row, { MAX64, INT64_MIN, INT64_MAX, INT64_MIN, INT64_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX, MAX64, MAX64, MAX64, MAX64, MAX64, { 1, 1, 1, VERDICT_SKIPPED, VERDICT_REASON_LATE, 1, 1, 1, 1, 1 }, 0, false, 0 })
+ROW(scur_elsewhere, scur_row, { .revision = 1, .cursor_us = 120000000, .elsewhere = 300, .warned = true, .zone_us = 119000000 })
+ROW(range_plain, range_row, { .state = RANGE_OPEN, .cause = CAUSE_LIVE, .revision = 7, .from_us = 60000000, .to_us = 600000000, .low_us = 120000000, .high_us = 600000000, .made_wall_us = 700000000, .fired = 1, .open = { 120000000, 120000000, 1, VERDICT_FIRED, VERDICT_REASON_CATCHUP, 7, 5, 1, 1, 0 } })
+ROW(range_extreme, range_row, { RANGE_CANCELLED, RANGE_NEWEST | RANGE_STOP, CAUSE_BACKFILL, 255, UINT32_MAX, MAX64, INT64_MIN, INT64_MAX, INT64_MIN, INT64_MAX, INT64_MIN, INT64_MAX, MAX64, MAX64, MAX64, { 0 } })
 CASE(reply, kept_reply_t, reply_encode, reply_decode, reply_same, { 1700000000000000, TEXT("\1\2\3") })
 
 #define R(name, hex) { #name, case_##name##_encode, case_##name##_decode, case_##name##_returns, hex }
@@ -358,8 +372,8 @@ static void the_order_of_keys_is_the_order_of_their_numbers(void **state)
         low = key_timer(CLOCK_WALL, times[i - 1], TIMER_TOMBSTONE, 9);
         high = key_timer(CLOCK_WALL, times[i], TIMER_DUE, 1);
         assert_true(slice_compare(key_slice(&low), key_slice(&high)) < 0);
-        low = key_park(gate, times[i - 1], 9);
-        high = key_park(gate, times[i], 1);
+        low = key_park(gate, false, times[i - 1], 9);
+        high = key_park(gate, false, times[i], 1);
         assert_true(slice_compare(key_slice(&low), key_slice(&high)) < 0);
         low = key_ledger(1, 0, times[i - 1]);
         high = key_ledger(1, 0, times[i]);
@@ -399,7 +413,7 @@ static void keys_return_what_they_were_made_of(void **state)
     assert_true(timer_key_decode(key_slice(&key), &clock, &at, &kind, &n));
     assert_true(clock == CLOCK_WALL && at == INT64_MAX && kind == TIMER_LOST && n == 5);
     gate_of_schedule(0x01020304, gate);
-    key = key_park(gate, -5, 6);
+    key = key_park(gate, false, -5, 6);
     assert_true(park_key_decode(key_slice(&key), again, &at, &n));
     assert_memory_equal(gate, again, 16);
     assert_true(at == -5 && n == 6);

@@ -216,7 +216,7 @@ static void proposals_are_answered_inside_poll(void **state)
     peer_t *peer = peer_open();
     pawl_client_t *client = peer_client(peer, "scheduler", NULL);
     seen_t seen = { 0 };
-    pawl_proposal_t proposals[2] = { { { 'u' }, 3, 10, 20 }, { { 'v' }, 4, 30, 40 } };
+    pawl_proposal_t proposals[2] = { { { 'u' }, 3, 10, 20, 0 }, { { 'v' }, 4, 30, 40, 0 } };
     peer_greet(peer);
     assert_int_equal(pawl_propose(client, proposals, 2, on_proposed, &seen), 0);
     Pawl__V1__Propose *propose = peer_next(peer, PAWL__V1__REQUEST__BODY_PROPOSE)->propose;

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * broker/query_range.c - ranges of a schedule, with what is left of each. */
+#include "broker/query_schedule.h"
+
+/* Of core (range.c): the row as a message, all but `left`. */
+void range_info_fill(const range_row_t *row, uint16_t no, Pawl__V1__RangeInfo *info);
+
+err_t schedule_asked(answer_t *self, const char *name, ProtobufCBinaryData uid, const char *field,
+                     Pawl__V1__Reply *reply, uint32_t *no)
+{
+    slice_t text = uid.len ? slice(uid.data, uid.len) : slice_text(name), value;
+    rec_key_t key = key_name(uid.len ? NAME_UID : NAME_SCHEDULE, text);
+    err_t err = store_view_get(self->view, TABLE_names, key_slice(&key), &value);
+    if (err == ERR_NOT_FOUND)
+        answer_refuse(self, reply, ERR_NOT_FOUND, field, "there is no schedule \"%s\"", name);
+    if (err != ERR_OK) return err;
+    return name_row_decode(no, value) ? ERR_OK : ERR_CORRUPT;
+}
+
+err_t schedule_range_next(answer_t *self, uint32_t schedule, uint16_t *no, range_row_t *row)
+{
+    if (*no == UINT16_MAX) return ERR_NOT_FOUND;
+    rec_key_t from = key_range(schedule, (uint16_t)(*no + 1));
+    store_scan_t *scan = NULL;
+    slice_t key, value;
+    uint32_t found;
+    err_t err = store_scan_open(self->view, TABLE_range, key_slice(&from), false, &scan);
+    if (err == ERR_OK) err = store_scan_next(scan, &key, &value);
+    if (err == ERR_OK && !range_key_decode(key, &found, no)) err = ERR_CORRUPT;
+    if (err == ERR_OK && found != schedule) err = ERR_NOT_FOUND;
+    if (err == ERR_OK && !range_row_decode(row, value)) err = ERR_CORRUPT;
+    store_scan_close(&scan);
+    return err;
+}
+
+static err_t range_info(answer_t *self, const schedule_rows_t *schedule, uint16_t no,
+                        const range_row_t *row, revision_t *revision, Pawl__V1__RangeInfo **out)
+{
+    Pawl__V1__RangeInfo *info = answer_take(self, sizeof *info);
+    range_info_fill(row, no, info);
+    if (row->state < RANGE_DONE) {
+        ANSWER_TRY(revision_load(self, schedule, row->revision, revision));
+        info->left = revision_count(revision, row->low_us, row->high_us);
+    }
+    *out = info;
+    return ERR_OK;
+}
+
+err_t schedule_ranges(answer_t *self, const schedule_rows_t *rows, Pawl__V1__ScheduleInfo *info)
+{
+    revision_t revision = { 0 };
+    range_row_t row;
+    uint16_t no = 0;
+    err_t err;
+    info->ranges = answer_take(self, LIMIT_RANGES * sizeof *info->ranges);
+    while ((err = schedule_range_next(self, rows->no, &no, &row)) == ERR_OK &&
+           info->n_ranges < LIMIT_RANGES) {
+        Pawl__V1__RangeInfo *one;
+        if (row.state >= RANGE_DONE) continue;
+        err = range_info(self, rows, no, &row, &revision, &one);
+        if (err != ERR_OK) break;
+        info->ranges[info->n_ranges++] = one;
+        if (row.cause == CAUSE_LIVE) info->behind += one->left;
+    }
+    revision_close(&revision);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+err_t query_range_list(answer_t *self, const Pawl__V1__RangeList *ask, Pawl__V1__Reply *reply)
+{
+    uint32_t schedule, limit = ask->limit && ask->limit < LIMIT_LIST ? ask->limit : LIMIT_LIST;
+    err_t err = schedule_asked(self, ask->name, (ProtobufCBinaryData){ 0 }, "range_list.name",
+                               reply, &schedule);
+    if (err != ERR_OK) return err == ERR_NOT_FOUND ? ERR_OK : err;
+    schedule_rows_t rows;
+    ANSWER_TRY(schedule_rows_get(self, schedule, &rows));
+    Pawl__V1__RangeItems *items = answer_take(self, sizeof *items);
+    pawl__v1__range_items__init(items);
+    items->items = answer_take(self, limit * sizeof *items->items);
+    reply->body_case = PAWL__V1__REPLY__BODY_RANGES;
+    reply->ranges = items;
+    revision_t revision = { 0 };
+    range_row_t row;
+    uint16_t no = ask->after < UINT16_MAX ? (uint16_t)ask->after : UINT16_MAX;
+    int64_t begun = answer_now(self);
+    while ((err = schedule_range_next(self, schedule, &no, &row)) == ERR_OK) {
+        if (!ask->all && row.state >= RANGE_DONE) continue;
+        err = range_info(self, &rows, no, &row, &revision, &items->items[items->n_items]);
+        if (err != ERR_OK) break;
+        items->n_items++;
+        if (items->n_items == limit || answer_page_over(self, begun)) {
+            items->next = no;
+            break;
+        }
+    }
+    revision_close(&revision);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}

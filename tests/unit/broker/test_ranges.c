@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Backfills and split-off backlogs: one row each, worked off from one end, every instant on record
+ * once. After each test the whole store is checked, ledgers against their rules. */
+#include "tests/unit/broker/query_world.h"
+
+#include "broker/check.h"
+
+static world_t world;
+#define MINUTE (INT64_C(60) * 1000000)
+#define HOUR   (60 * MINUTE)
+#define DAY    (24 * HOUR)
+enum { YEAR_OF_MINUTES = 365 * 24 * 60 };
+
+static int set_up(void **state)
+{
+    (void)state;
+    world_open(&world);
+    world.wall_us = world.wall_us / DAY * DAY + DAY; /* a midnight */
+    world_executor(&world, 1, "exec-1", 0);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    static char report[4096];
+    size_t problems = 0;
+    FILE *out = fmemopen(report, sizeof report, "w");
+    assert_int_equal(check_store(world.store, out, &problems), ERR_OK);
+    fclose(out);
+    if (problems) fail_msg("%s", report);
+    world_close(&world);
+    return 0;
+}
+
+typedef struct wish {
+    const char *rule;
+    Pawl__V1__Mode mode;
+    uint32_t ahead, rate, max_running;
+    bool live_first, newest;
+    int64_t window_us, jitter_us;
+    Pawl__V1__CursorAction cursor;
+    int64_t at_us;
+} wish_t;
+
+static void put(wish_t wish)
+{
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__SchedulePut body = PAWL__V1__SCHEDULE_PUT__INIT;
+    Pawl__V1__Schedule schedule = PAWL__V1__SCHEDULE__INIT;
+    Pawl__V1__Task task;
+    uint8_t packed[256];
+    world_task(&task);
+    world_zone(&world, "UTC");
+    schedule.name = "job";
+    schedule.rule = (char *)(uintptr_t)wish.rule;
+    schedule.zone = "UTC";
+    schedule.mode = wish.mode;
+    schedule.overlap = PAWL__V1__OVERLAP__OVERLAP_ALLOW;
+    schedule.ahead = wish.ahead;
+    schedule.rate = wish.rate ? wish.rate : 1000;
+    schedule.live_first = wish.live_first;
+    schedule.window_us = wish.window_us;
+    schedule.jitter_us = wish.jitter_us;
+    if (wish.newest) schedule.order = PAWL__V1__ORDER__ORDER_NEWEST;
+    schedule.task = (ProtobufCBinaryData){ pawl__v1__task__pack(&task, packed), packed };
+    body.schedule = &schedule;
+    body.cursor = wish.cursor;
+    body.cursor_at_us = wish.at_us;
+    request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_PUT;
+    request.schedule_put = &body;
+    world_request(&world, 99, &request);
+}
+
+static void strict(const char *rule)
+{
+    put((wish_t){ .rule = rule, .mode = PAWL__V1__MODE__MODE_STRICT });
+    assert_int_equal(world.error, 0);
+}
+
+static void change(Pawl__V1__ScheduleChange body)
+{
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    body.name = "job";
+    request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_CHANGE;
+    request.schedule_change = &body;
+    world_request(&world, 99, &request);
+}
+
+#define CHANGE(which, ...)                                                                         \
+    do {                                                                                           \
+        Pawl__V1__ScheduleChange what = PAWL__V1__SCHEDULE_CHANGE__INIT;                           \
+        what.verb = PAWL__V1__SCHEDULE_VERB__SCHEDULE_##which;                                     \
+        __VA_ARGS__;                                                                               \
+        change(what);                                                                              \
+    } while (0)
+
+static void backfill(int64_t from, int64_t to)
+{
+    CHANGE(BACKFILL, what.from_us = from, what.to_us = to);
+    assert_int_equal(world.error, 0);
+}
+
+static Pawl__V1__RangeInfo range(uint32_t number)
+{
+    Pawl__V1__RangeList ask = PAWL__V1__RANGE_LIST__INIT;
+    ask.name = "job";
+    ask.all = true;
+    assert_int_equal(query_range_list(world_ask(&world), &ask, &world.reply), ERR_OK);
+    assert_null(world.reply.error);
+    for (size_t i = 0; i < world.reply.ranges->n_items; i++)
+        if (world.reply.ranges->items[i]->number == number) return *world.reply.ranges->items[i];
+    fail_msg("no range %u", number);
+    return (Pawl__V1__RangeInfo)PAWL__V1__RANGE_INFO__INIT;
+}
+
+/* As a scheduler proposes for a range, once. */
+static void propose(uint32_t number)
+{
+    Pawl__V1__RangeInfo info = range(number);
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__Propose body = PAWL__V1__PROPOSE__INIT;
+    Pawl__V1__Proposal item = PAWL__V1__PROPOSAL__INIT, *items[] = { &item };
+    uint8_t uid[16];
+    memcpy(uid, world_schedule_get(&world, "job")->uid.data, 16);
+    item.uid = (ProtobufCBinaryData){ 16, uid };
+    item.revision = info.revision;
+    item.expect_cursor_us = info.cursor_us;
+    item.range = number;
+    body.items = items;
+    body.n_items = 1;
+    request.body_case = PAWL__V1__REQUEST__BODY_PROPOSE;
+    request.propose = &body;
+    world_request(&world, 98, &request);
+}
+
+static void work_off(uint32_t number)
+{
+    for (int i = 0; i < 1000 && strcmp(range(number).state, "open") == 0; i++) {
+        propose(number);
+        world_sleep(&world, 1000000);
+    }
+}
+
+static uint64_t tasks(void)
+{
+    core_stats_t stats;
+    uint64_t n = 0;
+    core_stats(world.core, &stats);
+    free(stats.queues);
+    for (size_t i = 0; i < 12; i++)
+        n += stats.counts[i];
+    return n;
+}
+
+/* Instants with this verdict and reason in (from, to]. */
+static size_t on_record(const char *verdict, const char *reason)
+{
+    size_t n = 0;
+    for (int64_t after = 0;;) {
+        Pawl__V1__ScheduleHistory ask = PAWL__V1__SCHEDULE_HISTORY__INIT;
+        ask.name = "job";
+        ask.limit = 10000;
+        ask.after_us = after;
+        assert_int_equal(query_schedule_history(world_ask(&world), &ask, &world.reply), ERR_OK);
+        const Pawl__V1__HistoryItems *items = world.reply.history;
+        for (size_t i = 0; i < items->n_items; i++) {
+            if (i) assert_true(items->items[i]->instant_us >= items->items[i - 1]->instant_us);
+            n += strcmp(items->items[i]->verdict, verdict) == 0 &&
+                 strcmp(items->items[i]->reason, reason) == 0;
+        }
+        if ((after = items->next_us) == 0) return n;
+    }
+}
+
+static uint64_t audit(void)
+{
+    uint64_t instants = 0;
+    Pawl__V1__ScheduleAudit ask = PAWL__V1__SCHEDULE_AUDIT__INIT;
+    ask.name = "job";
+    do {
+        assert_int_equal(query_schedule_audit(world_ask(&world), &ask, &world.reply), ERR_OK);
+        if (world.reply.audit->n_problems) fail_msg("%s", world.reply.audit->problems[0]);
+        instants += world.reply.audit->instants;
+        ask.after = world.reply.audit->next;
+    } while (ask.after);
+    return instants;
+}
+
+/* ---- backfill ----------------------------------------------------------------------------------
+ */
+
+static void a_backfill_makes_each_task_of_its_span_once(void **state)
+{
+    (void)state;
+    strict("0 * * * *");
+    backfill(world.wall_us - DAY, world.wall_us);
+    assert_int_equal(tasks(), 0);
+    assert_int_equal(range(1).left, 24);
+    work_off(1);
+    assert_int_equal(tasks(), 24);
+    Pawl__V1__RangeInfo done = range(1);
+    assert_string_equal(done.state, "done");
+    assert_int_equal(done.fired, 24);
+    assert_int_equal(on_record("fired", "backfill"), 24);
+    assert_int_equal(audit(), 24);
+}
+
+static void the_ends_of_a_span_count_its_beginning_and_not_its_end(void **state)
+{
+    (void)state;
+    strict("0 * * * *");
+    backfill(world.wall_us - HOUR, world.wall_us);
+    assert_int_equal(range(1).left, 1);
+    backfill(world.wall_us - HOUR, world.wall_us + 1);
+    assert_int_equal(range(2).left, 2);
+    backfill(world.wall_us - HOUR + 1, world.wall_us + 1);
+    assert_int_equal(range(3).left, 1);
+}
+
+static void the_same_instants_live_and_in_two_backfills_are_three_tasks(void **state)
+{
+    (void)state;
+    strict("0 * * * *");
+    int64_t from = world.wall_us;
+    world.wall_us += 3 * HOUR;
+    world_propose(&world, "job");
+    backfill(from + 1, from + 3 * HOUR + 1);
+    backfill(from + 1, from + 3 * HOUR + 1);
+    work_off(1);
+    work_off(2);
+    assert_int_equal(tasks(), 9);
+    assert_int_equal(on_record("fired", "backfill"), 6);
+    assert_int_equal(audit(), 9);
+}
+
+static void newest_first_ends_with_the_oldest(void **state)
+{
+    (void)state;
+    put((wish_t){ .rule = "0 * * * *", .mode = PAWL__V1__MODE__MODE_STRICT, .rate = 1 });
+    CHANGE(BACKFILL, what.from_us = world.wall_us - DAY, what.to_us = world.wall_us,
+           what.order = PAWL__V1__ORDER__ORDER_NEWEST, what.rate = 1);
+    world_sleep(&world, 1000000);
+    propose(1);
+    assert_int_equal(range(1).fired, 1);
+    assert_true(range(1).high_us < range(1).to_us);
+    assert_int_equal(range(1).low_us, range(1).from_us);
+    assert_int_equal(audit(), 1);
+    work_off(1);
+    assert_int_equal(range(1).fired, 24);
+    assert_int_equal(audit(), 24);
+}
+
+static void a_span_that_lies_ahead_is_run_now(void **state)
+{
+    (void)state;
+    strict("0 * * * *");
+    backfill(world.wall_us + DAY, world.wall_us + 2 * DAY);
+    work_off(1);
+    assert_int_equal(range(1).fired, 24);
+    world.wall_us += 3 * DAY; /* and the live line fires it when its time comes */
+    world_propose(&world, "job");
+    assert_int_equal(tasks(), 24 + 72);
+    audit();
+}
+
+static void years_of_minutes_are_one_row_until_they_are_cancelled(void **state)
+{
+    (void)state;
+    put((wish_t){ .rule = "* * * * *", .mode = PAWL__V1__MODE__MODE_STRICT, .ahead = 8 });
+    backfill(world.wall_us - 10 * 365 * DAY, world.wall_us);
+    assert_int_equal(range(1).left, 10 * YEAR_OF_MINUTES);
+    world_sleep(&world, 1000000); /* `rate` lets some */
+    propose(1);
+    propose(1);                   /* `ahead` is full: nothing more */
+    assert_int_equal(tasks(), 6); /* a quarter of it is left for live ones */
+    CHANGE(RANGE_CANCEL, what.range = 1);
+    assert_int_equal(world.error, 0);
+    assert_string_equal(range(1).state, "cancelled");
+    assert_int_equal(range(1).fired, 6);
+    assert_int_equal(range(1).skipped, 10 * YEAR_OF_MINUTES - 6);
+    assert_int_equal(audit(), 10 * YEAR_OF_MINUTES);
+    CHANGE(RANGE_CANCEL, what.range = 1);
+    assert_int_equal(world.error, ERR_WRONG_STATUS);
+}
+
+static void a_paused_range_makes_nothing_and_goes_on_where_it_was(void **state)
+{
+    (void)state;
+    put((wish_t){ .rule = "0 * * * *", .mode = PAWL__V1__MODE__MODE_STRICT, .ahead = 4 });
+    backfill(world.wall_us - DAY, world.wall_us);
+    world_sleep(&world, 1000000);
+    propose(1);
+    uint64_t made = range(1).fired;
+    assert_true(made > 0);
+    CHANGE(RANGE_PAUSE, what.range = 1);
+    CHANGE(RANGE_PAUSE, what.range = 1);
+    assert_int_equal(world.error, ERR_WRONG_STATUS);
+    world_sleep(&world, HOUR);
+    propose(1);
+    assert_int_equal(range(1).fired, made);
+    CHANGE(RANGE_RESUME, what.range = 1);
+    assert_string_equal(range(1).state, "open");
+    CHANGE(RANGE_CANCEL, what.range = 7);
+    assert_int_equal(world.error, ERR_NOT_FOUND);
+}
+
+static void a_failure_stops_a_range_that_asks_for_it(void **state)
+{
+    (void)state;
+    strict("0 * * * *");
+    CHANGE(BACKFILL, what.from_us = world.wall_us - DAY, what.to_us = world.wall_us,
+           what.stop = true, what.rate = 1);
+    world_sleep(&world, 1000000);
+    propose(1);
+    world_executor(&world, 2, "exec-2", 1);
+    assert_int_equal(world.leases_n, 1);
+    world_lease_t lease = world.leases[0];
+    world_report(&world, 2, &lease, PAWL__V1__OUTCOME__OUTCOME_FAIL_PERMANENT, "no", slice("", 0));
+    assert_string_equal(range(1).state, "stopped");
+    assert_int_equal(range(1).failed, 1);
+    world_sleep(&world, 5000000);
+    propose(1);
+    assert_int_equal(range(1).fired, 1);
+    CHANGE(RANGE_RESUME, what.range = 1);
+    propose(1);
+    assert_true(range(1).fired > 1);
+}
+
+static void what_makes_no_sense_is_refused(void **state)
+{
+    (void)state;
+    strict("0 0 1 1 *");
+    CHANGE(BACKFILL, what.from_us = world.wall_us, what.to_us = world.wall_us + 1000);
+    assert_int_equal(world.error, ERR_NO_INSTANT);
+    CHANGE(BACKFILL, what.from_us = world.wall_us, what.to_us = world.wall_us);
+    assert_int_equal(world.error, ERR_BAD_VALUE);
+    for (int i = 0; i < 16; i++)
+        backfill(world.wall_us - 3 * 365 * DAY, world.wall_us);
+    CHANGE(BACKFILL, what.from_us = world.wall_us - 3 * 365 * DAY, what.to_us = world.wall_us);
+    assert_int_equal(world.error, ERR_TOO_MANY);
+    put((wish_t){ .rule = "0 * * * *", .mode = PAWL__V1__MODE__MODE_NORMAL, .live_first = true });
+    assert_int_equal(world.error, ERR_CONTRADICTION);
+    put((wish_t){ .rule = "0 * * * *", .mode = PAWL__V1__MODE__MODE_STRICT, .newest = true });
+    assert_int_equal(world.error, ERR_CONTRADICTION);
+}
+
+static void a_removed_schedule_takes_its_ranges_along(void **state)
+{
+    (void)state;
+    strict("0 * * * *");
+    backfill(world.wall_us - DAY, world.wall_us);
+    uint8_t uid[16];
+    memcpy(uid, world_schedule_get(&world, "job")->uid.data, 16);
+    CHANGE(REMOVE, (void)0);
+    assert_int_equal(world.error, 0);
+    Pawl__V1__ScheduleAudit ask = PAWL__V1__SCHEDULE_AUDIT__INIT;
+    ask.uid = (ProtobufCBinaryData){ 16, uid };
+    assert_int_equal(query_schedule_audit(world_ask(&world), &ask, &world.reply), ERR_OK);
+    assert_int_equal(world.reply.audit->n_problems, 0);
+    assert_int_equal(world.reply.audit->instants, 24);
+    assert_string_equal(world.reply.audit->items[0]->reason, "removed");
+}
+
+static void a_restart_goes_on_where_a_range_was(void **state)
+{
+    (void)state;
+    put((wish_t){ .rule = "0 * * * *", .mode = PAWL__V1__MODE__MODE_STRICT, .rate = 5 });
+    backfill(world.wall_us - DAY, world.wall_us);
+    world_sleep(&world, 1000000);
+    propose(1);
+    uint64_t made = range(1).fired;
+    assert_true(made > 0 && made < 24);
+    int64_t now = world.wall_us;
+    store_t *kept = memstore_clone(world.store);
+    world_close(&world);
+    world_open_on(&world, kept);
+    world.wall_us = now;
+    assert_int_equal(range(1).fired, made);
+    work_off(1);
+    assert_int_equal(range(1).fired, 24);
+    assert_int_equal(tasks(), 24);
+}
+
+/* ---- a backlog beside what is new -------------------------------------------------------------
+ */
+
+static void after_an_outage_new_instants_run_beside_the_backlog(void **state)
+{
+    (void)state;
+    put((wish_t){ .rule = "* * * * *",
+                  .mode = PAWL__V1__MODE__MODE_STRICT,
+                  .ahead = 100,
+                  .live_first = true });
+    world.wall_us += 365 * DAY;
+    world_propose(&world, "job");
+    assert_int_equal(tasks(), 1); /* this minute's */
+    assert_int_equal(range(1).left, YEAR_OF_MINUTES - 1);
+    assert_string_equal(range(1).cause, "backlog");
+    world_sleep(&world, 1000000);
+    propose(1);
+    assert_true(range(1).fired > 0);
+    uint64_t before = tasks();
+    world.wall_us += MINUTE;
+    world_propose(&world, "job");
+    assert_int_equal(tasks(), before + 1);
+    audit();
+    CHANGE(RANGE_CANCEL, what.range = 1);
+    assert_int_equal(audit(), YEAR_OF_MINUTES + 1);
+}
+
+static void the_newest_of_a_backlog_run_first_if_that_is_wanted(void **state)
+{
+    (void)state;
+    put((wish_t){ .rule = "0 * * * *",
+                  .mode = PAWL__V1__MODE__MODE_STRICT,
+                  .live_first = true,
+                  .newest = true,
+                  .window_us = 10 * HOUR });
+    world.wall_us += DAY;
+    world_propose(&world, "job");
+    assert_int_equal(on_record("skipped", "window"), 13); /* what the window leaves: 10:00 on */
+    assert_int_equal(range(1).left, 10);
+    work_off(1);
+    assert_int_equal(on_record("fired", "catchup"), 10);
+    assert_int_equal(audit(), 24);
+}
+
+static void one_late_instant_is_no_backlog(void **state)
+{
+    (void)state;
+    put((wish_t){ .rule = "0 * * * *", .mode = PAWL__V1__MODE__MODE_STRICT, .live_first = true });
+    world.wall_us += HOUR + 10 * MINUTE;
+    world_propose(&world, "job");
+    assert_int_equal(on_record("fired", "catchup"), 1);
+    assert_int_equal(world_schedule_get(&world, "job")->n_ranges, 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_backfill_makes_each_task_of_its_span_once),
+        TEST(the_ends_of_a_span_count_its_beginning_and_not_its_end),
+        TEST(the_same_instants_live_and_in_two_backfills_are_three_tasks),
+        TEST(newest_first_ends_with_the_oldest),
+        TEST(a_span_that_lies_ahead_is_run_now),
+        TEST(years_of_minutes_are_one_row_until_they_are_cancelled),
+        TEST(a_paused_range_makes_nothing_and_goes_on_where_it_was),
+        TEST(a_failure_stops_a_range_that_asks_for_it),
+        TEST(what_makes_no_sense_is_refused),
+        TEST(a_removed_schedule_takes_its_ranges_along),
+        TEST(a_restart_goes_on_where_a_range_was),
+        TEST(after_an_outage_new_instants_run_beside_the_backlog),
+        TEST(the_newest_of_a_backlog_run_first_if_that_is_wanted),
+        TEST(one_late_instant_is_no_backlog),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
