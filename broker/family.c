@@ -277,7 +277,7 @@ static err_t join_one(core_t *core, uint64_t n, const executor_t *executor)
     bool fits, made;
     TRY(family_get(core, n, &family));
     fam_row_t *row = &family->row;
-    if (row->flags & FAM_ENDED || row->join_until_us <= core->now_us ||
+    if (row->flags & (FAM_ENDED | FAM_CANCELLING) || row->join_until_us <= core->now_us ||
         row->total >= LIMIT_CHILDREN)
         return ERR_OK;
     TRY(task_load(core, n, &parent));

@@ -36,7 +36,8 @@ uint32_t fam_row_needed(const fam_row_t *row)
 
 static bool may_be_joined(const core_t *core, const fam_row_t *row)
 {
-    return row->flags & FAM_JOINABLE && row->join_until_us > core->now_us;
+    return row->flags & FAM_JOINABLE && !(row->flags & FAM_CANCELLING) &&
+           row->join_until_us > core->now_us;
 }
 
 /* ---- executors that stay away ---------------------------------------------------------------- */

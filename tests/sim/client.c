@@ -102,6 +102,50 @@ static void draw_place(sim_t *sim, Pawl__V1__Task *task, Pawl__V1__Target *targe
     }
 }
 
+/* To some executors by name, to those of a label, or to so many of them. */
+static void draw_fanout(sim_t *sim, Pawl__V1__Fanout *fanout)
+{
+    static char *names[] = { (char *)(uintptr_t) "worker-0", (char *)(uintptr_t) "worker-1",
+                             (char *)(uintptr_t) "worker-2", (char *)(uintptr_t) "absent",
+                             (char *)(uintptr_t) "worker-0" };
+    static Pawl__V1__Label role, *labels[] = { &role };
+    pawl__v1__fanout__init(fanout);
+    pawl__v1__label__init(&role);
+    role.key = (char *)(uintptr_t) "role";
+    role.value = (char *)(uintptr_t) "web";
+    if (sim_coin(sim, 40)) {
+        fanout->executors = names;
+        fanout->n_executors = 1 + sim_below(sim, ARRAY_LEN(names));
+    } else {
+        if (sim_coin(sim, 50)) {
+            fanout->labels = labels;
+            fanout->n_labels = 1;
+        }
+        if (sim_coin(sim, 30)) fanout->count = 1 + (uint32_t)sim_below(sim, 3);
+        fanout->late_join = fanout->count == 0 && sim_coin(sim, 25);
+    }
+    fanout->done = (Pawl__V1__FanoutDone)sim_below(sim, 5);
+    if (fanout->done == PAWL__V1__FANOUT_DONE__FANOUT_QUORUM)
+        fanout->done_count = 1 + (uint32_t)sim_below(sim, 2);
+    if (fanout->done == PAWL__V1__FANOUT_DONE__FANOUT_PERCENT)
+        fanout->done_count = 1 + (uint32_t)sim_below(sim, 100);
+    if (fanout->n_executors && fanout->done_count > fanout->n_executors)
+        fanout->done_count = (uint32_t)fanout->n_executors;
+    fanout->offline = (Pawl__V1__FanoutOffline)sim_below(sim, 4);
+    bool waits = fanout->offline == PAWL__V1__FANOUT_OFFLINE__FANOUT_WAIT ||
+                 (fanout->offline == 0 && fanout->n_executors) || fanout->late_join;
+    if (waits) fanout->offline_us = sim_between(sim, 1, 30 * SEC_US);
+    if (sim_coin(sim, 50)) fanout->parallel = 1 + (uint32_t)sim_below(sim, 2);
+    if (fanout->parallel && sim_coin(sim, 40)) fanout->pause_us = sim_between(sim, 1, 5 * SEC_US);
+    if (sim_coin(sim, 30)) fanout->stop_failures = 1 + (uint32_t)sim_below(sim, 2);
+    if (sim_coin(sim, 10)) fanout->stop_percent = 1 + (uint32_t)sim_below(sim, 100);
+    if (sim_coin(sim, 30)) {
+        fanout->cancel_rest_set_case = PAWL__V1__FANOUT__CANCEL_REST_SET_CANCEL_REST;
+        fanout->cancel_rest = sim_coin(sim, 50);
+    }
+    fanout->move = sim_coin(sim, 20);
+}
+
 static wish_t *new_wish(sim_t *sim, client_t *self)
 {
     Pawl__V1__Task task = PAWL__V1__TASK__INIT;
@@ -139,6 +183,13 @@ static wish_t *new_wish(sim_t *sim, client_t *self)
     draw_place(sim, &task, &target, &retry);
     if (strcmp(task.type, "mail/send") == 0 && task.target && task.target->host[0])
         task.target = NULL; /* not everybody on that host takes the type */
+    Pawl__V1__Fanout fanout;
+    if (sim->swarm.fanouts && task.command && sim_coin(sim, 12)) {
+        draw_fanout(sim, &fanout);
+        task.fanout = &fanout;
+        task.target = NULL;
+        task.queue = (char *)(uintptr_t) ""; /* the one that everybody serves */
+    }
     buf_t bytes = { 0 };
     wire_pack(&task.base, pack_room, &bytes);
     wish->body = bytes.at;
@@ -471,6 +522,11 @@ static void put_schedule(sim_t *sim, peer_t *peer)
     task.command = &command;
     if (sim_coin(sim, 20)) task.on_lost = PAWL__V1__ON_LOST__ON_LOST_FAIL;
     if (sim_coin(sim, 30)) task.title = name;
+    Pawl__V1__Fanout fanout;
+    if (sim->swarm.fanouts && sim_coin(sim, 20)) {
+        draw_fanout(sim, &fanout);
+        task.fanout = &fanout;
+    }
     schedule.task.data = packed;
     schedule.task.len = pawl__v1__task__pack(&task, packed);
     body.schedule = &schedule;

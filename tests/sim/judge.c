@@ -26,8 +26,10 @@ void judge_start(sim_t *sim)
 void judge_free(sim_t *sim)
 {
     judge_t *judge = sim->judge;
-    for (size_t i = 0; i < judge->tasks_n; i++)
+    for (size_t i = 0; i < judge->tasks_n; i++) {
         free(judge->tasks[i].reported);
+        kin_free(&judge->tasks[i]);
+    }
     for (size_t i = 0; i < judge->schedules_n; i++)
         ledger_free(&judge->schedules[i]);
     for (size_t i = 0; i < judge->executors_n; i++)
@@ -38,6 +40,7 @@ void judge_free(sim_t *sim)
     free(judge->schedules);
     free(judge->told);
     free(judge->touched);
+    free(judge->families);
     free(judge);
 }
 
@@ -123,7 +126,7 @@ bool judge_known(sim_t *sim, const uint8_t id[16])
 }
 
 /* By its id, or by one that stands for it. */
-static bool was_told(judge_t *judge, const mtask_t *task, uint64_t token, int what)
+bool judge_was_told(judge_t *judge, const mtask_t *task, uint64_t token, int what)
 {
     for (size_t i = 0; i < judge->told_n; i++) {
         const told_t *told = &judge->told[i];
@@ -217,13 +220,15 @@ static void on_spec(sim_t *sim, uint64_t n, slice_t value, bool gone)
     task->queue = spec.queue;
     task->lane = spec.lane;
     task->instant_us = spec.instant_wall_us;
-    Pawl__V1__Task *body =
-        spec.flags & SPEC_PARTS ? NULL : pawl__v1__task__unpack(NULL, spec.body.len, spec.body.at);
+    Pawl__V1__Task *body = spec.flags & (SPEC_PARTS | SPEC_CHILD)
+                               ? NULL
+                               : pawl__v1__task__unpack(NULL, spec.body.len, spec.body.at);
     if (body) {
         task->at_most_once = body->on_lost == PAWL__V1__ON_LOST__ON_LOST_FAIL;
         task->targeted = body->target != NULL;
-        pawl__v1__task__free_unpacked(body, NULL);
     }
+    kin_spec(sim, task, &spec, body);
+    if (body) pawl__v1__task__free_unpacked(body, NULL);
     if (spec.flags & SPEC_SCHEDULED) {
         mschedule_t *schedule = schedule_at(judge, spec.schedule);
         if (spec.flags & SPEC_MANUAL)
@@ -325,6 +330,7 @@ static bool may_follow(const mtask_t *task, uint8_t event)
     uint8_t from = task->journal;
     bool waits = from == T(WAITING) || from == T(DELAYED);
     bool recovered = may_recover(task);
+    if (kin_may_follow(task, event)) return true;
     switch (event) {
     case EVENT_CREATED:
         return from == 0;
@@ -360,51 +366,50 @@ static uint8_t status_of_event(uint8_t event, uint8_t before)
 {
     static const struct {
         uint8_t event, status;
-    } map[] = { { EVENT_HELD, T(HELD) },
-                { EVENT_DELAYED, T(DELAYED) },
-                { EVENT_WAITING, T(WAITING) },
-                { EVENT_RUNNING, T(RUNNING) },
-                { EVENT_EXTERNAL, T(EXTERNAL) },
-                { EVENT_FINISHED, T(FINISHED) },
-                { EVENT_FAILED, T(FAILED) },
-                { EVENT_CANCELLED, T(CANCELLED) },
-                { EVENT_SUPERSEDED, T(SUPERSEDED) },
+    } map[] = { { EVENT_HELD, T(HELD) },           { EVENT_BLOCKED, T(BLOCKED) },
+                { EVENT_DELAYED, T(DELAYED) },     { EVENT_WAITING, T(WAITING) },
+                { EVENT_RUNNING, T(RUNNING) },     { EVENT_EXTERNAL, T(EXTERNAL) },
+                { EVENT_FINISHED, T(FINISHED) },   { EVENT_FAILED, T(FAILED) },
+                { EVENT_CANCELLED, T(CANCELLED) }, { EVENT_SUPERSEDED, T(SUPERSEDED) },
                 { EVENT_EXPIRED, T(EXPIRED) } };
     for (size_t i = 0; i < ARRAY_LEN(map); i++)
         if (map[i].event == event) return map[i].status;
     return event == EVENT_CREATED ? T(WAITING) : before;
 }
 
-static const char *unfounded(judge_t *judge, const mtask_t *task, const journal_entry_t *e)
+static const char *unfounded(sim_t *sim, const mtask_t *task, const journal_entry_t *e)
 {
+    judge_t *judge = sim->judge;
+    if (kin_founded(sim, task, e->event)) return NULL;
     switch (e->event) {
     case EVENT_EXTERNAL:
-        if (!was_told(judge, task, 0, PAWL__V1__OUTCOME__OUTCOME_ASYNC) &&
-            !was_told(judge, task, 0, TOLD_EXTEND))
+        if (!judge_was_told(judge, task, 0, PAWL__V1__OUTCOME__OUTCOME_ASYNC) &&
+            !judge_was_told(judge, task, 0, TOLD_EXTEND))
             return "external without a report that says so";
         break;
     case EVENT_FINISHED:
-        if (!was_told(judge, task, 0, PAWL__V1__OUTCOME__OUTCOME_DONE) &&
-            !was_told(judge, task, 0, TOLD_COMPLETE))
+        if (!judge_was_told(judge, task, 0, PAWL__V1__OUTCOME__OUTCOME_DONE) &&
+            !judge_was_told(judge, task, 0, TOLD_COMPLETE))
             return "finished without a report that says so";
         break;
     case EVENT_WAITING:
         if (judge_has_ended(task->journal) &&
-            !was_told(judge, task, 0, 100 + PAWL__V1__TASK_VERB__TASK_RETRY))
+            !judge_was_told(judge, task, 0, 100 + PAWL__V1__TASK_VERB__TASK_RETRY))
             return "runs again without anybody asking";
         break;
     case EVENT_HELD:
         if (task->journal != T(WAITING) &&
-            !was_told(judge, task, 0, 100 + PAWL__V1__TASK_VERB__TASK_HOLD))
+            !judge_was_told(judge, task, 0, 100 + PAWL__V1__TASK_VERB__TASK_HOLD))
             return "held without anybody asking";
         break;
     case EVENT_CANCELLING:
-        if (!task->schedule && !was_told(judge, task, 0, 100 + PAWL__V1__TASK_VERB__TASK_CANCEL))
+        if (!task->schedule &&
+            !judge_was_told(judge, task, 0, 100 + PAWL__V1__TASK_VERB__TASK_CANCEL))
             return "cancelling without anybody asking";
         break;
     case EVENT_CANCELLED:
         if (!task->schedule && !task->cancel_asked &&
-            !was_told(judge, task, 0, 100 + PAWL__V1__TASK_VERB__TASK_CANCEL))
+            !judge_was_told(judge, task, 0, 100 + PAWL__V1__TASK_VERB__TASK_CANCEL))
             return "cancelled without anybody asking";
         break;
     case EVENT_EXPIRED:
@@ -429,7 +434,7 @@ static void on_event(sim_t *sim, const journal_entry_t *entry)
     if (entry->event == EVENT_PURGED) return;
     sim_say(sim, "task %llu %s", (unsigned long long)entry->subject,
             journal_event_text(entry->event));
-    const char *wrong = may_follow(task, entry->event) ? unfounded(judge, task, entry)
+    const char *wrong = may_follow(task, entry->event) ? unfounded(sim, task, entry)
                                                        : "not a step of the table of statuses";
     if (wrong)
         sim_fail(sim, "task %llu (%s): event %s after status %d: %s",
@@ -440,7 +445,8 @@ static void on_event(sim_t *sim, const journal_entry_t *entry)
     else if (entry->event == EVENT_RUNNING || judge_has_ended(task->journal))
         task->lost = false;
     if (entry->event == EVENT_CANCELLING) task->cancel_asked = true;
-    if (entry->event == EVENT_WAITING && judge_has_ended(task->journal)) {
+    bool again = entry->event == EVENT_WAITING || entry->event == EVENT_BLOCKED;
+    if (again && judge_has_ended(task->journal)) {
         sim_met(MET_AGAIN);
         task->cancel_asked = false;
         task->done_token = 0;
@@ -539,6 +545,9 @@ static void on_row(sim_t *sim, table_t table, slice_t key, slice_t value, bool g
     case TABLE_run:
         on_run(sim, be_u64(key.at), value, gone);
         break;
+    case TABLE_kids:
+        kin_key(sim, key, value, gone);
+        break;
     case TABLE_ids:
         on_id(sim, key, value, gone);
         break;
@@ -592,14 +601,15 @@ static void settle(sim_t *sim, mtask_t *task)
                      : task->has_state                 ? task->state_status
                      : task->spec_flags & SPEC_HELD    ? T(HELD)
                      : task->spec_flags & SPEC_DELAYED ? T(DELAYED)
+                     : task->spec_flags & SPEC_BLOCKED ? T(BLOCKED)
                                                        : T(WAITING);
     if (!task->has_state) task->parked = (task->spec_flags & SPEC_PARKED) != 0;
     if (status != task->journal)
         sim_fail(sim, "task %llu: its rows say status %d, its events %d",
                  (unsigned long long)task->n, status, task->journal);
-    if (status == T(FINISHED) && task->status != T(FINISHED) &&
-        !was_told(sim->judge, task, task->token, PAWL__V1__OUTCOME__OUTCOME_DONE) &&
-        !was_told(sim->judge, task, task->token, TOLD_COMPLETE))
+    if (status == T(FINISHED) && task->status != T(FINISHED) && !(task->spec_flags & SPEC_PARENT) &&
+        !judge_was_told(sim->judge, task, task->token, PAWL__V1__OUTCOME__OUTCOME_DONE) &&
+        !judge_was_told(sim->judge, task, task->token, TOLD_COMPLETE))
         sim_fail(sim, "task %llu finished without a report of its newest token",
                  (unsigned long long)task->n);
     static const met_t mets[] = { MET_FINISHED, MET_FAILED, MET_CANCELLED, MET_SUPERSEDED,
@@ -610,6 +620,7 @@ static void settle(sim_t *sim, mtask_t *task)
     if (task->status == T(EXTERNAL) && status == T(FINISHED)) sim_met(MET_COMPLETED);
     if (status != task->status) task->waiting_since_us = sim->now_us;
     task->status = status;
+    kin_settled(sim->judge, task);
 }
 
 static void judge_overlap(sim_t *sim)
@@ -651,6 +662,7 @@ void judge_committed(sim_t *sim, store_t *store, const batch_t *batch)
     for (size_t i = 0; i < judge->touched_n; i++)
         settle(sim, &judge->tasks[judge->touched[i]]);
     judge->touched_n = 0;
+    kin_judge(sim);
     for (size_t i = 0; i < judge->schedules_n; i++)
         if (judge->schedules[i].touched) ledger_settle(sim, &judge->schedules[i]);
     if (runs) judge_overlap(sim);

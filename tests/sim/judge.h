@@ -39,6 +39,15 @@ typedef struct mtask {
     uint8_t completion[LIMIT_COMPLETION]; /* of holder_token */
     uint64_t done_token; /* an executor was told DONE or RECOVERED for a result "done" */
     int64_t waiting_since_us;
+    /* fan-outs (kin.c) */
+    Pawl__V1__Fanout *fanout; /* of a parent; owned */
+    uint64_t *children;       /* numbers */
+    size_t children_n;
+    uint64_t parent; /* of a child */
+    char host[32];
+    uint64_t born; /* batch of a parent's own commit */
+    bool family_touched, loose;
+    uint8_t family_status; /* when its family was judged last */
 } mtask_t;
 
 typedef struct mrevision {
@@ -106,6 +115,9 @@ struct judge {
     size_t told_n, told_room;
     uint64_t *touched;
     size_t touched_n, touched_room;
+    uint64_t *families; /* parents whose family the batch touched */
+    size_t families_n, families_room;
+    uint64_t batches;
     uint64_t next_seq, batch;
     bool secret_known, queue_paused[64];
     meta_static_t fixed;
@@ -117,6 +129,19 @@ static inline bool judge_has_ended(uint8_t status)
 {
     return status >= T(FINISHED);
 }
+
+/* Somebody asked for it in this batch, by the task's id or one that stands for it. */
+bool judge_was_told(judge_t *judge, const mtask_t *task, uint64_t token, int what);
+
+/* Fan-outs (kin.c): rows as they come, what events may follow and why, and each family that a
+ * durable batch touched. */
+void kin_spec(sim_t *sim, mtask_t *task, const spec_row_t *spec, Pawl__V1__Task *body);
+void kin_key(sim_t *sim, slice_t key, slice_t value, bool gone);
+void kin_settled(judge_t *judge, const mtask_t *task);
+bool kin_may_follow(const mtask_t *task, uint8_t event);
+bool kin_founded(sim_t *sim, const mtask_t *task, uint8_t event);
+void kin_judge(sim_t *sim);
+void kin_free(mtask_t *task);
 
 void judge_start(sim_t *sim);
 void judge_free(sim_t *sim);

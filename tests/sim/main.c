@@ -250,6 +250,7 @@ static void draw_swarm(sim_t *sim)
     swarm->short_history = sim_coin(sim, 20);
     swarm->by_hand = sim_coin(sim, 70);
     swarm->keys = sim_coin(sim, 50);
+    swarm->fanouts = sim_coin(sim, 50);
     swarm->lmdb = sim->seed % LMDB_EVERY == LMDB_EVERY - 1;
     swarm->map_bytes = sim_coin(sim, 10) ? 150000 + sim_below(sim, 500000) : 0;
     swarm->wall_most_us = 60 * SEC_US;

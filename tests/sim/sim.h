@@ -10,6 +10,7 @@
 
 #include "broker/core.h"
 #include "broker/session.h"
+#include "broker/store/family_record.h"
 #include "broker/store/record.h"
 #include "client/time/rule.h"
 #include "tests/sim/memstore.h"
@@ -36,6 +37,7 @@ typedef struct swarm {
     unsigned wall_step; /* of 1000 ticks of the broker: the calendar clock jumps */
     int64_t wall_most_us;
     unsigned purge, rezone;
+    bool fanouts;
     bool tiny_limits, lmdb, short_history, slow_schedules, by_hand, keys;
     uint64_t map_bytes; /* 0: plenty */
 } swarm_t;
@@ -94,7 +96,13 @@ typedef struct swarm {
     X(ZONELESS, "zone gone") \
     X(DELAY, "fixed delay") \
     X(UNION, "several rules") \
-    X(CALENDAR, "calendar")
+    X(CALENDAR, "calendar") \
+    X(FANNED, "fan-out finished") \
+    X(FAN_FAILED, "fan-out failed") \
+    X(REST, "fan-out ended before its last child") \
+    X(SKIPPED, "child skipped") \
+    X(AWAY, "child expired") \
+    X(JOINED, "child joined")
 // clang-format on
 typedef enum {
 #define X(name, text) MET_##name,

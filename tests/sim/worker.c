@@ -111,6 +111,14 @@ void worker_hello(sim_t *sim, peer_t *peer, Pawl__V1__Hello *hello)
     hello->n_types = self->all_types ? 2 : 1;
     hello->queues = queues;
     hello->n_queues = self->one_queue ? 1 : 0;
+    if (peer->index % 2 == 0) {
+        static Pawl__V1__Label role, *labels[] = { &role };
+        pawl__v1__label__init(&role);
+        role.key = (char *)(uintptr_t) "role";
+        role.value = (char *)(uintptr_t) "web";
+        hello->labels = labels;
+        hello->n_labels = 1;
+    }
     hello->slots = self->slots;
     hello->credit = self->credit_told = self->credit;
     hello->claims = claims_of(sim, self, &hello->n_claims);
