@@ -316,6 +316,13 @@ static void check_reply_age(check_t *self, slice_t key, slice_t value)
         check_problem(self, TABLE_replyage, key, "there is no such reply");
 }
 
+static void check_watermark(check_t *self, slice_t key, slice_t value)
+{
+    watermark_row_t row;
+    if (key.len != 16 || !watermark_row_decode(&row, value))
+        check_problem(self, TABLE_watermark, key, "the row cannot be read");
+}
+
 /* ---- the whole
  * ----------------------------------------------------------------------------------------- */
 
@@ -336,6 +343,7 @@ static err_t check_all(check_t *self)
     ANSWER_TRY(check_each(self, TABLE_names, check_name));
     ANSWER_TRY(check_each(self, TABLE_reg, check_reg));
     ANSWER_TRY(check_journal(self));
+    ANSWER_TRY(check_each(self, TABLE_watermark, check_watermark));
     return check_each(self, TABLE_replyage, check_reply_age);
 }
 

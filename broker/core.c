@@ -471,6 +471,7 @@ static const struct handler {
     [BODY(SUBMIT)] = { task_submit, false },
     [BODY(REPORT)] = { lease_report, false },
     [BODY(PROPOSE)] = { schedules_propose, false },
+    [BODY(PRODUCE)] = { produce, false },
     [BODY(TASK_CHANGE)] = { task_change, true },
     [BODY(TASK_COMPLETE)] = { task_complete, true },
     [BODY(SCHEDULE_PUT)] = { schedule_put, true },
@@ -671,10 +672,8 @@ static err_t apply_all(core_t *core, const batch_t *batch)
     TRY(executors_tick(core));
     TRY(families_settle(core));
     TRY(lanes_dispatch(core));
-    if (!core->refuse_adds) { /* new revisions wait for room */
-        TRY(rezone_step(core));
-        TRY(calendars_step(core));
-    }
+    TRY(rezone_step(core));
+    TRY(calendars_step(core));
     TRY(schedules_flush(core));
     TRY(history_trim(core));
     schedules_tell(core);
@@ -765,8 +764,8 @@ int64_t core_next_due_us(const core_t *core)
     int64_t due = executors_due_us(core);
     if (core->timer_due_us < due) due = core->timer_due_us;
     if (core->leases_again_us < due) due = core->leases_again_us;
-    bool behind = (core->rezone_at || core->calendar_at) && !core->refuse_adds;
-    if (core->more_to_give || behind) due = core->now_us; /* not done with what is due */
+    if (core->more_to_give || core->rezone_at || core->calendar_at)
+        due = core->now_us; /* not done with what is due */
     return due == INT64_MAX ? INT64_MAX : due - core->shift_us;
 }
 

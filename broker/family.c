@@ -346,7 +346,7 @@ err_t family_move_child(core_t *core, task_t *child)
     TRY(task_unpack(core, child, &body));
     target.labels = body->fanout->labels;
     target.n_labels = body->fanout->n_labels;
-    TRY(lane_for(core, child->spec.queue, child->spec.type, &target, body->command,
+    TRY(lane_for(core, child->spec.queue, child->spec.type, &target, body,
                  child->spec.flags & SPEC_LATE ? BAND_LATE : BAND_LIVE, &lane));
     child->state.lane = lane->no;
     return ERR_OK;

@@ -98,7 +98,7 @@ typedef struct lane {
 } lane_t;
 
 err_t lane_for(core_t *core, uint32_t queue, uint32_t type, const Pawl__V1__Target *target,
-               const Pawl__V1__Command *command, uint8_t band, lane_t **out);
+               const Pawl__V1__Task *body, uint8_t band, lane_t **out);
 lane_t *lane_at(core_t *core, uint32_t no);
 /* spec: NULL, or as in fresh_t; lasts until the batch ends. */
 void lane_add(core_t *core, lane_t *lane, int64_t due_us, uint64_t n, const spec_row_t *spec);
@@ -243,6 +243,10 @@ err_t task_save(core_t *core, const task_t *task); /* writes its state row */
 err_t task_body(core_t *core, const task_t *task, slice_t *body);
 err_t task_unpack(core_t *core, const task_t *task, const Pawl__V1__Task **body);
 err_t task_submit(core_t *core, const command_t *command, Pawl__V1__Reply *reply);
+/* A task made of a row, its type known; *created false: the id or a live task with its key is on
+ * record. bytes, body: without an id. */
+err_t task_produce(core_t *core, const uint8_t id[16], uint32_t principal,
+                   const Pawl__V1__Task *body, slice_t bytes, bool *created);
 /* What a firing needs beyond its template. */
 typedef struct firing {
     uint32_t schedule;
@@ -310,6 +314,14 @@ err_t task_complete(core_t *core, const command_t *command, Pawl__V1__Reply *rep
 
 #define DEFAULT_QUEUE "default"
 #include "broker/family.h"
+
+/* ---- producers (produce.c)
+ * --------------------------------------------------------------------------- */
+
+err_t produce(core_t *core, const command_t *command, Pawl__V1__Reply *reply);
+/* What was kept for a producer, or for a schedule of producers, that is gone. */
+err_t produce_forget_task(core_t *core, const uint8_t id[16]);
+err_t produce_forget_schedule(core_t *core, const uint8_t uid[16]);
 
 /* ---- timers (timer.c)
  * ---------------------------------------------------------------------------------- */

@@ -52,6 +52,8 @@ static uint32_t items_of(const request_t *request)
                           request->report->n_logs + request->report->n_running);
     case PAWL__V1__REQUEST__BODY_PROPOSE:
         return (uint32_t)request->propose->n_items;
+    case PAWL__V1__REQUEST__BODY_PRODUCE:
+        return (uint32_t)request->produce->n_items;
     case PAWL__V1__REQUEST__BODY_TASK_CHANGE:
         return (uint32_t)request->task_change->n_ids;
     case PAWL__V1__REQUEST__BODY_HELLO:

@@ -22,11 +22,13 @@ static int compare_text(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* The target as one run of bytes: labels sorted, joined by NUL. */
-static uint8_t where_text(const Pawl__V1__Target *target, buf_t *to)
+/* The target as one run of bytes: labels sorted, joined by NUL. A task of sql goes to who has its
+ * source: executors announce each as the label sql.NAME=yes. */
+static uint8_t where_text(const Pawl__V1__Target *target, const Pawl__V1__Sql *sql, buf_t *to)
 {
+    static const Pawl__V1__Target anywhere = PAWL__V1__TARGET__INIT;
+    if (target == NULL) target = &anywhere;
     to->len = 0;
-    if (target == NULL) return TARGET_ANY;
     if (target->executor[0]) {
         buf_add(to, target->executor, strlen(target->executor));
         return TARGET_EXECUTOR;
@@ -40,15 +42,20 @@ static uint8_t where_text(const Pawl__V1__Target *target, buf_t *to)
         buf_add(to, &bucket, 1);
         return TARGET_HASH;
     }
-    if (target->n_labels == 0) return TARGET_ANY;
-    char *texts[LIMIT_LABELS];
+    if (target->n_labels == 0 && sql == NULL) return TARGET_ANY;
+    char *texts[LIMIT_LABELS + 1];
     size_t n = target->n_labels < LIMIT_LABELS ? target->n_labels : LIMIT_LABELS;
     buf_t all = { 0 };
-    size_t starts[LIMIT_LABELS];
+    size_t starts[LIMIT_LABELS + 1];
     for (size_t i = 0; i < n; i++) {
         starts[i] = all.len;
         buf_printf(&all, "%s=%s", target->labels[i]->key, target->labels[i]->value);
         all.len++; /* keep the NUL */
+    }
+    if (sql) {
+        starts[n++] = all.len;
+        buf_printf(&all, "sql.%s=yes", sql->source);
+        all.len++;
     }
     for (size_t i = 0; i < n; i++)
         texts[i] = (char *)all.at + starts[i];
@@ -61,9 +68,10 @@ static uint8_t where_text(const Pawl__V1__Target *target, buf_t *to)
 
 /* What the task asks of an interpreter stands behind the target, as one more of its texts, with a
  * mark that no name and no label has. */
-static uint8_t target_text(const Pawl__V1__Target *target, const char *needs, buf_t *to)
+static uint8_t target_text(const Pawl__V1__Target *target, const Pawl__V1__Task *body, buf_t *to)
 {
-    uint8_t kind = where_text(target, to);
+    uint8_t kind = where_text(target, body->sql, to);
+    const char *needs = body->command ? body->command->interpreter : "";
     if (*needs == '\0') return kind;
     static const char mark[] = { '\0', LANE_NEEDS };
     buf_add(to, mark + (kind == TARGET_ANY), sizeof mark - (kind == TARGET_ANY));
@@ -158,11 +166,10 @@ static lane_t *keep(core_t *core, uint32_t no, const lane_row_t *row)
 }
 
 err_t lane_for(core_t *core, uint32_t queue, uint32_t type, const Pawl__V1__Target *target,
-               const Pawl__V1__Command *command, uint8_t band, lane_t **out)
+               const Pawl__V1__Task *body, uint8_t band, lane_t **out)
 {
-    const char *needs = command ? command->interpreter : "";
     lane_row_t row = { .queue = queue, .type = type, .band = band };
-    row.target_kind = target_text(target, needs, &core->scratch);
+    row.target_kind = target_text(target, body, &core->scratch);
     row.target = slice(core->scratch.at, core->scratch.len);
     lane_t *lane =
         map_get(&core->lanes_by_hash, lane_hash(queue, type, band, row.target_kind, row.target));

@@ -430,6 +430,7 @@ static err_t remove_plan(core_t *core, plan_t *plan)
     plan->row.flags |= SCHEDULE_GONE;
     plan->tell = true;
     TRY(plan_save(core, plan));
+    TRY(produce_forget_schedule(core, plan->row.uid));
     return journal_add(core, EVENT_SCHEDULE_REMOVED, plan->no, 0, 0);
 }
 

@@ -203,7 +203,7 @@ uint32_t task_attempts_max(core_t *core, uint32_t type, const Pawl__V1__Task *bo
 {
     if (body->retry && body->retry->max_attempts) return body->retry->max_attempts;
     /* commands: once, as cron does; programs built on the SDK: three tries */
-    return name_at(core, NAME_TYPE, type)->flags & REG_BUILTIN ? 1 : 3;
+    return strncmp(name_at(core, NAME_TYPE, type)->name, "pawl/", 5) == 0 ? 1 : 3;
 }
 
 /* ---- acceptance
@@ -214,7 +214,7 @@ err_t task_create(core_t *core, task_t *task, const Pawl__V1__Task *body, slice_
 {
     spec_row_t *spec = &task->spec;
     lane_t *lane = NULL;
-    TRY(lane_for(core, spec->queue, spec->type, target, body->command,
+    TRY(lane_for(core, spec->queue, spec->type, target, body,
                  spec->flags & SPEC_LATE ? BAND_LATE : BAND_LIVE, &lane));
     spec->lane = lane->no;
     spec->attempts_max = task_attempts_max(core, spec->type, body);
@@ -358,8 +358,8 @@ static err_t remember_alias(core_t *core, const uint8_t id[16], uint64_t holder)
 }
 
 /* A live task with the same type and key answers for this one; its id stays an alias. *held. */
-static err_t held_by_key(core_t *core, named_t *type, const Pawl__V1__Task *body, item_t *item,
-                         bool *held)
+static err_t held_by_key(core_t *core, named_t *type, const uint8_t id[16],
+                         const Pawl__V1__Task *body, item_t *item, bool *held)
 {
     *held = false;
     if (body->key[0] == '\0') return ERR_OK;
@@ -371,7 +371,7 @@ static err_t held_by_key(core_t *core, named_t *type, const Pawl__V1__Task *body
     uint64_t n;
     if (!uniq_row_decode(&n, value)) return ERR_CORRUPT;
     *held = true;
-    TRY(remember_alias(core, body->id.data, n));
+    TRY(remember_alias(core, id, n));
     return answer_other(core, n, item);
 }
 
@@ -410,6 +410,24 @@ static Pawl__V1__Error *judge_members(core_t *core, const members_t *members)
     return error;
 }
 
+/* The row of the id is written; the rest of a new task but what waits where. */
+static err_t fill_task(core_t *core, task_t *task, const named_t *type, const uint8_t id[16],
+                       uint32_t principal, const Pawl__V1__Task *body)
+{
+    named_t *queue;
+    TRY(name_make(core, NAME_QUEUE, body->queue[0] ? body->queue : DEFAULT_QUEUE, &queue));
+    clear(task, core->meta.next_n++);
+    memcpy(task->spec.id, id, 16);
+    task->spec.principal = principal;
+    task->spec.type = type->no;
+    task->spec.queue = queue->no;
+    task->spec.priority = (uint8_t)priority_of(body);
+    place_of(core, body, &task->spec);
+    if (body->key[0] == '\0') return ERR_OK;
+    task->spec.flags |= SPEC_KEYED;
+    return take_key(core, type->no, body->key, task->n);
+}
+
 static err_t submit_one(core_t *core, uint32_t principal, const Pawl__V1__Task *body, slice_t bytes,
                         item_t *item)
 {
@@ -442,29 +460,38 @@ static err_t submit_one(core_t *core, uint32_t principal, const Pawl__V1__Task *
     }
     if (body->key[0]) {
         bool held;
-        TRY(held_by_key(core, type, body, item, &held));
+        TRY(held_by_key(core, type, body->id.data, body, item, &held));
         if (held) return ERR_OK;
     }
     err_t err = task_put_id(core, body->id.data, ID_TASK, core->meta.next_n, STORE_NEW);
     if (err == ERR_EXISTS) return resubmitted(core, principal, bytes, body->id.data, item);
     TRY(err);
-    named_t *queue;
-    TRY(name_make(core, NAME_QUEUE, body->queue[0] ? body->queue : DEFAULT_QUEUE, &queue));
     task_t task;
-    clear(&task, core->meta.next_n++);
-    memcpy(task.spec.id, body->id.data, 16);
-    task.spec.principal = principal;
-    task.spec.type = type->no;
-    task.spec.queue = queue->no;
-    task.spec.priority = (uint8_t)priority_of(body);
-    place_of(core, body, &task.spec);
-    if (body->key[0]) {
-        task.spec.flags |= SPEC_KEYED;
-        TRY(take_key(core, type->no, body->key, task.n));
-    }
+    TRY(fill_task(core, &task, type, body->id.data, principal, body));
     if (body->fanout) task.spec.flags |= SPEC_PARENT;
     TRY(task_create(core, &task, body, bytes, body->target));
     return body->fanout ? family_make(core, &task, body, bytes, &members) : ERR_OK;
+}
+
+err_t task_produce(core_t *core, const uint8_t id[16], uint32_t principal,
+                   const Pawl__V1__Task *body, slice_t bytes, bool *created)
+{
+    uint64_t known;
+    uint8_t kind;
+    item_t item = { 0 };
+    bool held = false;
+    task_t task;
+    *created = false;
+    err_t err = task_find(core, id, &known, &kind);
+    if (err != ERR_NOT_FOUND) return err; /* on record, whatever has become of it */
+    named_t *type = name_find(core, NAME_TYPE, body->type);
+    CHECK(type != NULL);
+    TRY(held_by_key(core, type, id, body, &item, &held));
+    if (held) return ERR_OK;
+    TRY(task_put_id(core, id, ID_TASK, core->meta.next_n, STORE_NEW));
+    *created = true;
+    TRY(fill_task(core, &task, type, id, principal, body));
+    return task_create(core, &task, body, bytes, body->target);
 }
 
 /* What a Submit may write, before anything is looked up: a principal, and lanes and a queue as far

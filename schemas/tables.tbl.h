@@ -33,5 +33,6 @@ TABLE(calendar, 25, 1, 0)
 TABLE(range, 26, 1, 0)
 TABLE(fam, 28, 1, 0)
 TABLE(kids, 29, 1, 0)
+TABLE(watermark, 30, 1, 0)
 TABLE(enrolled, 31, 1, 0)
-/* to 40 are reserved: edge lock fair dead label watermark */
+/* to 40 are reserved: edge lock fair dead label */

@@ -219,6 +219,64 @@ static err_t check_command(const Pawl__V1__Task *task, wire_fault_t *fault)
     return err ? err : check_env(command, fault);
 }
 
+/* The template in it is a task too, of any type but this one: so no deeper. */
+static err_t check_producer(wire_arena_t *arena, const Pawl__V1__SqlProducer *producer,
+                            wire_fault_t *fault)
+{
+    const Pawl__V1__Task *made;
+    err_t err = wire_task_check(arena, producer->task.data, producer->task.len, WIRE_TASK_PRODUCED,
+                                &made, fault);
+    if (err) {
+        wire_fault_within(fault, "producer.task", -1);
+        return err;
+    }
+    const struct {
+        const char *name, *column;
+        bool fixed;
+    } given[] = {
+        { "producer.key", producer->key, made->key[0] != '\0' },
+        { "producer.priority", producer->priority, made->priority_set_case != 0 },
+        { "producer.title", producer->title, made->title[0] != '\0' },
+        { "producer.input", producer->n_input ? producer->input[0] : "", made->input.len > 0 },
+        { "producer.at", producer->at, made->delay_us != 0 },
+        { "producer.executor", producer->executor, made->target != NULL },
+        { "producer.host", producer->host, made->target != NULL || producer->executor[0] != '\0' }
+    };
+    for (size_t i = 0; i < sizeof given / sizeof *given; i++)
+        if (given[i].column[0] && given[i].fixed)
+            return FAULT(fault, ERR_CONTRADICTION, given[i].name,
+                         "%s names a column, and the template or another column says the same",
+                         given[i].name);
+    if (made->key[0])
+        return FAULT(fault, ERR_CONTRADICTION, "producer.task.key",
+                     "all rows would have the key of the template: name a column in producer.key");
+    return ERR_OK;
+}
+
+static err_t check_sql(wire_arena_t *arena, const Pawl__V1__Task *task, wire_task_use_t use,
+                       wire_fault_t *fault)
+{
+    bool producer = strcmp(task->type, "pawl/sql-producer") == 0;
+    if (task->fanout && use == WIRE_TASK_PRODUCED)
+        return FAULT(fault, ERR_CONTRADICTION, "fanout", "a row becomes one task, no fan-out");
+    if (producer && use == WIRE_TASK_PRODUCED)
+        return FAULT(fault, ERR_CONTRADICTION, "type",
+                     "a producer makes no producers: give its template another type");
+    bool sql = producer || strcmp(task->type, "pawl/sql") == 0;
+    if (sql != (task->sql != NULL))
+        return FAULT(fault, sql ? ERR_BAD_REQUEST : ERR_CONTRADICTION, "sql",
+                     sql ? "type %.60s needs sql"
+                         : "type %.60s takes no sql: only pawl/sql and "
+                           "pawl/sql-producer do",
+                     task->type);
+    if (producer != (task->producer != NULL))
+        return FAULT(fault, producer ? ERR_BAD_REQUEST : ERR_CONTRADICTION, "producer",
+                     producer ? "type %.60s needs producer: the template of its tasks"
+                              : "type %.60s takes no producer: only pawl/sql-producer does",
+                     task->type);
+    return producer ? check_producer(arena, task->producer, fault) : ERR_OK;
+}
+
 static err_t check_target(const Pawl__V1__Target *target, wire_fault_t *fault)
 {
     if (!target) return ERR_OK;
@@ -284,11 +342,12 @@ static size_t budget(size_t len)
     return most < LIMIT_ARENA_MAX ? most : LIMIT_ARENA_MAX;
 }
 
-static err_t check_task(const Pawl__V1__Task *task, wire_task_use_t use, wire_fault_t *fault)
+static err_t check_task(wire_arena_t *arena, const Pawl__V1__Task *task, wire_task_use_t use,
+                        wire_fault_t *fault)
 {
     if (use == WIRE_TASK_SUBMITTED && task->id.len != 16)
         return FAULT(fault, ERR_BAD_ID, "id", "id: is missing; a task id has 16 bytes");
-    if (use == WIRE_TASK_TEMPLATE && task->id.len)
+    if (use != WIRE_TASK_SUBMITTED && task->id.len)
         return FAULT(fault, ERR_BAD_ID, "id", "a template has no id: each firing gets its own");
     if (use == WIRE_TASK_TEMPLATE && task->at_us)
         return FAULT(fault, ERR_CONTRADICTION, "at_us", "the schedule says when: at_us must be 0");
@@ -296,6 +355,7 @@ static err_t check_task(const Pawl__V1__Task *task, wire_task_use_t use, wire_fa
         return FAULT(fault, ERR_CONTRADICTION, "delay_us", "at and delay exclude each other");
     err_t err = check_type(task->type, "type", fault);
     if (!err) err = check_command(task, fault);
+    if (!err) err = check_sql(arena, task, use, fault);
     if (!err) err = check_target(task->target, fault);
     if (!err) err = check_fanout(task, fault);
     return err;
@@ -311,7 +371,7 @@ err_t wire_task_check(wire_arena_t *arena, const uint8_t *bytes, size_t len, wir
                             UNPACK_BORROW, &message, NULL, fault);
     if (err) return err;
     const Pawl__V1__Task *task = (const Pawl__V1__Task *)message;
-    if ((err = check_task(task, use, fault))) {
+    if ((err = check_task(arena, task, use, fault))) {
         wire_arena_rewind(arena, mark);
         return err;
     }
@@ -447,6 +507,19 @@ static err_t check_task_get(const Pawl__V1__TaskGet *get, wire_fault_t *fault)
     return get->prefix_low.len ? ERR_OK : check_ids(get->n_ids, fault);
 }
 
+static err_t check_produce(const Pawl__V1__Produce *produce, wire_fault_t *fault)
+{
+    for (size_t i = 0; i < produce->n_items; i++) {
+        const Pawl__V1__ProduceItem *item = produce->items[i];
+        bool key = item->identity_case == PAWL__V1__PRODUCE_ITEM__IDENTITY_KEY && item->key[0];
+        if (key || item->identity_case == PAWL__V1__PRODUCE_ITEM__IDENTITY_CONTENT) continue;
+        FAULT(fault, ERR_BAD_REQUEST, "key", "a row has neither a key nor a hash of its content");
+        wire_fault_within(fault, "items", (int64_t)i);
+        return fault->err;
+    }
+    return ERR_OK;
+}
+
 static err_t check_report(const Pawl__V1__Report *report, wire_fault_t *fault)
 {
     size_t items = report->n_results + report->n_progress + report->n_logs + report->n_running;
@@ -505,6 +578,10 @@ static err_t check_body(wire_arena_t *arena, const Pawl__V1__Request *request, w
     case PAWL__V1__REQUEST__BODY_REPORT:
         name = "report";
         err = check_report(request->report, fault);
+        break;
+    case PAWL__V1__REQUEST__BODY_PRODUCE:
+        name = "produce";
+        err = check_produce(request->produce, fault);
         break;
     case PAWL__V1__REQUEST__BODY_TASK_GET:
         name = "task_get";

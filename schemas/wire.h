@@ -98,6 +98,7 @@ bool wire_request_peek(const uint8_t *bytes, size_t len, uint64_t *seq, const ui
 typedef enum {
     WIRE_TASK_SUBMITTED, /* id: 16 bytes */
     WIRE_TASK_TEMPLATE,  /* the task of a schedule: id and at_us empty */
+    WIRE_TASK_PRODUCED,  /* made from a row, or the template for it: id empty, no producer itself */
 } wire_task_use_t;
 
 /* A serialized Task. Field paths start at the task ("labels[2].key"). Bytes fields (id, input,

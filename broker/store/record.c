@@ -1311,3 +1311,52 @@ bool reply_row_decode(int64_t *order_us, slice_t *reply, slice_t from)
     *reply = take_slice(&in);
     return record_done(&in);
 }
+
+/* ---- watermark ----------------------------------------------------------------------------------
+ */
+rec_key_t key_watermark(const uint8_t scope[16])
+{
+    rec_key_t key;
+    key_done(&key, be_put_bytes(key.at, scope, 16));
+    return key;
+}
+
+void watermark_row_encode(const watermark_row_t *self, buf_t *to)
+{
+    uint8_t *at = record_begin(to, 1 + 2 * VARINT_MAX + self->value.len);
+    record_end(to, put_slice(put_varint(be_put_u8(at, self->kind), self->created), self->value));
+}
+
+bool watermark_row_decode(watermark_row_t *self, slice_t from)
+{
+    reader_t in = record_read(from);
+    self->kind = reader_u8(&in);
+    self->created = take_varint(&in);
+    self->value = take_slice(&in);
+    return record_done(&in) && self->kind >= SCOPE_TASK && self->kind <= SCOPE_NAMED;
+}
+
+void scope_id(const uint8_t secret[32], scope_kind_t kind, slice_t name, uint8_t scope[16])
+{
+    static const uint8_t use[] = "pawl producer scope";
+    uint8_t number = (uint8_t)kind;
+    crypto_generichash_state state;
+    crypto_generichash_init(&state, secret, 32, 16);
+    crypto_generichash_update(&state, use, sizeof use);
+    crypto_generichash_update(&state, &number, 1);
+    crypto_generichash_update(&state, name.at, name.len);
+    crypto_generichash_final(&state, scope, 16);
+}
+
+void produced_id(const uint8_t secret[32], const uint8_t scope[16], const uint8_t time[6],
+                 bool content, slice_t identity, uint8_t id[16])
+{
+    uint8_t kind = content, hash[16];
+    crypto_generichash_state state;
+    crypto_generichash_init(&state, secret, 32, sizeof hash);
+    crypto_generichash_update(&state, scope, 16);
+    crypto_generichash_update(&state, &kind, 1);
+    crypto_generichash_update(&state, identity.at, identity.len);
+    crypto_generichash_final(&state, hash, sizeof hash);
+    be_put_bytes(be_put_bytes(id, time, 6), hash, 10);
+}

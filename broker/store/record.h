@@ -535,6 +535,24 @@ enum cause { CAUSE_LIVE = 1, CAUSE_MANUAL = 2, CAUSE_BACKFILL = 3 };
 void firing_id(const uint8_t secret[32], const uint8_t uid[16], int64_t instant_us, uint8_t cause,
                uint64_t number, uint8_t id[16]);
 
+/* ---- watermark: scope 16 -> how far a producer has come ------------------------------------- */
+typedef enum { SCOPE_TASK = 1, SCOPE_SCHEDULE = 2, SCOPE_NAMED = 3 } scope_kind_t;
+typedef struct watermark_row {
+    uint8_t kind;     /* scope_kind_t */
+    uint64_t created; /* tasks made within the scope */
+    slice_t value;    /* JSON; empty: none yet */
+} watermark_row_t;
+rec_key_t key_watermark(const uint8_t scope[16]);
+void watermark_row_encode(const watermark_row_t *self, buf_t *to);
+bool watermark_row_decode(watermark_row_t *self, slice_t from);
+/* A scope and the ids within it are hashes keyed with the store's secret. name: a task's id, a
+ * schedule's uid, or principal (u32) and text. */
+void scope_id(const uint8_t secret[32], scope_kind_t kind, slice_t name, uint8_t scope[16]);
+/* time: the first six bytes, as they are in the scope. identity: a row's key, or (content) the hash
+ * of what it holds. */
+void produced_id(const uint8_t secret[32], const uint8_t scope[16], const uint8_t time[6],
+                 bool content, slice_t identity, uint8_t id[16]);
+
 /* ---- reply: principal, request id -> order, reply ;
  *      replyage: principal, order, request id -> empty */
 rec_key_t key_reply(uint32_t principal, const uint8_t request_id[16]);

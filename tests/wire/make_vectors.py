@@ -143,6 +143,10 @@ def requests():
         pb.Result(id=ID2, token=TOKEN, outcome=pb.OUTCOME_ASYNC, deadline_us=3600000000, message="the bank has it")]))
     good("propose", "propose", pb.Propose(items=[pb.Proposal(
         uid=UID, revision=3, expect_cursor_us=NOON, new_cursor_us=NOON + 60000000)]))
+    good("produce", "produce", pb.Produce(id=ID1, token=TOKEN, watermark=b"17", items=[
+        pb.ProduceItem(task=template(input=b'{"id":17}'), key="17"),
+        pb.ProduceItem(task=template(), content=bytes(range(32)))]))
+    good("produce-asks", "produce", pb.Produce(id=ID1, token=TOKEN))
     good("task-get", "task_get", pb.TaskGet(ids=[ID1, ID2]))
     good("task-get-range", "task_get", pb.TaskGet(prefix_low=ID1, prefix_high=ID2))
     good("task-list", "task_list", pb.TaskList(
@@ -242,6 +246,24 @@ def tasks():
         script_file="sync/run.py", interpreter="python3>=3.11", argv=["--all"], secrets=["db"]))
     good_task("task-at", at_us=NOON)
     good_task("task-poll", poll=pb.Poll(max_polls=100, deadline_us=86400000000))
+    sql = pb.Sql(source="app", text="select :a::int", params=b'{"a":1}', rows=10, on_unknown=pb.SQL_UNKNOWN_RETRY,
+                 transaction=pb.SQL_TRANSACTION_ONE)
+    query = pb.Sql(source="app", text="select id, mail from users where id > :watermark order by id")
+    good_task("task-sql", type="pawl/sql", sql=sql)
+    good_task("task-sql-producer", type="pawl/sql-producer", sql=query, producer=pb.SqlProducer(
+        task=template(), key="id", input=["mail"], watermark="id", batch=500, rows=9, dry_run=True, scope="mails"))
+    bad_task("task-sql-missing", "BAD_REQUEST", "sql", type="pawl/sql")
+    bad_task("task-sql-elsewhere", "CONTRADICTION", "sql", sql=sql)
+    bad_task("task-sql-no-source", "BAD_NAME", "sql.source", type="pawl/sql", sql=pb.Sql(text="select 1"))
+    bad_task("task-producer-missing", "BAD_REQUEST", "producer", type="pawl/sql-producer", sql=query)
+    bad_task("task-producer-in-sql", "CONTRADICTION", "producer", type="pawl/sql", sql=sql,
+             producer=pb.SqlProducer(task=template()))
+    bad_task("task-producer-template", "BAD_NAME", "producer.task.type", type="pawl/sql-producer", sql=query,
+             producer=pb.SqlProducer(task=template(type="x")))
+    bad_task("task-producer-of-producers", "CONTRADICTION", "producer.task.type", type="pawl/sql-producer", sql=query,
+             producer=pb.SqlProducer(task=template(type="pawl/sql-producer", sql=query)))
+    bad_task("task-producer-twice", "CONTRADICTION", "producer.priority", type="pawl/sql-producer", sql=query,
+             producer=pb.SqlProducer(task=template(priority=1), priority="prio"))
     good_task("template", "Template", id=b"", delay_us=1)
     script = {"type": "pawl/script"}
     bad_task("task-script-out", "BAD_VALUE", "command.script_file", command=pb.Command(
@@ -358,6 +380,9 @@ def refused():
         "report.logs[0].stream")
     bad("report-message-escape", "report", pb.Report(results=[pb.Result(
         id=ID1, token=TOKEN, outcome=pb.OUTCOME_FAIL, message="\x1b[31mred")]), "BAD_UTF8", "report.results[0].message")
+    bad("produce-row-unnamed", "produce", pb.Produce(id=ID1, token=TOKEN, items=[pb.ProduceItem(task=template())]), "BAD_REQUEST",
+        "produce.items[0].key")
+    bad("produce-no-token", "produce", pb.Produce(id=ID1), "BAD_VALUE", "produce.token")
     bad("propose-uid", "propose", pb.Propose(items=[pb.Proposal(uid=b"u")]), "BAD_VALUE", "propose.items[0].uid")
     put = {"request_id": REQUEST_ID}
     bad("put-nothing", "schedule_put", pb.SchedulePut(), "BAD_REQUEST", "schedule_put.schedule", **put)
@@ -405,6 +430,7 @@ def from_broker():
         pb.ItemResult(index=0, id=ID2),
         pb.ItemResult(index=1, error=pb.Error(code=NUMBER["BAD_NAME"], text="type: ...", field="type"))]))
     reply("reply-reported", reported=pb.Reported(verdicts=[pb.REPORT_DONE, pb.REPORT_STALE], claims=[pb.CLAIM_STOP]))
+    reply("reply-produced", produced=pb.Produced(created=2, repeated_rows=1, watermark=b"17", created_all=40))
     reply("reply-proposed", proposed=pb.Proposed(wall_us=NOON, items=[
         pb.ProposalAnswer(verdict=pb.PROPOSAL_DONE, revision=3, cursor_us=NOON, next_us=NOON + 60000000, fired=1)]))
     reply("reply-tasks", tasks=pb.TaskItems(items=[pb.TaskInfo(
