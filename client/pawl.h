@@ -191,15 +191,26 @@ PAWL_EXPORT pawl_err pawl_task_set_script(pawl_task_t *self, const char *interpr
 PAWL_EXPORT pawl_err pawl_task_add_secret(pawl_task_t *self, const char *name);
 PAWL_EXPORT pawl_err pawl_task_add_env(pawl_task_t *self, const char *name, const char *value);
 PAWL_EXPORT pawl_err pawl_task_set_stdin(pawl_task_t *self, const void *bytes, size_t len);
+/* Of type pawl/sql: statements for a source of the executor's own file; :name in the text is a
+ * parameter. params: JSON, an object by name or a list by position; len 0: the task's input. */
+PAWL_EXPORT pawl_err pawl_task_set_sql(pawl_task_t *self, const char *source, const char *text,
+                                       const void *params, size_t len);
+/* Of type pawl/sql-producer, after pawl_task_set_sql: each row of the query becomes a task like
+ * `template` (copied). Columns that fill it: pawl_task_set_text producer.*, and those of its input
+ * one by one (none: all). */
+PAWL_EXPORT pawl_err pawl_task_set_producer(pawl_task_t *self, const pawl_task_t *template);
+PAWL_EXPORT pawl_err pawl_task_add_producer_input(pawl_task_t *self, const char *column);
 /* Text fields by name: queue, key, title, operation, cwd, account, target.executor, target.host,
- * target.hash (sticky), fanout.done (all, any, quorum, percent), fanout.offline (wait, skip, fail).
- */
+ * target.hash (sticky), fanout.done (all, any, quorum, percent), fanout.offline (wait, skip, fail),
+ * producer.key, .priority, .at, .title, .executor, .host, .watermark, .scope. */
 PAWL_EXPORT pawl_err pawl_task_set_text(pawl_task_t *self, const char *field, const char *value);
 /* Numbers by name: priority (0..9), at_us, delay_us, expire_us, time_limit_us, hold (0/1),
  * retry.max_attempts, retry.backoff_us, retry.factor_milli, retry.cap_us, on_lost (1 retry, 2
  * fail); fanout.count, fanout.done_count, fanout.offline_us, fanout.parallel, fanout.pause_us,
  * fanout.stop_failures, fanout.stop_percent, and 0/1: fanout.late_join, fanout.cancel_rest,
- * fanout.move. PAWL_E_BAD_REQUEST: no such field or out of range. */
+ * fanout.move, producer.dry_run; sql.rows, sql.on_unknown (1 fail, 2 retry), sql.transaction
+ * (1 one, 2 none), producer.batch, producer.rows. PAWL_E_BAD_REQUEST: no such field or out of
+ * range. */
 PAWL_EXPORT pawl_err pawl_task_set_int(pawl_task_t *self, const char *field, int64_t value);
 PAWL_EXPORT pawl_err pawl_task_add_label(pawl_task_t *self, const char *key, const char *value);
 PAWL_EXPORT pawl_err pawl_task_add_target_label(pawl_task_t *self, const char *key,
@@ -496,6 +507,23 @@ PAWL_EXPORT pawl_err pawl_job_output(pawl_job_t *self, const void *bytes, size_t
 PAWL_EXPORT void pawl_job_exit(pawl_job_t *self, int exit_code, int signal); /* for the record */
 PAWL_EXPORT void pawl_job_usage(pawl_job_t *self, int64_t cpu_us, int64_t memory_bytes);
 PAWL_EXPORT void pawl_job_started(pawl_job_t *self, int64_t started_us); /* default: when taken */
+/* A row that becomes a task: serialized Task without id, and what tells the row apart: its key, or
+ * (key NULL) a hash of its content. */
+enum { PAWL_CONTENT_BYTES = 32 };
+typedef struct pawl_produce_item {
+    const void *task;
+    size_t task_len;
+    const char *key;
+    const uint8_t *content;
+} pawl_produce_item_t;
+/* Of a job of type pawl/sql-producer: all of them become tasks, in one transaction with the
+ * watermark (a JSON value; NULL: it stays), or nothing does. Called again with the same rows it
+ * makes nothing twice. *answer: the record Produced, to be destroyed. PAWL_E_STALE: the lease is
+ * gone. errbuf gets the sentence of an error. n 0: only asks. */
+PAWL_EXPORT pawl_err pawl_job_produce(pawl_job_t *self, const pawl_produce_item_t *items, size_t n,
+                                      const void *watermark, size_t watermark_len,
+                                      pawl_record_t **answer, char *errbuf, size_t errlen,
+                                      int64_t timeout_us);
 /* Each of these ends the job, destroys it and leaves NULL. On an error (of the outbox, or when
  * memory is out) the job stays and the call may be made again. Of message the first 500 bytes are
  * kept, made valid UTF-8 on one line. */

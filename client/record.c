@@ -22,6 +22,7 @@ static const ProtobufCEnumDescriptor *const enums[] = {
     &pawl__v1__on_resume__descriptor,      &pawl__v1__cursor_action__descriptor,
     &pawl__v1__schedule_verb__descriptor,  &pawl__v1__proposal_verdict__descriptor,
     &pawl__v1__fanout_done__descriptor,    &pawl__v1__fanout_offline__descriptor,
+    &pawl__v1__sql_unknown__descriptor,    &pawl__v1__sql_transaction__descriptor,
 };
 enum { WORDS_MAX = 24, WORD_SIZE = 32 };
 static char words[ARRAY_LEN(enums)][WORDS_MAX][WORD_SIZE];

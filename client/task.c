@@ -247,6 +247,7 @@ pawl_err pawl_task_set_text(pawl_task_t *self, const char *field, const char *va
     if (!strncmp(field, "command.", 8)) return set_command(self, field + 8, value);
     if (!strcmp(field, "cwd") || !strcmp(field, "account")) return set_command(self, field, value);
     if (!strncmp(field, "fanout.", 7)) return fanout_set_text(self, field + 7, value);
+    if (!strncmp(field, "producer.", 9)) return producer_set_text(self, field + 9, value);
     if (!strncmp(field, "target.", 7)) return set_target(self, field + 7, value);
     return PAWL_E_BAD_REQUEST;
 }
@@ -298,6 +299,8 @@ pawl_err pawl_task_set_int(pawl_task_t *self, const char *field, int64_t value)
     if (!strncmp(field, "retry.", 6)) return set_retry(self, field + 6, value);
     if (!strncmp(field, "poll.", 5)) return set_poll(self, field + 5, value);
     if (!strncmp(field, "fanout.", 7)) return fanout_set_int(self, field + 7, value);
+    if (!strncmp(field, "sql.", 4) || !strncmp(field, "producer.", 9))
+        return sql_set_int(self, field, value);
     if (!strcmp(field, "priority") && value >= 0 && value <= 9) {
         task->priority = (uint32_t)value;
         task->priority_set_case = PAWL__V1__TASK__PRIORITY_SET_PRIORITY;

@@ -17,6 +17,9 @@ bool set_bytes(ProtobufCBinaryData *field, const void *bytes, size_t len);
 /* Fields "fanout.*", without that prefix (fanout.c). */
 pawl_err fanout_set_text(pawl_task_t *self, const char *field, const char *value);
 pawl_err fanout_set_int(pawl_task_t *self, const char *field, int64_t value);
+/* Fields "producer.*", without that prefix; "sql.*" and "producer.*" with it (sql.c). */
+pawl_err producer_set_text(pawl_task_t *self, const char *field, const char *value);
+pawl_err sql_set_int(pawl_task_t *self, const char *field, int64_t value);
 bool add_label(size_t *n, Pawl__V1__Label ***labels, const char *key, const char *value);
 
 #endif

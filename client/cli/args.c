@@ -70,9 +70,9 @@ static bool word_of(const char *words, const char *word)
     return false;
 }
 
-static int add_value(args_t *args, const flag_t *flag, const char *value)
+static int add_value(args_t *args, const flag_t *flag, const char *value, const char *second)
 {
-    given_t given = { .flag = flag, .value = value };
+    given_t given = { .flag = flag, .value = value, .second = second };
     const char *what = say("bad value of --%s", flag->name);
     if (flag->kind == FLAG_NUMBER) {
         char *end;
@@ -111,13 +111,18 @@ static int add_flag(reading_t *self, const flag_t *flag, const char *value)
                         say("\"%s\" was given", value), say("--%s", flag->name));
         if (strcmp(flag->name, "help") == 0) args->wants_help = true;
         if (strcmp(flag->name, "version") == 0) args->wants_version = true;
-        return add_value(args, flag, NULL);
+        return add_value(args, flag, NULL, NULL);
     }
     if (!value && self->at + 1 < self->argc) value = self->argv[++self->at];
+    const char *second = NULL;
+    if (value && flag->kind == FLAG_PAIR) {
+        if (self->at + 1 < self->argc) second = self->argv[++self->at];
+        if (!second) value = NULL;
+    }
     if (!value)
         return fail(EXIT_USAGE, say("--%s needs a value", flag->name), "the command line ends here",
                     say("--%s %s", flag->name, flag->value));
-    return add_value(args, flag, value);
+    return add_value(args, flag, value, second);
 }
 
 static int read_long(reading_t *self, const char *text)

@@ -14,6 +14,7 @@ typedef enum {
     FLAG_NUMBER,   /* a whole number from least to most */
     FLAG_DURATION, /* 500ms 20s 5m 1h 2d */
     FLAG_WORD,     /* one of `words` */
+    FLAG_PAIR,     /* two texts, the second in a word of its own */
 } flag_kind_t;
 
 typedef struct flag {
@@ -52,8 +53,9 @@ extern const flag_t global_flags[];
 
 typedef struct given {
     const flag_t *flag;
-    const char *value; /* NULL for a switch */
-    int64_t number;    /* FLAG_NUMBER; FLAG_DURATION in microseconds */
+    const char *value;  /* NULL for a switch */
+    const char *second; /* FLAG_PAIR */
+    int64_t number;     /* FLAG_NUMBER; FLAG_DURATION in microseconds */
 } given_t;
 
 /* A command line, read. Borrows argv. */

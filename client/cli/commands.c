@@ -8,6 +8,7 @@
 #define SWITCH(name, letter, help)            { name, letter, FLAG_SWITCH, "", help, false, 0, 0 }
 #define TEXT(name, letter, value, help)       { name, letter, FLAG_TEXT, value, help, false, 0, 0 }
 #define TEXTS(name, letter, value, help)      { name, letter, FLAG_TEXT, value, help, true, 0, 0 }
+#define PAIR(name, value, help)               { name, 0, FLAG_PAIR, value, help, false, 0, 0 }
 #define SPAN(name, help)                      { name, 0, FLAG_DURATION, "D", help, false, 0, 0 }
 #define WORDS(name, words, help)              { name, 0, FLAG_WORD, words, help, false, 0, 0 }
 #define NUMBER(name, letter, least, most, help) \
@@ -47,6 +48,17 @@ static const flag_t task_flags[] = {
     TEXT("script-file", 0, "FILE", "a script below a folder that the executor allows"),
     TEXT("interpreter", 0, "NAME", "what --script-file is given to: python3, python3>=3.11"),
     TEXTS("secret", 0, "NAME", "a secret of the executor's, as PAWL_SECRET_NAME_FILE"),
+    PAIR("sql", "SOURCE SQL", "statements for a database that executors name"),
+    PAIR("each", "SOURCE QUERY", "each row of the query becomes a task like the rest says"),
+    TEXTS("param", 0, "N=V", "of --sql, --each: what :N stands for"),
+    NUMBER("rows", 0, 1, 1000000000, "--sql: rows kept as output (1000); --each: rows at most"),
+    WORDS("on-unknown", "fail|retry", "--sql: the link broke during COMMIT"),
+    WORDS("transaction", "one|none", "--sql: all statements or none; none: each by itself"),
+    TEXTS("column", 0, "F=C", "--each: key, priority, at, title, executor, host, input of column C"),
+    TEXT("watermark", 0, "C", "--each: go on behind the last value of this column, :watermark"),
+    TEXT("scope", 0, "NAME", "--each: where a key is one task only (the schedule; task: each run)"),
+    NUMBER("batch", 0, 1, 10000, "--each: rows a transaction (2000)"),
+    SWITCH("rehearse", 0, "--each: read and check the rows, make no task"),
     TEXT("input", 0, "J|@F|-", "input as JSON: text, a file's, or standard input's"),
     TEXTS("on", 0, "host=H", "host=H executor=E label=K=V hash=KEY; many: all:K=V n:3:K=V a,b,c"),
     TEXT("done", 0, "WHEN", "fan-out: all (default), any, quorum:N or percent:P must finish"),

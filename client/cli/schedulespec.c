@@ -139,6 +139,8 @@ static void canonical_task(json_t *task)
     if (json_object_get(task, "argv") || json_object_get(task, "shell"))
         drop_if(task, "type", "pawl/shell");
     if (json_object_get(task, "script")) drop_if(task, "type", "pawl/script");
+    if (json_object_get(task, "sql")) drop_if(task, "type", "pawl/sql");
+    if (json_object_get(task, "sql_producer")) drop_if(task, "type", "pawl/sql-producer");
 }
 
 static bool read_task(json_t *spec, const json_t *given, const char *zone, spec_error_t *error)

@@ -6,6 +6,7 @@
 
 #include "client/cli/fanoutspec.h"
 #include "client/cli/instant.h"
+#include "client/cli/sqlspec.h"
 #include "client/cli/text.h"
 
 static void set_text(json_t *object, const char *name, const char *text)
@@ -107,6 +108,7 @@ json_t *task_json_from_message(const void *bytes, size_t len)
     json_t *object = json_object();
     set_text(object, "type", task->type);
     if (task->command) set_command(object, task->command);
+    sqlspec_from_message(object, task);
     set_text(object, "queue", task->queue);
     if (task->priority_set_case == PAWL__V1__TASK__PRIORITY_SET_PRIORITY)
         json_object_set_new(object, "priority", json_integer(task->priority));

@@ -11,6 +11,7 @@
 
 #include "client/cli/fail.h"
 #include "client/cli/instant.h"
+#include "client/cli/sqlspec.h"
 #include "client/cli/text.h"
 
 typedef struct reading {
@@ -289,12 +290,26 @@ static bool set_secrets(reading_t *self, const field_t *field, const json_t *val
     return good;
 }
 
+static bool set_sql(reading_t *self, const field_t *field, const json_t *value)
+{
+    (void)field;
+    return sqlspec_read(self->task, value, self->error);
+}
+
+static bool set_sql_producer(reading_t *self, const field_t *field, const json_t *value)
+{
+    (void)field;
+    return sqlspec_read_producer(self->task, value, self->zone, self->error);
+}
+
 static const field_t task_fields[] = {
     { "id", set_id, NULL },
     { "type", NULL, NULL }, /* read first: it makes the task */
     { "argv", set_argv, NULL },
     { "shell", set_shell, NULL },
     { "script", set_script, NULL },
+    { "sql", set_sql, NULL },
+    { "sql_producer", set_sql_producer, NULL },
     { "env", set_env, NULL },
     { "secrets", set_secrets, NULL },
     { "poll", set_poll, NULL },
@@ -322,26 +337,34 @@ static const field_t task_fields[] = {
 /* The type it names, or the built-in one that its command means. NULL: refused. */
 static const char *type_of(reading_t *self, const json_t *object)
 {
-    static const char *const commands_of[] = { "argv", "shell", "script" };
+    static const struct {
+        const char *field, *type;
+    } commands_of[] = { { "argv", "pawl/shell" },
+                        { "shell", "pawl/shell" },
+                        { "script", "pawl/script" },
+                        { "sql", "pawl/sql" },
+                        { "sql_producer", "pawl/sql-producer" } };
     const json_t *type = json_object_get(object, "type");
-    const char *command = NULL;
+    const char *command = NULL, *meant = NULL;
     for (size_t i = 0; i < ARRAY_LEN(commands_of); i++) {
-        if (!json_object_get(object, commands_of[i])) continue;
+        if (!json_object_get(object, commands_of[i].field)) continue;
         if (command) {
-            refuse(self, commands_of[i], say("it excludes \"%s\": give one of them", command));
+            refuse(self, commands_of[i].field,
+                   say("it excludes \"%s\": give one of them", command));
             return NULL;
         }
-        command = commands_of[i];
+        command = commands_of[i].field;
+        meant = commands_of[i].type;
     }
     if (!type && !command) {
-        refuse(self, "", "one of type, argv, shell, script is needed");
+        refuse(self, "", "one of type, argv, shell, script, sql, sql_producer is needed");
         return NULL;
     }
     if (type) {
         static const field_t field = { "type", NULL, NULL };
         return text_of(self, &field, type);
     }
-    return strcmp(command, "script") == 0 ? "pawl/script" : "pawl/shell";
+    return meant;
 }
 
 pawl_task_t *task_from_json(const json_t *object, const char *zone, spec_error_t *error)
@@ -591,7 +614,8 @@ json_t *task_json_from_args(const args_t *args)
     json_decref(retry);
     if (command_from_args(object, args) && pairs_from_args(object, "env", args, "env") &&
         pairs_from_args(object, "labels", args, "label") && target_from_args(object, args) &&
-        input_from_args(object, args))
+        input_from_args(object, args) && sqlspec_from_args(object, args) &&
+        sqlspec_each_from_args(object, args))
         return object;
     json_decref(object);
     return NULL;
@@ -599,13 +623,13 @@ json_t *task_json_from_args(const args_t *args)
 
 void task_json_merge(json_t *object, const json_t *changes)
 {
-    if (json_object_get(changes, "argv") || json_object_get(changes, "shell") ||
-        json_object_get(changes, "script")) {
-        json_object_del(object, "argv");
-        json_object_del(object, "shell");
-        json_object_del(object, "script");
-        json_object_del(object, "type");
-    }
+    static const char *const whats[] = { "argv", "shell", "script", "sql", "sql_producer" };
+    bool another = false;
+    for (size_t i = 0; i < ARRAY_LEN(whats); i++)
+        another |= json_object_get(changes, whats[i]) != NULL;
+    for (size_t i = 0; another && i < ARRAY_LEN(whats); i++)
+        json_object_del(object, whats[i]);
+    if (another) json_object_del(object, "type");
     json_object_update(object, (json_t *)(uintptr_t)changes);
 }
 

@@ -3,7 +3,8 @@
  * submit`), the flags of `pawl run` and `pawl schedule add`, and the broker's own bytes, all by one
  * shape.
  *
- *   {"id","type" | "argv" | "shell" | "script":{"interpreter","text"}, "env":{},"cwd","account",
+ *   {"id","type" | "argv" | "shell" | "script":{"interpreter","text"} | "sql":{} |
+ * "sql_producer":{} (client/cli/sqlspec.h), "env":{},"cwd","account",
  *    "stdin","input","key","queue","priority","title","labels":{},"operation","at","delay","hold",
  *    "expire","time_limit","target":{"executor"|"host"|"labels":{}},
  *    "retry":{"max_attempts","backoff","factor","cap"},"on_lost"} */
@@ -28,7 +29,7 @@ pawl_task_t *task_from_line(const char *line, size_t len, const char *zone, spec
 /* The JSON object that the flags (task_flags of commands.c) and the command line behind `--` mean.
  * NULL: a usage error was printed. */
 json_t *task_json_from_args(const args_t *args);
-/* Puts the fields of `changes` over `object`; a new command replaces argv, shell and script. */
+/* Puts the fields of `changes` over `object`; a new command replaces the old one. */
 void task_json_merge(json_t *object, const json_t *changes);
 
 /* From the bytes of a Task message; NULL: they are not one. */
