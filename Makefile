@@ -10,8 +10,9 @@ VERSION  := 0.1.0
 
 DAEMON_PKGS := libczmq libzmq libprotobuf-c lmdb libsodium libfyaml
 SDK_PKGS    := libzmq libprotobuf-c
+SQL_PKGS    := sqlite3 libpq libmariadb
 CLI_PKGS    := jansson libfyaml $(SDK_PKGS)
-PKGS        := $(sort $(DAEMON_PKGS) $(CLI_PKGS))
+PKGS        := $(sort $(DAEMON_PKGS) $(CLI_PKGS) $(SQL_PKGS))
 pkgcflags   := $(shell pkg-config --cflags $(PKGS))
 libs_of      = $(shell pkg-config --libs $(1))
 
@@ -40,14 +41,14 @@ $(BUILD)/lib/client.a:    $(call obj,client/*.c)
 $(BUILD)/lib/cli.a:       $(call obj,client/cli/*.c)
 $(BUILD)/lib/broker.a:    $(call obj,broker/*.c broker/*/*.c)
 $(BUILD)/lib/scheduler.a: $(call obj,scheduler/*.c)
-$(BUILD)/lib/executor.a:  $(call obj,executor/*.c)
+$(BUILD)/lib/executor.a:  $(call obj,executor/*.c executor/*/*.c)
 
 $(BUILD)/bin/pawl-broker:    $(BUILD)/broker/main.o $(call lib,broker time base schemas)
 $(BUILD)/bin/pawl-scheduler: $(BUILD)/scheduler/main.o $(call lib,scheduler client time base schemas)
 $(BUILD)/bin/pawl-executor:  $(BUILD)/executor/main.o $(call lib,executor client base schemas)
 $(BUILD)/bin/pawl:           $(BUILD)/client/cli/main.o $(call lib,cli client time base schemas)
 $(BUILD)/bin/pawl-broker $(BUILD)/bin/pawl-scheduler: LDLIBS = $(call libs_of,$(DAEMON_PKGS))
-$(BUILD)/bin/pawl-executor: LDLIBS = $(call libs_of,$(DAEMON_PKGS) jansson)
+$(BUILD)/bin/pawl-executor: LDLIBS = $(call libs_of,$(DAEMON_PKGS) $(SQL_PKGS) jansson)
 $(BUILD)/bin/pawl: LDLIBS = $(call libs_of,$(CLI_PKGS))
 
 $(BUILD)/lib/libpawl.so.0: $(call obj,client/*.c) $(call lib,base schemas)

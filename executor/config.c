@@ -23,7 +23,8 @@ static const conf_key_t keys[] = {
     { "outbox", CONF_TEXT, "", 0, 0, "folder of results that wait; empty: outbox in state_dir" },
     { "state_dir", CONF_TEXT, "", 0, 0, "folder of lock, outbox and work" },
     { "drain_timeout", CONF_DURATION, "30s", 0, 0, "how long a drain lets commands run" },
-    { "allow.kinds", CONF_LIST, "shell,script", 0, 0, "shell, script, sql, sql-producer" },
+    { "allow.kinds", CONF_LIST, "shell,script,sql,sql-producer", 0, 0,
+      "shell, script; with sources sql, sql-producer" },
     { "allow.accounts", CONF_LIST, "", 0, 0, "accounts a task may name, beside our own" },
     { "allow.script_dirs", CONF_LIST, "/etc/pawl/scripts", 0, 0,
       "folders whose scripts a task may name" },
@@ -39,7 +40,7 @@ static const conf_key_t keys[] = {
     { "process.rlimits", CONF_MAP, "nofile=1024", 0, 0, "limits of each process" },
     { "secrets", CONF_MAP, "", 0, 0, "name to file: what tasks may ask for as PAWL_SECRET_*_FILE" },
     { "types", CONF_ENTRIES, "", 0, 0, "limits of the attempts of one type, by its name" },
-    { "sources", CONF_ABSENT, "", 0, 0, "databases by name" },
+    { "sources", CONF_ENTRIES, "", 0, 0, "databases by name" },
     { "log.level", CONF_WORD, "info debug warn error", 0, 0, "what is logged" },
 };
 
@@ -99,6 +100,7 @@ executor_config_t *config_new(void)
     executor_config_t *self = mem_new(sizeof *self);
     self->conf = conf_new_section("executor", keys, ARRAY_LEN(keys));
     conf_entries(self->conf, "types", type_keys, ARRAY_LEN(type_keys));
+    conf_entries(self->conf, "sources", source_keys, source_key_count);
     return self;
 }
 
@@ -106,6 +108,7 @@ void config_destroy(executor_config_t **self_p)
 {
     executor_config_t *self = *self_p;
     if (!self) return;
+    sources_free(&self->sources);
     conf_destroy(&self->conf);
     free(self->state);
     free(self->name);
@@ -206,6 +209,7 @@ err_t config_complete(executor_config_t *self, char *why, size_t len)
                                len);
     }
     err_t err = take_rlimits(self, why, len);
+    if (err == ERR_OK) err = sources_read(&self->sources, conf, why, len);
     if (err != ERR_OK) return err;
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     self->broker = conf_text(conf, "broker");

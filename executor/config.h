@@ -13,6 +13,7 @@
 #include "client/base/conf.h"
 #include "client/base/log.h"
 #include "executor/launch.h"
+#include "executor/sql/sources.h"
 
 #define CONFIG_ENVIRONMENT "PAWL_EXECUTOR__"
 
@@ -22,6 +23,7 @@ enum config_cgroup { CGROUP_AUTO, CGROUP_NEVER, CGROUP_ALWAYS };
 
 typedef struct executor_config {
     conf_t *conf;                  /* all keys; sources are loaded into it before config_complete */
+    sources_t sources;             /* databases */
     const char *broker;            /* endpoint; "" = the SDK's default */
     const char *key;               /* file, for a tcp endpoint; "" = the SDK's default */
     char *state;                   /* folder of lock, outbox and work */

@@ -27,7 +27,9 @@
 #include "executor/lock.h"
 #include "executor/outbox.h"
 #include "executor/slots.h"
+#include "executor/sql/runner.h"
 #include "executor/workfolder.h"
+#include "schemas/limits.h"
 
 enum {
     EXIT_FAILED = 1,
@@ -141,6 +143,7 @@ struct executor {
     pawl_client_t *client;
     pawl_worker_t *worker;
     slots_t *slots;
+    runner_t *runner; /* NULL: no sources */
     int epoll, signals;
     int64_t tidy_us;  /* steady: next look at the outbox */
     int64_t drain_us; /* steady: drain ends then by force; 0 = not draining */
@@ -268,13 +271,18 @@ static pawl_err describe_worker(struct executor *self)
     const executor_config_t *config = self->config;
     static const struct {
         const char *kind, *type;
-    } known[] = { { "shell", "pawl/shell" }, { "script", "pawl/script" } };
+        bool sql; /* only with a source to run on */
+    } known[] = { { "shell", "pawl/shell", false },
+                  { "script", "pawl/script", false },
+                  { "sql", "pawl/sql", true },
+                  { "sql-producer", "pawl/sql-producer", true } };
     pawl_err err = pawl_worker_slots(self->worker, (unsigned)config->slots);
     /* Commands may run for hours: none may stand behind another, shown as running, while a second
      * executor is idle. */
     if (!err) err = pawl_worker_prefetch(self->worker, 0);
     for (size_t i = 0; !err && i < ARRAY_LEN(known); i++)
-        if (conf_listed(config->conf, "allow.kinds", known[i].kind)) {
+        if (conf_listed(config->conf, "allow.kinds", known[i].kind) &&
+            (!known[i].sql || config->sources.count > 0)) {
             err = pawl_worker_kind(self->worker, known[i].kind);
             if (!err) err = pawl_worker_type(self->worker, known[i].type, NULL, NULL);
         }
@@ -287,6 +295,11 @@ static pawl_err describe_worker(struct executor *self)
     for (size_t i = 0; !err && i < conf_count(config->conf, "labels"); i++)
         err = pawl_worker_label(self->worker, conf_name(config->conf, "labels", i),
                                 conf_item(config->conf, "labels", i));
+    for (size_t i = 0; !err && i < config->sources.count; i++) {
+        char label[LIMIT_SOURCE + 8]; /* by it a task of this source finds this executor */
+        snprintf(label, sizeof label, "sql.%s", config->sources.items[i].name);
+        err = pawl_worker_label(self->worker, label, "yes");
+    }
     if (!err && !conf_mapped(config->conf, "labels", "process_control"))
         err = pawl_worker_label(self->worker, "process_control", self->cgroup ? "cgroup" : "sweep");
     return err;
@@ -319,19 +332,30 @@ static int make_worker(struct executor *self)
 /* ---- the loop
  * -------------------------------------------------------------------------------------- */
 
+static size_t busy(const struct executor *self)
+{
+    return slots_busy(self->slots) + (self->runner ? runner_busy(self->runner) : 0);
+}
+
+static void stop_all(struct executor *self, bool hard)
+{
+    slots_stop(self->slots, hard);
+    if (self->runner) runner_stop(self->runner);
+}
+
 static void on_signal(struct executor *self)
 {
     struct signalfd_siginfo info;
     while (read(self->signals, &info, sizeof info) == (ssize_t)sizeof info) {
         if (self->drain_us == 0) {
             self->drain_us = clock_steady_us() + self->config->drain_timeout_us;
-            log_event(LOG_INFO, "DRAIN", "running=%zu at_most=%llds", slots_busy(self->slots),
+            log_event(LOG_INFO, "DRAIN", "running=%zu at_most=%llds", busy(self),
                       (long long)(self->config->drain_timeout_us / 1000000));
         } else {
             self->hard = true;
             self->drain_us = clock_steady_us() + HARD_STOP_US;
-            log_event(LOG_WARN, "STOP", "running=%zu", slots_busy(self->slots));
-            slots_stop(self->slots, true);
+            log_event(LOG_WARN, "STOP", "running=%zu", busy(self));
+            stop_all(self, true);
         }
     }
 }
@@ -344,6 +368,8 @@ static void on_worker(struct executor *self)
     while (pawl_worker_next(self->worker, &job, 0) == PAWL_OK) {
         if (self->hard)
             (void)!pawl_job_give_back(&job, "the executor stops");
+        else if (self->runner && runner_takes(pawl_job_type(job)))
+            runner_take(self->runner, job);
         else
             slots_take(self->slots, job);
     }
@@ -351,19 +377,19 @@ static void on_worker(struct executor *self)
 
 static void look_after_drain(struct executor *self, int64_t now)
 {
-    if (pawl_worker_drain(self->worker, 0) == PAWL_OK && slots_busy(self->slots) == 0) {
+    if (pawl_worker_drain(self->worker, 0) == PAWL_OK && busy(self) == 0) {
         self->done = true;
     } else if (now >= self->drain_us) {
         if (self->hard) {
-            log_event(LOG_WARN, "STOP_INCOMPLETE", "running=%zu", slots_busy(self->slots));
+            log_event(LOG_WARN, "STOP_INCOMPLETE", "running=%zu", busy(self));
             self->done = true; /* results stand in the outbox, the helper ends what still runs */
             self->exit_code = EXIT_FAILED;
         } else {
             /* TERM first; each attempt goes on to KILL by itself */
             self->hard = true;
             self->drain_us = now + self->config->kill_grace_us + HARD_STOP_US;
-            log_event(LOG_WARN, "DRAIN_OVER", "running=%zu", slots_busy(self->slots));
-            slots_stop(self->slots, false);
+            log_event(LOG_WARN, "DRAIN_OVER", "running=%zu", busy(self));
+            stop_all(self, false);
         }
     }
 }
@@ -371,6 +397,7 @@ static void look_after_drain(struct executor *self, int64_t now)
 static int wait_ms(const struct executor *self)
 {
     int64_t now = clock_steady_us(), next = slots_deadline(self->slots);
+    if (self->runner && runner_deadline(self->runner) < next) next = runner_deadline(self->runner);
     if (self->tidy_us < next) next = self->tidy_us;
     if (self->drain_us && now + DRAIN_LOOK_US < next) next = now + DRAIN_LOOK_US;
     int64_t ms = next <= now ? 0 : (next - now + 999) / 1000;
@@ -399,6 +426,7 @@ static void loop(struct executor *self)
         on_worker(self);
         int64_t now = clock_steady_us();
         slots_tick(self->slots, now);
+        if (self->runner) runner_tick(self->runner, now);
         if (self->drain_us) look_after_drain(self, now);
         if (now >= self->tidy_us) {
             err_t err = outbox_tidy(self->outbox, clock_wall_us());
@@ -454,6 +482,9 @@ static void run(struct executor *self)
     if (self->exit_code) return;
     self->slots = slots_new(
         &(struct slots_setup){ self->config, self->work, self->helper, self->cgroup, self->epoll });
+    if (self->config->sources.count > 0)
+        self->runner = runner_new(&(struct runner_setup){
+            &self->config->sources, self->config->time_limit_us, self->config->kill_grace_us });
     if (!start_session(self)) return;
     watch(self, pawl_worker_fd(self->worker), WHAT_WORKER);
     printf("ready pawl-executor name=%s slots=%lld broker=%s process_control=\"%s\" pid=%d\n",
@@ -467,6 +498,7 @@ static void run(struct executor *self)
 static void stop(struct executor *self)
 {
     slots_destroy(&self->slots);
+    runner_destroy(&self->runner);
     pawl_worker_destroy(&self->worker);
     if (self->client) (void)!pawl_client_close(self->client, CLOSE_US);
     pawl_client_destroy(&self->client);
