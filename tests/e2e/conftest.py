@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """End to end: the real programs of PAWL_BIN (build/bin), as people use them. One fleet serves the
 tests that disturb nobody; those that kill, freeze or fill something have their own."""
+import json
 import os
 import pathlib
 import shutil
+import sqlite3
 import sys
 import tempfile
 
@@ -89,6 +91,64 @@ def small(own):
     own.scheduler("scheduler")
     own.executor("worker", 2)
     return own
+
+
+class Databases:
+    """PostgreSQL, MariaDB and a SQLite file, and what an executor's file says of them."""
+
+    def __init__(self):
+        from databases import PASSWORD, MariaDB, PostgreSQL
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="pawl-sql-"))
+        self.password = self.folder / "password"
+        self.password.write_text(PASSWORD + "\n")
+        self.password.chmod(0o600)
+        self.lite = self.folder / "lite.db"
+        sqlite3.connect(self.lite).close()
+        self.lite.touch()
+        self.servers = {}
+        for server in (PostgreSQL, MariaDB):
+            self.servers[server.driver] = server()
+        self.pg, self.my = self.servers["postgresql"], self.servers["mariadb"]
+
+    def sources(self):
+        lite = {"driver": "sqlite", "database": str(self.lite)}
+        return {"pg": self.pg.source(self.password), "my": self.my.source(self.password), "lite": lite,
+                "pg-read": self.pg.source(self.password, read_only=True),
+                "my-read": self.my.source(self.password, read_only=True), "lite-read": {**lite, "read_only": True}}
+
+    def config(self, path, **sources):
+        """A configuration of an executor with these sources (none: all of them). YAML holds JSON."""
+        path.write_text(json.dumps({"executor": {"sources": sources or self.sources()}}))
+        return path
+
+    def remove(self):
+        for server in self.servers.values():
+            server.remove()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def databases():
+    databases = Databases()
+    yield databases
+    databases.remove()
+
+
+@pytest.fixture(scope="session")
+def sql(databases):
+    """A fleet whose executor `sql` has a source of each kind, and each once more read-only."""
+    fleet = Fleet(BIN, tempfile.mkdtemp(prefix="pawl-e2e-"))
+    try:
+        fleet.broker()
+        fleet.scheduler("scheduler")
+        fleet.executor("sql", 8, "--config", databases.config(fleet.folder / "sql.yaml"),
+                       PAWL_EXECUTOR__PROCESS__KILL_GRACE="5s")
+        yield fleet
+        assert all(program.alive() for program in fleet.programs), "a program ended by itself"
+        fleet.stop()
+        no_sanitizer_spoke(fleet.folder)
+    finally:
+        fleet.remove()
 
 
 __all__ = ["until"]

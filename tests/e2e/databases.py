@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real database servers for the tests: each in a folder and on a port of its own, run by an
+unprivileged user (the servers refuse root), ended and removed with the tests."""
+import glob
+import os
+import pathlib
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+
+from fleet import until
+
+PASSWORD = "s3cret-never-shown-42"
+START_S = 60
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def unprivileged(*names):
+    """Keyword arguments for Popen, and the owner of the folder."""
+    if os.getuid() != 0:
+        return {}, None
+    for name in (*names, "nobody"):
+        try:
+            who = pwd.getpwnam(name)
+            return {"user": who.pw_uid, "group": who.pw_gid, "extra_groups": []}, who
+        except KeyError:
+            continue
+    raise RuntimeError(f"none of {names} exists here")
+
+
+class Server:
+    driver = user = database = None
+
+    def __init__(self, *accounts):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="pawl-db-"))
+        self.identity, owner = unprivileged(*accounts)
+        if owner:
+            os.chown(self.folder, owner.pw_uid, owner.pw_gid)
+        self.port = free_port()
+        self.process = None
+        self.log = open(self.folder.with_suffix(".log"), "ab")
+
+    def call(self, *command, **more):
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120,
+                              cwd=self.folder, **self.identity, **more)
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def popen(self, *command):
+        self.process = subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL,
+                                        stdout=self.log, stderr=self.log, cwd=self.folder,
+                                        start_new_session=True, **self.identity)
+        until(lambda: self.answers() or self.process.poll() is not None, START_S, 0.1,
+              f"{self.driver} answers")
+        assert self.process.poll() is None, pathlib.Path(self.log.name).read_text()[-2000:]
+
+    def kill(self):
+        """As a power cut would."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(30)
+
+    def remove(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(self.stop_signal)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        self.log.close()
+        pathlib.Path(self.log.name).unlink()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def source(self, password_file, **more):
+        return {"driver": self.driver, "host": "127.0.0.1", "port": self.port, "user": self.user,
+                "database": self.database, "password_file": str(password_file), **more}
+
+
+class PostgreSQL(Server):
+    driver, user, database = "postgresql", "pawl", "app"
+    stop_signal = signal.SIGINT  # fast shutdown
+
+    def __init__(self):
+        super().__init__("postgres")
+        self.bin = pathlib.Path(sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1])
+        self.data = self.folder / "data"
+        self.call(self.bin / "initdb", "-D", self.data, "-U", "admin", "--auth-local=trust",
+                  "--auth-host=scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync")
+        self.start()
+        self.ask(f"create role pawl login password '{PASSWORD}'", "postgres")
+        self.ask("create database app owner pawl", "postgres")
+
+    def start(self):
+        self.popen(self.bin / "postgres", "-D", self.data, "-p", self.port, "-k", self.folder,
+                   "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "max_connections=40")
+
+    def answers(self):
+        return subprocess.run([self.bin / "pg_isready", "-h", self.folder, "-p", str(self.port)],
+                              capture_output=True, check=False).returncode == 0
+
+    def ask(self, text, database="app"):
+        """Rows as lists of texts, by the server's own client, past the executor."""
+        said = self.call(self.bin / "psql", "-h", self.folder, "-p", self.port, "-U", "admin", "-d", database,
+                         "-XAtq", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-c", text)
+        return [line.split("\t") for line in said.splitlines()]
+
+    def running(self, words):
+        """How many statements with these words run in the server."""
+        return int(self.ask("select count(*) from pg_stat_activity where state = 'active' and "
+                            f"query like '%{words}%' and pid <> pg_backend_pid()")[0][0])
+
+
+class MariaDB(Server):
+    driver, user, database = "mariadb", "pawl", "app"
+    stop_signal = signal.SIGTERM
+
+    def __init__(self):
+        super().__init__("mysql")
+        self.data = self.folder / "data"
+        self.socket = self.folder / "s"
+        self.call("mariadb-install-db", "--no-defaults", f"--datadir={self.data}", "--auth-root-authentication-method=normal",
+                  "--skip-test-db", f"--tmpdir={self.folder}")
+        self.start()
+        self.ask("create database app character set utf8mb4", "mysql")
+        for host in ("127.0.0.1", "localhost"):
+            self.ask(f"create user pawl@'{host}' identified by '{PASSWORD}'", "mysql")
+            self.ask(f"grant all on app.* to pawl@'{host}'", "mysql")
+
+    def start(self):
+        server = shutil.which("mariadbd") or "/usr/sbin/mariadbd"
+        self.popen(server, "--no-defaults", f"--datadir={self.data}", f"--socket={self.socket}",
+                   f"--port={self.port}", "--bind-address=127.0.0.1", "--skip-name-resolve", f"--tmpdir={self.folder}",
+                   "--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=64M", "--max-allowed-packet=1G",
+                   f"--pid-file={self.folder}/pid", "--skip-log-bin")
+
+    def answers(self):
+        return subprocess.run(["mariadb-admin", "--no-defaults", f"--socket={self.socket}", "-uroot", "ping"],
+                              capture_output=True, check=False).returncode == 0
+
+    def ask(self, text, database="app"):
+        said = self.call("mariadb", "--no-defaults", f"--socket={self.socket}", "-uroot", "-N", "-B", database, "-e", text)
+        return [line.split("\t") for line in said.splitlines()]
+
+    def running(self, words):
+        return int(self.ask("select count(*) from information_schema.processlist where command in ('Query', 'Execute') "
+                            f"and info like '%{words}%' and id <> connection_id()")[0][0])
+
+
+class Cutter:
+    """A TCP proxy before a server. cut_at(text): once the client has sent these bytes, nothing of what
+    the server answers comes through and both links are broken."""
+
+    def __init__(self, port):
+        self.to = port
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.text = None
+        self.hits = 0
+        self.forward = True  # False: the words that are looked for do not reach the server either
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def cut_at(self, text, forward=True):
+        self.text, self.forward, self.hits = text, forward, 0
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", self.to))
+            cut = threading.Event()
+            threading.Thread(target=self.up, args=(client, server, cut), daemon=True).start()
+            threading.Thread(target=self.down, args=(client, server, cut), daemon=True).start()
+
+    def up(self, client, server, cut):
+        try:
+            while data := client.recv(65536):
+                if self.text and self.text in data:
+                    self.text = None
+                    cut.set()
+                    if self.forward:
+                        server.sendall(data)
+                        server.settimeout(0.5)
+                        try:
+                            server.recv(1)  # it has worked on it
+                        except OSError:
+                            pass
+                    self.hits += 1
+                    break
+                server.sendall(data)
+        except OSError:
+            pass
+        close(client, server)
+
+    def down(self, client, server, cut):
+        try:
+            while data := server.recv(65536):
+                if cut.is_set():
+                    break
+                client.sendall(data)
+        except OSError:
+            pass
+        close(client, server)
+
+    def close(self):
+        self.listener.close()
+
+
+def close(*sockets):
+    for one in sockets:
+        try:
+            one.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        one.close()

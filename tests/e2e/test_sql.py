@@ -1,0 +1,454 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kind sql on real databases: values, transactions, stopping, and what breaks."""
+import base64
+import json
+import pathlib
+import sqlite3
+
+import pytest
+
+from databases import PASSWORD, Cutter
+from fleet import until
+
+ALL = ["pg", "my", "lite"]
+SERVERS = ["pg", "my"]
+SLEEP = {"pg": "select pg_sleep(60) /* {mark} */", "my": "select sleep(60) /* {mark} */"}
+
+
+def submit(fleet, source, text, code=0, **more):
+    """The id. What is no field of sql is one of the task."""
+    names = ("params", "rows", "on_unknown", "transaction")
+    sql = {"source": source, "text": text, **{n: more.pop(n) for n in names if n in more}}
+    return fleet.pawl("task", "submit", "-", input=json.dumps({"sql": sql, **more}) + "\n", code=code).lines[0]
+
+
+def run(fleet, source, text, status="finished", timeout=30, **more):
+    """(task, output) once it has ended so."""
+    id = submit(fleet, source, text, **more)
+    task = fleet.wait_status(id, "finished", "failed", "cancelled", timeout=timeout)
+    assert task["status"] == status, task
+    out = fleet.pawl("task", "output", id, code=None).out
+    return task, json.loads(out) if out else None
+
+
+def rows(fleet, source, text, **more):
+    return run(fleet, source, text, **more)[1]["rows"]
+
+
+def fresh(fleet, source, columns="a integer primary key, b varchar(200)", name="t"):
+    run(fleet, source, f"drop table if exists {name}; create table {name} ({columns})")
+    return name
+
+
+# ---- values ---------------------------------------------------------------------------------------
+
+VALUES = {
+    "pg": [
+        ("9223372036854775807::int8", 9223372036854775807), ("(-32768)::int2", -32768), ("null::text", None),
+        ("true", True), ("false", False), ("'10.50'::numeric", "10.50"), ("'NaN'::numeric", "NaN"),
+        ("'12345678901234567890.123456789'::numeric", "12345678901234567890.123456789"),
+        ("0.1::float8", 0.1), ("'Infinity'::float8", "Infinity"), ("1.1::float4", 1.1),
+        ("date '2026-12-01'", "2026-12-01"), ("time '02:03:04.5'", "02:03:04.5"),
+        ("timestamp '2026-12-01 02:00:00.25'", "2026-12-01T02:00:00.25"),
+        ("timestamptz '2026-12-01 02:00:00+01'", "2026-12-01T01:00:00Z"), ("'infinity'::timestamp", "infinity"),
+        ("'\\x00ff10'::bytea", {"$bytes": base64.b64encode(b"\x00\xff\x10").decode()}), ("'zwölf \"x\" \n'", 'zwölf "x" \n'),
+        ("'{\"a\": [1]}'::jsonb", '{"a": [1]}'), ("array[1,2]", "{1,2}"),
+        ("'b7c0e6a4-0000-4000-8000-000000000001'::uuid", "b7c0e6a4-0000-4000-8000-000000000001"),
+    ],
+    "my": [
+        ("cast(18446744073709551615 as unsigned)", "18446744073709551615"), ("cast(-5 as signed)", -5), ("null", None),
+        ("cast('10.50' as decimal(10,2))", "10.50"),
+        ("cast('12345678901234567890.123456789' as decimal(40,9))", "12345678901234567890.123456789"),
+        ("cast(0.1 as double)", 0.1), ("cast('2026-12-01' as date)", "2026-12-01"),
+        ("cast('02:03:04' as time)", "02:03:04"), ("cast('2026-12-01 02:00:00' as datetime)", "2026-12-01T02:00:00"),
+        ("from_unixtime(0)", "1970-01-01T00:00:00"), ("x'00ff10'", {"$bytes": base64.b64encode(b"\x00\xff\x10").decode()}),
+        ("'zwölf'", "zwölf"), ("true", 1),
+    ],
+    "lite": [
+        ("9223372036854775807", 9223372036854775807), ("null", None), ("0.1", 0.1), ("1e300 * 1e300", "Infinity"),
+        ("'zwölf'", "zwölf"), ("x'00ff10'", {"$bytes": base64.b64encode(b"\x00\xff\x10").decode()}),
+        ("cast(x'ff41' as text)", {"$bytes": base64.b64encode(b"\xffA").decode()}),
+        ("cast(x'410042' as text)", {"$bytes": base64.b64encode(b"A\0B").decode()}),
+    ],
+}
+
+
+@pytest.mark.parametrize("source", ALL)
+def test_values_of_every_type_come_out_exactly(sql, source):
+    cases = VALUES[source]
+    text = "select " + ", ".join(f"{value} as c{i}" for i, (value, _) in enumerate(cases))
+    row = rows(sql, source, text)[0]
+    assert [row[f"c{i}"] for i in range(len(cases))] == [wanted for _, wanted in cases]
+
+
+@pytest.mark.parametrize("source", ALL)
+def test_parameters_keep_every_digit_and_byte(sql, source):
+    kinds = {"pg": "n numeric, i bigint, s text, f boolean, b bytea, w timestamptz, z text",
+             "my": "n decimal(40,9), i bigint, s text, f boolean, b blob, w datetime(6), z text",
+             "lite": "n text, i integer, s text, f integer, b blob, w text, z text"}[source]
+    fresh(sql, source, kinds, "kept")
+    params = ('{"n": 12345678901234567890.123456789, "i": -9007199254740993, "s": "zwölf \\" \' \\\\ :x", "f": true,'
+              ' "b": {"$bytes": "AP8Q"}, "w": {"$time": "2026-12-01T02:00:00.5+01:00"}, "z": null}')
+    task = '{"sql": {"source": "%s", "text": "insert into kept values (:n, :i, :s, :f, :b, :w, :z)"}, "input": 0}' % source
+    id = sql.pawl("task", "submit", "-", input=task.replace('"input": 0', '"input": ' + params.replace(
+        "12345678901234567890.123456789", '"12345678901234567890.123456789"')) + "\n").lines[0]
+    assert sql.wait_status(id, "finished", "failed")["status"] == "finished", sql.task(id)
+    row = rows(sql, source, "select * from kept")[0]
+    assert row["n"] == "12345678901234567890.123456789" and row["i"] == -9007199254740993
+    assert row["s"] == "zwölf \" ' \\ :x" and row["f"] in (True, 1) and row["z"] is None
+    assert row["b"] == {"$bytes": "AP8Q"} and row["w"].startswith("2026-12-01T01:00:00.5")
+
+
+@pytest.mark.parametrize("source", ALL)
+def test_a_parameter_is_a_value_and_never_sql(sql, source):
+    fresh(sql, source)
+    evil = "x'); drop table t; --"
+    run(sql, source, "insert into t values (:a, :b)", params={"a": 1, "b": evil})
+    run(sql, source, "insert into t values (:1, :2)", params=[2, "y"])
+    assert rows(sql, source, "select b from t order by a") == [{"b": evil}, {"b": "y"}]
+
+
+def test_flags_and_json_say_the_same(sql):
+    said = sql.pawl("run", "--wait", "--sql", "lite", "select :a as a, :b as b, :c as c", "--param", "a=7", "--param",
+                    "b=12345678901234567890.5", "--param", "c=x=y")
+    task = sql.task(said.lines[0])
+    assert json.loads(sql.pawl("task", "output", said.lines[0]).out)["rows"] == [
+        {"a": 7, "b": "12345678901234567890.5", "c": "x=y"}]
+    assert task["type"] == "pawl/sql"
+
+
+def test_a_parameter_without_value_fails_for_good_and_says_which(sql):
+    task, _ = run(sql, "pg", "select :nobody", "failed", retry={"max_attempts": 5})
+    assert ":nobody" in task["message"] and task["attempt"] == 1
+
+
+def test_text_with_nul_is_refused_by_name_for_postgresql(sql):
+    # on a wire of JSON texts a NUL can come in as an escape
+    task, _ = run(sql, "pg", "select octet_length(:a::bytea)", params={"a": {"$bytes": "QQBC"}})
+    assert task["status"] == "finished"
+
+
+# ---- transactions ---------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("source", ALL)
+def test_what_fails_in_the_middle_leaves_nothing(sql, source):
+    fresh(sql, source)
+    task, _ = run(sql, source, "insert into t values (1, 'a'); insert into t values (1, 'again'); insert into t values (2, 'c')",
+                  "failed")
+    assert "statement 2" in task["message"]
+    assert rows(sql, source, "select count(*) as n from t") == [{"n": 0}]
+
+
+@pytest.mark.parametrize("source", ALL)
+def test_transaction_none_keeps_what_came_before(sql, source):
+    fresh(sql, source)
+    run(sql, source, "insert into t values (1, 'a'); insert into t values (1, 'again')", "failed", transaction="none")
+    assert rows(sql, source, "select a from t") == [{"a": 1}]
+
+
+@pytest.mark.parametrize("source", ALL)
+def test_affected_rows_are_told_statement_by_statement(sql, source):
+    fresh(sql, source)
+    _, out = run(sql, source, "insert into t values (1,'a'),(2,'b'),(3,'c'); update t set b = 'x' where a > 1;"
+                              " delete from t where a = 3; select a from t order by a")
+    assert [part.get("affected") for part in out["statements"]] == [3, 2, 1, None]
+    assert out["rows"] == [{"a": 1}, {"a": 2}]
+
+
+@pytest.mark.parametrize("source", ALL)
+def test_a_text_may_not_end_the_tasks_transaction(sql, source):
+    task, _ = run(sql, source, "select 1; commit; select 2", "failed")
+    assert "transaction is the task's" in task["message"]
+
+
+@pytest.mark.parametrize("source", ["pg-read", "my-read", "lite-read"])
+@pytest.mark.parametrize("text", ["insert into ro values (1)", "set transaction read write; insert into ro values (1)",
+                                  "create table ro2 (a integer)"])
+def test_a_read_only_source_is_guarded_by_the_database(sql, source, text):
+    fresh(sql, source.removesuffix("-read"), "a integer", "ro")
+    run(sql, source, text, "failed")
+    assert rows(sql, source, "select count(*) as n from ro") == [{"n": 0}]
+
+
+def test_sqlite_reaches_no_file_but_its_source(sql, databases):
+    other = databases.folder / "other.db"
+    sqlite3.connect(other).close()
+    task, _ = run(sql, "lite", f"attach '{other}' as o", "failed")
+    assert "authorized" in task["message"]
+
+
+@pytest.mark.parametrize("source", ALL)
+def test_one_task_does_not_see_the_session_of_the_one_before(sql, source):
+    run(sql, source, "create temporary table leftover (a integer)")
+    for _ in range(3):
+        run(sql, source, "select * from leftover", "failed")
+
+
+# ---- rows -----------------------------------------------------------------------------------------
+
+SERIES = {"pg": "select g as n from generate_series(1, 5000) g", "my": "select seq as n from seq_1_to_5000",
+          "lite": "with recursive g(n) as (select 1 union all select n + 1 from g where n < 5000) select n from g"}
+
+
+@pytest.mark.parametrize("source", ALL + ["pg-read", "my-read", "lite-read"])
+def test_rows_are_kept_up_to_the_limit_and_the_cut_is_told(sql, source):
+    task, out = run(sql, source, SERIES[source.removesuffix("-read")], rows=10)
+    assert [row["n"] for row in out["rows"]] == list(range(1, 11)) and out["cut"] is True
+    assert "10 rows kept" in task["message"]
+    _, out = run(sql, source, SERIES[source.removesuffix("-read")])
+    assert len(out["rows"]) == 1000 and out["cut"] is True
+
+
+BIG = {"pg": "select repeat('x', {n}) as x", "my": "select repeat('x', {n}) as x",
+       "lite": "select replace(hex(zeroblob({n} / 2)), '0', 'x') as x"}
+
+
+@pytest.mark.parametrize("source", ALL)
+def test_a_row_too_large_for_an_output_is_cut_and_said(sql, source):
+    task, out = run(sql, source, BIG[source].format(n=2_000_000))
+    assert out["rows"] == [] and out["cut"] is True and "size of an output" in task["message"]
+
+
+@pytest.mark.parametrize("source", ALL)
+def test_a_huge_row_is_refused_and_the_executor_stays_small(sql, source):
+    task, _ = run(sql, source, BIG[source].format(n=400_000_000), "failed", timeout=60)
+    assert any(word in task["message"] for word in ("8 MiB", "too big", "larger"))
+    assert peak_mib(sql) < 160, peak_mib(sql)
+    assert rows(sql, source, "select 1 as a") == [{"a": 1}]
+
+
+def peak_mib(fleet):
+    pid = next(program for program in fleet.of("executor")).process.pid
+    status = pathlib.Path("/proc", str(pid), "status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) // 1024
+
+
+# ---- the token ------------------------------------------------------------------------------------
+
+GUARD = {"pg": "insert into guard values ('job', :pawl_token) on conflict (name) do update set token = excluded.token"
+               " where guard.token <= excluded.token",
+         "my": "insert into guard values ('job', :pawl_token) on duplicate key update token = greatest(token, values(token))",
+         "lite": "insert into guard values ('job', :pawl_token) on conflict (name) do update set token = excluded.token"
+                 " where guard.token <= excluded.token"}
+
+
+@pytest.mark.parametrize("source", ALL)
+def test_a_guard_row_keeps_an_old_attempt_from_writing(sql, source):
+    fresh(sql, source, "name varchar(20) primary key, token bigint", "guard")
+    fresh(sql, source)
+    text = GUARD[source] + "; insert into t select {n}, 'x' from guard where name = 'job' and token = :pawl_token"
+    run(sql, source, text.format(n=1))
+    assert rows(sql, source, "select a from t") == [{"a": 1}]
+    run(sql, source, "update guard set token = token + 1")  # a newer attempt has been here
+    _, out = run(sql, source, text.format(n=2))
+    assert out["statements"][1]["affected"] == 0
+    assert rows(sql, source, "select a from t") == [{"a": 1}]
+
+
+def test_built_in_parameters_name_the_attempt(sql):
+    id = submit(sql, "pg", "select :pawl_task_id as id, :pawl_attempt::int as attempt, :pawl_token::bigint as token,"
+                           " :pawl_planned::timestamptz as planned, :pawl_schedule as schedule")
+    sql.wait_status(id, "finished")
+    row = json.loads(sql.pawl("task", "output", id).out)["rows"][0]
+    assert row["id"] == id and row["attempt"] == 1 and row["token"] > 0 and row["schedule"] == ""
+    assert row["planned"].endswith("Z")
+
+
+# ---- stopping -------------------------------------------------------------------------------------
+
+def wait_running(databases, source, mark, wanted):
+    server = databases.pg if source.startswith("pg") else databases.my
+    return until(lambda: server.running(mark) == wanted, 20, 0.1, f"{wanted} statements {mark} run")
+
+
+@pytest.mark.parametrize("source", SERVERS)
+def test_cancel_stops_the_statement_on_the_server(sql, databases, source):
+    mark = f"cancel-{source}"
+    id = submit(sql, source, SLEEP[source].format(mark=mark))
+    wait_running(databases, source, mark, 1)
+    sql.pawl("task", "cancel", id)
+    wait_running(databases, source, mark, 0)
+    assert sql.wait_status(id, "cancelled")
+
+
+@pytest.mark.parametrize("source", SERVERS)
+def test_the_time_limit_stops_the_statement_on_the_server(sql, databases, source):
+    mark = f"limit-{source}"
+    id = submit(sql, source, SLEEP[source].format(mark=mark), time_limit="1500ms")
+    wait_running(databases, source, mark, 1)
+    task = sql.wait_status(id, "failed")
+    assert "time limit of 1500ms" in task["message"]
+    assert (databases.pg if source == "pg" else databases.my).running(mark) == 0
+
+
+def test_the_time_limit_stops_sqlite(sql):
+    task, _ = run(sql, "lite", "with recursive g(n) as (select 1 union all select n + 1 from g) select count(*) from g", "failed",
+                  time_limit="500ms")
+    assert "time limit" in task["message"]
+
+
+@pytest.mark.parametrize("source", SERVERS)
+def test_a_drain_that_lasts_too_long_gives_the_task_back(own, databases, source):
+    own.broker()
+    config = databases.config(own.folder / "x.yaml")
+    first = own.executor("first", 2, "--config", config, PAWL_EXECUTOR__DRAIN_TIMEOUT="500ms")
+    id = submit(own, source, SLEEP[source].format(mark=f"drain-{source}"))
+    wait_running(databases, source, f"drain-{source}", 1)
+    assert first.end() == 0
+    wait_running(databases, source, f"drain-{source}", 0)
+    assert own.wait_status(id, "waiting")
+    own.pawl("task", "cancel", id)
+
+
+# ---- what breaks ----------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("source", SERVERS)
+def test_a_dead_connection_is_renewed_before_the_first_statement(sql, databases, source):
+    assert rows(sql, source, "select 1 as a") == [{"a": 1}]
+    if source == "pg":
+        databases.pg.ask("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pawl-executor'")
+    else:
+        for (number,) in databases.my.ask("select id from information_schema.processlist where user = 'pawl'"):
+            databases.my.ask(f"kill {number}")
+    assert rows(sql, source, "select 2 as a") == [{"a": 2}]
+
+
+@pytest.mark.parametrize("source", SERVERS)
+def test_a_server_killed_under_a_statement_fails_it_and_the_next_one_finds_it_again(own, source):
+    import databases as kinds
+    server = (kinds.PostgreSQL if source == "pg" else kinds.MariaDB)()
+    try:
+        password = own.folder / "password"
+        password.write_text(PASSWORD)
+        password.chmod(0o600)
+        config = own.folder / "x.yaml"
+        config.write_text(json.dumps({"executor": {"sources": {source: server.source(password)}}}))
+        own.broker()
+        own.executor("one", 2, "--config", config)
+        run(own, source, "create table t (a integer primary key, b varchar(200)); insert into t values (1, 'kept')")
+        id = submit(own, source, "insert into t values (2, 'lost'); " + SLEEP[source].format(mark="killed"))
+        until(lambda: server.running("killed") == 1, 20, 0.1, "it runs")
+        server.kill()
+        task = own.wait_status(id, "failed")
+        assert "nothing was committed" in task["message"], task
+        away, _ = run(own, source, "select 1", "failed")
+        assert "cannot be reached" in away["message"]
+        server.start()
+        assert rows(own, source, "select a from t") == [{"a": 1}]
+    finally:
+        server.remove()
+
+
+COMMIT = {"pg": b"COMMIT\0", "my": b"\x03COMMIT"}
+
+
+@pytest.mark.parametrize("source", SERVERS)
+@pytest.mark.parametrize("arrives", [True, False])
+@pytest.mark.parametrize("on_unknown", ["fail", "retry"])
+def test_a_link_lost_at_commit_is_unknown_and_the_task_says_what_then(own, databases, source, arrives, on_unknown):
+    server = databases.pg if source == "pg" else databases.my
+    cutter = Cutter(server.port)
+    try:
+        table = f"unknown_{arrives}_{on_unknown}".lower()
+        config = databases.config(own.folder / "x.yaml",
+                                  **{source: {**server.source(databases.password), "port": cutter.port, "tls": "disable"}})
+        own.broker()
+        own.executor("one", 2, "--config", config)
+        fresh(own, source, "a integer", table)
+        cutter.cut_at(COMMIT[source], forward=arrives)
+        task, _ = run(own, source, f"insert into {table} values (1)", "failed" if on_unknown == "fail" else "finished",
+                      on_unknown=on_unknown, retry={"max_attempts": 3, "backoff": "100ms"})
+        assert cutter.hits == 1
+        there = int(server.ask(f"select count(*) from {table}")[0][0])
+        if on_unknown == "fail":
+            assert "unknown whether it was committed" in task["message"] and task["attempt"] == 1
+            assert there == (1 if arrives else 0)
+        else:
+            assert task["attempt"] == 2 and there == (2 if arrives else 1)
+    finally:
+        cutter.close()
+
+
+def test_a_wrong_password_is_a_clear_failure_and_never_shown(own, databases):
+    wrong = "wr0ng-password-in-no-log"
+    password = own.folder / "password"
+    password.write_text(wrong + "\n")
+    password.chmod(0o600)
+    sources = {name: {**server.source(password)} for name, server in (("pg", databases.pg), ("my", databases.my))}
+    sources["env"] = {**sources["pg"], "password_env": "APP_PASSWORD"}
+    del sources["env"]["password_file"]
+    sources["away"] = {**sources["pg"], "port": 1}
+    sources["nobase"] = {**databases.pg.source(databases.password), "database": "nowhere"}
+    config = databases.config(own.folder / "x.yaml", **sources)
+    own.broker()
+    own.executor("one", 2, "--config", config, APP_PASSWORD=wrong + "-2", PAWL_EXECUTOR__LOG__LEVEL="debug")
+    printed = ""
+    for source, words in (("pg", "refuses"), ("my", "refuses"), ("env", "refuses"), ("away", "cannot be reached"),
+                          ("nobase", "refuses")):
+        task, _ = run(own, source, "select 1", "failed")
+        assert words in task["message"], task
+        printed += json.dumps(task) + own.pawl("logs", task["id"]).out + own.pawl("task", "why", task["id"], code=None).out
+    printed += own.pawl("events", "-o", "ndjson", code=None, timeout=10).out + own.pawl("executor", "list", "-o", "json").out
+    own.stop()
+    for path in own.folder.rglob("*"):
+        if path.is_file() and path != password:
+            assert wrong.encode() not in path.read_bytes(), path
+            assert PASSWORD.encode() not in path.read_bytes(), path
+    assert wrong not in printed and PASSWORD not in printed
+
+
+@pytest.mark.parametrize("wrong, words", [
+    ({"password": "x"}, "password"), ({"driver": "oracle"}, "driver"), ({"pool": 0}, "pool"),
+    ({"password_file": "/no/such/file"}, "No such file"), ({"user": ""}, "needs"), ({"database": ""}, "needs"),
+    ({"password_env": "PAWL_NO_SUCH"}, "exclude")])
+def test_a_source_that_cannot_be_right_is_refused_at_start(own, databases, wrong, words):
+    config = databases.config(own.folder / "x.yaml", pg={**databases.pg.source(databases.password), **wrong})
+    program = own.add("executor", "one", "--check-config", "--config", config, start=False)
+    import subprocess
+    said = subprocess.run([own.bin / "pawl-executor", "--check-config", "--config", config], capture_output=True, text=True,
+                          env=own.env, check=False)
+    own.programs.remove(program)
+    assert said.returncode == 2 and words in said.stderr, said.stderr
+
+
+def test_a_password_file_that_others_may_read_is_refused(own, databases):
+    import subprocess
+    loose = own.folder / "loose"
+    loose.write_text(PASSWORD)
+    loose.chmod(0o644)
+    config = databases.config(own.folder / "x.yaml", pg=databases.pg.source(loose))
+    said = subprocess.run([own.bin / "pawl-executor", "--check-config", "--config", config], capture_output=True, text=True,
+                          env=own.env, check=False)
+    assert said.returncode == 2 and "0600" in said.stderr and PASSWORD not in said.stderr
+
+
+# ---- dispatch -------------------------------------------------------------------------------------
+
+def test_a_task_waits_for_an_executor_that_has_its_source(own, databases):
+    own.broker()
+    sources = databases.sources()
+    own.executor("without", 2, "--config", databases.config(own.folder / "a.yaml", other=sources["lite"]))
+    id = submit(own, "lite", "select 1 as a")
+    assert own.pawl("run", "--wait", "--sql", "other", "select 1").code == 0
+    assert own.status(id) == "waiting"
+    own.executor("with", 2, "--config", databases.config(own.folder / "b.yaml", lite=sources["lite"]))
+    assert own.wait_status(id, "finished")["executor"] == "with"
+
+
+def test_a_task_sent_to_an_executor_without_its_source_fails_for_good(sql):
+    task, _ = run(sql, "nowhere", "select 1", "failed", target={"executor": "sql"}, retry={"max_attempts": 3})
+    assert "has no source" in task["message"] and task["attempt"] == 1
+
+
+def test_many_tasks_share_a_pool_of_four(sql):
+    ids = sql.pawl("task", "submit", "-", input="".join(
+        json.dumps({"sql": {"source": "pg", "text": "select pg_sleep(0.05)"}}) + "\n" for _ in range(40))).lines
+    sql.pawl("task", "wait", *ids, timeout=60)
+    assert all(sql.status(id) == "finished" for id in ids)
+
+
+def test_a_schedule_runs_sql(sql):
+    sql.pawl("schedule", "add", "sqlnow", "--every", "1s", "--sql", "lite", "select :pawl_schedule as s")
+    task = until(lambda: sql.tasks("--schedule", "sqlnow", "--status", "finished"), 15, 0.2, "a firing")[0]
+    sql.pawl("schedule", "rm", "sqlnow", "-y")
+    assert json.loads(sql.pawl("task", "output", task["id"]).out)["rows"] == [{"s": "sqlnow"}]
