@@ -230,6 +230,9 @@ void core_config_default(core_config_t *config)
                                .keep_ledger_us = DEFAULT_KEEP_LEDGER_US,
                                .keep_journal_us = DEFAULT_KEEP_JOURNAL_US,
                                .items_max = LIMIT_ITEMS,
+                               .requests_in_flight = LIMIT_REQUESTS_IN_FLIGHT,
+                               .items_in_flight = LIMIT_ITEMS_IN_FLIGHT,
+                               .bytes_in_flight = LIMIT_BYTES_IN_FLIGHT,
                                .output_max = LIMIT_OUTPUT };
 }
 
@@ -501,6 +504,44 @@ static bool frees(const Pawl__V1__Request *request)
             request->task_change->verb == PAWL__V1__TASK_VERB__TASK_CANCEL);
 }
 
+/* How many items a request has where it has the most; the wire allows LIMIT_ITEMS of each, the
+ * configuration perhaps fewer. */
+static size_t most_items(const Pawl__V1__Request *request, const char **field)
+{
+    *field = "";
+    if (request->body_case == BODY(SUBMIT)) {
+        *field = "submit.tasks";
+        return request->submit->n_tasks;
+    }
+    if (request->body_case == BODY(REPORT)) {
+        *field = "report.results";
+        return request->report->n_results;
+    }
+    if (request->body_case == BODY(PROPOSE)) {
+        *field = "propose.items";
+        return request->propose->n_items;
+    }
+    if (request->body_case == BODY(TASK_CHANGE)) {
+        *field = "task_change.ids";
+        return request->task_change->n_ids;
+    }
+    return 0;
+}
+
+static bool refuse_items(core_t *core, const command_t *command)
+{
+    const char *field;
+    size_t n = most_items(command->request, &field);
+    if (n <= core->config.items_max) return false;
+    Pawl__V1__Reply reply = PAWL__V1__REPLY__INIT;
+    reply.seq = command->request->seq;
+    refuse(core, &reply, ERR_TOO_MANY, field,
+           "%zu items, at most %u are taken at once (broker.limits.items): send it in parts", n,
+           core->config.items_max);
+    out_reply(core, command->conn, OUT_REPLY, &reply);
+    return true;
+}
+
 static err_t on_request(core_t *core, const command_t *command)
 {
     const Pawl__V1__Request *request = command->request;
@@ -509,6 +550,7 @@ static err_t on_request(core_t *core, const command_t *command)
     if (executor && request->assign_seen > executor->assign_seen)
         executor->assign_seen =
             request->assign_seen < executor->assign_no ? request->assign_seen : executor->assign_no;
+    if (refuse_items(core, command)) return ERR_OK;
     if (core->free_only && !frees(request)) {
         refuse_full(core, command, ERR_STORE_FULL);
         return ERR_OK;

@@ -96,7 +96,9 @@ void outputs_free(outputs_t *self);
 typedef struct core_config {
     int64_t lease_us, suspect_us, ping_us;
     int64_t keep_finished_us, keep_failed_us, keep_ledger_us, keep_journal_us;
-    uint32_t items_max;
+    uint32_t items_max;                           /* of one request */
+    uint32_t requests_in_flight, items_in_flight; /* of a peer: told here, counted by the front */
+    uint64_t bytes_in_flight;
     uint32_t output_max; /* bytes of a result: this much room is kept for each task that runs */
     bool want_events;    /* somebody subscribes to event.* */
 } core_config_t;

@@ -400,16 +400,16 @@ static err_t join(core_t *core, const command_t *command, Pawl__V1__Welcome *wel
 
 static char *const features[] = { (char *)(uintptr_t) "long-poll", (char *)(uintptr_t) "claims" };
 
-static void tell_limits(Pawl__V1__Limits *limits)
+static void tell_limits(const core_config_t *config, Pawl__V1__Limits *limits)
 {
     pawl__v1__limits__init(limits);
     limits->message_bytes = LIMIT_MESSAGE;
     limits->input_bytes = LIMIT_INPUT;
-    limits->output_bytes = LIMIT_OUTPUT;
-    limits->items = LIMIT_ITEMS;
-    limits->requests_in_flight = LIMIT_REQUESTS_IN_FLIGHT;
-    limits->items_in_flight = LIMIT_ITEMS_IN_FLIGHT;
-    limits->bytes_in_flight = LIMIT_BYTES_IN_FLIGHT;
+    limits->output_bytes = config->output_max;
+    limits->items = config->items_max;
+    limits->requests_in_flight = config->requests_in_flight;
+    limits->items_in_flight = config->items_in_flight;
+    limits->bytes_in_flight = config->bytes_in_flight;
     limits->log_bytes = LIMIT_LOG_ATTEMPT;
     limits->log_head_bytes = LIMIT_LOG_HEAD;
 }
@@ -431,7 +431,7 @@ err_t executor_hello(core_t *core, const command_t *command)
     welcome.minor = WIRE_MINOR;
     welcome.features = (char **)(uintptr_t)features;
     welcome.n_features = ARRAY_LEN(features);
-    tell_limits(&limits);
+    tell_limits(&core->config, &limits);
     welcome.limits = &limits;
     welcome.lease_us = core->config.lease_us;
     welcome.suspect_us = core->config.suspect_us;

@@ -362,6 +362,9 @@ static void open_store(broker_t *broker, const conf_t *conf)
     config.keep_ledger_us = conf_number(conf, "keep.ledger");
     config.keep_journal_us = conf_number(conf, "keep.journal");
     config.items_max = (uint32_t)conf_number(conf, "limits.items");
+    config.requests_in_flight = (uint32_t)conf_number(conf, "limits.requests_in_flight");
+    config.items_in_flight = (uint32_t)conf_number(conf, "limits.items_in_flight");
+    config.bytes_in_flight = (uint64_t)conf_number(conf, "limits.bytes_in_flight");
     uint8_t random[32];
     random_bytes(random, sizeof random);
     int64_t wall_us = clock_wall_us(), steady_us = clock_steady_us();

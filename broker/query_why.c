@@ -229,8 +229,8 @@ static bool space_is_short(story_t *story, err_t *err)
         (unsigned long long)(space.map * space.page_bytes >> 20),
         (unsigned long long)(space.reserved * space.page_bytes >> 20), (unsigned long long)running,
         story->answer->output_max >> 10);
-    TELL(story, "it runs when others have ended; a larger broker.map, or a smaller "
-                "broker.limits.result, lets more results in");
+    TELL(story,
+         "it runs when others have ended; a larger broker.map lets more of them run at once");
     return true;
 }
 

@@ -98,6 +98,9 @@ void tape_start(tape_t *self, const core_config_t *config, int64_t wall_us, int6
         add_number(to, (uint64_t)durations[i], 8);
     add_number(to, config->items_max, 4);
     add_number(to, config->output_max, 4);
+    add_number(to, config->requests_in_flight, 4);
+    add_number(to, config->items_in_flight, 4);
+    add_number(to, config->bytes_in_flight, 8);
     finish(self);
 }
 
@@ -200,6 +203,9 @@ static void take_start(reader_t *in, tape_entry_t *entry)
         *durations[i] = (int64_t)reader_u64(in);
     config->items_max = reader_u32(in);
     config->output_max = reader_u32(in);
+    config->requests_in_flight = reader_u32(in);
+    config->items_in_flight = reader_u32(in);
+    config->bytes_in_flight = reader_u64(in);
 }
 
 bool tape_next(slice_t *tape, tape_entry_t *entry)

@@ -94,7 +94,7 @@ static err_t submit_many(place_t *self, size_t n, size_t size)
     assert_non_null(reply);
     err_t err = reply->error ? (err_t)reply->error->code : ERR_OK;
     if (err == ERR_OK) assert_int_equal(reply->submitted->accepted, n);
-    if (err != ERR_OK) assert_true(reply->error->retry_after_us > 0);
+    if (err == ERR_STORE_FULL) assert_true(reply->error->retry_after_us > 0);
     for (size_t i = 0; i < n; i++)
         free(tasks[i].data);
     free(tasks);
@@ -340,9 +340,39 @@ static void an_estimate_is_never_below_what_the_store_really_takes(void **state)
     close_place(&place);
 }
 
+/* ---- limits of the configuration --------------------------------------------------------------
+ */
+
+static void fewer_items_are_taken_and_told_where_the_configuration_says_so(void **state)
+{
+    (void)state;
+    place_t place, *self = &place;
+    open_place(&place, 256 * MIB);
+    core_close(&self->w.core);
+    core_config_t config;
+    core_config_default(&config);
+    config.items_max = 3;
+    config.requests_in_flight = 11;
+    config.items_in_flight = 12;
+    config.bytes_in_flight = 13;
+    uint8_t random[32] = { 7 };
+    assert_int_equal(core_open(&self->w.core, self->w.store, &config, self->w.wall_us,
+                               self->w.steady_us, random),
+                     ERR_OK);
+    const Pawl__V1__Reply *welcome = hello(&self->w, 7, (char *)(uintptr_t) "one", 1, 1);
+    assert_int_equal(welcome->welcome->limits->items, 3);
+    assert_int_equal(welcome->welcome->limits->requests_in_flight, 11);
+    assert_int_equal(welcome->welcome->limits->items_in_flight, 12);
+    assert_int_equal(welcome->welcome->limits->bytes_in_flight, 13);
+    assert_int_equal(submit_many(self, 3, 10), ERR_OK);
+    assert_int_equal(submit_many(self, 4, 10), ERR_TOO_MANY);
+    close_place(&place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(fewer_items_are_taken_and_told_where_the_configuration_says_so),
         cmocka_unit_test(an_estimate_is_never_below_what_the_store_really_takes),
         cmocka_unit_test(what_runs_ends_at_once_at_every_fill_level),
     };
