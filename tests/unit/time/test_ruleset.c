@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -207,6 +208,47 @@ static void wrong_entries_are_named_by_their_place(void **state)
     buf_free(&many);
 }
 
+/* Pieces of entries in any order: refused with a place inside the text, or taken and answered. */
+static void no_text_is_read_beyond_its_end(void **state)
+{
+    (void)state;
+    static const char *const bits[] = { "2026-12-24", "T18:00",    "..",  "12-25", "SAT",
+                                        "days ",      "* ",        "11 ", "L",     "THU#4",
+                                        "\n",         "#",         " ",   "\r\n",  "-",
+                                        "\0\xff",     "9998-12-31" };
+    uint64_t seed = 42;
+    size_t taken = 0;
+    for (int i = 0; i < 40000; i++) {
+        buf_t text = { 0 };
+        for (seed = seed * 6364136223846793005u + 1442695040888963407u; text.len < 60;) {
+            seed = seed * 6364136223846793005u + 1442695040888963407u;
+            size_t which = (seed >> 33) % ARRAY_LEN(bits);
+            buf_add(&text, bits[which], which == 15 ? 2 : strlen(bits[which]));
+            if ((seed >> 50) % 4 == 0) break;
+        }
+        uint8_t *exact = mem_copy(text.at, text.len);
+        calendar_t *calendar = NULL;
+        rule_error_t error;
+        if (calendar_parse(&calendar, slice(exact, text.len), &error) != ERR_OK) {
+            assert_true(error.column >= 1 && error.column <= text.len + 1 && *error.text);
+        } else {
+            int64_t since, until, local = INT64_C(1795000000) + (int64_t)(seed >> 40);
+            taken++;
+            if (calendar_closed(calendar, local, &since, &until)) {
+                assert_true(since <= local && local < until);
+            } else {
+                int64_t next = calendar_next_closing(calendar, local);
+                assert_true(next > local);
+                if (next != INT64_MAX) assert_true(calendar_closed(calendar, next, &since, &until));
+            }
+        }
+        calendar_release(&calendar);
+        free(exact);
+        buf_free(&text);
+    }
+    assert_true(taken > 500);
+}
+
 static void a_closed_instant_is_none_and_is_shown_apart(void **state)
 {
     (void)state;
@@ -365,6 +407,7 @@ int main(void)
         cmocka_unit_test(one_bad_rule_of_several_is_named),
         cmocka_unit_test(entries_close_what_they_say),
         cmocka_unit_test(wrong_entries_are_named_by_their_place),
+        cmocka_unit_test(no_text_is_read_beyond_its_end),
         cmocka_unit_test(a_closed_instant_is_none_and_is_shown_apart),
         cmocka_unit_test(a_rule_that_is_closed_for_ever_has_no_next),
         cmocka_unit_test(a_listed_date_is_judged_by_what_it_stands_for),
