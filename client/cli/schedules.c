@@ -13,6 +13,19 @@
 #include "client/cli/taskspec.h"
 #include "client/time/rule.h"
 
+/* For people all rules are one text; a fixed delay says itself. */
+static bool list_row(output_t *output, const pawl_record_t *schedule)
+{
+    json_t *row = record_json(schedule, schedule_columns);
+    const char *rule = pawl_record_text(schedule, "rule");
+    if (pawl_record_int(schedule, "after_us"))
+        rule = say("(after %s)", duration_text(pawl_record_int(schedule, "after_us")));
+    for (size_t i = 0; i < pawl_record_count(schedule, "also"); i++)
+        rule = say("%s | %s", rule, pawl_record_text_at(schedule, "also", i));
+    json_object_set_new(row, "rule", json_string(rule));
+    return output_row(output, row);
+}
+
 int cmd_schedule_list(cli_t *cli)
 {
     pawl_list_t *list = NULL;
@@ -23,7 +36,9 @@ int cmd_schedule_list(cli_t *cli)
     pawl_err err = pawl_schedule_list(cli->client, text ? text : "", &list, cli->timeout_us);
     if (err) return fail_client(cli->client, err, "cannot list schedules");
     output_t *output = output_new(schedule_columns, (uint64_t)args_number(&cli->args, "limit", 0));
-    while ((schedule = pawl_list_next(list, &err)) && output_record(output, schedule)) {
+    bool people = strcmp(output_format(), "table") == 0 || strcmp(output_format(), "wide") == 0;
+    while ((schedule = pawl_list_next(list, &err)) &&
+           (people ? list_row(output, schedule) : output_record(output, schedule))) {
     }
     pawl_list_destroy(&list);
     code = output_end(&output);

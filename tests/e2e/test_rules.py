@@ -162,3 +162,14 @@ def test_a_zone_that_vanishes_pauses_its_schedules(own):
     assert {row["verdict"] for row in rows} == {"fired"} and len(seconds) == len(set(seconds))
     stamps = [time.mktime(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")) for text in seconds]
     assert all(b - a == 1 for a, b in zip(stamps, stamps[1:])), json.dumps(seconds)
+
+
+def test_lists_say_in_one_text_when_it_runs(fleet):
+    fleet.pawl("schedule", "add", "said", "--cron", "0 9 * * *", "--also", "0 10 1 * *", "--", "true")
+    fleet.pawl("schedule", "add", "delay", "--after", "1h", "--start", "2099-01-01T00:00:00Z", "--", "true")
+    table = fleet.pawl("schedule", "list", "-o", "table").out
+    assert "0 9 * * * | 0 10 1 * *" in table and "(after 1h)" in table
+    rows = {row["name"]: row for row in fleet.pawl("schedule", "list", "-o", "ndjson").rows}
+    assert rows["said"]["rule"] == "0 9 * * *" and rows["delay"]["rule"] == "" and rows["delay"]["next"]
+    for name in ("said", "delay"):
+        fleet.pawl("schedule", "rm", name)
