@@ -16,6 +16,7 @@
 #include "broker/store/family_record.h"
 #include "broker/store/record.h"
 #include "broker/store/store.h"
+#include "client/base/select.h"
 #include "schemas/wire.h"
 
 /* Texts of numbers, kept from query to query: a number never changes its name. */
@@ -28,6 +29,12 @@ struct zone;
 const struct zone *names_zone(const names_t *self, uint64_t hash);
 void names_keep_zone(names_t *self, uint64_t hash, struct zone *zone);
 
+/* The selectors of the schedulers that are connected. */
+typedef struct followers {
+    size_t n;
+    select_t selects[];
+} followers_t;
+
 typedef struct answer {
     store_view_t *view;
     names_t *names;
@@ -36,7 +43,8 @@ typedef struct answer {
     int64_t (*clock_us)(
         void); /* steady; a page ends ANSWER_PAGE_US after its first row. NULL: never */
     const Pawl__V1__ExecutorItems *executors; /* TaskWhy: who is connected; NULL: not told */
-    uint32_t output_max; /* TaskWhy: the largest result, as core_config_t; 0: not told */
+    uint32_t output_max;          /* TaskWhy: the largest result, as core_config_t; 0: not told */
+    const followers_t *followers; /* schedules: likewise */
 } answer_t;
 
 enum {

@@ -124,7 +124,7 @@ static void check_sched(check_t *self, slice_t key, slice_t value)
 {
     sched_row_t row;
     sched_rule_row_t rule;
-    if (key.len != 13 || key.at[4] > SCHED_RULE) {
+    if (key.len != 13 || key.at[4] > SCHED_LABELS) {
         check_problem(self, TABLE_sched, key, "the key cannot be read");
         return;
     }

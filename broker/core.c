@@ -211,6 +211,8 @@ static err_t rebuild(core_t *core)
     store_abort(core->store);
     executors_undo(core);
     forget_memory(core);
+    core->alone_told = 0; /* the event of this batch, if any, is told again */
+    attended_look(core);
     TRY(store_begin(core->store));
     err_t err = load_all(core);
     store_abort(core->store);
@@ -311,6 +313,8 @@ err_t core_open(core_t **out, store_t *store, const core_config_t *config, int64
     err_t err = store_begin(store);
     if (err == ERR_OK) {
         err = open_store(core, steady_us, random);
+        core->attended_due_us =
+            core->meta.next_no[NAME_SCHEDULE] > 1 ? core->now_us + 30 * PAWL_SEC_US : INT64_MAX;
         if (err == ERR_OK)
             err = store_commit(store);
         else
@@ -327,7 +331,7 @@ void core_close(core_t **self_p)
     if (core == NULL) return;
     forget_memory(core);
     executors_free(core);
-    free(core->followers);
+    followers_free(core);
     wire_arena_free(core->arena);
     free(core->arena);
     free(core->queue_hist);
@@ -716,6 +720,7 @@ static err_t apply_all(core_t *core, const batch_t *batch)
     TRY(lanes_dispatch(core));
     TRY(rezone_step(core));
     TRY(calendars_step(core));
+    TRY(attended_step(core));
     TRY(schedules_flush(core));
     TRY(history_trim(core));
     schedules_tell(core);
@@ -806,7 +811,8 @@ int64_t core_next_due_us(const core_t *core)
     int64_t due = executors_due_us(core);
     if (core->timer_due_us < due) due = core->timer_due_us;
     if (core->leases_again_us < due) due = core->leases_again_us;
-    if (core->more_to_give || core->rezone_at || core->calendar_at)
+    if (core->attended_due_us < due) due = core->attended_due_us;
+    if (core->more_to_give || core->rezone_at || core->calendar_at || core->attended_at)
         due = core->now_us; /* not done with what is due */
     return due == INT64_MAX ? INT64_MAX : due - core->shift_us;
 }

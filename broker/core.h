@@ -10,6 +10,7 @@
 #define BROKER_CORE_H
 
 #include "broker/store/store.h"
+#include "client/base/select.h"
 #include "schemas/pawl.pb-c.h"
 #include "schemas/wire.h"
 
@@ -123,6 +124,9 @@ bool core_refused(err_t err); /* cleanly not done */
 /* When the next timer is due, as broker (steady) time of the caller; INT64_MAX: none. The caller
  * runs a batch without commands then. */
 int64_t core_next_due_us(const core_t *self);
+
+/* The labels of a definition; returns how many. They point into it. */
+size_t spec_labels(const Pawl__V1__Schedule *spec, label_t labels[LIMIT_LABELS]);
 
 /* Calls `fn` with each zone of the store and the hash64 of its bytes, 0 when tzdata had it no more;
  * between steps. */

@@ -100,6 +100,8 @@ void roster_peers(sessions_t *sessions, moment_t now, const Pawl__V1__PeerList *
                   wire_arena_t *arena, Pawl__V1__PeerItems *items);
 void roster_executors(sessions_t *sessions, const Pawl__V1__ExecutorList *ask, wire_arena_t *arena,
                       Pawl__V1__ExecutorItems *items);
+/* Who looks after schedules, and after which; for the arena's life. */
+const followers_t *roster_followers(sessions_t *sessions, moment_t now, wire_arena_t *arena);
 void roster_count(sessions_t *sessions, int64_t steady_us, front_numbers_t *numbers);
 
 #endif

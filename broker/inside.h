@@ -17,6 +17,7 @@
 #include "broker/store/family_record.h"
 #include "broker/store/record.h"
 #include "client/base/hist.h"
+#include "client/base/select.h"
 #include "client/time/ruleset.h"
 #include "client/time/zone.h"
 #include "schemas/limits.h"
@@ -407,8 +408,12 @@ struct core {
     map_t plans;
     plan_t **touched; /* plans that this batch looked at, in that order: others have not changed */
     size_t touched_n, touched_room;
-    conn_t *followers;
+    follower_t **followers;
     size_t followers_n;
+    uint32_t attended_at;       /* schedule to look at next; 0: nothing to find out */
+    int64_t attended_due_us;    /* broker time at which to look; INT64_MAX: no need */
+    uint64_t alone, alone_told; /* counted so far, and the last event's count */
+    uint32_t alone_first;       /* one of them */
     int64_t rate_all_at_us, rate_all_tokens_us;
     unsigned firings_left;            /* of this batch */
     uint32_t rezone_at;               /* schedule to look at next; 0: no zone has changed */

@@ -89,6 +89,13 @@ bool plan_has_fired_all(const plan_t *plan)
     return plan->spec->max_firings && plan->cur.fired >= plan->spec->max_firings;
 }
 
+int64_t plan_due_us(const plan_t *plan)
+{
+    if (plan->row.flags & SCHEDULE_GONE) return INT64_MAX;
+    int64_t next = plan_next_us(plan, plan->cur.cursor_us);
+    return next == INT64_MAX ? INT64_MAX : next + plan_jitter_us(plan);
+}
+
 int64_t plan_next_us(const plan_t *plan, int64_t after_us)
 {
     if (plan_has_fired_all(plan)) return INT64_MAX;

@@ -56,6 +56,8 @@ static uint32_t items_of(const request_t *request)
         return (uint32_t)request->produce->n_items;
     case PAWL__V1__REQUEST__BODY_TASK_CHANGE:
         return (uint32_t)request->task_change->n_ids;
+    case PAWL__V1__REQUEST__BODY_SCHEDULE_PUT:
+        return (uint32_t)request->schedule_put->n_more + 1;
     case PAWL__V1__REQUEST__BODY_HELLO:
         return (uint32_t)request->hello->n_claims;
     default:
@@ -116,6 +118,18 @@ static void add_zone(front_t *self, job_t *job, const char *name)
     buf_free(&bytes);
 }
 
+/* Each zone that a SchedulePut names, once where neighbours name the same. */
+static void add_zones(front_t *self, job_t *job, const Pawl__V1__SchedulePut *put)
+{
+    const char *last = put->schedule ? put->schedule->zone : "";
+    add_zone(self, job, last);
+    for (size_t i = 0; i < put->n_more; i++) {
+        const char *zone = put->more[i]->schedule ? put->more[i]->schedule->zone : last;
+        if (strcmp(zone, last) != 0) add_zone(self, job, zone);
+        last = zone;
+    }
+}
+
 void intake_zones(front_t *self)
 {
     buf_t bytes = { 0 };
@@ -139,9 +153,8 @@ static bool is_executor(const session_t *session)
 static void to_core(front_t *self, job_t *job, const request_t *request, const char *principal,
                     job_item_t item, slice_t frame, wire_arena_t *arena)
 {
-    if (request->body_case == PAWL__V1__REQUEST__BODY_SCHEDULE_PUT &&
-        request->schedule_put->schedule != NULL)
-        add_zone(self, job, request->schedule_put->schedule->zone);
+    if (request->body_case == PAWL__V1__REQUEST__BODY_SCHEDULE_PUT)
+        add_zones(self, job, request->schedule_put);
     const checked_task_t *tasks = NULL;
     if (request->body_case == PAWL__V1__REQUEST__BODY_SUBMIT)
         tasks = check_tasks(arena, request->submit);
@@ -287,6 +300,9 @@ static void hand_over(front_t *self, const session_t *session, slice_t bytes, ui
         query->executors = pawl__v1__executor_items__unpack(&query->arena.allocator, len, packed);
         wire_arena_free(&scratch);
     }
+    bool lists = query->request->body_case == PAWL__V1__REQUEST__BODY_SCHEDULE_LIST ||
+                 query->request->body_case == PAWL__V1__REQUEST__BODY_SCHEDULE_GET;
+    if (lists) query->followers = roster_followers(self->sessions, self->now, &query->arena);
     if (self->config.record) buf_add(&query->record, bytes.at, bytes.len);
     front_give(self, query, socket, list);
 }
@@ -412,6 +428,8 @@ static void on_request(front_t *self, job_t *job, route_t route, const request_t
         return;
     }
     if (request->assign_seen > session->assign_seen) session->assign_seen = request->assign_seen;
+    if (request->body_case == PAWL__V1__REQUEST__BODY_SCHEDULE_FOLLOW)
+        session_follows(session, request->schedule_follow->select);
     job_item_t item = { .conn = session->conn,
                         .seq = request->seq,
                         .items = items,

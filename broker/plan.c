@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-enum { PLANS_KEPT = 20000, FOLLOW_PAGE = 500 };
+enum { PLANS_KEPT = 20000 };
 
 /* ---- rows ---------------------------------------------------------------------------------------
  */
@@ -283,6 +283,9 @@ err_t schedules_flush(core_t *core)
         plan_t *plan = core->touched[i];
         if (plan->cur_dirty) {
             plan->cur_dirty = false;
+            plan->cur.due_known = true;
+            plan->cur.due_us = plan_due_us(plan);
+            plan->cur.jitter_us = plan_jitter_us(plan);
             core->scratch.len = 0;
             scur_row_encode(&plan->cur, &core->scratch);
             rec_key_t key = key_u32(plan->no);
@@ -323,8 +326,7 @@ void schedules_trim(core_t *core)
 void plan_info(core_t *core, const plan_t *plan, Pawl__V1__ScheduleInfo *info)
 {
     pawl__v1__schedule_info__init(info);
-    int64_t next =
-        plan->row.flags & SCHEDULE_GONE ? INT64_MAX : plan_next_us(plan, plan->cur.cursor_us);
+    int64_t due = plan_due_us(plan);
     info->name = batch_printf(core, "%.*s", (int)plan->row.name.len, plan->row.name.at);
     info->uid.data = (uint8_t *)(uintptr_t)plan->row.uid;
     info->uid.len = 16;
@@ -346,7 +348,7 @@ void plan_info(core_t *core, const plan_t *plan, Pawl__V1__ScheduleInfo *info)
                                       : plan_is_over(plan)                ? "ended"
                                       : plan->held                        ? "held"
                                                                           : "active");
-    info->next_us = next == INT64_MAX ? 0 : next + plan_jitter_us(plan);
+    info->next_us = due == INT64_MAX ? 0 : due;
     info->last_us = plan->cur.last_fired_us;
     info->cursor_us = plan->cur.cursor_us;
     info->behind = plan_count(plan, plan->cur.cursor_us, core->wall_us);
@@ -358,68 +360,6 @@ void plan_info(core_t *core, const plan_t *plan, Pawl__V1__ScheduleInfo *info)
     info->removed = (plan->row.flags & SCHEDULE_GONE) != 0;
     range_infos(core, plan, info);
     info->reason = batch_printf(core, "%.*s", (int)plan->row.reason.len, plan->row.reason.at);
-}
-
-void schedules_tell(core_t *core)
-{
-    for (size_t t = 0; t < core->touched_n; t++) {
-        plan_t *plan = core->touched[t];
-        if (!plan->tell) continue;
-        plan->tell = false;
-        Pawl__V1__ScheduleInfo info, *list[] = { &info };
-        Pawl__V1__ScheduleItems items = PAWL__V1__SCHEDULE_ITEMS__INIT;
-        Pawl__V1__Push push = PAWL__V1__PUSH__INIT;
-        plan_info(core, plan, &info);
-        items.items = list;
-        items.n_items = 1;
-        push.body_case = PAWL__V1__PUSH__BODY_SCHEDULES;
-        push.schedules = &items;
-        for (size_t i = 0; i < core->followers_n; i++)
-            out_push(core, core->followers[i], &push, false);
-    }
-}
-
-void schedule_unfollow(core_t *core, conn_t conn)
-{
-    for (size_t i = 0; i < core->followers_n; i++)
-        if (core->followers[i] == conn) {
-            core->followers[i] = core->followers[--core->followers_n];
-            return;
-        }
-}
-
-/* A page of the list, and from now on every change. */
-err_t schedule_follow(core_t *core, const command_t *command, Pawl__V1__Reply *reply)
-{
-    const Pawl__V1__ScheduleFollow *follow = command->request->schedule_follow;
-    schedule_unfollow(core, command->conn);
-    core->followers = mem_grow(core->followers, (core->followers_n + 1) * sizeof(conn_t));
-    core->followers[core->followers_n++] = command->conn;
-    Pawl__V1__ScheduleItems *items = batch_alloc(core, sizeof *items);
-    pawl__v1__schedule_items__init(items);
-    uint32_t limit = follow->limit && follow->limit < FOLLOW_PAGE ? follow->limit : FOLLOW_PAGE;
-    items->items = batch_alloc(core, limit * sizeof *items->items);
-    rec_key_t from = key_name(NAME_SCHEDULE, slice_text(follow->after));
-    if (follow->after[0]) from.at[from.len++] = 0; /* strictly behind it */
-    while (items->n_items < limit) {
-        slice_t key, value;
-        err_t err = store_seek(core->store, TABLE_names, key_slice(&from), false, &key, &value);
-        if (err == ERR_NOT_FOUND || (err == ERR_OK && key.at[0] != NAME_SCHEDULE)) break;
-        TRY(err);
-        uint32_t no;
-        if (!name_row_decode(&no, value)) return ERR_CORRUPT;
-        memcpy(from.at, key.at, key.len);
-        from.len = key.len;
-        from.at[from.len++] = 0;
-        plan_t *plan;
-        TRY(plan_get(core, no, &plan));
-        Pawl__V1__ScheduleInfo *info = batch_alloc(core, sizeof *info);
-        plan_info(core, plan, info);
-        items->items[items->n_items++] = info;
-    }
-    if (items->n_items == limit) items->next = items->items[limit - 1]->name;
-    items->seq = core->meta.next_seq - 1;
-    reply->body_case = PAWL__V1__REPLY__BODY_SCHEDULES;
-    reply->schedules = items;
-    return ERR_OK;
+    info->n_labels = plan->spec->n_labels;
+    info->labels = plan->spec->labels;
 }

@@ -40,6 +40,7 @@ typedef struct plan {
     scur_row_t cur;
     bool cur_dirty, tell;     /* tell: followers get its new state when the batch ends */
     bool held;                /* a proposal was answered HELD */
+    bool relabelled;          /* when told: who does not choose it any more is told too */
     Pawl__V1__Schedule *spec; /* unpacked definition, malloc'ed by protobuf-c */
     Pawl__V1__Task *template;
     line_t line;              /* of its revision */
@@ -61,6 +62,9 @@ void plan_drop(core_t *core, plan_t *plan); /* out of the cache */
 /* Instants (instants.c). */
 int64_t plan_jitter_us(const plan_t *plan);
 int64_t plan_next_us(const plan_t *plan, int64_t after_us); /* un-jittered; INT64_MAX: none */
+/* Jittered, after the cursor: when a scheduler has to propose next; INT64_MAX: as it stands never
+ */
+int64_t plan_due_us(const plan_t *plan);
 uint64_t plan_count(const plan_t *plan, int64_t after_us, int64_t upto_us);
 int64_t plan_last_us(const plan_t *plan, int64_t after_us, int64_t upto_us); /* INT64_MIN: none */
 bool plan_is_dated(const plan_t *plan);      /* nothing but @at and @dates */
@@ -94,12 +98,9 @@ err_t calendars_step(core_t *core); /* some of the schedules that have not follo
 void calendars_free(core_t *core);
 err_t schedule_put(core_t *core, const command_t *command, Pawl__V1__Reply *reply);
 err_t schedule_change(core_t *core, const command_t *command, Pawl__V1__Reply *reply);
-err_t schedule_follow(core_t *core, const command_t *command, Pawl__V1__Reply *reply);
 err_t schedules_propose(core_t *core, const command_t *command, Pawl__V1__Reply *reply);
 err_t schedules_flush(core_t *core);
-void schedules_tell(core_t *core);
 void schedules_trim(core_t *core);
-void schedule_unfollow(core_t *core, conn_t conn);
 void schedules_free(core_t *core);
 /* Ranges; range.c. */
 err_t ranges_load(core_t *core, plan_t *plan);
@@ -129,6 +130,17 @@ err_t schedule_zoneless(core_t *core, plan_t *plan, bool gone); /* its zone is g
 err_t zone_import(core_t *core, const char *name, slice_t bytes);
 void rezone_load(core_t *core);
 err_t rezone_step(core_t *core);
+/* follow.c: schedulers, what they are told, and schedules that none of them looks after. */
+typedef struct follower follower_t;
+err_t schedule_follow(core_t *core, const command_t *command, Pawl__V1__Reply *reply);
+void schedule_unfollow(core_t *core, conn_t conn);
+void schedules_tell(core_t *core);
+void followers_free(core_t *core);
+bool labels_same(const Pawl__V1__Schedule *a, const Pawl__V1__Schedule *b);
+err_t labels_save(core_t *core, uint32_t no, const Pawl__V1__Schedule *spec, bool had);
+void attended_look(core_t *core);      /* who follows has changed: look in a while, anew */
+void attended_look_soon(core_t *core); /* a schedule has changed: look in a while */
+err_t attended_step(core_t *core);
 /* Hooks of the task life cycle. */
 err_t schedule_task_leased(core_t *core, const task_t *task, bool first);
 err_t schedule_task_ended(core_t *core, const task_t *task, status_t status, bool had_lease,

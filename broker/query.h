@@ -9,6 +9,7 @@
 
 #include <czmq.h>
 
+#include "broker/answer.h"
 #include "broker/core.h"
 #include "schemas/wire.h"
 
@@ -18,6 +19,7 @@ typedef struct query {
     const Pawl__V1__Request *request; /* in `arena` */
     char *principal;
     const Pawl__V1__ExecutorItems *executors; /* TaskWhy: who is connected, in `arena`; else NULL */
+    const followers_t *followers;             /* ScheduleList, ScheduleGet: in `arena`; else NULL */
     wire_arena_t arena;
     buf_t reply;  /* from readers: the packed Reply, seq and magic set */
     buf_t record; /* the raw frame, only while batches are recorded */

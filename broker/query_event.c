@@ -53,7 +53,8 @@ static err_t join(answer_t *self, const journal_entry_t *entry, Pawl__V1__EventI
                                          (unsigned long long)entry->aux);
         return answer_name(self, NAME_SCHEDULE, no, &info->name);
     }
-    if (entry->event < EVENT_EXECUTOR_JOINED)
+    if (entry->event < EVENT_EXECUTOR_JOINED || entry->event == EVENT_SCHEDULE_UNATTENDED ||
+        entry->event == EVENT_SCHEDULE_ATTENDED)
         return answer_name(self, NAME_SCHEDULE, no, &info->name);
     if (entry->event < EVENT_QUEUE_PAUSED) {
         ANSWER_TRY(answer_name(self, NAME_EXECUTOR, no, &info->name));

@@ -4,6 +4,7 @@
 
 #include "broker/query_calendar.h"
 #include "broker/query_schedule.h"
+#include "broker/core.h"
 #include "broker/query_task.h"
 
 /* ---- rows
@@ -151,6 +152,29 @@ static bool has_fired_all(const schedule_rows_t *rows)
     return rows->spec->max_firings && rows->cursor.fired >= rows->spec->max_firings;
 }
 
+/* Would fire, but no scheduler that is connected chooses it. */
+static bool is_alone(const answer_t *self, const Pawl__V1__Schedule *spec)
+{
+    label_t labels[LIMIT_LABELS];
+    if (self->followers == NULL) return false; /* not told who is there */
+    for (size_t i = 0; i < self->followers->n; i++)
+        if (select_matches(&self->followers->selects[i], labels, spec_labels(spec, labels)))
+            return false;
+    return true;
+}
+
+static char *why_alone(answer_t *self)
+{
+    size_t n = self->followers->n;
+    if (n == 0)
+        return answer_text(self, slice_text("no scheduler is connected: start pawl-scheduler, or "
+                                            "pawl up"));
+    return answer_printf(self,
+                         "none of the %zu scheduler%s chooses its labels: start one with a "
+                         "--select that does, or one without",
+                         n, n == 1 ? "" : "s");
+}
+
 static const char *state_of(const schedule_rows_t *rows, const Pawl__V1__ScheduleInfo *info)
 {
     uint32_t ahead = rows->spec->ahead ? rows->spec->ahead : DEFAULT_AHEAD;
@@ -218,7 +242,14 @@ static err_t fill(answer_t *self, const schedule_rows_t *rows, bool whole,
     info->reason = answer_text(self, rows->row.reason);
     info->created_us = rows->row.created_wall_us;
     info->removed = gone;
+    info->n_labels = spec->n_labels;
+    info->labels = spec->labels;
     info->state = answer_text(self, slice_text(state_of(rows, info)));
+    if ((strcmp(info->state, "active") == 0 || strcmp(info->state, "held") == 0) &&
+        is_alone(self, spec)) {
+        info->state = answer_text(self, slice_text("no scheduler"));
+        info->reason = why_alone(self);
+    }
     if (rows->row.flags & SCHEDULE_RANGES) ANSWER_TRY(schedule_ranges(self, rows, info));
     if (whole) info->schedule = answer_bytes(self, rows->definition);
     *out = info;
@@ -269,13 +300,16 @@ static bool text_matches(const schedule_rows_t *rows, const char *name, const ch
 }
 
 /* Schedule `no` to the end of the page when it matches. */
-static err_t consider(answer_t *self, uint32_t no, const char *text, Pawl__V1__ScheduleItems *items,
-                      char **name)
+static err_t consider(answer_t *self, uint32_t no, const char *text, const select_t *select,
+                      Pawl__V1__ScheduleItems *items, char **name)
 {
     schedule_rows_t rows;
     ANSWER_TRY(schedule_rows_get(self, no, &rows));
     *name = answer_text(self, rows.row.name);
-    if (rows.row.flags & SCHEDULE_GONE || !text_matches(&rows, *name, text)) return ERR_OK;
+    label_t labels[LIMIT_LABELS];
+    if (rows.row.flags & SCHEDULE_GONE || !text_matches(&rows, *name, text) ||
+        !select_matches(select, labels, spec_labels(rows.spec, labels)))
+        return ERR_OK;
     ANSWER_TRY(fill(self, &rows, false, &items->items[items->n_items]));
     items->n_items++;
     return ERR_OK;
@@ -286,6 +320,14 @@ err_t query_schedule_list(answer_t *self, const Pawl__V1__ScheduleList *ask, Paw
     uint32_t limit = ask->limit && ask->limit < LIMIT_LIST ? ask->limit : LIMIT_LIST;
     int64_t begun = answer_now(self);
     meta_dynamic_t meta;
+    select_t select;
+    const char *why;
+    size_t column;
+    if (!select_parse(&select, ask->select, &why, &column)) {
+        answer_refuse(self, reply, ERR_BAD_VALUE, "schedule_list.select", "at column %zu: %s",
+                      column, why);
+        return ERR_OK;
+    }
     ANSWER_TRY(answer_meta(self, &meta));
     Pawl__V1__ScheduleItems *items = schedule_items(self, limit, reply);
     items->seq = meta.next_seq;
@@ -305,7 +347,7 @@ err_t query_schedule_list(answer_t *self, const Pawl__V1__ScheduleList *ask, Paw
             break;
         }
         if (name_row_decode(&no, value))
-            err = consider(self, no, ask->text, items, &last);
+            err = consider(self, no, ask->text, &select, items, &last);
         else
             err = ERR_CORRUPT;
     }

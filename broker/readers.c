@@ -283,7 +283,8 @@ static void look(readers_t *self, store_view_t *view, parked_t *parked, bool las
                         .wall_us = clock_wall_us(),
                         .clock_us = clock_steady_us,
                         .executors = parked->query->executors,
-                        .output_max = self->config.output_max };
+                        .output_max = self->config.output_max,
+                        .followers = parked->query->followers };
     uint8_t(*waits)[16] = answer_take(&answer, waits_room(request) * 16);
     size_t waits_n = 0;
     bool more = false;

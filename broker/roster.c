@@ -161,6 +161,23 @@ void roster_executors(sessions_t *sessions, const Pawl__V1__ExecutorList *ask, w
     }
 }
 
+const followers_t *roster_followers(sessions_t *sessions, moment_t now, wire_arena_t *arena)
+{
+    size_t n = 0;
+    for (session_t *s = sessions_next(sessions, 0); s; s = sessions_next(sessions, s->conn))
+        n += s->follows && sessions_alive(sessions, s, now.steady_us);
+    followers_t *followers = take(arena, sizeof *followers + n * sizeof followers->selects[0]);
+    followers->n = 0;
+    for (session_t *s = sessions_next(sessions, 0); s; s = sessions_next(sessions, s->conn)) {
+        const char *why;
+        size_t column;
+        if (s->follows && sessions_alive(sessions, s, now.steady_us) &&
+            select_parse(&followers->selects[followers->n], s->follows, &why, &column))
+            followers->n++;
+    }
+    return followers;
+}
+
 void roster_count(sessions_t *sessions, int64_t steady_us, front_numbers_t *numbers)
 {
     numbers->peers = numbers->executors = numbers->slots = numbers->slots_used = 0;

@@ -236,7 +236,7 @@ static bool edit_refused(core_t *core, const plan_t *old, const plan_t *plan,
     return false;
 }
 
-static err_t write_plan(core_t *core, plan_t *plan, uint32_t old_len)
+static err_t write_plan(core_t *core, plan_t *plan, uint32_t old_len, bool had_labels)
 {
     size_t len = pawl__v1__schedule__get_packed_size(plan->spec);
     uint8_t *bytes = batch_alloc(core, len);
@@ -248,6 +248,8 @@ static err_t write_plan(core_t *core, plan_t *plan, uint32_t old_len)
     plan->tell = true;
     TRY(plan_save(core, plan));
     TRY(plan_save_definition(core, plan->no, old_len, slice(bytes, len)));
+    TRY(labels_save(core, plan->no, plan->spec, had_labels));
+    attended_look_soon(core);
     return plan_save_rule(core, plan);
 }
 
@@ -273,7 +275,7 @@ static err_t create(core_t *core, plan_t *plan, uint32_t principal)
     TRY(put_scratch(core, TABLE_names, &name, 0));
     rec_key_t uid = key_name(NAME_UID, slice(plan->row.uid, 16));
     TRY(put_scratch(core, TABLE_names, &uid, 0));
-    TRY(write_plan(core, plan, 0));
+    TRY(write_plan(core, plan, 0, false));
     TRY(calendar_users(core, plan->no, NULL, plan->spec));
     return journal_add(core, EVENT_SCHEDULE_CREATED, plan->no, 0, 0);
 }
@@ -281,8 +283,9 @@ static err_t create(core_t *core, plan_t *plan, uint32_t principal)
 /* The old plan takes over definition, rule and zone of the new one, which goes. */
 static err_t edit(core_t *core, plan_t *old, plan_t *plan, Pawl__V1__CursorAction cursor)
 {
-    bool new_rule = !same_rule(old->spec, plan->spec);
+    bool new_rule = !same_rule(old->spec, plan->spec), had_labels = old->spec->n_labels > 0;
     bool delays = old->spec->after_us && plan->spec->after_us; /* there is no backlog */
+    old->relabelled |= !labels_same(old->spec, plan->spec);
     if ((new_rule && !delays) || cursor == PAWL__V1__CURSOR_ACTION__CURSOR_NOW)
         TRY(close_backlog(core, old, VERDICT_REASON_EDITED));
     if (plan_has_fired_all(old)) /* a larger number begins now */
@@ -302,7 +305,7 @@ static err_t edit(core_t *core, plan_t *old, plan_t *plan, Pawl__V1__CursorActio
     old->line.revision = ++old->row.revision;
     line_of_spec(old);
     old->held = false; /* by `ahead` as it was */
-    TRY(write_plan(core, old, swap.row.definition_len));
+    TRY(write_plan(core, old, swap.row.definition_len, had_labels));
     TRY(schedule_release(core, old)); /* more may run at once now */
     return journal_add(core, EVENT_SCHEDULE_EDITED, old->no, 0, 0);
 }
@@ -343,9 +346,9 @@ static bool revision_refused(core_t *core, const Pawl__V1__SchedulePut *put, con
     return false;
 }
 
-err_t schedule_put(core_t *core, const command_t *command, Pawl__V1__Reply *reply)
+static err_t put_one(core_t *core, const command_t *command, const Pawl__V1__SchedulePut *put,
+                     Pawl__V1__Reply *reply)
 {
-    const Pawl__V1__SchedulePut *put = command->request->schedule_put;
     plan_t *old = NULL;
     err_t found = plan_by_name(core, put->schedule->name, &old);
     if (found != ERR_OK && found != ERR_NOT_FOUND) return found;
@@ -379,6 +382,51 @@ err_t schedule_put(core_t *core, const command_t *command, Pawl__V1__Reply *repl
     return ERR_OK;
 }
 
+static void add_refused(core_t *core, Pawl__V1__Changed *changed, size_t index,
+                        Pawl__V1__Error *error)
+{
+    Pawl__V1__ItemResult *item = batch_alloc(core, sizeof *item);
+    pawl__v1__item_result__init(item);
+    item->index = (uint32_t)index;
+    item->error = error;
+    changed->items[changed->n_items++] = item;
+}
+
+/* Each of many is done or refused by itself; the answer lists those that were refused. */
+static err_t put_many(core_t *core, const command_t *command, Pawl__V1__Reply *reply)
+{
+    const Pawl__V1__SchedulePut *request = command->request->schedule_put;
+    Pawl__V1__Changed *changed = batch_alloc(core, sizeof *changed);
+    pawl__v1__changed__init(changed);
+    changed->items = batch_alloc(core, (request->n_more + 1) * sizeof *changed->items);
+    for (size_t i = 0; i <= request->n_more; i++) {
+        Pawl__V1__SchedulePut put = *request;
+        Pawl__V1__Reply answer = PAWL__V1__REPLY__INIT;
+        if (i > 0) {
+            const Pawl__V1__SchedulePutItem *item = request->more[i - 1];
+            put.schedule = item->schedule;
+            put.cursor = item->cursor;
+            put.revision_set_case = (Pawl__V1__SchedulePut__RevisionSetCase)item->revision_set_case;
+            put.if_revision = item->if_revision;
+        }
+        TRY(put_one(core, command, &put, &answer));
+        if (answer.error)
+            add_refused(core, changed, i, answer.error);
+        else
+            changed->done++;
+        core->ops++;
+    }
+    reply->body_case = PAWL__V1__REPLY__BODY_CHANGED;
+    reply->changed = changed;
+    return ERR_OK;
+}
+
+err_t schedule_put(core_t *core, const command_t *command, Pawl__V1__Reply *reply)
+{
+    const Pawl__V1__SchedulePut *put = command->request->schedule_put;
+    return put->n_more ? put_many(core, command, reply) : put_one(core, command, put, reply);
+}
+
 /* ---- pause, resume, now, remove
  * -------------------------------------------------------------------------- */
 
@@ -390,6 +438,7 @@ static err_t set_paused(core_t *core, plan_t *plan, bool paused, const char *rea
     free((void *)(uintptr_t)plan->row.reason.at);
     plan->row.reason = slice(mem_copy(reason, strlen(reason)), strlen(reason));
     plan->tell = true;
+    attended_look_soon(core);
     TRY(plan_save(core, plan));
     return journal_add(core, paused ? EVENT_SCHEDULE_PAUSED : EVENT_SCHEDULE_RESUMED, plan->no, 0,
                        0);
@@ -428,7 +477,8 @@ static err_t remove_plan(core_t *core, plan_t *plan)
     TRY(del_row(core, TABLE_names, &name));
     TRY(calendar_users(core, plan->no, plan->spec, NULL));
     plan->row.flags |= SCHEDULE_GONE;
-    plan->tell = true;
+    plan->tell = plan->cur_dirty = true;
+    attended_look_soon(core);
     TRY(plan_save(core, plan));
     TRY(produce_forget_schedule(core, plan->row.uid));
     return journal_add(core, EVENT_SCHEDULE_REMOVED, plan->no, 0, 0);

@@ -58,6 +58,7 @@ static void session_free(session_t *session)
     pawl__v1__hello__free_unpacked(session->hello, NULL);
     free(session->principal);
     unread_drop(&session->unread);
+    free(session->follows);
     free(session);
 }
 
@@ -156,6 +157,12 @@ session_t *sessions_by_route(sessions_t *self, route_t route)
 bool session_live(const session_t *session)
 {
     return session->state <= SESSION_SUSPECT;
+}
+
+void session_follows(session_t *session, const char *select)
+{
+    free(session->follows);
+    session->follows = mem_text(select);
 }
 
 bool sessions_alive(const sessions_t *self, const session_t *session, int64_t steady_us)

@@ -58,6 +58,7 @@ typedef struct session {
     uint32_t credit;      /* leases it may hold, as it told last */
     bool draining;
     bool cut;          /* sessions_deaf has reported it */
+    char *follows;     /* owned: the selector of its ScheduleFollow; NULL: it follows none */
     bool suspect_told; /* its last change in sessions_suspects */
 } session_t;
 
@@ -129,6 +130,8 @@ void sessions_end(sessions_t *self, conn_t conn, session_state_t state, moment_t
 session_t *sessions_by_conn(sessions_t *self, conn_t conn);
 session_t *sessions_by_route(sessions_t *self, route_t route);
 bool session_live(const session_t *session); /* connecting, active or suspect */
+/* It looks after the schedules that `select` chooses. */
+void session_follows(session_t *session, const char *select);
 /* Live, and heard of within suspect_us. */
 bool sessions_alive(const sessions_t *self, const session_t *session, int64_t steady_us);
 /* What the list of peers says: a client's requests are its heartbeats, so it is alive until

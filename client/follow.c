@@ -7,6 +7,7 @@
  * unreadable, no memory) makes it begin anew a second later: who follows must not miss one. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "client/arena.h"
 #include "client/base/clock.h"
@@ -15,18 +16,32 @@
 #include "schemas/limits.h"
 
 struct follow {
-    pawl_follow_fn *fn;
+    pawl_follow_fn *fn;           /* in full, or: */
+    pawl_follow_select_fn *brief; /* in short form */
     void *arg;
-    bool told; /* fn was called before: a new session says "forget" first */
+    char *select;    /* choice by labels; NULL: all */
+    int64_t soon_us; /* short form: the pages so far hold what is due until then; 0: the whole list
+                        is told */
+    bool told;       /* fn was called before: a new session says "forget" first */
+    /* one page is fetched while one is told, never more: a slow reader must not fill the memory */
+    unsigned list;  /* rises with each list that is begun */
+    unsigned pages; /* of this list, come and not told yet */
+    char *next;     /* what to ask for when there is room; NULL: nothing waits */
 };
 
-/* Rows to tell: an answer or a push, or (message NULL) the order to forget. */
+/* What is due so soon comes first. */
+#define SOON_US (5 * PAWL_SEC_US)
+
+/* Rows to tell: an answer or a push, or a list's begin or end. */
 typedef struct telling {
     due_t due;
+    pawl_client_t *client;
     struct follow *follow;
+    pawl_follow_what what;
     Pawl__V1__ScheduleInfo **rows;
     size_t n;
-    void *message; /* whose arena holds the rows */
+    unsigned list; /* a page of this one; 0: a push */
+    void *message; /* whose arena holds the rows; NULL: no rows */
 } telling_t;
 
 static void drop_telling(due_t *due)
@@ -36,16 +51,41 @@ static void drop_telling(due_t *due)
     free(self);
 }
 
+static void tell_row(struct follow *follow, pawl_follow_what what, const pawl_record_t *row)
+{
+    if (follow->brief)
+        follow->brief(what, row, follow->arg);
+    else if (what != PAWL_FOLLOW_END)
+        follow->fn(row, follow->arg);
+}
+
+static void ask_page(pawl_client_t *client, const char *after);
+
+static void page_told(pawl_client_t *client, unsigned list)
+{
+    pthread_mutex_lock(&client->lock);
+    struct follow *follow = client->follow;
+    if (follow->list == list) {
+        follow->pages--;
+        char *next = follow->next;
+        follow->next = NULL;
+        if (next) ask_page(client, next);
+        free(next);
+    }
+    pthread_mutex_unlock(&client->lock);
+}
+
 static int run_telling(due_t *due)
 {
     telling_t *self = (telling_t *)due;
     int ran = 0;
-    if (!self->message) {
-        self->follow->fn(NULL, self->follow->arg);
+    if (self->what != PAWL_FOLLOW_SCHEDULE) {
+        tell_row(self->follow, self->what, NULL);
         ran = 1;
     }
     for (size_t i = 0; i < self->n; i++, ran++)
-        self->follow->fn(record_of_const(self->rows[i]), self->follow->arg);
+        tell_row(self->follow, PAWL_FOLLOW_SCHEDULE, record_of_const(self->rows[i]));
+    if (self->list) page_told(self->client, self->list);
     drop_telling(due);
     return ran;
 }
@@ -56,7 +96,8 @@ void follow_again(pawl_client_t *client)
 }
 
 /* Takes `message`. */
-static void tell(pawl_client_t *client, const Pawl__V1__ScheduleItems *items, void *message)
+static void tell(pawl_client_t *client, pawl_follow_what what, const Pawl__V1__ScheduleItems *items,
+                 unsigned list, void *message)
 {
     telling_t *telling = calloc(1, sizeof *telling);
     if (!telling) {
@@ -65,14 +106,15 @@ static void tell(pawl_client_t *client, const Pawl__V1__ScheduleItems *items, vo
         return;
     }
     *telling = (telling_t){ { NULL, client->follow, run_telling, drop_telling },
+                            client,
                             client->follow,
+                            what,
                             items ? items->items : NULL,
                             items ? items->n_items : 0,
+                            list,
                             message };
     due_add(client, &telling->due);
 }
-
-static void ask_page(pawl_client_t *client, const char *after);
 
 static void on_page(call_t *call)
 {
@@ -82,9 +124,19 @@ static void on_page(call_t *call)
         follow_again(client); /* of no use at the session's end: the next one begins anew anyway */
         return;
     }
-    if (*reply->schedules->next) ask_page(client, reply->schedules->next);
+    struct follow *follow = client->follow;
+    bool last = !*reply->schedules->next && follow->soon_us == 0;
+    if (!*reply->schedules->next) follow->soon_us = 0;
+    if (!last && follow->pages > 0) {
+        follow->next = strdup(reply->schedules->next);
+        if (!follow->next) follow_again(client);
+    } else if (!last) {
+        ask_page(client, reply->schedules->next);
+    }
+    follow->pages++;
     call->reply = NULL;
-    tell(client, reply->schedules, reply);
+    tell(client, PAWL_FOLLOW_SCHEDULE, reply->schedules, follow->list, reply);
+    if (last) tell(client, PAWL_FOLLOW_END, NULL, 0, NULL);
 }
 
 static void ask_page(pawl_client_t *client, const char *after)
@@ -92,7 +144,10 @@ static void ask_page(pawl_client_t *client, const char *after)
     Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
     Pawl__V1__ScheduleFollow body = PAWL__V1__SCHEDULE_FOLLOW__INIT;
     body.after = (char *)(uintptr_t)after;
-    body.limit = LIMIT_LIST;
+    body.limit = client->follow->brief ? LIMIT_ITEMS : LIMIT_LIST; /* the broker answers fewer */
+    body.brief = client->follow->brief != NULL;
+    body.due_us = client->follow->soon_us;
+    if (client->follow->select) body.select = client->follow->select;
     request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_FOLLOW;
     request.schedule_follow = &body;
     call_t *call = call_new(client, &request, ASK_ONCE);
@@ -108,29 +163,34 @@ static void ask_page(pawl_client_t *client, const char *after)
 void follow_begin(pawl_client_t *client)
 {
     atomic_store(&client->follow_again_us, INT64_MAX);
-    if (client->follow->told) tell(client, NULL, NULL);
-    client->follow->told = true;
+    struct follow *follow = client->follow;
+    if (follow->brief || follow->told) tell(client, PAWL_FOLLOW_BEGIN, NULL, 0, NULL);
+    follow->told = true;
+    follow->list += follow->list + 1 ? 1 : 2; /* never 0 */
+    follow->pages = 0;
+    free(follow->next);
+    follow->next = NULL;
+    if (follow->brief) follow->soon_us = clock_wall_us() + SOON_US;
     ask_page(client, "");
 }
 
 void follow_push(pawl_client_t *client, const Pawl__V1__ScheduleItems *items, void *message)
 {
-    tell(client, items, message);
+    tell(client, PAWL_FOLLOW_SCHEDULE, items, 0, message);
 }
 
 void follow_free(pawl_client_t *client)
 {
+    if (client->follow) free(client->follow->select);
+    if (client->follow) free(client->follow->next);
     free(client->follow);
     client->follow = NULL;
 }
 
-pawl_err pawl_schedule_follow(pawl_client_t *self, pawl_follow_fn *fn, void *arg)
+/* Takes `follow`. */
+static pawl_err begin(pawl_client_t *self, struct follow *follow)
 {
-    pawl_err err = client_check(self);
-    if (err) return err;
-    struct follow *follow = fn ? calloc(1, sizeof *follow) : NULL;
-    if (!follow) return fail_with(self, fn ? PAWL_E_NO_MEMORY : PAWL_E_BAD_REQUEST, NULL);
-    *follow = (struct follow){ fn, arg, false };
+    pawl_err err = PAWL_OK;
     pthread_mutex_lock(&self->lock);
     if (self->closing)
         err = PAWL_E_CLOSED;
@@ -141,10 +201,38 @@ pawl_err pawl_schedule_follow(pawl_client_t *self, pawl_follow_fn *fn, void *arg
     if (!err && self->state == PAWL_CONNECTED) follow_begin(self);
     pthread_mutex_unlock(&self->lock);
     if (err) {
+        free(follow->select);
         free(follow);
         fail_with(self, err, err == PAWL_E_EXISTS ? "this handle follows already" : NULL);
     }
     return err;
+}
+
+pawl_err pawl_schedule_follow(pawl_client_t *self, pawl_follow_fn *fn, void *arg)
+{
+    pawl_err err = client_check(self);
+    if (err) return err;
+    struct follow *follow = fn ? calloc(1, sizeof *follow) : NULL;
+    if (!follow) return fail_with(self, fn ? PAWL_E_NO_MEMORY : PAWL_E_BAD_REQUEST, NULL);
+    follow->fn = fn;
+    follow->arg = arg;
+    return begin(self, follow);
+}
+
+pawl_err pawl_schedule_follow_select(pawl_client_t *self, const char *select,
+                                     pawl_follow_select_fn *fn, void *arg)
+{
+    pawl_err err = client_check(self);
+    if (err) return err;
+    struct follow *follow = fn ? calloc(1, sizeof *follow) : NULL;
+    if (follow && select && !(follow->select = strdup(select))) {
+        free(follow);
+        follow = NULL;
+    }
+    if (!follow) return fail_with(self, fn ? PAWL_E_NO_MEMORY : PAWL_E_BAD_REQUEST, NULL);
+    follow->brief = fn;
+    follow->arg = arg;
+    return begin(self, follow);
 }
 
 /* ---- proposals

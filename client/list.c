@@ -23,6 +23,7 @@ static void place_free(list_place_t *self)
     if (self->filter) pawl__v1__task_filter__free_unpacked(self->filter, NULL);
     free(self->text);
     free(self->after);
+    free(self->select);
 }
 
 bool list_after(list_place_t *place, const char *next)

@@ -12,6 +12,7 @@ typedef struct list_place {
     uint64_t cursor;                  /* tasks, events, peers, executors: 0 = start */
     char *text;                       /* schedules: filter; history, executors: name */
     char *after;                      /* schedules, queues: last name seen */
+    char *select;                     /* schedules: choice by labels */
     int64_t from_us, to_us, after_us; /* history */
     bool missed_only;
 } list_place_t;

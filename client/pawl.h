@@ -340,6 +340,10 @@ PAWL_EXPORT pawl_err pawl_schedule_set_int(pawl_schedule_t *self, const char *fi
 /* also (more rules), calendars (names): the whole list, copied. */
 PAWL_EXPORT pawl_err pawl_schedule_set_list(pawl_schedule_t *self, const char *field,
                                             const char *const *values, size_t n);
+/* What schedulers and lists may choose it by; with a key that is there already: its new value. A
+ * value of NULL takes the label away, a key of NULL all of them. */
+PAWL_EXPORT pawl_err pawl_schedule_set_label(pawl_schedule_t *self, const char *key,
+                                             const char *value);
 /* The task is copied. */
 PAWL_EXPORT pawl_err pawl_schedule_set_task(pawl_schedule_t *self, const pawl_task_t *task);
 /* if_revision: -1 whatever stands there, 0 must not exist, n that revision. cursor: NULL or "keep",
@@ -347,6 +351,18 @@ PAWL_EXPORT pawl_err pawl_schedule_set_task(pawl_schedule_t *self, const pawl_ta
 PAWL_EXPORT pawl_err pawl_schedule_put(pawl_client_t *self, const pawl_schedule_t *schedule,
                                        int64_t if_revision, const char *cursor,
                                        pawl_record_t **made, int64_t timeout_us);
+/* Many in few requests. Each item is done or refused by itself: its err is 0 or the reason, in
+ * words in its why. The function's own error says that from some item on nothing is known: those
+ * items have that err. */
+typedef struct pawl_schedule_item {
+    const pawl_schedule_t *schedule;
+    int64_t if_revision; /* as in pawl_schedule_put */
+    const char *cursor;  /* likewise */
+    pawl_err err;
+    char why[200];
+} pawl_schedule_item_t;
+PAWL_EXPORT pawl_err pawl_schedule_put_many(pawl_client_t *self, pawl_schedule_item_t *items,
+                                            size_t n, int64_t timeout_us);
 PAWL_EXPORT pawl_err pawl_schedule_get(pawl_client_t *self, const char *name,
                                        pawl_record_t **schedule, int64_t timeout_us);
 /* The same as an object to edit and put back. */
@@ -355,6 +371,11 @@ PAWL_EXPORT pawl_err pawl_schedule_load(pawl_client_t *self, const char *name,
                                         int64_t timeout_us);
 PAWL_EXPORT pawl_err pawl_schedule_list(pawl_client_t *self, const char *text, pawl_list_t **list,
                                         int64_t timeout_us);
+/* The same with a choice by labels, terms joined by commas that must all hold: team=ops, env!=test,
+ * site (has such a label), !draft (has none). */
+PAWL_EXPORT pawl_err pawl_schedule_list_select(pawl_client_t *self, const char *text,
+                                               const char *select, pawl_list_t **list,
+                                               int64_t timeout_us);
 /* verb: pause, resume, now, remove. option (may be NULL): of resume catchup|skip|latest, of now an
  * overlap word. id_out (may be NULL): the task that `now` made. */
 PAWL_EXPORT pawl_err pawl_schedule_change(pawl_client_t *self, const char *verb, const char *name,
@@ -381,6 +402,20 @@ PAWL_EXPORT pawl_err pawl_calendar_remove(pawl_client_t *self, const char *name,
  * (a call with schedule NULL says: forget what you had). One follow per handle. */
 typedef void pawl_follow_fn(const pawl_record_t *schedule, void *arg);
 PAWL_EXPORT pawl_err pawl_schedule_follow(pawl_client_t *self, pawl_follow_fn *fn, void *arg);
+/* The same for very many: `schedule` holds uid, revision, cursor_us, next_us (0: never), jitter_us,
+ * state and removed, nothing else. `select` as in pawl_schedule_list_select: others are not told,
+ * and one whose labels change so that it is not chosen any more comes once more as removed. What is
+ * due within seconds comes first. After a reconnect BEGIN says that the list comes again: what was
+ * told before stays true enough to go on with (a proposal with an old cursor is answered conflict
+ * and changes nothing), until END: what did not come between them is gone. */
+typedef enum {
+    PAWL_FOLLOW_BEGIN = 1,
+    PAWL_FOLLOW_SCHEDULE,
+    PAWL_FOLLOW_END,
+} pawl_follow_what;
+typedef void pawl_follow_select_fn(pawl_follow_what what, const pawl_record_t *schedule, void *arg);
+PAWL_EXPORT pawl_err pawl_schedule_follow_select(pawl_client_t *self, const char *select,
+                                                 pawl_follow_select_fn *fn, void *arg);
 typedef struct pawl_proposal {
     uint8_t uid[16];
     uint64_t revision;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -147,6 +148,34 @@ pawl_err pawl_schedule_set_list(pawl_schedule_t *self, const char *field, const 
     return PAWL_OK;
 }
 
+static size_t find_label(const Pawl__V1__Schedule *message, const char *key)
+{
+    size_t i = 0;
+    while (i < message->n_labels && strcmp(message->labels[i]->key, key) != 0)
+        i++;
+    return i;
+}
+
+static void drop_label(Pawl__V1__Schedule *message, size_t at)
+{
+    pawl__v1__label__free_unpacked(message->labels[at], NULL);
+    message->labels[at] = message->labels[--message->n_labels];
+}
+
+pawl_err pawl_schedule_set_label(pawl_schedule_t *self, const char *key, const char *value)
+{
+    Pawl__V1__Schedule *message = self->message;
+    while (!key && message->n_labels > 0)
+        drop_label(message, message->n_labels - 1);
+    if (!key) return PAWL_OK;
+    size_t at = find_label(message, key);
+    if (at < message->n_labels && !value) drop_label(message, at);
+    if (!value) return PAWL_OK;
+    bool ok = at < message->n_labels ? set_text(&message->labels[at]->value, value)
+                                     : add_label(&message->n_labels, &message->labels, key, value);
+    return ok ? PAWL_OK : PAWL_E_NO_MEMORY;
+}
+
 pawl_err pawl_schedule_set_task(pawl_schedule_t *self, const pawl_task_t *task)
 {
     Pawl__V1__Task template = *task->message; /* a shallow copy without the id */
@@ -190,6 +219,83 @@ pawl_err pawl_schedule_put(pawl_client_t *self, const pawl_schedule_t *schedule,
         *made = record_of(reply->changed->schedule);
     else
         arena_free_of(reply);
+    return err;
+}
+
+/* One request for items [0, n). */
+static pawl_err put_some(pawl_client_t *self, pawl_schedule_item_t *items, size_t n,
+                         int64_t timeout_us)
+{
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__SchedulePut body = PAWL__V1__SCHEDULE_PUT__INIT;
+    Pawl__V1__SchedulePutItem *more = calloc(n, sizeof *more), **list = calloc(n, sizeof *list);
+    Pawl__V1__Reply *reply = NULL;
+    pawl_err err = more && list ? PAWL_OK : fail_with(self, PAWL_E_NO_MEMORY, NULL);
+    for (size_t i = 0; !err && i < n; i++) {
+        int number = PAWL__V1__CURSOR_ACTION__CURSOR_KEEP;
+        if (items[i].cursor &&
+            !enum_number(&pawl__v1__cursor_action__descriptor, items[i].cursor, &number))
+            err = fail_with_field(self, PAWL_E_BAD_REQUEST,
+                                  "the cursor is kept (keep) or moved (now)", "cursor", 0);
+        list[i] = &more[i];
+        pawl__v1__schedule_put_item__init(list[i]);
+        list[i]->schedule = items[i].schedule->message;
+        list[i]->cursor = (Pawl__V1__CursorAction)number;
+        if (items[i].if_revision < 0) continue;
+        list[i]->if_revision = (uint64_t)items[i].if_revision;
+        list[i]->revision_set_case = PAWL__V1__SCHEDULE_PUT_ITEM__REVISION_SET_IF_REVISION;
+    }
+    if (!err) {
+        body.schedule = list[0]->schedule;
+        body.cursor = list[0]->cursor;
+        body.if_revision = list[0]->if_revision;
+        body.revision_set_case = (Pawl__V1__SchedulePut__RevisionSetCase)list[0]->revision_set_case;
+        body.more = list + 1;
+        body.n_more = n - 1;
+        request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_PUT;
+        request.schedule_put = &body;
+        err =
+            ask(self, &request, PAWL__V1__REPLY__BODY_CHANGED, ASK_REMEMBERED, timeout_us, &reply);
+    }
+    for (size_t i = 0; i < n; i++)
+        items[i].err = err;
+    for (size_t i = 0; !err && i < reply->changed->n_items; i++) {
+        const Pawl__V1__ItemResult *refused = reply->changed->items[i];
+        if (refused->index >= n || !refused->error) continue;
+        items[refused->index].err = fail_from_wire(self, refused->error);
+        snprintf(items[refused->index].why, sizeof items->why, "%s", refused->error->text);
+    }
+    arena_free_of(reply);
+    free(more);
+    free(list);
+    return err;
+}
+
+pawl_err pawl_schedule_put_many(pawl_client_t *self, pawl_schedule_item_t *items, size_t n,
+                                int64_t timeout_us)
+{
+    enum { AT_ONCE = 250, BYTES_AT_ONCE = LIMIT_MESSAGE / 4 }; /* some 10 ms of the broker's time */
+    pawl_err err = PAWL_OK;
+    for (size_t done = 0, more = 1; done < n; done += more) {
+        size_t bytes = 0;
+        for (more = 0; done + more < n && more < AT_ONCE; more++) {
+            bytes += pawl__v1__schedule__get_packed_size(items[done + more].schedule->message);
+            if (more > 0 && bytes > BYTES_AT_ONCE) break;
+        }
+        for (size_t i = 0; i < more; i++)
+            items[done + i].why[0] = '\0';
+        if (!err && more > 1) {
+            err = put_some(self, items + done, more, timeout_us);
+        } else if (!err) { /* a list of one would be answered as a single one */
+            pawl_schedule_item_t *item = &items[done];
+            item->err = pawl_schedule_put(self, item->schedule, item->if_revision, item->cursor,
+                                          NULL, timeout_us);
+            if (item->err) snprintf(item->why, sizeof item->why, "%s", pawl_client_error(self));
+        } else {
+            for (size_t i = 0; i < more; i++)
+                items[done + i].err = err;
+        }
+    }
     return err;
 }
 
@@ -282,6 +388,7 @@ static pawl_err fetch_schedules(pawl_client_t *client, const list_place_t *place
     Pawl__V1__ScheduleList body = PAWL__V1__SCHEDULE_LIST__INIT;
     if (place->after) body.after = place->after;
     if (place->text) body.text = place->text;
+    if (place->select) body.select = place->select;
     body.limit = LIMIT_LIST;
     request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_LIST;
     request.schedule_list = &body;
@@ -299,13 +406,24 @@ static bool turn_schedules(list_place_t *place, const Pawl__V1__Reply *reply, vo
 static const list_kind_t schedule_list = { PAWL__V1__REPLY__BODY_SCHEDULES, fetch_schedules,
                                            turn_schedules };
 
+pawl_err pawl_schedule_list_select(pawl_client_t *self, const char *text, const char *select,
+                                   pawl_list_t **list, int64_t timeout_us)
+{
+    list_place_t place = { .text = text ? strdup(text) : NULL,
+                           .select = select ? strdup(select) : NULL };
+    *list = NULL;
+    if ((text && !place.text) || (select && !place.select)) {
+        free(place.text);
+        free(place.select);
+        return fail_with(self, PAWL_E_NO_MEMORY, NULL);
+    }
+    return list_open(self, &schedule_list, &place, list, timeout_us);
+}
+
 pawl_err pawl_schedule_list(pawl_client_t *self, const char *text, pawl_list_t **list,
                             int64_t timeout_us)
 {
-    list_place_t place = { .text = text ? strdup(text) : NULL };
-    *list = NULL;
-    if (text && !place.text) return fail_with(self, PAWL_E_NO_MEMORY, NULL);
-    return list_open(self, &schedule_list, &place, list, timeout_us);
+    return pawl_schedule_list_select(self, text, NULL, list, timeout_us);
 }
 
 static pawl_err fetch_history(pawl_client_t *client, const list_place_t *place, int64_t timeout_us,

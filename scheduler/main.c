@@ -12,6 +12,7 @@
 #include "client/base/clock.h"
 #include "client/base/conf.h"
 #include "client/base/log.h"
+#include "client/base/select.h"
 #include "scheduler/proposals.h"
 
 /* Seen by the C library, though everything else is hidden. */
@@ -22,6 +23,8 @@ static const conf_key_t keys[] = {
     { "broker", CONF_TEXT, "", 0, 0, "endpoint of the broker, like ipc:///run/pawl/broker.sock" },
     { "key", CONF_TEXT, "", 0, 0, "file of the key that a tcp endpoint needs" },
     { "name", CONF_TEXT, "", 0, 0, "how peers list this scheduler (default: host name and pid)" },
+    { "select", CONF_TEXT, "", 0, 0,
+      "the schedules it looks after, by labels: team=ops,env!=test,site,!draft (default: all)" },
 };
 
 enum { KEY_CHECK = 1000, KEY_CONFIG };
@@ -29,6 +32,7 @@ static const struct argp_option options[] = {
     { "broker", 'b', "ENDPOINT", 0, "Endpoint of the broker (ipc://PATH)", 0 },
     { "key", 'k', "FILE", 0, "Key that a tcp endpoint needs", 0 },
     { "name", 'n', "NAME", 0, "Name in the list of peers", 0 },
+    { "select", 's', "LABELS", 0, "Look after these schedules only: team=ops,env!=test", 0 },
     { "config", KEY_CONFIG, "FILE", 0, "YAML configuration", 0 },
     { "check-config", KEY_CHECK, 0, 0, "Check the configuration, print it and exit", 0 },
     { 0 },
@@ -36,7 +40,7 @@ static const struct argp_option options[] = {
 
 struct flags {
     conf_t *conf;
-    const char *config, *broker, *key, *name;
+    const char *config, *broker, *key, *name, *select;
     bool check;
 };
 
@@ -52,6 +56,9 @@ static error_t on_flag(int key, char *arg, struct argp_state *state)
         return 0;
     case 'n':
         flags->name = arg;
+        return 0;
+    case 's':
+        flags->select = arg;
         return 0;
     case KEY_CONFIG:
         flags->config = arg;
@@ -72,11 +79,22 @@ static const struct argp parser = {
     on_flag,
     NULL,
     "Says which schedule is due; the broker decides. Holds no state: run as many as you like.\v"
-    "Example: pawl-scheduler --broker ipc:///run/pawl/broker.sock",
+    "Example: pawl-scheduler --broker ipc:///run/pawl/broker.sock --select team=ops",
     NULL,
     NULL,
     NULL
 };
+
+static err_t check_select(const char *text, char *why, size_t len)
+{
+    select_t select;
+    const char *what;
+    size_t column;
+    if (select_parse(&select, text, &what, &column)) return ERR_OK;
+    snprintf(why, len, "select \"%.100s\" at column %zu: %s; e.g. team=ops,env!=test", text, column,
+             what);
+    return ERR_BAD_VALUE;
+}
 
 static bool load(struct flags *flags)
 {
@@ -90,6 +108,9 @@ static bool load(struct flags *flags)
         err = conf_set(flags->conf, "key", flags->key, "--key", why, sizeof why);
     if (err == ERR_OK && flags->name)
         err = conf_set(flags->conf, "name", flags->name, "--name", why, sizeof why);
+    if (err == ERR_OK && flags->select)
+        err = conf_set(flags->conf, "select", flags->select, "--select", why, sizeof why);
+    if (err == ERR_OK) err = check_select(conf_text(flags->conf, "select"), why, sizeof why);
     if (err != ERR_OK)
         fprintf(stderr,
                 "pawl-scheduler: the configuration is wrong\n  why:  %s\n"
@@ -164,7 +185,7 @@ int main(int argc, char **argv)
     pawl_client_t *client = make_client(flags.conf);
     if (client == NULL) return 2;
     proposals_t *proposals = proposals_new(client);
-    pawl_err err = proposals_start(proposals);
+    pawl_err err = proposals_start(proposals, conf_text(flags.conf, "select"));
     if (err == PAWL_OK)
         run(client, proposals, signals);
     else

@@ -6,7 +6,9 @@
 #include "client/base/clock.h"
 #include "client/base/log.h"
 
-enum { PROPOSALS_MAX = 1000 };         /* in one request */
+/* In one request: some milliseconds of the broker's time; under way: enough that it never waits,
+ * and well below what a peer may have in flight (LIMIT_ITEMS_IN_FLIGHT). */
+enum { PROPOSALS_MAX = 1000, REQUESTS_MAX = 8 };
 #define LOOK_AGAIN_US INT64_C(1000000) /* longest sleep: the wall clock may jump */
 #define HELD_AGAIN_US                                                                              \
     INT64_C(30000000) /* held without a time: a push tells; this is the backstop */
@@ -18,6 +20,8 @@ struct proposals {
     pawl_client_t *client;
     timeline_t *line;
     int64_t offset_us; /* broker's clock - ours */
+    uint8_t list;      /* number of the list that is being told, or was told last */
+    unsigned requests; /* under way */
 };
 
 /* One request under way, so that its answers find their schedules. */
@@ -49,10 +53,15 @@ timeline_t *proposals_timeline(proposals_t *self)
     return self->line;
 }
 
-void proposals_on_schedule(proposals_t *self, const pawl_record_t *schedule)
+void proposals_on_schedule(proposals_t *self, pawl_follow_what what, const pawl_record_t *schedule)
 {
-    if (schedule == NULL) { /* a new session: everything is told again */
-        timeline_clear(self->line);
+    if (what == PAWL_FOLLOW_BEGIN) {
+        self->list++;
+        return;
+    }
+    if (what == PAWL_FOLLOW_END) {
+        size_t gone = timeline_keep(self->line, self->list);
+        log_event(LOG_INFO, "SCHEDULES_LISTED", "n=%zu gone=%zu", timeline_size(self->line), gone);
         return;
     }
     size_t len;
@@ -63,6 +72,7 @@ void proposals_on_schedule(proposals_t *self, const pawl_record_t *schedule)
         return;
     }
     entry_t *entry = timeline_entry(self->line, uid);
+    entry->list = self->list;
     entry->revision = (uint64_t)pawl_record_int(schedule, "revision");
     entry->cursor_us = pawl_record_int(schedule, "cursor_us");
     entry->jitter_us = pawl_record_int(schedule, "jitter_us");
@@ -104,14 +114,14 @@ void proposals_take(proposals_t *self, const uint8_t uid[16], uint64_t revision,
     timeline_set_due(self->line, entry, due);
 }
 
-static void on_follow(const pawl_record_t *schedule, void *arg)
+static void on_follow(pawl_follow_what what, const pawl_record_t *schedule, void *arg)
 {
-    proposals_on_schedule(arg, schedule);
+    proposals_on_schedule(arg, what, schedule);
 }
 
-pawl_err proposals_start(proposals_t *self)
+pawl_err proposals_start(proposals_t *self, const char *select)
 {
-    return pawl_schedule_follow(self->client, on_follow, self);
+    return pawl_schedule_follow_select(self->client, select, on_follow, self);
 }
 
 /* No answer for those from `first` on: proposed again in a moment. */
@@ -147,6 +157,7 @@ static void on_answer(const pawl_record_t *answer, pawl_err err, void *arg)
 {
     sent_t *sent = arg;
     proposals_t *self = sent->owner;
+    self->requests--;
     if (answer == NULL) {
         failed(self, sent, 0, err);
         free(sent);
@@ -173,7 +184,7 @@ static int64_t upto_us(const entry_t *entry, int64_t broker_us)
 int64_t proposals_run(proposals_t *self, int64_t now_us)
 {
     int64_t broker_us = now_us + self->offset_us;
-    for (;;) {
+    while (self->requests < REQUESTS_MAX) {
         sent_t *sent = NULL;
         for (entry_t *entry; (entry = timeline_first(self->line)) && entry->due_us <= broker_us;) {
             if (sent == NULL) {
@@ -197,7 +208,9 @@ int64_t proposals_run(proposals_t *self, int64_t now_us)
             free(sent);
             break;
         }
+        self->requests++;
     }
+    if (self->requests == REQUESTS_MAX) return now_us + LOOK_AGAIN_US; /* an answer wakes us */
     entry_t *first = timeline_first(self->line);
     int64_t next =
         first && first->due_us != TIMELINE_NEVER ? first->due_us - self->offset_us : INT64_MAX;

@@ -137,6 +137,24 @@ void timeline_remove(timeline_t *self, const uint8_t uid[16])
     free(entry);
 }
 
+size_t timeline_keep(timeline_t *self, uint8_t list)
+{
+    entry_t **gone = NULL; /* removing moves others about: first look, then remove */
+    size_t n = 0, room = 0;
+    for (size_t i = 0; i < self->n; i++) {
+        if (self->heap[i]->list == list) continue;
+        if (n == room) {
+            room = room ? room * 2 : 64;
+            gone = mem_grow(gone, room * sizeof *gone);
+        }
+        gone[n++] = self->heap[i];
+    }
+    for (size_t i = 0; i < n; i++)
+        timeline_remove(self, gone[i]->uid);
+    free(gone);
+    return n;
+}
+
 void timeline_set_due(timeline_t *self, entry_t *entry, int64_t due_us)
 {
     entry->due_us = due_us;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * scheduler/timeline.h - whose turn is next: all schedules by uid, and a heap by due instant.
  *
- * Pure: no clock, no socket; one thread. Instants are microseconds of wall time. An entry takes 72
- * bytes, so a million schedules fit into memory without a thought. */
+ * Pure: no clock, no socket; one thread. Instants are microseconds of wall time. An entry takes
+ * about 120 bytes with its place in heap and table: a million schedules are 120 MB. */
 #ifndef SCHEDULER_TIMELINE_H
 #define SCHEDULER_TIMELINE_H
 
@@ -20,6 +20,7 @@ typedef struct entry {
     int64_t due_us;    /* when to propose; TIMELINE_NEVER: nothing to do until something changes */
     uint32_t heap_at;  /* the timeline's business */
     bool proposed;     /* a proposal is under way: not due whatever due_us says */
+    uint8_t list;      /* the list, or a change since it began, that told of it last */
 } entry_t;
 
 timeline_t *timeline_new(void);
@@ -31,6 +32,8 @@ size_t timeline_size(const timeline_t *self);
 entry_t *timeline_entry(timeline_t *self, const uint8_t uid[16]);
 entry_t *timeline_find(const timeline_t *self, const uint8_t uid[16]); /* NULL: none */
 void timeline_remove(timeline_t *self, const uint8_t uid[16]);
+/* Removes all that `list` did not tell of. Returns how many. */
+size_t timeline_keep(timeline_t *self, uint8_t list);
 /* Moves it to its new place. */
 void timeline_set_due(timeline_t *self, entry_t *entry, int64_t due_us);
 /* The entry that is due first; NULL: there are none. */

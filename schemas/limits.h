@@ -17,6 +17,8 @@ enum {
     LIMIT_KEY = 256,
     LIMIT_LABEL = 64, /* key or value */
     LIMIT_LABELS = 16,
+    LIMIT_SELECT = 1000, /* text of a choice by labels */
+    LIMIT_PUTS = 1000,   /* schedules in one SchedulePut */
     LIMIT_TITLE = 500,
     LIMIT_TEXT = 4096, /* rule, reason, message, progress text */
     LIMIT_ITEMS = 10000,

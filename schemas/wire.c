@@ -547,6 +547,12 @@ static err_t check_put(wire_arena_t *arena, const Pawl__V1__SchedulePut *put, wi
 {
     err_t err = check_schedule(arena, put->schedule, NULL, fault);
     if (err) wire_fault_within(fault, "schedule", -1);
+    for (size_t i = 0; !err && i < put->n_more; i++) {
+        err = check_schedule(arena, put->more[i]->schedule, NULL, fault);
+        if (!err) continue;
+        wire_fault_within(fault, "schedule", -1);
+        wire_fault_within(fault, "more", (int64_t)i);
+    }
     return err;
 }
 

@@ -1113,7 +1113,7 @@ bool extent_decode(extent_t *self, slice_t from)
 }
 
 /* What stands behind the numbers of a cursor. */
-enum { SCUR_EXTENT = 1, SCUR_ELSEWHERE = 2, SCUR_WARNED = 4, SCUR_ZONE = 8 };
+enum { SCUR_EXTENT = 1, SCUR_ELSEWHERE = 2, SCUR_WARNED = 4, SCUR_ZONE = 8, SCUR_DUE = 16 };
 
 void scur_row_encode(const scur_row_t *self, buf_t *to)
 {
@@ -1131,13 +1131,17 @@ void scur_row_encode(const scur_row_t *self, buf_t *to)
     at = put_varint(at, self->number);
     at = put_varint(at, self->last_n);
     at = put_varint(at, self->leased_n);
-    at = be_put_u8(at,
-                   (uint8_t)((self->open.count ? SCUR_EXTENT : 0) |
-                             (self->elsewhere ? SCUR_ELSEWHERE : 0) |
-                             (self->warned ? SCUR_WARNED : 0) | (self->zone_us ? SCUR_ZONE : 0)));
+    at = be_put_u8(
+        at, (uint8_t)((self->open.count ? SCUR_EXTENT : 0) |
+                      (self->elsewhere ? SCUR_ELSEWHERE : 0) | (self->warned ? SCUR_WARNED : 0) |
+                      (self->zone_us ? SCUR_ZONE : 0) | (self->due_known ? SCUR_DUE : 0)));
     if (self->open.count) at = put_extent(at, &self->open);
     if (self->elsewhere) at = put_varint(at, self->elsewhere);
     if (self->zone_us) at = be_put_i64(at, self->zone_us);
+    if (self->due_known) {
+        at = be_put_i64(at, self->due_us);
+        at = put_varint(at, (uint64_t)self->jitter_us);
+    }
     record_end(to, at);
 }
 
@@ -1162,7 +1166,12 @@ bool scur_row_decode(scur_row_t *self, slice_t from)
     if (more & SCUR_ELSEWHERE) self->elsewhere = take_no(&in);
     self->warned = (more & SCUR_WARNED) != 0;
     if (more & SCUR_ZONE) self->zone_us = reader_i64(&in);
-    return record_done(&in) && more < 2 * SCUR_ZONE;
+    if (more & SCUR_DUE) {
+        self->due_known = true;
+        self->due_us = reader_i64(&in);
+        self->jitter_us = (int64_t)take_varint(&in);
+    }
+    return record_done(&in) && more < 2 * SCUR_DUE;
 }
 
 /* ---- range ------------------------------------------------------------------------------------

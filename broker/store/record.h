@@ -294,7 +294,8 @@ bool uniq_row_decode(uint64_t *n, slice_t from);
     X(RANGE_MADE, 71, "schedule.range.made") X(RANGE_DONE, 72, "schedule.range.done")              \
     X(RANGE_PAUSED, 73, "schedule.range.paused") X(RANGE_RESUMED, 74, "schedule.range.resumed")    \
     X(RANGE_CANCELLED, 75, "schedule.range.cancelled") X(BACKLOG, 76, "schedule.backlog")          \
-    X(FANOUT_STOPPED, 87, "fanout.stopped") X(FANOUT_JOINED, 88, "fanout.joined")
+    X(FANOUT_STOPPED, 87, "fanout.stopped") X(FANOUT_JOINED, 88, "fanout.joined")          \
+    X(SCHEDULE_UNATTENDED, 77, "schedule.unattended") X(SCHEDULE_ATTENDED, 78, "schedule.attended")
 // clang-format on
 enum journal_event {
 #define X(name, number, text) EVENT_##name = (number),
@@ -304,9 +305,9 @@ enum journal_event {
 const char *journal_event_text(uint8_t event); /* NULL: unknown */
 enum { JOURNAL_ROW_MAX = 2000 };
 /* One entry. subject: task n (event < 32), schedule s, executor x, queue q. aux: executor number of
- * running and what ended a run; the count of schedule.skipped, schedule.backlog, a range's instants
- * (attempt: its number) and store.history_gave_way; bytes of
- * peer.cut and logs.lost, whose subject is the executor x, if it is one, or 0. */
+ * running and what ended a run; the count of schedule.skipped, schedule.backlog,
+ * schedule.unattended, a range's instants (attempt: its number) and store.history_gave_way; bytes
+ * of peer.cut and logs.lost, whose subject is the executor x, if it is one, or 0. */
 typedef struct journal_entry {
     uint64_t seq;
     uint8_t event;
@@ -400,8 +401,9 @@ rec_key_t key_calendar_user(uint32_t calendar, uint32_t schedule);
 bool calendar_user_key_decode(slice_t key, uint32_t *calendar, uint32_t *schedule);
 void calendar_user_encode(buf_t *to);
 
-/* ---- sched: s, kind, number -> header | definition part | rule of a revision ----------------- */
-enum { SCHED_HEADER = 0, SCHED_PART = 1, SCHED_RULE = 2 };
+/* ---- sched: s, kind, number -> header | definition part | rule of a revision | labels
+ * (client/base/select.h) ----------------------------------------------------------------------- */
+enum { SCHED_HEADER = 0, SCHED_PART = 1, SCHED_RULE = 2, SCHED_LABELS = 3 };
 rec_key_t key_sched(uint32_t schedule, uint8_t kind, uint64_t number);
 enum {
     SCHEDULE_PAUSED = 1,
@@ -487,6 +489,9 @@ typedef struct scur_row {
     uint32_t elsewhere; /* of `running`, those that count at another gate than its own */
     bool warned;        /* the backlog exceeds `warn`, and an event told so */
     int64_t zone_us; /* new zone data came then: what is due up to it counts as on time; 0 none */
+    bool due_known;  /* the next two: what a list of a million is made from */
+    int64_t due_us;  /* jittered instant after the cursor, INT64_MAX none: to be proposed then */
+    int64_t jitter_us;
 } scur_row_t;
 void scur_row_encode(const scur_row_t *self, buf_t *to);
 bool scur_row_decode(scur_row_t *self, slice_t from);

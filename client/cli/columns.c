@@ -99,6 +99,7 @@ const column_t schedule_columns[] = {
     { "max_firings", "max_firings", AS_INT,   IN_JSON  },
     { "reason",     "reason",     AS_TEXT,    IN_WIDE  },
     { "created",    "created_us", AS_INSTANT, IN_JSON  },
+    { "labels",     "labels",     AS_LABELS,  IN_WIDE  },
     { 0 },
 };
 const column_t history_columns[] = {

@@ -39,6 +39,7 @@ static const flag_t up_flags[] = {
     TEXT("state", 0, "DIR", "folder of the store and the sockets (~/.local/share/pawl)"),
     NUMBER("slots", 0, 1, 1024, "tasks that run at once (number of processors, at least 2)"),
     NUMBER("executors", 0, 1, 64, "executors to start, each with so many slots (1)"),
+    TEXT("select", 0, "LABELS", "the scheduler looks after these only, e.g. team=ops,env!=test"),
     END,
 };
 /* What a task may have, wherever one is described by flags. */
@@ -184,7 +185,11 @@ static const flag_t set_flags[] = {
     NUMBER("revision", 0, 1, INT64_MAX, "change it only if this is still its revision"),
     END,
 };
-static const flag_t schedule_list_flags[] = { TEXT("text", 0, "TEXT", "in the name"), END };
+static const flag_t schedule_list_flags[] = {
+    TEXT("text", 0, "TEXT", "in the name"),
+    TEXTS("label", 0, "K=V", "with this label (also K!=V, K, !K); all of several must hold"),
+    END,
+};
 static const flag_t resume_flags[] = {
     WORDS("missed", "catchup|skip|latest", "the instants of the pause (as the schedule says)"),
     SWITCH("skip-missed", 0, "the same as --missed skip"),
@@ -328,6 +333,8 @@ const command_t commands[] = {
       0, 0, REST_NONE, NULL },
     { "schedule show", "NAME", "all there is about one schedule",
       "pawl schedule show nightly -o json", cmd_schedule_show, { NULL }, 1, 1, REST_NONE, NULL },
+    { "schedule why", "NAME", "why it does not fire, or when it will",
+      "pawl schedule why nightly", cmd_schedule_why, { NULL }, 1, 1, REST_NONE, NULL },
     { "schedule pause", "NAME", "no instants fire until it is resumed",
       "pawl schedule pause nightly --reason \"disk swap\"", cmd_schedule_change, { reason_flags },
       1, 1, REST_NONE, NULL },

@@ -21,6 +21,7 @@
     HANDLER(schedule_set)                                                                          \
     HANDLER(schedule_list)                                                                         \
     HANDLER(schedule_show)                                                                         \
+    HANDLER(schedule_why)                                                                          \
     HANDLER(schedule_change)                                                                       \
     HANDLER(schedule_preview)                                                                      \
     HANDLER(schedule_history)                                                                      \

@@ -183,6 +183,15 @@ static int set_policies(cli_t *cli, pawl_schedule_t *schedule)
             given ? pawl_schedule_set_int(schedule, numbers[i][1], given->number) : PAWL_OK;
         if (err) return refuse(err, numbers[i][0], given->value);
     }
+    const given_t *label;
+    if (args_has(args, "label")) pawl_schedule_set_label(schedule, NULL, NULL);
+    for (size_t i = 0; (label = args_given(args, "label", i)); i++) { /* its tasks carry them too */
+        const char *sign = strchr(label->value, '=');
+        if (!sign || sign == label->value) return refuse(PAWL_E_BAD_REQUEST, "label", label->value);
+        pawl_err err = pawl_schedule_set_label(
+            schedule, say("%.*s", (int)(sign - label->value), label->value), sign + 1);
+        if (err) return refuse(err, "label", label->value);
+    }
     for (size_t i = 0; i < ARRAY_LEN(bounds); i++) {
         const char *text = args_text(args, bounds[i][0]);
         int64_t us;

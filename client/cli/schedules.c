@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  * client/cli/schedules.c - pawl schedule list, show, pause, resume, now, rm, preview, history,
  * missed. */
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "schemas/pawl.pb-c.h"
 
 #include "client/base/clock.h"
 #include "client/cli/calendars.h"
+#include "client/cli/command.h"
 #include "client/cli/handlers.h"
 #include "client/cli/moments.h"
 #include "client/cli/output.h"
@@ -26,6 +28,16 @@ static bool list_row(output_t *output, const pawl_record_t *schedule)
     return output_row(output, row);
 }
 
+/* The values of a flag that may be given several times, joined by commas. */
+static const char *joined(const args_t *args, const char *flag)
+{
+    const char *all = "";
+    const given_t *given;
+    for (size_t i = 0; (given = args_given(args, flag, i)); i++)
+        all = i ? say("%s,%s", all, given->value) : given->value;
+    return all;
+}
+
 int cmd_schedule_list(cli_t *cli)
 {
     pawl_list_t *list = NULL;
@@ -33,7 +45,8 @@ int cmd_schedule_list(cli_t *cli)
     const char *text = args_text(&cli->args, "text");
     int code = cli_connect(cli);
     if (code) return code;
-    pawl_err err = pawl_schedule_list(cli->client, text ? text : "", &list, cli->timeout_us);
+    pawl_err err = pawl_schedule_list_select(cli->client, text ? text : "",
+                                             joined(&cli->args, "label"), &list, cli->timeout_us);
     if (err) return fail_client(cli->client, err, "cannot list schedules");
     output_t *output = output_new(schedule_columns, (uint64_t)args_number(&cli->args, "limit", 0));
     bool people = strcmp(output_format(), "table") == 0 || strcmp(output_format(), "wide") == 0;
@@ -118,6 +131,34 @@ int cmd_schedule_show(cli_t *cli)
     moments_close(&moments);
     pawl_record_destroy(&record);
     return output_object(object);
+}
+
+int cmd_schedule_why(cli_t *cli)
+{
+    int code;
+    pawl_record_t *record = schedule_named(cli, "cannot tell why", &code);
+    if (!record) return code;
+    const char *state = pawl_record_text(record, "state"), *reason = "";
+    int64_t next = pawl_record_int(record, "next_us"), behind = pawl_record_int(record, "behind");
+    if (*pawl_record_text(record, "reason"))
+        reason = say("%s", pawl_record_text(record, "reason"));
+    else if (strcmp(state, "ended") == 0)
+        reason = "its rule has no instant any more";
+    else if (strcmp(state, "held") == 0)
+        reason = say("%" PRId64 " unfinished tasks of it: no more are made until some have ended",
+                     pawl_record_int(record, "running") + pawl_record_int(record, "waiting"));
+    else if (strcmp(state, "active") == 0)
+        reason = say("next at %s", instant_text(next));
+    if (output_is_json()) {
+        json_t *object = json_pack("{s:s, s:s, s:s, s:I}", "name", cli->args.words[0], "state",
+                                   state, "reason", reason, "behind", (json_int_t)behind);
+        pawl_record_destroy(&record);
+        return output_object(object);
+    }
+    printf("%s%s%s\n", state, *reason ? ": " : "", reason);
+    if (behind) printf("%" PRId64 " instants that are due have no verdict yet\n", behind);
+    pawl_record_destroy(&record);
+    return 0;
 }
 
 int cmd_schedule_change(cli_t *cli)

@@ -24,6 +24,7 @@ typedef enum {
     NUMBER,
     SWITCH,
     MOMENT,
+    LABELS,
     TASK
 } shape_of_key_t;
 
@@ -63,6 +64,7 @@ static const struct spec_key {
     { "supersede", SWITCH, "supersede", NULL, 0, 0, -1, true },
     { "start", MOMENT, "from_us", NULL, 0, 0, 0, false },
     { "end", MOMENT, "to_us", NULL, 0, 0, 0, false },
+    { "labels", LABELS, NULL, NULL, 0, 0, 0, false },
     { "paused", SWITCH, NULL, NULL, 0, 0, -1, false },
     { "task", TASK, NULL, NULL, 0, 0, 0, false },
 };
@@ -271,6 +273,22 @@ static bool read_texts(json_t *spec, const struct spec_key *key, const json_t *v
     return why ? refuse(error, key->name, why) : true;
 }
 
+/* What schedulers and lists choose by; those of its tasks stand in `task`. */
+static bool read_labels(json_t *spec, const struct spec_key *key, const json_t *value,
+                        spec_error_t *error)
+{
+    const char *name;
+    json_t *text;
+    if (!json_is_object(value))
+        return refuse(error, key->name, "it must be an object of names and texts, e.g. team: ops");
+    json_object_foreach(
+        (json_t *)(uintptr_t)value, name,
+        text) if (!json_is_string(text)) return refuse(error, say("%s.%s", key->name, name),
+                                                       "it must be a text");
+    if (json_object_size(value)) json_object_set(spec, key->name, (json_t *)(uintptr_t)value);
+    return true;
+}
+
 static bool read_value(json_t *spec, const struct spec_key *key, const json_t *value,
                        const char *zone, spec_error_t *error)
 {
@@ -314,6 +332,8 @@ static bool read_value(json_t *spec, const struct spec_key *key, const json_t *v
         if (!json_is_boolean(value)) return refuse(error, key->name, "it must be true or false");
         json_object_set_new(spec, key->name, json_boolean(json_is_true(value)));
         return true;
+    case LABELS:
+        return read_labels(spec, key, value, error);
     case WAY:
     case TASK:
         return true; /* read apart */
@@ -416,6 +436,18 @@ json_t *schedule_spec_read(const json_t *given, const char *zone, spec_error_t *
 // ---- on record
 // -----------------------------------------------------------------------------------
 
+static void add_labels(json_t *spec, const char *name, const pawl_record_t *schedule)
+{
+    size_t n = pawl_record_count(schedule, "labels");
+    json_t *labels = n ? json_object() : NULL;
+    for (size_t i = 0; i < n; i++) {
+        const pawl_record_t *label = pawl_record_sub_at(schedule, "labels", i);
+        json_object_set_new(labels, pawl_record_text(label, "key"),
+                            json_string(pawl_record_text(label, "value")));
+    }
+    if (labels) json_object_set_new(spec, name, labels);
+}
+
 static void add_value(json_t *spec, const struct spec_key *key, const pawl_record_t *schedule,
                       const char *zone)
 {
@@ -454,6 +486,9 @@ static void add_value(json_t *spec, const struct spec_key *key, const pawl_recor
     case MOMENT:
         if (number)
             json_object_set_new(spec, key->name, json_string(instant_text_in(zone, number)));
+        return;
+    case LABELS:
+        add_labels(spec, key->name, schedule);
         return;
     case TASK:
         return;
@@ -523,6 +558,14 @@ bool schedule_spec_put(const json_t *spec, const char *made_by, pawl_schedule_t 
         const json_t *value = json_object_get(spec, keys[i].name);
         pawl_err err = value && keys[i].field ? put_value(to, &keys[i], value, zone) : PAWL_OK;
         if (err) return refuse(error, keys[i].name, pawl_err_text(err));
+    }
+    const char *label;
+    json_t *text;
+    pawl_schedule_set_label(to, NULL, NULL);
+    json_object_foreach(json_object_get(spec, "labels"), label, text)
+    {
+        pawl_err err = pawl_schedule_set_label(to, label, json_string_value(text));
+        if (err) return refuse(error, say("labels.%s", label), pawl_err_text(err));
     }
     spec_error_t inside;
     json_t *object = json_deep_copy(json_object_get(spec, "task"));

@@ -28,6 +28,7 @@ enum {
 typedef struct up {
     cli_t *cli;
     const char *state, *endpoint;
+    const char *select; /* of the scheduler; NULL: all schedules */
     int64_t slots, executors;
     int lock;
     supervisor_t *supervisor;
@@ -132,8 +133,10 @@ static void start_roles(up_t *self)
     char host[HOST_ROOM] = "local";
     gethostname(host, sizeof host - 1);
     const char *const broker[] = { program_path("pawl-broker"), "--state", self->state, NULL };
-    const char *const scheduler[] = { program_path("pawl-scheduler"), "--broker", self->endpoint,
-                                      NULL };
+    const char *const scheduler[] = {
+        program_path("pawl-scheduler"),   "--broker",   self->endpoint,
+        self->select ? "--select" : NULL, self->select, NULL,
+    };
     start_role(self, "broker", broker, 2, EXIT_CONFLICT); /* another broker has the store */
     start_role(self, "scheduler", scheduler, 1, 0);
     for (int64_t i = 1; i <= self->executors; i++) {
@@ -252,6 +255,7 @@ int cmd_up(cli_t *cli)
     up_t self = { .cli = cli, .lock = -1, .started_us = clock_steady_us() };
     self.slots = args_number(&cli->args, "slots", usual);
     self.executors = args_number(&cli->args, "executors", 1);
+    self.select = args_text(&cli->args, "select");
     int code = open_folder(state ? state : default_state(), &self.state);
     if (!self.state) return code;
     self.endpoint = say("ipc://%s/broker.sock", self.state);

@@ -141,8 +141,8 @@ class Fleet:
     def broker(self, *flags, **more):
         return self.add("broker", "broker", "--state", self.state, *flags, **more)
 
-    def scheduler(self, name, **more):
-        return self.add("scheduler", name, "--broker", self.endpoint, "--name", name, **more)
+    def scheduler(self, name, *flags, **more):
+        return self.add("scheduler", name, "--broker", self.endpoint, "--name", name, *flags, **more)
 
     def executor(self, name, slots=4, *flags, **more):
         return self.add("executor", name, "--broker", self.endpoint, "--name", name, "--slots", slots,

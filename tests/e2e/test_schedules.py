@@ -202,3 +202,38 @@ def test_a_crontab_is_shown_first_and_taken_then(small):
     after = {row["name"]: row for row in small.pawl("schedule", "list", "-o", "ndjson").rows}
     assert {name: (row["uid"], row["revision"]) for name, row in after.items()} == {
         name: (row["uid"], row["revision"]) for name, row in names.items()}
+
+
+def test_two_schedulers_with_a_choice_by_labels_hand_a_schedule_over_without_a_gap(own):
+    own.broker()
+    own.executor("worker", 4)
+    add = ["schedule", "add", "moves", "--every", "1s", "--mode", "strict", "--label", "team=ops", "--", "true"]
+    own.pawl(*add)
+    [row] = own.pawl("schedule", "list", "-o", "ndjson").rows
+    assert row["state"] == "no scheduler" and row["labels"] == {"team": "ops"}
+    assert "no scheduler is connected" in own.pawl("schedule", "why", "moves").out
+    own.scheduler("ops", "--select", "team=ops")
+    until(lambda: len(history(own, "moves")) >= 2)
+    assert show(own, "moves")["state"] == "active"
+    own.pawl("schedule", "set", "moves", "--label", "team=web")
+    until(lambda: show(own, "moves")["state"] == "no scheduler")
+    assert "chooses its labels" in own.pawl("schedule", "why", "moves").out
+    own.scheduler("web", "--select", "team!=ops")
+    count = len(history(own, "moves"))
+    until(lambda: len(history(own, "moves")) >= count + 3)  # strict: also those of the gap
+    for team in "ops", "web", "ops", "web":
+        count = len(history(own, "moves"))
+        own.pawl("schedule", "set", "moves", "--label", "team=" + team)
+        until(lambda: len(history(own, "moves")) >= count + 2)
+    rows = judge(own, "moves")
+    assert {row["verdict"] for row in rows} == {"fired"}
+    assert own.pawl("schedule", "list", "--label", "team=web", "-o", "ndjson").rows
+    assert own.pawl("schedule", "list", "--label", "team=ops", "-o", "ndjson").rows == []
+    assert "at column" in own.pawl("schedule", "list", "--label", "=", code=None).err
+
+
+def test_a_scheduler_refuses_a_choice_it_cannot_read(own):
+    own.broker()
+    odd = own.scheduler("odd", "--select", "team=ops,=", start=False).start(wait=False)
+    odd.process.wait(10)
+    assert odd.process.returncode == 2 and "at column 10" in odd.said()

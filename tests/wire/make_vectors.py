@@ -199,6 +199,13 @@ def requests():
     good("range-list", "range_list", pb.RangeList(name="nightly", all=True, after=7, limit=100))
     good("schedule-audit", "schedule_audit", pb.ScheduleAudit(name="nightly", from_us=NOON, to_us=NOON + 1, after=500))
     good("schedule-follow", "schedule_follow", pb.ScheduleFollow(limit=1000))
+    good("schedule-follow-select", "schedule_follow", pb.ScheduleFollow(
+        after="17", select="team=ops,env!=test", brief=True, due_us=NOON))
+    good("schedule-list-select", "schedule_list", pb.ScheduleList(select="team=ops,!draft"))
+    good("schedule-put-many", "schedule_put", pb.SchedulePut(
+        schedule=schedule(labels=[pb.Label(key="team", value="ops")]), if_revision=0,
+        more=[pb.SchedulePutItem(schedule=schedule(name="weekly", rule="0 4 * * 0"), if_revision=3,
+                                 cursor=pb.CURSOR_NOW)]), request_id=REQUEST_ID)
     good("queue-list", "queue_list")
     good("queue-change", "queue_change", pb.QueueChange(name="default", pause=True, reason="maintenance"),
          request_id=REQUEST_ID)
@@ -392,6 +399,11 @@ def refused():
         "CONTRADICTION", "schedule_put.schedule.to_us", **put)
     bad("put-template-type", "schedule_put", pb.SchedulePut(schedule=schedule(task=template(type="x"))),
         "BAD_NAME", "schedule_put.schedule.task.type", **put)
+    bad("put-many-no-rule", "schedule_put", pb.SchedulePut(
+        schedule=schedule(), more=[pb.SchedulePutItem(schedule=schedule(rule=""))]), "BAD_VALUE",
+        "schedule_put.more[0].schedule.rule", **put)
+    bad("follow-select-long", "schedule_follow", pb.ScheduleFollow(select="x" * 1001), "TOO_LARGE",
+        "schedule_follow.select")
     bad("put-no-rule", "schedule_put", pb.SchedulePut(schedule=schedule(rule="")), "BAD_VALUE",
         "schedule_put.schedule.rule", **put)
     bad("put-after-and-rule", "schedule_put", pb.SchedulePut(schedule=schedule(after_us=1000000)),

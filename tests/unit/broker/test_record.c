@@ -104,7 +104,7 @@ static bool scur_row_same(const scur_row_t *a, const scur_row_t *b)
     return EQ(revision) && EQ(cursor_us) && EQ(floor_us) && EQ(armed_us) && EQ(last_fired_us) &&
            EQ(running) && EQ(waiting) && EQ(admitted) && EQ(fired) && EQ(missed) && EQ(number) &&
            EQ(last_n) && EQ(leased_n) && extent_same(&a->open, &b->open) && EQ(elsewhere) &&
-           EQ(warned) && EQ(zone_us);
+           EQ(warned) && EQ(zone_us) && EQ(due_known) && EQ(due_us) && EQ(jitter_us);
 }
 
 static bool range_row_same(const range_row_t *a, const range_row_t *b)
@@ -269,10 +269,12 @@ CASE(calendar_user, number_t, user_encode, user_decode, number_same, { 0 })
 ROW(extent_plain, extent, { 60000000, 120000000, 2, VERDICT_FIRED, VERDICT_REASON_ON_TIME, 1, 5, 60000100, 120000100, 0 })
 ROW(extent_extreme, extent, { INT64_MIN, INT64_MAX, MAX64, VERDICT_SUPERSEDED, 255, MAX64, MAX64, INT64_MIN, INT64_MAX, MAX64 })
 ROW(scur_plain, scur_row, { .revision = 1, .cursor_us = 120000000, .floor_us = INT64_MIN, .armed_us = 180000000 })
-ROW(scur_extreme, scur_row, { MAX64, INT64_MIN, INT64_MAX, INT64_MIN, INT64_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX, MAX64, MAX64, MAX64, MAX64, MAX64, { 1, 1, 1, VERDICT_SKIPPED, VERDICT_REASON_LATE, 1, 1, 1, 1, 1 }, 0, false, 0 })
+ROW(scur_extreme, scur_row, { MAX64, INT64_MIN, INT64_MAX, INT64_MIN, INT64_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX, MAX64, MAX64, MAX64, MAX64, MAX64, { 1, 1, 1, VERDICT_SKIPPED, VERDICT_REASON_LATE, 1, 1, 1, 1, 1 }, 0, false, 0, false, 0, 0 })
 ROW(scur_elsewhere, scur_row, { .revision = 1, .cursor_us = 120000000, .elsewhere = 300, .warned = true, .zone_us = 119000000 })
 ROW(range_plain, range_row, { .state = RANGE_OPEN, .cause = CAUSE_LIVE, .revision = 7, .from_us = 60000000, .to_us = 600000000, .low_us = 120000000, .high_us = 600000000, .made_wall_us = 700000000, .fired = 1, .open = { 120000000, 120000000, 1, VERDICT_FIRED, VERDICT_REASON_CATCHUP, 7, 5, 1, 1, 0 } })
 ROW(range_extreme, range_row, { RANGE_CANCELLED, RANGE_NEWEST | RANGE_STOP, CAUSE_BACKFILL, 255, UINT32_MAX, MAX64, INT64_MIN, INT64_MAX, INT64_MIN, INT64_MAX, INT64_MIN, INT64_MAX, MAX64, MAX64, MAX64, { 0 } })
+ROW(scur_due, scur_row, { .revision = 1, .cursor_us = 120000000, .open = { 60000000, 120000000, 2, VERDICT_FIRED, VERDICT_REASON_ON_TIME, 1, 5, 60000100, 120000100, 0 }, .due_known = true, .due_us = 180000300, .jitter_us = 300 })
+ROW(scur_never, scur_row, { .revision = 1, .due_known = true, .due_us = INT64_MAX })
 CASE(reply, kept_reply_t, reply_encode, reply_decode, reply_same, { 1700000000000000, TEXT("\1\2\3") })
 
 #define R(name, hex) { #name, case_##name##_encode, case_##name##_decode, case_##name##_returns, hex }

@@ -25,7 +25,7 @@ static void tell(proposals_t *proposals, uint64_t revision, int64_t cursor, int6
     info.cursor_us = cursor;
     info.next_us = next;
     info.state = (char *)(uintptr_t) "active";
-    proposals_on_schedule(proposals, record_of_const(&info));
+    proposals_on_schedule(proposals, PAWL_FOLLOW_SCHEDULE, record_of_const(&info));
 }
 
 /* As proposals_run leaves it: with a proposal under way. */
@@ -116,6 +116,30 @@ static void a_slow_answer_does_not_move_the_clock_and_a_wrong_clock_is_found(voi
     proposals_destroy(&proposals);
 }
 
+static void a_list_that_comes_again_pauses_nothing_and_takes_away_what_is_gone(void **state)
+{
+    (void)state;
+    proposals_t *proposals = proposals_new(NULL);
+    timeline_t *line = proposals_timeline(proposals);
+    int64_t now = clock_wall_us();
+    uint8_t other[16] = { 8 };
+    proposals_on_schedule(proposals, PAWL_FOLLOW_BEGIN, NULL);
+    tell(proposals, 1, now - SECOND, now);
+    timeline_set_due(line, timeline_entry(line, other), now);
+    timeline_find(line, other)->list = 1;
+    proposals_on_schedule(proposals, PAWL_FOLLOW_END, NULL);
+    assert_int_equal(timeline_size(line), 2);
+    proposals_on_schedule(proposals, PAWL_FOLLOW_BEGIN, NULL); /* a new session */
+    assert_int_equal(timeline_size(line), 2);
+    assert_int_equal(timeline_first(line)->due_us, now);
+    tell(proposals, 1, now - SECOND, now);
+    proposals_on_schedule(proposals, PAWL_FOLLOW_END, NULL);
+    assert_int_equal(timeline_size(line), 1);
+    assert_null(timeline_find(line, other));
+    assert_non_null(timeline_find(line, uid));
+    proposals_destroy(&proposals);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -123,6 +147,7 @@ int main(void)
         cmocka_unit_test(a_push_of_the_same_revision_only_brings_a_turn_forward),
         cmocka_unit_test(a_turn_that_decided_nothing_comes_again_soon_but_not_at_once),
         cmocka_unit_test(a_schedule_that_waits_for_space_is_not_later_than_its_next_instant),
+        cmocka_unit_test(a_list_that_comes_again_pauses_nothing_and_takes_away_what_is_gone),
         cmocka_unit_test(a_slow_answer_does_not_move_the_clock_and_a_wrong_clock_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
