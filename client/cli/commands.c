@@ -175,8 +175,8 @@ static const flag_t policy_flags[] = {
     NUMBER("max-running", 0, 1, 100000, "that may run at once before overlap acts (1)"),
     NUMBER("rate", 0, 1, 100000, "late tasks made a second (100)"),
     WORDS("on-resume", "catchup|skip|latest", "what becomes of the instants of a pause"),
-    TEXT("start", 0, "T", "no instant before this"),
-    TEXT("end", 0, "T", "no instant after this"),
+    TEXT("start", 0, "T", "no instant before this; \"\": no bound"),
+    TEXT("end", 0, "T", "no instant after this; \"\": no bound"),
     SWITCH("pause", 0, "paused from the beginning"),
     END,
 };

@@ -99,7 +99,7 @@ static int every_rule(cli_t *cli, const char *given, const char **rule)
         return fail(EXIT_USAGE, "bad value of --every",
                     say("\"%s\" is not whole seconds above 0 with a unit", given),
                     "--every 5m (units: s m h d)");
-    int code = start ? cli_instant(cli, "start", start, false, &us) : 0;
+    int code = start && *start ? cli_instant(cli, "start", start, false, &us) : 0;
     *rule = say("@every %s from %s", every, instant_text_in("UTC", us - us % 1000000));
     return code;
 }
@@ -194,9 +194,9 @@ static int set_policies(cli_t *cli, pawl_schedule_t *schedule)
     }
     for (size_t i = 0; i < ARRAY_LEN(bounds); i++) {
         const char *text = args_text(args, bounds[i][0]);
-        int64_t us;
+        int64_t us = 0;
         if (!text) continue;
-        int code = cli_instant(cli, bounds[i][0], text, false, &us);
+        int code = *text ? cli_instant(cli, bounds[i][0], text, false, &us) : 0;
         if (code) return code;
         pawl_err err = pawl_schedule_set_int(schedule, bounds[i][1], us);
         if (err) return refuse(err, bounds[i][0], text);
@@ -260,10 +260,11 @@ static int take_terms(cli_t *cli, const pawl_record_t *old, const char *zone, co
         spec->to_us = pawl_record_int(old, "to_us");
     }
     int code = 0;
-    if (args_has(args, "start"))
-        code = cli_instant(cli, "start", args_text(args, "start"), false, &spec->from_us);
-    if (!code && args_has(args, "end"))
-        code = cli_instant(cli, "end", args_text(args, "end"), false, &spec->to_us);
+    const char *start = args_text(args, "start"), *end = args_text(args, "end");
+    if (start) spec->from_us = 0;
+    if (start && *start) code = cli_instant(cli, "start", start, false, &spec->from_us);
+    if (end) spec->to_us = 0;
+    if (!code && end && *end) code = cli_instant(cli, "end", end, false, &spec->to_us);
     spec->max_firings =
         (uint64_t)args_number(args, "max-firings", old ? pawl_record_int(old, "max_firings") : 0);
     if (code || spec->after_us) return code;

@@ -164,6 +164,20 @@ def test_a_zone_that_vanishes_pauses_its_schedules(own):
     assert all(b - a == 1 for a, b in zip(stamps, stamps[1:])), json.dumps(seconds)
 
 
+def test_bounds_are_set_shown_and_lifted(fleet):
+    fleet.pawl("schedule", "add", "bound", "--cron", "0 9 * * *", "--zone", "UTC", "--start", "2099-01-01T00:00:00Z",
+               "--end", "2099-01-02T12:00:00Z", "--", "true")
+    rows = fleet.pawl("schedule", "preview", "bound", "--tz", "utc", "-o", "json").json
+    assert [row["utc"][:16] for row in rows] == ["2099-01-01T09:00", "2099-01-02T09:00"]
+    assert "from 2099-01-01" in show(fleet, "bound")["words"] and "until 2099-01-02" in show(fleet, "bound")["words"]
+    fleet.pawl("schedule", "set", "bound", "--start", "", "--end", "")
+    assert show(fleet, "bound")["start"] is None and show(fleet, "bound")["next"] < "2099"
+    refused = fleet.pawl("schedule", "set", "bound", "--start", "2099-01-02T00:00:00Z", "--end", "2099-01-01T00:00:00Z",
+                         code=2)
+    assert "ends before it begins" in refused.err
+    fleet.pawl("schedule", "rm", "bound")
+
+
 def test_lists_say_in_one_text_when_it_runs(fleet):
     fleet.pawl("schedule", "add", "said", "--cron", "0 9 * * *", "--also", "0 10 1 * *", "--", "true")
     fleet.pawl("schedule", "add", "delay", "--after", "1h", "--start", "2099-01-01T00:00:00Z", "--", "true")
