@@ -472,8 +472,11 @@ PAWL_EXPORT pawl_err pawl_worker_interpreter(pawl_worker_t *self, const char *na
                                              const char *version);
 PAWL_EXPORT pawl_err pawl_worker_slots(pawl_worker_t *self, unsigned slots); /* default 1 */
 /* Leases it may hold beyond its slots, so that the next task is already there. Default: slots, at
- * least 1 and at most 64. */
+ * least 1 and at most 64. May be changed at any time. */
 PAWL_EXPORT pawl_err pawl_worker_prefetch(pawl_worker_t *self, unsigned extra);
+/* Leases that came longer ago and found no slot go back to the broker, unrun and uncounted. How
+ * many they were. */
+PAWL_EXPORT size_t pawl_worker_return_waiting(pawl_worker_t *self, int64_t older_us);
 /* Called on the I/O thread; must be quick and must not call libpawl. store: keep this result (an
  * opaque run of bytes) before it is sent; 0 = kept, else the job is not ended and the verb that
  * ended it returns the error. settled: it was answered, forget it; verdict is done, recovered,

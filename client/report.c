@@ -195,6 +195,7 @@ static void take_lease(pawl_worker_t *self, const Pawl__V1__Lease *lease)
     for (size_t i = 0; i < lease->completion.len && i < LIMIT_COMPLETION; i++)
         snprintf(job->completion + 2 * i, 3, "%02x", lease->completion.data[i]);
     job->polls = lease->polls;
+    job->came_us = clock_steady_us();
     memcpy(job->id, lease->id.data, 16);
     job->token = lease->token;
     job->worker = self;

@@ -129,14 +129,31 @@ pawl_err pawl_worker_slots(pawl_worker_t *self, unsigned slots)
 
 pawl_err pawl_worker_prefetch(pawl_worker_t *self, unsigned extra)
 {
-    pawl_err err = not_started(self);
+    pawl_err err = client_check(self->client);
     if (!err && extra > SLOTS_MAX)
         err = fail_with_field(self->client, PAWL_E_CONFIG, "prefetch is 0 to 10000", "prefetch", 0);
-    if (!err) {
-        self->prefetch = extra;
-        self->prefetch_set = true;
+    if (err) return err;
+    pthread_mutex_lock(&self->client->work_lock);
+    self->prefetch = extra; /* the broker learns it with the next report */
+    self->prefetch_set = true;
+    pthread_mutex_unlock(&self->client->work_lock);
+    return PAWL_OK;
+}
+
+size_t pawl_worker_return_waiting(pawl_worker_t *self, int64_t older_us)
+{
+    int64_t before = clock_steady_us() - older_us;
+    size_t n = 0;
+    pthread_mutex_lock(&self->client->work_lock);
+    for (struct pawl_job *job = self->ready.first, *next; job; job = next) {
+        next = job->next;
+        if (job->came_us > before) continue;
+        job_end_unrun(job, PAWL__V1__OUTCOME__OUTCOME_RETURN, "it waited for a slot here");
+        n++;
     }
-    return err;
+    if (n) client_wake(self->client);
+    pthread_mutex_unlock(&self->client->work_lock);
+    return n;
 }
 
 void pawl_worker_outbox(pawl_worker_t *self, const pawl_outbox_t *outbox)

@@ -43,6 +43,11 @@ enum {
     CONNECT_US = 500000,    /* one try while waiting for the broker */
     CLOSE_US = 2000000,
     HELPER_WAIT_MS = 5000,
+
+    AHEAD_SHORT_US = 50000,     /* longer attempts are not asked for ahead */
+    AHEAD_US = 10000,           /* a report and the next lease take less than that */
+    AHEAD_PATIENCE_US = 200000, /* so long a lease may wait for a slot */
+    AHEAD_MAX = 64,
 };
 enum what { WHAT_SIGNAL = 1, WHAT_WORKER, WHAT_HELPER };
 
@@ -145,9 +150,11 @@ struct executor {
     slots_t *slots;
     runner_t *runner; /* NULL: no sources */
     int epoll, signals;
-    int64_t tidy_us;  /* steady: next look at the outbox */
-    int64_t drain_us; /* steady: drain ends then by force; 0 = not draining */
-    bool hard;        /* stopping by force */
+    int64_t tidy_us;       /* steady: next look at the outbox */
+    int64_t ahead;         /* leases asked for beyond the slots */
+    int64_t ahead_look_us; /* steady: has one of them waited too long? */
+    int64_t drain_us;      /* steady: drain ends then by force; 0 = not draining */
+    bool hard;             /* stopping by force */
     bool done;
     int exit_code;
 };
@@ -277,9 +284,7 @@ static pawl_err describe_worker(struct executor *self)
                   { "sql", "pawl/sql", true },
                   { "sql-producer", "pawl/sql-producer", true } };
     pawl_err err = pawl_worker_slots(self->worker, (unsigned)config->slots);
-    /* Commands may run for hours: none may stand behind another, shown as running, while a second
-     * executor is idle. */
-    if (!err) err = pawl_worker_prefetch(self->worker, 0);
+    if (!err) err = pawl_worker_prefetch(self->worker, 0); /* see ask_ahead */
     for (size_t i = 0; !err && i < ARRAY_LEN(known); i++)
         if (conf_listed(config->conf, "allow.kinds", known[i].kind) &&
             (!known[i].sql || config->sources.count > 0)) {
@@ -375,6 +380,29 @@ static void on_worker(struct executor *self)
     }
 }
 
+/* Commands may run for hours: none may stand behind another, shown as running, while a second
+ * executor is idle. Where they are short, though, a slot would be empty for as long as a report and
+ * the next lease are under way; so there as many leases are asked for ahead as are done in that
+ * time, and what then finds no slot goes back. */
+static void ask_ahead(struct executor *self, int64_t now)
+{
+    int64_t typical = slots_typical_us(self->slots), slots = self->config->slots;
+    if (self->ahead && busy(self) == (size_t)slots && now >= self->ahead_look_us) {
+        self->ahead_look_us = now + AHEAD_PATIENCE_US;
+        if (pawl_worker_return_waiting(self->worker, AHEAD_PATIENCE_US))
+            slots_expect(self->slots, AHEAD_SHORT_US); /* they were not as short as that */
+        typical = slots_typical_us(self->slots);
+    }
+    int64_t ahead = typical >= AHEAD_SHORT_US ? 0 : slots * (1 + AHEAD_US / (typical + 1));
+    if (ahead > AHEAD_MAX) ahead = AHEAD_MAX;
+    /* small changes are not worth a word */
+    if (ahead == self->ahead ||
+        (ahead && self->ahead && ahead < 2 * self->ahead && self->ahead < 2 * ahead))
+        return;
+    self->ahead = ahead;
+    (void)!pawl_worker_prefetch(self->worker, (unsigned)ahead);
+}
+
 static void look_after_drain(struct executor *self, int64_t now)
 {
     if (pawl_worker_drain(self->worker, 0) == PAWL_OK && busy(self) == 0) {
@@ -399,6 +427,8 @@ static int wait_ms(const struct executor *self)
     int64_t now = clock_steady_us(), next = slots_deadline(self->slots);
     if (self->runner && runner_deadline(self->runner) < next) next = runner_deadline(self->runner);
     if (self->tidy_us < next) next = self->tidy_us;
+    if (self->ahead && self->ahead_look_us < next && now < self->ahead_look_us)
+        next = self->ahead_look_us;
     if (self->drain_us && now + DRAIN_LOOK_US < next) next = now + DRAIN_LOOK_US;
     int64_t ms = next <= now ? 0 : (next - now + 999) / 1000;
     return ms > INT_MAX ? INT_MAX : (int)ms;
@@ -427,6 +457,7 @@ static void loop(struct executor *self)
         int64_t now = clock_steady_us();
         slots_tick(self->slots, now);
         if (self->runner) runner_tick(self->runner, now);
+        ask_ahead(self, now);
         if (self->drain_us) look_after_drain(self, now);
         if (now >= self->tidy_us) {
             err_t err = outbox_tidy(self->outbox, clock_wall_us());

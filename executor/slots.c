@@ -28,6 +28,7 @@ enum {
     PATIENCE_US = 1000000, /* so long a full buffer may hold up a command; then bytes are cut */
     REPORT_US = 1000000,   /* the outbox refused a result: try again */
     READ_BYTES = 64 << 10,
+    TYPICAL_OF = 8, /* attempts that the typical time remembers, about */
 };
 
 enum state { IDLE, RUNNING, TERMINATING, KILLING, DRAINING, SWEEPING, FLUSHING, ENDING, STATES };
@@ -55,6 +56,7 @@ struct slot {
     bool warden_last;    /* it takes no more orders: replace it */
 
     pawl_job_t *job;
+    int64_t taken_us; /* steady */
     char id[PAWL_ID_TEXT];
     enum ending_cause cause;
     int pipes[2];      /* stdout, stderr; -1: closed */
@@ -79,8 +81,9 @@ struct slot {
 struct slots {
     struct slots_setup setup;
     size_t count, busy;
-    unsigned cgroups; /* numbers given out */
-    uint8_t *bytes;   /* READ_BYTES */
+    unsigned cgroups;   /* numbers given out */
+    int64_t typical_us; /* how long attempts take, the late ones counting most */
+    uint8_t *bytes;     /* READ_BYTES */
     struct slot slots[];
 };
 
@@ -310,6 +313,8 @@ static void release(struct slot *self)
     self->lines = NULL;
     buf_free(&self->message);
     self->program = self->cwd = self->account = NULL;
+    int64_t took_us = clock_steady_us() - self->taken_us;
+    self->all->typical_us += (took_us - self->all->typical_us) / TYPICAL_OF;
     self->state = IDLE;
     self->deadline_us = INT64_MAX;
     self->generation++;
@@ -562,6 +567,7 @@ void slots_take(slots_t *self, pawl_job_t *job)
                            .cgroup = cgroup,
                            .warden_last = warden_last,
                            .job = job,
+                           .taken_us = clock_steady_us(),
                            .pipes = { -1, -1 } };
     self->busy++;
     pawl_id_print(pawl_job_id(job), slot->id);
@@ -730,6 +736,16 @@ void slots_stop(slots_t *self, bool hard)
     }
 }
 
+int64_t slots_typical_us(const slots_t *self)
+{
+    return self->typical_us;
+}
+
+void slots_expect(slots_t *self, int64_t us)
+{
+    if (self->typical_us < us) self->typical_us = us;
+}
+
 size_t slots_busy(const slots_t *self)
 {
     return self->busy;
@@ -742,6 +758,7 @@ slots_t *slots_new(const struct slots_setup *setup)
     self->setup = *setup;
     self->count = count;
     self->bytes = mem_new(READ_BYTES);
+    self->typical_us = PAWL_SEC_US; /* until the first have ended */
     for (size_t i = 0; i < count; i++)
         self->slots[i] = (struct slot){ .all = self,
                                         .number = (uint32_t)i,

@@ -38,6 +38,9 @@ int64_t slots_deadline(const slots_t *self);
 void slots_tick(slots_t *self, int64_t now_us);
 /* Stops all attempts; they are given back. hard: KILL at once. */
 void slots_stop(slots_t *self, bool hard);
+/* How long attempts take of late, about; and the word of who knows better. */
+int64_t slots_typical_us(const slots_t *self);
+void slots_expect(slots_t *self, int64_t us);
 size_t slots_busy(const slots_t *self);
 
 #endif
