@@ -44,7 +44,7 @@ enum event {
     EV_LOST,    /* the warden died */
     EVENTS
 };
-enum part { PART_WARDEN, PART_JOB, PART_OUT, PART_ERR, PARTS };
+enum part { PART_WARDEN, PART_OUT, PART_ERR, PARTS };
 
 struct slot {
     slots_t *all;
@@ -100,11 +100,10 @@ static uint64_t what_of(const struct slot *self, enum part part)
 
 static void watch(struct slot *self, int fd, enum part part)
 {
-    /* a job's descriptor stays readable once it was raised, and is not ours to read: told per raise
-     */
-    uint32_t how = part == PART_JOB ? EPOLLIN | EPOLLET : EPOLLIN;
-    struct epoll_event event = { .events = how, .data.u64 = what_of(self, part) };
-    if (epoll_ctl(self->all->setup.epoll, EPOLL_CTL_ADD, fd, &event) != 0)
+    struct epoll_event event = { .events = EPOLLIN, .data.u64 = what_of(self, part) };
+    int epoll = self->all->setup.epoll;
+    if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) != 0 &&
+        (errno != EEXIST || epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event) != 0))
         log_event(LOG_ERROR, "WATCH_FAILED", "task=%s why=\"%s\"", self->id, strerror(errno));
 }
 
@@ -358,7 +357,6 @@ static void report(struct slot *self)
     else
         pawl_job_exit(self->job, self->exit_code, 0);
     pawl_job_usage(self->job, self->cpu_us, self->rss_bytes);
-    unwatch(self, pawl_job_fd(self->job));
     pawl_err err = give_result(self);
     if (self->job) {
         log_event(LOG_ERROR, "RESULT_NOT_KEPT", "task=%s why=\"%s\"", self->id, pawl_err_text(err));
@@ -578,7 +576,6 @@ void slots_take(slots_t *self, pawl_job_t *job)
         slot->lines->arg = slot;
     }
     pawl_job_started(job, clock_wall_us());
-    watch(slot, pawl_job_fd(job), PART_JOB);
 
     shell_plan_t plan;
     bool started = make_plan(slot, &plan) && launch(slot, &plan);
@@ -590,7 +587,6 @@ void slots_take(slots_t *self, pawl_job_t *job)
         return;
     }
     /* the warden may be an old one: its events carry the number of this job from now on */
-    unwatch(slot, slot->warden);
     watch(slot, slot->warden, PART_WARDEN);
     resume_reading(slot);
     if (slot->limit_us > 0) set_deadline(slot, slot->limit_us);
@@ -636,14 +632,15 @@ static void on_notice(struct slot *self)
     }
 }
 
-static void on_directive(struct slot *self)
+/* Seen at each turn of the loop: a directive raises the worker's descriptor. */
+static void look_for_directive(struct slot *self)
 {
     pawl_job_state state = pawl_job_state_of(self->job);
     bool ours = self->state == RUNNING || self->state == TERMINATING || self->state == KILLING;
     if (state == PAWL_CANCEL && ours) {
         if (self->cause == ENDING_NONE) self->cause = ENDING_CANCEL;
-        fire(self, EV_STOP); /* it may still be fenced: that raises the descriptor again */
-    } else if (state == PAWL_FENCED && ours) {
+        if (self->state == RUNNING) fire(self, EV_STOP); /* it may still be fenced */
+    } else if (state == PAWL_FENCED && ours && self->cause != ENDING_FENCE) {
         self->cause = ENDING_FENCE;
         fire(self, EV_FENCE);
     }
@@ -672,9 +669,6 @@ void slots_event(slots_t *self, uint64_t what)
     switch ((enum part)(what & 3)) {
     case PART_WARDEN:
         on_notice(slot);
-        break;
-    case PART_JOB:
-        on_directive(slot);
         break;
     case PART_OUT:
         on_pipe(slot, 0);
@@ -716,6 +710,7 @@ void slots_tick(slots_t *self, int64_t now_us)
 {
     for (size_t i = 0; self->busy && i < self->count; i++) {
         struct slot *slot = &self->slots[i];
+        if (slot->state != IDLE) look_for_directive(slot);
         if (slot->state != IDLE && slot->paused) retry_log(slot, now_us);
         if (slot->state == IDLE || slot->deadline_us > now_us) continue;
         if (slot->state == DRAINING)
