@@ -494,13 +494,13 @@ err_t executor_undelivered(core_t *core, conn_t conn)
     if (executor == NULL) return ERR_OK;
     executor->credit = 0; /* nothing more until it says again what it has room for */
     for (run_t *run = executor->runs, *next; run; run = next) {
-        bool only;
+        int64_t alone_us;
         next = run->next;
         if (run->assign_no <= executor->assign_seen || (run->row.flags & RUN_LOST)) continue;
         /* An assign before the one that failed may have arrived and begun: what runs at most once
          * stays its own, and is sent again until it is seen or the session is lost. */
-        TRY(lease_is_only(core, run, &only));
-        if (!only)
+        TRY(lease_alone_us(core, run, &alone_us));
+        if (alone_us == 0)
             TRY(lease_return(core, run, 0, REASON_RETURNED, "the assignment could not be sent"));
     }
     return ERR_OK;

@@ -214,7 +214,8 @@ err_t lease_cancel(core_t *core, run_t *run);     /* marks it and tells the exec
 err_t lease_keep(core_t *core, run_t *run);       /* its executor has it: in this life, not lost */
 err_t lease_kill(core_t *core, run_t *run); /* ends it on record at once; the executor is fenced */
 uint64_t lease_next_token(const core_t *core, uint64_t last);
-err_t lease_is_only(core_t *core, run_t *run, bool *only); /* runs at most once: on_lost fail */
+/* How long after its loss nobody else may have it: on_lost fail, exclusive; 0: anybody at once. */
+err_t lease_alone_us(core_t *core, run_t *run, int64_t *us);
 err_t lease_again(core_t *core, run_t *run);          /* puts it into the next Assign once more */
 run_t *run_by_id(core_t *core, const uint8_t id[16]); /* NULL: not running */
 err_t runs_load(core_t *core);

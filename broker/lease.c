@@ -451,6 +451,14 @@ static err_t recover(core_t *core, task_t *task, const Pawl__V1__Result *result)
     return settle(core, task, &run, result);
 }
 
+static err_t is_exclusive(core_t *core, const task_t *task, bool *exclusive)
+{
+    const Pawl__V1__Task *body;
+    TRY(task_unpack(core, task, &body));
+    *exclusive = body->exclusive;
+    return ERR_OK;
+}
+
 /* A result for a lease that is not running. */
 static err_t late_result(core_t *core, const Pawl__V1__Result *result,
                          Pawl__V1__ReportVerdict *verdict)
@@ -474,8 +482,10 @@ static err_t late_result(core_t *core, const Pawl__V1__Result *result,
         *verdict = PAWL__V1__REPORT_VERDICT__REPORT_DONE;
         return ERR_OK; /* a resend of what is recorded */
     }
+    bool exclusive;
+    TRY(is_exclusive(core, &task, &exclusive));
     if ((task.status == S(WAITING) || task.status == S(DELAYED)) &&
-        (task.state.flags & STATE_LOST)) {
+        (task.state.flags & STATE_LOST) && !exclusive) {
         *verdict = PAWL__V1__REPORT_VERDICT__REPORT_RECOVERED;
         return recover(core, &task, result);
     }
@@ -593,32 +603,24 @@ static err_t end_lost(core_t *core, run_t *run, task_t *task)
     return ERR_OK;
 }
 
-err_t lease_is_only(core_t *core, run_t *run, bool *only)
+err_t lease_alone_us(core_t *core, run_t *run, int64_t *us)
 {
     task_t task;
     const Pawl__V1__Task *body;
     TRY(task_of_run(core, run, &task));
     TRY(task_unpack(core, &task, &body));
-    *only = body->on_lost == PAWL__V1__ON_LOST__ON_LOST_FAIL;
+    bool only = body->on_lost == PAWL__V1__ON_LOST__ON_LOST_FAIL;
+    *us = only              ? core->config.lease_us
+          : body->exclusive ? EXCLUSIVE_MARGIN_US(core->config.lease_us)
+                            : 0;
     return ERR_OK;
 }
 
-err_t lease_lose(core_t *core, run_t *run)
+/* The loss takes effect. */
+static err_t lose_now(core_t *core, run_t *run)
 {
     task_t task;
-    if (run->row.flags & RUN_LOST) return ERR_OK; /* its last lease is counting already */
     bool cancelling = (run->row.flags & RUN_CANCELLING) != 0;
-    if (!cancelling) {
-        bool only;
-        TRY(lease_is_only(core, run, &only));
-        if (only) {
-            /* At most once: nobody else gets it, but its result counts for one more lease. */
-            run->row.flags |= RUN_LOST;
-            run->row.leased_us = core->now_us + core->config.lease_us;
-            TRY(timer_set(core, CLOCK_ELAPSED, run->row.leased_us, TIMER_LOST, run->n));
-            return run_save(core, run);
-        }
-    }
     unsigned names;
     TRY(count_lost(core, run, &names));
     if (names > run->row.lost + 1u) names = run->row.lost + 1u; /* since it was run again by hand */
@@ -643,6 +645,23 @@ err_t lease_lose(core_t *core, run_t *run)
     return err;
 }
 
+err_t lease_lose(core_t *core, run_t *run)
+{
+    if (run->row.flags & RUN_LOST) return ERR_OK; /* its last lease is counting already */
+    if (!(run->row.flags & RUN_CANCELLING)) {
+        int64_t alone_us;
+        TRY(lease_alone_us(core, run, &alone_us));
+        if (alone_us > 0) {
+            /* Nobody else gets it yet, but its result counts so much longer. */
+            run->row.flags |= RUN_LOST;
+            run->row.leased_us = core->now_us + alone_us;
+            TRY(timer_set(core, CLOCK_ELAPSED, run->row.leased_us, TIMER_LOST, run->n));
+            return run_save(core, run);
+        }
+    }
+    return lose_now(core, run);
+}
+
 err_t lease_keep(core_t *core, run_t *run)
 {
     uint64_t incarnation = run->executor->incarnation8;
@@ -663,6 +682,10 @@ err_t lease_lose_for_good(core_t *core, uint64_t n)
     run_t *run = task.run;
     if (run == NULL || !(run->row.flags & RUN_LOST)) return ERR_CORRUPT;
     bool cancelling = (run->row.flags & RUN_CANCELLING) != 0;
+    const Pawl__V1__Task *body;
+    TRY(task_unpack(core, &task, &body));
+    if (body->on_lost != PAWL__V1__ON_LOST__ON_LOST_FAIL)
+        return lose_now(core, run); /* exclusive: whoever had it has stopped by now */
     TRY(end_lost(core, run, &task));
     err_t err = cancelling ? task_end(core, &task, S(CANCELLED), REASON_BY_HAND)
                            : task_end(core, &task, S(FAILED), REASON_LOST);
@@ -738,6 +761,9 @@ err_t lease_resume(core_t *core, executor_t *executor, const uint8_t id[16], uin
         !(task.state.flags & STATE_LOST) || task.state.token != token ||
         task.state.executor != executor->no)
         return ERR_OK;
+    bool exclusive;
+    TRY(is_exclusive(core, &task, &exclusive));
+    if (exclusive) return ERR_OK; /* it has ended itself; what it says now is of a dead attempt */
     TRY(task_unplace(core, &task));
     rec_key_t lost = key_try(n, token);
     TRY(del_row(core, TABLE_try, &lost));

@@ -137,6 +137,7 @@ struct pawl_client {
     pthread_t poller;
     const void *running; /* owner of the callback that runs now */
     struct follow *follow;
+    atomic_llong answered_us;     /* steady: when the last request that was answered left */
     atomic_llong follow_again_us; /* steady: something was lost, begin anew then; INT64_MAX: no */
 
     pthread_mutex_t work_lock; /* everything of the worker */

@@ -97,6 +97,16 @@ const void *pawl_job_poll_state(const pawl_job_t *self, size_t *len)
     return self->poll_state.at ? (const void *)self->poll_state.at : "";
 }
 
+int64_t pawl_job_until_us(const pawl_job_t *self)
+{
+    pawl_client_t *client = self->worker->client;
+    if (!self->task->exclusive) return INT64_MAX;
+    pthread_mutex_lock(&client->lock);
+    int64_t lease_us = client->lease_us;
+    pthread_mutex_unlock(&client->lock);
+    return atomic_load(&client->answered_us) + lease_us - EXCLUSIVE_MARGIN_US(lease_us);
+}
+
 pawl_job_state pawl_job_state_of(const pawl_job_t *self)
 {
     return (pawl_job_state)atomic_load(&self->state);

@@ -40,13 +40,16 @@ enum { RECEIVE_ROUND = 256, LINGER_MS = 300, FRAME_MAX = 256 << 20, ADDRESSES = 
 
 typedef enum { LINK_DOWN, LINK_OPENING, LINK_GREETING, LINK_UP } link_stage;
 
+enum { SENT_KEPT = 2048 }; /* above the requests that may be in flight */
+
 struct link {
     link_stage stage;
     void *socket, *monitor;
     unsigned generation; /* names the monitor */
     uint8_t session[16];
     uint64_t seq, hello_seq, ping_seq;
-    int64_t retry_at_us; /* DOWN: make the next socket then */
+    int64_t left_us[SENT_KEPT]; /* when the newest requests left, by seq */
+    int64_t retry_at_us;        /* DOWN: make the next socket then */
     int64_t backoff_us;
     int64_t hello_at_us;
     int64_t sent_us;    /* when the last request left */
@@ -169,6 +172,7 @@ static bool send_frame(pawl_client_t *client, const uint8_t *request_id, const b
     }
     *seq = ++self->seq;
     self->sent_us = clock_steady_us();
+    self->left_us[*seq % SENT_KEPT] = self->sent_us;
     if (!self->waiting_us) self->waiting_us = self->sent_us;
     self->ack_due_us = 0;
     return true;
@@ -486,6 +490,15 @@ static void hold_queue(link_t *self, const Pawl__V1__Error *error, int64_t now)
     self->busy_until_us = now + jittered(wait);
 }
 
+/* What was sent before it has been heard, too; of what left too long ago the time is not known. */
+static void was_answered(pawl_client_t *client, uint64_t seq)
+{
+    const link_t *self = client->link;
+    if (seq == 0 || seq > self->seq || self->seq - seq >= SENT_KEPT) return;
+    int64_t left = self->left_us[seq % SENT_KEPT];
+    if (left > atomic_load(&client->answered_us)) atomic_store(&client->answered_us, left);
+}
+
 static void on_reply(pawl_client_t *client, Pawl__V1__Reply *reply)
 {
     link_t *self = client->link;
@@ -508,6 +521,7 @@ static void on_reply(pawl_client_t *client, Pawl__V1__Reply *reply)
     } else {
         self->backoff_us = 0; /* the session works */
     }
+    if (!reply->error || self->stage == LINK_UP) was_answered(client, reply->seq);
     pthread_mutex_lock(&client->work_lock);
     pawl_worker_t *worker = client->worker;
     for (size_t i = 0; worker && i < reply->n_directives; i++)

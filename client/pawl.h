@@ -525,6 +525,10 @@ PAWL_EXPORT const char *pawl_job_completion(const pawl_job_t *self);
 /* How often this attempt said "ask again", and what the last time left ("" and 0: nothing). */
 PAWL_EXPORT unsigned pawl_job_polls(const pawl_job_t *self);
 PAWL_EXPORT const void *pawl_job_poll_state(const pawl_job_t *self, size_t *len);
+/* Of a task with `exclusive`: until when this attempt may run, unless answers of the broker move it
+ * on (microseconds of CLOCK_BOOTTIME); by then it must have ended, or another may run beside it.
+ * INT64_MAX: no bound. */
+PAWL_EXPORT int64_t pawl_job_until_us(const pawl_job_t *self);
 typedef enum { PAWL_RUN, PAWL_CANCEL, PAWL_FENCED } pawl_job_state;
 /* PAWL_CANCEL: somebody cancelled it, stop and call pawl_job_cancelled. PAWL_FENCED: another has
  * it or the broker does not know it: stop hard, the result will be STALE. */

@@ -308,6 +308,9 @@ pawl_err pawl_task_set_int(pawl_task_t *self, const char *field, int64_t value)
     } else if (!strcmp(field, "hold") && (value == 0 || value == 1)) {
         task->hold = (protobuf_c_boolean)value;
         ok = true;
+    } else if (!strcmp(field, "exclusive") && (value == 0 || value == 1)) {
+        task->exclusive = (protobuf_c_boolean)value;
+        ok = true;
     } else if (!strcmp(field, "on_lost") && value >= 0 && value <= 2) {
         task->on_lost = (Pawl__V1__OnLost)value;
         ok = true;

@@ -188,6 +188,8 @@ pawl_err ending_give(const struct ending *self, pawl_job_t **job)
         return pawl_job_cancelled(job, text);
     case ENDING_DRAIN:
         return pawl_job_give_back(job, "the executor stops");
+    case ENDING_CUT_OFF:
+        return pawl_job_give_back(job, "cut off from the broker: exclusive work must not go on");
     case ENDING_LOST:
         return pawl_job_fail(job, "the process that watched the command died", false);
     case ENDING_FENCE:

@@ -30,7 +30,8 @@ enum ending_cause {
     ENDING_CANCEL,
     ENDING_FENCE,
     ENDING_DRAIN,
-    ENDING_LOST /* the process that watched it died */
+    ENDING_CUT_OFF, /* exclusive, and the broker did not answer for too long */
+    ENDING_LOST     /* the process that watched it died */
 };
 
 /* Everything is borrowed. */

@@ -27,6 +27,7 @@ enum {
     PAUSE_US = 20000,      /* the SDK's buffer is full: look again */
     PATIENCE_US = 1000000, /* so long a full buffer may hold up a command; then bytes are cut */
     REPORT_US = 1000000,   /* the outbox refused a result: try again */
+    EXTEND_US = 100000,    /* so often exclusive work is let go on */
     READ_BYTES = 64 << 10,
     TYPICAL_OF = 8, /* attempts that the typical time remembers, about */
 };
@@ -57,6 +58,7 @@ struct slot {
 
     pawl_job_t *job;
     int64_t taken_us; /* steady */
+    int64_t until_us; /* steady: exclusive work has ended by then; INT64_MAX: no bound */
     char id[PAWL_ID_TEXT];
     enum ending_cause cause;
     int pipes[2];      /* stdout, stderr; -1: closed */
@@ -526,13 +528,14 @@ static bool launch(struct slot *self, const shell_plan_t *plan)
         failed = need_warden(self) && limit_tree(self) ? 0 : errno;
         if (!failed)
             failed = warden_run(self->warden, &plan->launch,
-                                (int[3]){ plan->stdin_fd, ends[0][1], ends[1][1] });
+                                (int[3]){ plan->stdin_fd, ends[0][1], ends[1][1] }, self->until_us);
         if (failed == EPIPE) { /* the warden died while idle: another one, once */
             drop_warden(self);
-            failed = need_warden(self) && limit_tree(self)
-                         ? warden_run(self->warden, &plan->launch,
-                                      (int[3]){ plan->stdin_fd, ends[0][1], ends[1][1] })
-                         : errno;
+            failed =
+                need_warden(self) && limit_tree(self)
+                    ? warden_run(self->warden, &plan->launch,
+                                 (int[3]){ plan->stdin_fd, ends[0][1], ends[1][1] }, self->until_us)
+                    : errno;
         }
     }
     for (int i = 0; i < 2; i++) {
@@ -577,8 +580,11 @@ void slots_take(slots_t *self, pawl_job_t *job)
     }
     pawl_job_started(job, clock_wall_us());
 
-    shell_plan_t plan;
-    bool started = make_plan(slot, &plan) && launch(slot, &plan);
+    shell_plan_t plan = { .stdin_fd = -1 };
+    slot->until_us = pawl_job_until_us(job);
+    bool in_time = slot->until_us > clock_steady_us();
+    if (!in_time) slot->cause = ENDING_CUT_OFF;
+    bool started = in_time && make_plan(slot, &plan) && launch(slot, &plan);
     shell_plan_release(&plan);
     slot->limit_us = pawl_record_int(pawl_job_task(job), "time_limit_us");
     if (slot->limit_us <= 0) slot->limit_us = slot->limits.time_limit_us;
@@ -607,6 +613,7 @@ static void on_notice(struct slot *self)
         return;
     }
     self->warden_last |= notice.last != 0;
+    if (notice.cut_off && self->cause == ENDING_NONE) self->cause = ENDING_CUT_OFF;
     self->cpu_us = notice.cpu_us;
     self->rss_bytes = notice.rss_bytes;
     switch (notice.kind) {
@@ -681,6 +688,16 @@ void slots_event(slots_t *self, uint64_t what)
     }
 }
 
+/* Each answer of the broker lets exclusive work go on. A dead warden is seen by its socket. */
+static void extend(struct slot *self)
+{
+    if (self->until_us == INT64_MAX || self->state != RUNNING) return;
+    int64_t until_us = pawl_job_until_us(self->job);
+    if (until_us <= self->until_us) return;
+    self->until_us = until_us;
+    (void)!warden_extend(self->warden, until_us);
+}
+
 int64_t slots_deadline(const slots_t *self)
 {
     int64_t least = INT64_MAX;
@@ -688,6 +705,10 @@ int64_t slots_deadline(const slots_t *self)
         const struct slot *slot = &self->slots[i];
         if (slot->state == IDLE) continue;
         if (slot->deadline_us < least) least = slot->deadline_us;
+        if (slot->until_us != INT64_MAX) {
+            int64_t look = clock_steady_us() + EXTEND_US;
+            least = look < least ? look : least;
+        }
         if (slot->paused) {
             int64_t soon = clock_steady_us() + PAUSE_US;
             least = soon < least ? soon : least;
@@ -711,6 +732,7 @@ void slots_tick(slots_t *self, int64_t now_us)
     for (size_t i = 0; self->busy && i < self->count; i++) {
         struct slot *slot = &self->slots[i];
         if (slot->state != IDLE) look_for_directive(slot);
+        if (slot->state != IDLE) extend(slot);
         if (slot->state != IDLE && slot->paused) retry_log(slot, now_us);
         if (slot->state == IDLE || slot->deadline_us > now_us) continue;
         if (slot->state == DRAINING)

@@ -24,6 +24,7 @@ enum {
     ORDER_RUN = 1,
     ORDER_TERMINATE,
     ORDER_KILL,
+    ORDER_EXTEND,
 
     INLINE_MAX =
         48 << 10, /* a larger launch goes through a memory file: sockets have small buffers */
@@ -33,7 +34,8 @@ enum {
 
 struct order {
     uint32_t kind;
-    uint32_t len; /* bytes of the launch; those above INLINE_MAX are in the fourth descriptor */
+    int64_t until_us; /* run, extend */
+    uint32_t len;     /* bytes of the launch; those above INLINE_MAX are in the fourth descriptor */
 };
 
 /* ---- the executor's side ----------------------------------------------------------------------
@@ -65,11 +67,11 @@ static int send_order(int sock, const struct order *order, const void *bytes, si
     return sent < 0 ? errno : 0;
 }
 
-int warden_run(int sock, const launch_t *launch, const int stdio[3])
+int warden_run(int sock, const launch_t *launch, const int stdio[3], int64_t until_us)
 {
     buf_t bytes = { 0 };
     launch_encode(launch, &bytes);
-    struct order order = { ORDER_RUN, (uint32_t)bytes.len };
+    struct order order = { .kind = ORDER_RUN, .until_us = until_us, .len = (uint32_t)bytes.len };
     int fds[4] = { stdio[0], stdio[1], stdio[2], -1 };
     int error = 0;
     if (bytes.len <= INLINE_MAX) {
@@ -91,12 +93,18 @@ int warden_run(int sock, const launch_t *launch, const int stdio[3])
 
 int warden_terminate(int sock)
 {
-    return send_order(sock, &(struct order){ ORDER_TERMINATE, 0 }, NULL, 0, NULL, 0);
+    return send_order(sock, &(struct order){ .kind = ORDER_TERMINATE }, NULL, 0, NULL, 0);
 }
 
 int warden_kill(int sock)
 {
-    return send_order(sock, &(struct order){ ORDER_KILL, 0 }, NULL, 0, NULL, 0);
+    return send_order(sock, &(struct order){ .kind = ORDER_KILL }, NULL, 0, NULL, 0);
+}
+
+int warden_extend(int sock, int64_t until_us)
+{
+    struct order order = { .kind = ORDER_EXTEND, .until_us = until_us };
+    return send_order(sock, &order, NULL, 0, NULL, 0);
 }
 
 int warden_notice(int sock, struct notice *notice)
@@ -122,11 +130,14 @@ struct warden {
     bool reaped;                    /* the main process was reaped, with: */
     int status;
     int64_t cpu_us, rss_bytes;
+    int64_t until_us; /* of what runs */
+    bool cut_off;     /* it ran out */
 };
 
 static void tell(struct warden *self, struct notice notice)
 {
     notice.last |= self->killed;
+    notice.cut_off = self->cut_off;
     notice.cpu_us = self->cpu_us;
     notice.rss_bytes = self->rss_bytes;
     ssize_t sent;
@@ -300,6 +311,8 @@ static void on_order(struct warden *self)
     }
     switch (order.kind) {
     case ORDER_RUN:
+        self->until_us = order.until_us;
+        self->cut_off = false;
         run_order(self, &order, bytes, (size_t)got - sizeof order, fds);
         break;
     case ORDER_TERMINATE:
@@ -308,11 +321,21 @@ static void on_order(struct warden *self)
     case ORDER_KILL:
         kill_order(self);
         break;
+    case ORDER_EXTEND:
+        if (order.until_us > self->until_us) self->until_us = order.until_us;
+        break;
     default:
         CHECK(false); /* orders come from this program */
     }
     for (size_t i = 0; i < fd_count; i++)
         close(fds[i]);
+}
+
+static int wait_ms(const struct warden *self)
+{
+    if (!self->busy || self->until_us == INT64_MAX) return -1;
+    int64_t left_us = self->until_us - clock_steady_us();
+    return left_us <= 0 ? 0 : left_us > 3600000000 ? 3600000 : (int)(left_us / 1000) + 1;
 }
 
 _Noreturn void warden_main(int sock, int cgroup_fd)
@@ -332,7 +355,7 @@ _Noreturn void warden_main(int sock, int cgroup_fd)
     for (;;) {
         struct pollfd watch[2] = { { .fd = self.signals, .events = POLLIN },
                                    { .fd = sock, .events = POLLIN } };
-        if (poll(watch, 2, -1) < 0) continue;
+        if (poll(watch, 2, wait_ms(&self)) < 0) continue;
         if (watch[0].revents) {
             struct signalfd_siginfo info;
             while (read(self.signals, &info, sizeof info) > 0)
@@ -340,5 +363,10 @@ _Noreturn void warden_main(int sock, int cgroup_fd)
             on_child(&self);
         }
         if (watch[1].revents) on_order(&self);
+        if (self.busy && clock_steady_us() >= self.until_us) {
+            self.cut_off = true;
+            self.until_us = INT64_MAX;
+            kill_order(&self);
+        }
     }
 }

@@ -16,6 +16,9 @@
  * `gone` with survivors: they cannot be killed (stuck in the kernel); the warden goes on trying,
  * ends with them. Terminate and kill without a tree do nothing.
  *
+ * A command may have a bound (steady clock; INT64_MAX: none), which the executor moves on. At the
+ * bound the warden kills the tree by itself, so it does so as well when the executor is frozen.
+ *
  * A notice with `last` says: this warden takes no more orders, have another made. That is so with
  * survivors, and after a cgroup was killed: kernels from 6.14 on kill what is cloned into a cgroup
  * that was ever killed (they compare its count of kills with that of the parent's cgroup). */
@@ -33,13 +36,16 @@ struct notice {
     int alive;          /* exited: 1 = descendants are left */
     uint32_t survivors; /* gone: processes that could not be killed */
     int last;           /* the warden takes no more orders */
+    int cut_off;        /* its time ran out (warden_run, warden_extend): the warden killed it */
     int64_t cpu_us;     /* exited, gone: user and system time of all that was reaped so far */
     int64_t rss_bytes;  /* the largest of them */
 };
 
 /* Executor's side. Each returns 0 or an errno (EPIPE: the warden is dead). warden_run passes three
  * descriptors, which stay the caller's. */
-MUST_CHECK int warden_run(int sock, const launch_t *launch, const int stdio[3]);
+MUST_CHECK int warden_run(int sock, const launch_t *launch, const int stdio[3], int64_t until_us);
+/* The tree may live until then. */
+MUST_CHECK int warden_extend(int sock, int64_t until_us);
 MUST_CHECK int warden_terminate(int sock);
 MUST_CHECK int warden_kill(int sock);
 /* 0, EAGAIN (nothing there) or EPIPE. Never blocks. */

@@ -86,8 +86,11 @@ enum {
 #define DEFAULT_KEEP_LEDGER_US       (INT64_C(365) * 86400 * PAWL_SEC_US)
 #define DEFAULT_OFFLINE_US           (3600 * PAWL_SEC_US)       /* fan-out: wait for an executor */
 #define DEFAULT_ENROLLED_US          (30 * 86400 * PAWL_SEC_US) /* unseen so long: no member */
-#define LIMIT_ID_PAST_US             (INT64_C(90) * 86400 * PAWL_SEC_US)
-#define LIMIT_ID_AHEAD_US            (INT64_C(86400) * PAWL_SEC_US)
-#define LIMIT_WAIT_US                (60 * PAWL_SEC_US) /* longest long poll */
+/* An exclusive attempt ends itself so long before its lease does, and nobody else gets the task
+ * until so long after: what clocks may drift, and a kill may take, lies between. */
+#define EXCLUSIVE_MARGIN_US(lease_us) ((lease_us) / 4)
+#define LIMIT_ID_PAST_US              (INT64_C(90) * 86400 * PAWL_SEC_US)
+#define LIMIT_ID_AHEAD_US             (INT64_C(86400) * PAWL_SEC_US)
+#define LIMIT_WAIT_US                 (60 * PAWL_SEC_US) /* longest long poll */
 
 #endif

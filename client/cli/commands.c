@@ -80,6 +80,7 @@ static const flag_t task_flags[] = {
     TEXT("cwd", 0, "DIR", "folder the command starts in"),
     TEXT("stdin", 0, "TEXT", "the command's standard input"),
     TEXT("account", 0, "NAME", "account it runs as, where the executor allows that"),
+    SWITCH("exclusive", 0, "two attempts of it never run at once, also when an executor is cut off"),
     WORDS("on-lost", "retry|fail", "when its executor is lost"),
     END,
 };

@@ -119,6 +119,7 @@ json_t *task_json_from_message(const void *bytes, size_t len)
     set_text(object, "operation", task->operation);
     if (task->at_us) json_object_set_new(object, "at", json_string(instant_text(task->at_us)));
     set_duration(object, "delay", task->delay_us);
+    if (task->exclusive) json_object_set_new(object, "exclusive", json_true());
     if (task->hold) json_object_set_new(object, "hold", json_true());
     set_duration(object, "expire", task->expire_us);
     set_duration(object, "time_limit", task->time_limit_us);

@@ -326,6 +326,7 @@ static const field_t task_fields[] = {
     { "at", set_instant, "at_us" },
     { "delay", set_duration, "delay_us" },
     { "hold", set_switch, NULL },
+    { "exclusive", set_switch, NULL },
     { "expire", set_duration, "expire_us" },
     { "time_limit", set_duration, "time_limit_us" },
     { "target", set_target, NULL },
@@ -605,6 +606,7 @@ json_t *task_json_from_args(const args_t *args)
     set_if_given(object, "delay", args, "in");
     if (args_has(args, "priority"))
         json_object_set_new(object, "priority", json_integer(args_number(args, "priority", 5)));
+    if (args_has(args, "exclusive")) json_object_set_new(object, "exclusive", json_true());
     if (args_has(args, "hold")) json_object_set_new(object, "hold", json_true());
     json_t *retry = json_object();
     if (args_has(args, "retry"))

@@ -71,7 +71,7 @@ static void warden_one(struct running *self)
     launch_t launch = {
         .argv = (char **)argv_true, .envp = (char **)envp_true, .cwd = "/", .mask = 0027
     };
-    if (warden_run(self->sock, &launch, (int[3]){ null_fd, out[1], err[1] }) != 0)
+    if (warden_run(self->sock, &launch, (int[3]){ null_fd, out[1], err[1] }, INT64_MAX) != 0)
         fail("warden_run");
     close(out[1]);
     close(err[1]);

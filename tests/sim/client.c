@@ -86,6 +86,7 @@ static void draw_place(sim_t *sim, Pawl__V1__Task *task, Pawl__V1__Target *targe
     }
     if (sim_coin(sim, 8)) task->expire_us = sim_between(sim, 1, 20 * SEC_US);
     if (sim_coin(sim, 20)) task->on_lost = PAWL__V1__ON_LOST__ON_LOST_FAIL;
+    if (sim_coin(sim, 20)) task->exclusive = true;
     if (sim_coin(sim, 40)) {
         retry->max_attempts = 1 + (uint32_t)sim_below(sim, 4);
         retry->backoff_set_case = PAWL__V1__RETRY__BACKOFF_SET_BACKOFF_US;

@@ -120,6 +120,7 @@ static void on_welcome(sim_t *sim, peer_t *peer, const Pawl__V1__Reply *reply)
     peer->pending_n = kept;
     for (size_t i = 0; i < peer->pending_n; i++)
         send_body(sim, peer, &peer->pending[i]);
+    if (peer->hello_us > peer->answered_us) peer->answered_us = peer->hello_us;
     if (peer->role == PEER_EXECUTOR) worker_welcome(sim, peer, reply);
     if (peer->role == PEER_SCHEDULER) planner_welcome(sim, peer);
 }
@@ -143,6 +144,7 @@ static void on_reply(sim_t *sim, peer_t *peer, const Pawl__V1__Reply *reply)
         return;
     }
     pending_t asked = peer->pending[i];
+    if (asked.sent_us > peer->answered_us) peer->answered_us = asked.sent_us;
     memmove(&peer->pending[i], &peer->pending[i + 1],
             (--peer->pending_n - i) * sizeof *peer->pending);
     if (peer->role == PEER_EXECUTOR && reply->n_directives)

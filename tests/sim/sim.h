@@ -77,6 +77,7 @@ typedef struct swarm {
     X(POLLED, "asked again") \
     X(EXTERNAL, "external") \
     X(COMPLETED, "completed by token") \
+    X(CUT_OFF, "exclusive attempt cut off") \
     X(PURGED, "purged") \
     X(PARKED, "parked") \
     X(FIRED, "fired") \
@@ -165,6 +166,7 @@ typedef struct peer {
     uint8_t session[16];
     uint64_t seq, hello_seq;
     int64_t hello_us, sent_us;
+    int64_t answered_us; /* when the last request that was answered left */
     pending_t *pending;
     size_t pending_n, pending_room;
     int64_t frozen_until_us, dead_until_us;
@@ -248,6 +250,8 @@ void worker_reply(sim_t *sim, peer_t *peer, const pending_t *asked, const Pawl__
 void worker_push(sim_t *sim, peer_t *peer, const Pawl__V1__Push *push);
 void worker_directives(sim_t *sim, peer_t *peer, Pawl__V1__Directive *const *all, size_t n);
 bool worker_idle(const peer_t *peer);
+/* Does it run an attempt of the task now, exclusive and older than that token? */
+bool worker_runs(const sim_t *sim, const peer_t *peer, const uint8_t id[16], uint64_t token);
 uint32_t worker_free_slots(const peer_t *peer); /* as it has told the broker */
 uint32_t worker_slots(const peer_t *peer);
 void planner_start(sim_t *sim, peer_t *peer);

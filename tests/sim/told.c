@@ -27,6 +27,11 @@ void judge_leased(sim_t *sim, const peer_t *peer, const Pawl__V1__Lease *lease)
         return;
     }
     if (lease->token < task->holder_token) return; /* late, and fenced by now */
+    for (size_t i = 0; i < sim->peers_n; i++)
+        if (sim->peers[i].role == PEER_EXECUTOR && &sim->peers[i] != peer &&
+            worker_runs(sim, &sim->peers[i], lease->id.data, lease->token))
+            sim_fail(sim, "exclusive task %s: %s got it while %s still runs it", hex(task->id, 16),
+                     peer->name, sim->peers[i].name);
     if (lease->token == task->holder_token && task->holder != peer->index)
         sim_fail(sim, "task %s: %s and peer %u were given the same token", hex(task->id, 16),
                  peer->name, task->holder);

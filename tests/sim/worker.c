@@ -11,7 +11,7 @@ typedef struct attempt {
     uint8_t id[16];
     uint64_t token;
     int64_t ends_us;
-    bool cancelled;
+    bool cancelled, exclusive;
 } attempt_t;
 
 typedef struct result {
@@ -42,6 +42,36 @@ static void draw_life(sim_t *sim, peer_t *peer)
     self->follow_claims = sim_coin(sim, 20);
     self->slots = 1 + (uint32_t)sim_below(sim, 6);
     self->credit = self->slots + (uint32_t)(sim_coin(sim, 40) ? sim_below(sim, 5) : 0);
+}
+
+/* Exclusive attempts end themselves, whatever their executor does or cannot do. */
+static bool is_cut_off(const sim_t *sim, const peer_t *peer, const attempt_t *attempt)
+{
+    int64_t lease = sim->swarm.lease_us;
+    return attempt->exclusive &&
+           sim->now_us >= peer->answered_us + lease - EXCLUSIVE_MARGIN_US(lease);
+}
+
+static void drop_cut_off(const sim_t *sim, const peer_t *peer)
+{
+    worker_t *self = peer->self;
+    for (size_t i = 0; i < self->attempts_n;)
+        if (is_cut_off(sim, peer, &self->attempts[i])) {
+            sim_met(MET_CUT_OFF);
+            self->attempts[i] = self->attempts[--self->attempts_n];
+        } else {
+            i++;
+        }
+}
+
+bool worker_runs(const sim_t *sim, const peer_t *peer, const uint8_t id[16], uint64_t token)
+{
+    const worker_t *self = peer->self;
+    for (size_t i = 0; i < self->attempts_n; i++)
+        if (memcmp(self->attempts[i].id, id, 16) == 0 && self->attempts[i].token < token &&
+            self->attempts[i].exclusive && !is_cut_off(sim, peer, &self->attempts[i]))
+            return true;
+    return false;
 }
 
 void worker_start(sim_t *sim, peer_t *peer)
@@ -85,8 +115,10 @@ static void *room(sim_t *sim, size_t len)
     return at;
 }
 
-static Pawl__V1__Claim **claims_of(sim_t *sim, worker_t *self, size_t *n)
+static Pawl__V1__Claim **claims_of(sim_t *sim, const peer_t *peer, size_t *n)
 {
+    worker_t *self = peer->self;
+    drop_cut_off(sim, peer);
     *n = self->attempts_n + self->results_n;
     Pawl__V1__Claim **claims = room(sim, (*n + 1) * sizeof *claims);
     for (size_t i = 0; i < *n; i++) {
@@ -121,7 +153,7 @@ void worker_hello(sim_t *sim, peer_t *peer, Pawl__V1__Hello *hello)
     }
     hello->slots = self->slots;
     hello->credit = self->credit_told = self->credit;
-    hello->claims = claims_of(sim, self, &hello->n_claims);
+    hello->claims = claims_of(sim, peer, &hello->n_claims);
     if (self->follow_claims && hello->n_claims > 1) {
         hello->n_claims = 1;
         hello->claims_follow = true;
@@ -191,9 +223,18 @@ static void finish(sim_t *sim, worker_t *self, size_t i)
     memcpy(result->id, attempt.id, 16);
 }
 
+static bool is_exclusive(const Pawl__V1__Lease *lease)
+{
+    Pawl__V1__Task *task = pawl__v1__task__unpack(NULL, lease->task.len, lease->task.data);
+    bool exclusive = task && task->exclusive;
+    pawl__v1__task__free_unpacked(task, NULL);
+    return exclusive;
+}
+
 static void take_lease(sim_t *sim, peer_t *peer, const Pawl__V1__Lease *lease)
 {
     worker_t *self = peer->self;
+    drop_cut_off(sim, peer);
     judge_leased(sim, peer, lease);
     for (size_t i = 0; i < self->results_n; i++)
         if (self->results[i].token == lease->token &&
@@ -207,7 +248,7 @@ static void take_lease(sim_t *sim, peer_t *peer, const Pawl__V1__Lease *lease)
     }
     if (self->attempts_n == HELD_MAX) return;
     attempt_t *attempt = &self->attempts[self->attempts_n++];
-    *attempt = (attempt_t){ .token = lease->token };
+    *attempt = (attempt_t){ .token = lease->token, .exclusive = is_exclusive(lease) };
     memcpy(attempt->id, lease->id.data, 16);
     int64_t runs = sim->quiet          ? sim_between(sim, 1000, SEC_US / 4)
                    : sim_coin(sim, 60) ? sim_between(sim, 1000, SEC_US)
@@ -325,7 +366,7 @@ static void report(sim_t *sim, peer_t *peer)
     put_progress(sim, self, &body);
     if (self->list_wanted) {
         self->list_wanted = false;
-        body.running = claims_of(sim, self, &body.n_running);
+        body.running = claims_of(sim, peer, &body.n_running);
         body.running_complete = true;
     }
     bool tell = self->credit != self->credit_told;
@@ -385,6 +426,7 @@ void worker_reply(sim_t *sim, peer_t *peer, const pending_t *asked, const Pawl__
 void worker_wake(sim_t *sim, peer_t *peer)
 {
     worker_t *self = peer->self;
+    drop_cut_off(sim, peer);
     bool any = false;
     for (size_t i = 0; i < self->attempts_n;) {
         if (self->attempts[i].ends_us <= sim->now_us) {

@@ -252,6 +252,7 @@ def tasks():
     good_task("task-script-file", type="pawl/script", command=pb.Command(
         script_file="sync/run.py", interpreter="python3>=3.11", argv=["--all"], secrets=["db"]))
     good_task("task-at", at_us=NOON)
+    good_task("task-exclusive", exclusive=True)
     good_task("task-poll", poll=pb.Poll(max_polls=100, deadline_us=86400000000))
     sql = pb.Sql(source="app", text="select :a::int", params=b'{"a":1}', rows=10, on_unknown=pb.SQL_UNKNOWN_RETRY,
                  transaction=pb.SQL_TRANSACTION_ONE)

@@ -168,7 +168,7 @@ typedef struct spec {
     char *type, *key;
     int64_t delay_us, expire_us;
     uint32_t attempts, priority; /* priority 0: the usual one */
-    bool hold, at_most_once;
+    bool hold, at_most_once, exclusive;
 } spec_t;
 
 static inline const Pawl__V1__Reply *submit(world_t *w, conn_t conn, ulid_t id, spec_t spec)
@@ -189,6 +189,7 @@ static inline const Pawl__V1__Reply *submit(world_t *w, conn_t conn, ulid_t id, 
     task.delay_us = spec.delay_us;
     task.expire_us = spec.expire_us;
     task.hold = spec.hold;
+    task.exclusive = spec.exclusive;
     if (spec.at_most_once) task.on_lost = PAWL__V1__ON_LOST__ON_LOST_FAIL;
     if (spec.priority) {
         task.priority_set_case = PAWL__V1__TASK__PRIORITY_SET_PRIORITY;

@@ -78,7 +78,7 @@ static inline int command_run(struct command *self, int sock, char **argv, char 
     launch_t launch = more ? *more : (launch_t){ .mask = 0027 };
     launch.argv = argv;
     launch.envp = envp;
-    int failed = warden_run(sock, &launch, (int[3]){ null, out[1], err[1] });
+    int failed = warden_run(sock, &launch, (int[3]){ null, out[1], err[1] }, INT64_MAX);
     close(null);
     close(out[1]);
     close(err[1]);

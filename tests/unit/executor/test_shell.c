@@ -72,7 +72,8 @@ static int run(struct fixture *self, const shell_task_t *task, char *text, size_
     assert_true(shell_plan_make(&plan, self->config, self->work, task, &message, &code));
     assert_int_equal(pipe2(out, O_CLOEXEC), 0);
     assert_int_equal(
-        warden_run(self->sock, &plan.launch, (int[3]){ plan.stdin_fd, out[1], out[1] }), 0);
+        warden_run(self->sock, &plan.launch, (int[3]){ plan.stdin_fd, out[1], out[1] }, INT64_MAX),
+        0);
     close(out[1]);
     size_t len = 0;
     for (ssize_t got; (got = read(out[0], text + len, room - 1 - len)) > 0;)

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "client/base/clock.h"
 #include "executor/cgroup.h"
 #include "executor/helper.h"
 #include "tests/unit/executor/process_kit.h"
@@ -262,6 +263,38 @@ static void a_kill_takes_the_whole_tree(void **state)
         expect_no_survivor(self, cases[i].text, cases[i].processes);
 }
 
+static void what_may_run_until_a_moment_is_killed_then_unless_it_was_extended(void **state)
+{
+    struct fixture *self = *state;
+    char *argv[] = { (char *)"/bin/sh", (char *)"-c",
+                     (char *)"trap '' TERM; setsid sleep 300 & echo begun; sleep 300", NULL };
+    char *envp[] = { NULL };
+    launch_t launch = { .mask = 0027, .argv = argv, .envp = envp };
+    int out[2], null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+    int64_t begun = clock_steady_us();
+    assert_int_equal(
+        warden_run(self->sock, &launch, (int[3]){ null, out[1], null }, begun + 300000), 0);
+    close(out[1]);
+    assert_int_equal(warden_extend(self->sock, begun + 900000), 0);
+    assert_int_equal(warden_extend(self->sock, begun + 600000), 0); /* never back */
+    struct command command = { .sock = self->sock, .out = out[0], .err = -1 };
+    struct notice notice = command_notice(&command, 5000);
+    assert_int_equal(notice.kind, NOTICE_EXITED);
+    assert_true(notice.cut_off);
+    assert_true(clock_steady_us() >= begun + 900000);
+    while (notice.kind == NOTICE_EXITED && notice.alive)
+        notice = command_notice(&command, 5000);
+    assert_int_equal(notice.survivors, 0);
+    char text[64];
+    ssize_t got;
+    while ((got = read(out[0], text, sizeof text)) > 0)
+        ; /* its end: nobody holds the pipe any more */
+    assert_int_equal(got, 0);
+    close(out[0]);
+    close(null);
+}
+
 static void terminate_reaches_stopped_processes_and_those_in_other_sessions(void **state)
 {
     struct fixture *self = *state;
@@ -397,6 +430,7 @@ int main(void)
         case_of(an_account_is_taken_whole_or_not_at_all),
         case_of(a_launch_larger_than_a_socket_buffer_arrives_whole),
         case_of(a_kill_takes_the_whole_tree),
+        case_of(what_may_run_until_a_moment_is_killed_then_unless_it_was_extended),
         case_of(terminate_reaches_stopped_processes_and_those_in_other_sessions),
         case_of(it_ends_when_the_process_ends_not_when_its_pipes_do),
         case_of(what_is_left_and_ends_by_itself_is_told),
