@@ -177,6 +177,12 @@ static bool is_late(core_t *core, const plan_t *plan, int64_t instant)
            core->wall_us - (instant + plan_jitter_us(plan)) > grace_us(plan, instant);
 }
 
+bool plan_is_late(core_t *core, const plan_t *plan)
+{
+    int64_t next = plan_next_us(plan, plan->cur.cursor_us);
+    return next <= core->wall_us && is_late(core, plan, next);
+}
+
 static enum verdict_reason on_time(const plan_t *plan, int64_t instant)
 {
     return instant <= plan->cur.zone_us ? VERDICT_REASON_ZONE : VERDICT_REASON_ON_TIME;
@@ -389,6 +395,11 @@ static err_t decide_range(core_t *core, plan_t *plan, range_t *range, outcome_t 
                               : line_next_us(&range->line, row->low_us);
         if (instant == INT64_MIN || instant > row->high_us)
             return range_end(core, plan, range, RANGE_DONE);
+        /* the end of a rule that was edited: its jitter is still to pass */
+        if (row->cause == CAUSE_LIVE && instant + range->line.jitter_us > core->wall_us) {
+            outcome->retry_us = instant + range->line.jitter_us;
+            return ERR_OK;
+        }
         if (plan->cur.running + plan->cur.waiting >= range_room(plan)) {
             outcome->held = true;
             return ERR_OK;

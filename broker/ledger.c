@@ -67,6 +67,7 @@ err_t ledger_add(core_t *core, plan_t *plan, range_t *range, const extent_t *ext
     } else {
         CHECK(next.to_us > plan->cur.cursor_us);
         plan->cur.cursor_us = next.to_us;
+        if (plan->cur.zone_us <= next.to_us) plan->cur.zone_us = 0;
         plan->cur_dirty = true;
     }
     if (next.verdict != VERDICT_SKIPPED) return ERR_OK;

@@ -264,6 +264,11 @@ err_t schedule_reread(core_t *core, plan_t *plan, uint64_t zone_hash)
         zone_destroy(&zone); /* e.g. a local date that is none any more: it keeps what it has */
         return err == ERR_BAD_RULE ? ERR_OK : err;
     }
+    /* Instants that are late only because the zone changed count as on time. */
+    if (zone_hash != plan->line.zone_hash && !plan_is_late(core, plan)) {
+        plan->cur.zone_us = core->wall_us;
+        plan->cur_dirty = true;
+    }
     line_free(&plan->line);
     plan->line.rule = rule;
     plan->line.zone = zone;

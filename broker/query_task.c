@@ -191,6 +191,12 @@ err_t task_info(answer_t *self, const task_rows_t *rows, const meta_dynamic_t *m
     info->attempts_max = spec->attempts_max;
     info->created_us = spec->created_wall_us;
     info->planned_us = planned_of(rows, meta);
+    info->range = rows->spec.range;
+    if (rows->spec.folded_count) {
+        info->folded_first_us = rows->spec.folded_first_us;
+        info->folded_last_us = rows->spec.instant_wall_us;
+        info->folded_count = rows->spec.folded_count;
+    }
     info->reason = answer_text(self, slice_text(reason_of(rows)));
     ANSWER_TRY(answer_name(self, NAME_TYPE, spec->type, &info->type));
     ANSWER_TRY(answer_name(self, NAME_QUEUE, spec->queue, &info->queue));

@@ -56,6 +56,11 @@ static bool contradicts(core_t *core, const Pawl__V1__Schedule *spec,
                "newest first needs the backlog apart from what is new: say live_first too");
         return true;
     }
+    if (spec->overlap_scope > PAWL__V1__SCOPE__SCOPE_SCHEDULE || spec->overlap_key[0]) {
+        refuse(core, reply, ERR_UNIMPLEMENTED, "schedule.overlap_scope",
+               "overlap is counted for each schedule alone: leave the scope out");
+        return true;
+    }
     if (strict && spec->on_resume != PAWL__V1__ON_RESUME__ON_RESUME_CATCHUP) {
         refuse(core, reply, ERR_CONTRADICTION, "schedule.on_resume",
                "strict makes every instant a task: what a pause drops is said at each resume, not "
@@ -195,13 +200,53 @@ static void answer_changed(core_t *core, const plan_t *plan, Pawl__V1__Reply *re
     reply->changed = changed;
 }
 
+/* Under strict what the old rule still owes becomes a range, unless somebody says that it goes. */
+static bool splits(const plan_t *old, Pawl__V1__CursorAction cursor)
+{
+    return old->spec->mode == PAWL__V1__MODE__MODE_STRICT && old->spec->after_us == 0 &&
+           old->spec->max_firings == 0 && cursor != PAWL__V1__CURSOR_ACTION__CURSOR_NOW;
+}
+
+/* The old rule ends at `cut`: each of its instants up to there has, or in a range will have, its
+ * verdict under it. */
+static err_t end_revision(core_t *core, plan_t *old, Pawl__V1__CursorAction cursor, int64_t cut_us)
+{
+    int64_t last = plan_last_us(old, old->cur.cursor_us, cut_us);
+    if (last != INT64_MIN && splits(old, cursor)) {
+        bool newest = old->spec->order == PAWL__V1__ORDER__ORDER_NEWEST;
+        range_row_t row = { .cause = CAUSE_LIVE,
+                            .flags = newest ? RANGE_NEWEST : 0,
+                            .from_us = old->cur.cursor_us,
+                            .to_us = last };
+        range_t *range;
+        TRY(range_make(core, old, &row, &range));
+    } else if (last != INT64_MIN) {
+        TRY(ledger_skip(core, old, last, VERDICT_REASON_EDITED, 0));
+    }
+    if (old->cur.cursor_us < cut_us) old->cur.cursor_us = cut_us;
+    old->cur_dirty = true;
+    return ERR_OK;
+}
+
 /* May this edit happen? Judged before anything is written. */
 static bool edit_refused(core_t *core, const plan_t *old, const plan_t *plan,
                          const Pawl__V1__SchedulePut *put, Pawl__V1__Reply *reply)
 {
-    if (put->cursor > PAWL__V1__CURSOR_ACTION__CURSOR_NOW) {
-        refuse(core, reply, ERR_UNIMPLEMENTED, "cursor",
-               "the cursor is kept or moved to now, not to an instant of choice");
+    bool at = put->cursor == PAWL__V1__CURSOR_ACTION__CURSOR_AT;
+    if (at && (old->spec->after_us || plan->spec->after_us)) {
+        refuse(core, reply, ERR_CONTRADICTION, "cursor",
+               "a fixed delay has no instants that could be parted at a time");
+        return true;
+    }
+    if (at && put->cursor_at_us > core->wall_us) {
+        refuse(core, reply, ERR_TOO_EARLY, "cursor_at_us",
+               "it lies ahead: an edit holds from now on, or from an instant that is past");
+        return true;
+    }
+    if (at && put->cursor_at_us < old->cur.cursor_us) {
+        refuse(core, reply, ERR_CONFLICT, "cursor_at_us",
+               "instants up to %lld s after 1970 are decided by the old rule already",
+               (long long)(old->cur.cursor_us / PAWL_SEC_US));
         return true;
     }
     if (plan->spec->max_firings && plan->spec->max_firings <= old->cur.fired &&
@@ -224,13 +269,12 @@ static bool edit_refused(core_t *core, const plan_t *old, const plan_t *plan,
                "a new rule starts now: `keep` goes only with an unchanged rule");
         return true;
     }
-    uint64_t behind = plan_count(old, old->cur.cursor_us, core->wall_us);
-    if (old->spec->mode == PAWL__V1__MODE__MODE_STRICT && behind > 0 &&
-        put->cursor != PAWL__V1__CURSOR_ACTION__CURSOR_NOW) {
-        refuse(core, reply, ERR_CONFLICT, "cursor",
-               "%llu instants of the old rule have no task yet (strict): let it catch up first, or "
-               "say --cursor now to put them on record as skipped",
-               (unsigned long long)behind);
+    if (splits(old, put->cursor) && plan_count(old, old->cur.cursor_us, core->wall_us) > 0 &&
+        !range_fits(old)) {
+        refuse(core, reply, ERR_TOO_MANY, "cursor",
+               "the backlog of the old rule would become a range, and %d of the schedule are not "
+               "done: wait for one, or say --cursor now to put the backlog on record as skipped",
+               LIMIT_RANGES);
         return true;
     }
     return false;
@@ -281,12 +325,17 @@ static err_t create(core_t *core, plan_t *plan, uint32_t principal)
 }
 
 /* The old plan takes over definition, rule and zone of the new one, which goes. */
-static err_t edit(core_t *core, plan_t *old, plan_t *plan, Pawl__V1__CursorAction cursor)
+static err_t edit(core_t *core, plan_t *old, plan_t *plan, const Pawl__V1__SchedulePut *put)
 {
+    Pawl__V1__CursorAction cursor = put->cursor;
+    bool at = cursor == PAWL__V1__CURSOR_ACTION__CURSOR_AT;
     bool new_rule = !same_rule(old->spec, plan->spec), had_labels = old->spec->n_labels > 0;
     bool delays = old->spec->after_us && plan->spec->after_us; /* there is no backlog */
     old->relabelled |= !labels_same(old->spec, plan->spec);
-    if ((new_rule && !delays) || cursor == PAWL__V1__CURSOR_ACTION__CURSOR_NOW)
+    if ((new_rule && !delays && !old->spec->after_us) || at)
+        TRY(end_revision(core, old, cursor,
+                         at ? put->cursor_at_us : core->wall_us / PAWL_SEC_US * PAWL_SEC_US));
+    else if ((new_rule && !delays) || cursor == PAWL__V1__CURSOR_ACTION__CURSOR_NOW)
         TRY(close_backlog(core, old, VERDICT_REASON_EDITED));
     if (plan_has_fired_all(old)) /* a larger number begins now */
         old->cur.cursor_us = core->wall_us / PAWL_SEC_US * PAWL_SEC_US;
@@ -371,7 +420,7 @@ static err_t put_one(core_t *core, const command_t *command, const Pawl__V1__Sch
         return ERR_OK;
     }
     if (old) {
-        TRY(edit(core, old, plan, put->cursor));
+        TRY(edit(core, old, plan, put));
         answer_changed(core, old, reply);
         return ERR_OK;
     }

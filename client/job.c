@@ -40,6 +40,13 @@ unsigned pawl_job_attempts_max(const pawl_job_t *self)
     return self->attempts_max;
 }
 
+uint64_t pawl_job_folded(const pawl_job_t *self, int64_t *first_us, int64_t *last_us)
+{
+    if (first_us) *first_us = self->folded_count ? self->folded_first_us : self->planned_us;
+    if (last_us) *last_us = self->planned_us;
+    return self->folded_count;
+}
+
 int64_t pawl_job_planned_us(const pawl_job_t *self)
 {
     return self->planned_us;

@@ -15,6 +15,7 @@ typedef struct list_place {
     char *select;                     /* schedules: choice by labels */
     int64_t from_us, to_us, after_us; /* history */
     bool missed_only;
+    bool everything; /* ranges: those that are done too */
 } list_place_t;
 
 typedef struct list_kind {

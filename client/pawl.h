@@ -347,7 +347,9 @@ PAWL_EXPORT pawl_err pawl_schedule_set_label(pawl_schedule_t *self, const char *
 /* The task is copied. */
 PAWL_EXPORT pawl_err pawl_schedule_set_task(pawl_schedule_t *self, const pawl_task_t *task);
 /* if_revision: -1 whatever stands there, 0 must not exist, n that revision. cursor: NULL or "keep",
- * "now". made (may be NULL): the ScheduleInfo on record. */
+ * "now" (undecided instants are on record as skipped), "" (a new rule begins now; in mode strict
+ * the old one's backlog becomes a range), or an instant in microseconds as digits: the old rule up
+ * to it, the new one from then on. made (may be NULL): the ScheduleInfo on record. */
 PAWL_EXPORT pawl_err pawl_schedule_put(pawl_client_t *self, const pawl_schedule_t *schedule,
                                        int64_t if_revision, const char *cursor,
                                        pawl_record_t **made, int64_t timeout_us);
@@ -397,6 +399,31 @@ PAWL_EXPORT pawl_err pawl_calendar_list(pawl_client_t *self, pawl_list_t **list,
                                         int64_t timeout_us);
 PAWL_EXPORT pawl_err pawl_calendar_remove(pawl_client_t *self, const char *name,
                                           int64_t timeout_us);
+/* Runs the instants of [from_us, to_us), past or to come, beside the live ones: a range. The texts
+ * may be NULL: oldest first; the schedule's overlap policy, queue_all where that would drop
+ * instants. rate: tasks a second, 0 the schedule's. stop: at the first task that fails. *range (may
+ * be NULL): its number. */
+typedef struct pawl_backfill {
+    int64_t from_us, to_us;
+    const char *order, *overlap;
+    uint32_t rate;
+    bool stop;
+} pawl_backfill_t;
+PAWL_EXPORT pawl_err pawl_schedule_backfill(pawl_client_t *self, const char *name,
+                                            const pawl_backfill_t *backfill, uint32_t *range,
+                                            int64_t timeout_us);
+/* verb: pause, resume, cancel (what is left is on record as skipped). */
+PAWL_EXPORT pawl_err pawl_range_change(pawl_client_t *self, const char *verb, const char *name,
+                                       uint32_t range, int64_t timeout_us);
+/* RangeInfo records, in order of their numbers; all: those that are done too. */
+PAWL_EXPORT pawl_err pawl_range_list(pawl_client_t *self, const char *name, bool all,
+                                     pawl_list_t **list, int64_t timeout_us);
+/* Compares what is on record with the rules it was decided by. *page: AuditItems, with the spans
+ * and the problems that were found; its `next` is the `after` of the next page, 0: that was all.
+ * from_us, to_us: 0 = no bound. */
+PAWL_EXPORT pawl_err pawl_schedule_audit(pawl_client_t *self, const char *name, int64_t from_us,
+                                         int64_t to_us, uint32_t after, pawl_record_t **page,
+                                         int64_t timeout_us);
 /* What a scheduler stands on. fn runs inside pawl_client_poll: first once for each schedule, then
  * for each change (field `removed` set for the last time); again from the start after a reconnect
  * (a call with schedule NULL says: forget what you had). One follow per handle. */
@@ -511,6 +538,9 @@ PAWL_EXPORT uint64_t pawl_job_token(const pawl_job_t *self);
 PAWL_EXPORT unsigned pawl_job_attempt(const pawl_job_t *self);
 PAWL_EXPORT unsigned pawl_job_attempts_max(const pawl_job_t *self);
 PAWL_EXPORT int64_t pawl_job_planned_us(const pawl_job_t *self);
+/* Mode latest: how many missed instants this one run stands for, its own included (0: only for its
+ * own), and the first and the last of them. */
+PAWL_EXPORT uint64_t pawl_job_folded(const pawl_job_t *self, int64_t *first_us, int64_t *last_us);
 PAWL_EXPORT const char *pawl_job_schedule(const pawl_job_t *self); /* "" if none */
 /* Of a fan-out's child: its parent (NULL: it is none), its place among its siblings from 0 on, and
  * how many they are (0: it is none). */

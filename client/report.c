@@ -203,6 +203,8 @@ static void take_lease(pawl_worker_t *self, const Pawl__V1__Lease *lease)
     job->attempt = lease->attempt;
     job->attempts_max = lease->attempts_max;
     job->planned_us = lease->planned_us;
+    job->folded_first_us = lease->folded_first_us;
+    job->folded_count = lease->folded_count;
     job->schedule = schedule;
     if (lease->parent.len == sizeof job->parent) {
         memcpy(job->parent, lease->parent.data, sizeof job->parent);

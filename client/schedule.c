@@ -74,6 +74,9 @@ pawl_err pawl_schedule_set_text(pawl_schedule_t *self, const char *field, const 
     } else if (!strcmp(field, "on_resume")) {
         err = set_word(&pawl__v1__on_resume__descriptor, value, &number);
         if (!err) message->on_resume = (Pawl__V1__OnResume)number;
+    } else if (!strcmp(field, "order")) {
+        err = set_word(&pawl__v1__order__descriptor, value, &number);
+        if (!err) message->order = (Pawl__V1__Order)number;
     }
     return err;
 }
@@ -110,6 +113,11 @@ pawl_err pawl_schedule_set_int(pawl_schedule_t *self, const char *field, int64_t
     } else if (!strcmp(field, "start_by_us")) {
         message->start_by_us = value;
         message->start_by_set_case = PAWL__V1__SCHEDULE__START_BY_SET_START_BY_US;
+    } else if (!strcmp(field, "warn") && value <= UINT32_MAX) {
+        message->warn = (uint32_t)value;
+        message->warn_set_case = PAWL__V1__SCHEDULE__WARN_SET_WARN;
+    } else if (!strcmp(field, "live_first") && value <= 1) {
+        message->live_first = (protobuf_c_boolean)value;
     } else if (!strcmp(field, "supersede") && value <= 1) {
         message->supersede = (protobuf_c_boolean)value;
         message->supersede_set_case = PAWL__V1__SCHEDULE__SUPERSEDE_SET_SUPERSEDE;
@@ -198,10 +206,20 @@ pawl_err pawl_schedule_put(pawl_client_t *self, const pawl_schedule_t *schedule,
     Pawl__V1__Reply *reply;
     int number = PAWL__V1__CURSOR_ACTION__CURSOR_KEEP;
     if (made) *made = NULL;
-    if (cursor && (!enum_number(&pawl__v1__cursor_action__descriptor, cursor, &number) ||
-                   number == PAWL__V1__CURSOR_ACTION__CURSOR_AT))
-        return fail_with_field(self, PAWL_E_BAD_REQUEST, "the cursor is kept (keep) or moved (now)",
-                               "cursor", 0);
+    if (cursor && *cursor >= '0' && *cursor <= '9') {
+        char *end;
+        number = PAWL__V1__CURSOR_ACTION__CURSOR_AT;
+        body.cursor_at_us = strtoll(cursor, &end, 10);
+        if (*end) number = -1;
+    } else if (cursor && !*cursor) {
+        number = PAWL__V1__CURSOR_ACTION__CURSOR_UNSPECIFIED;
+    } else if (cursor && (!enum_number(&pawl__v1__cursor_action__descriptor, cursor, &number) ||
+                          number == PAWL__V1__CURSOR_ACTION__CURSOR_AT)) {
+        number = -1;
+    }
+    if (number < 0)
+        return fail_with_field(self, PAWL_E_BAD_REQUEST,
+                               "the cursor is kept (keep), moved (now) or an instant", "cursor", 0);
     body.schedule = schedule->message;
     body.cursor = (Pawl__V1__CursorAction)number;
     if (if_revision >= 0) {

@@ -32,7 +32,9 @@ struct pawl_job {
     lease_stage stage;
     unsigned attempt, attempts_max;
     int64_t planned_us, started_us;
-    int64_t came_us; /* steady: when its lease arrived */
+    int64_t came_us;         /* steady: when its lease arrived */
+    int64_t folded_first_us; /* stands for folded_count instants from here to planned_us */
+    uint64_t folded_count;
     char *schedule;
     uint8_t parent[16];                        /* of a fan-out's child, */
     unsigned shard_index, shard_total;         /* and its place; total 0: it is none */

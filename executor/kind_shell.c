@@ -169,6 +169,13 @@ static bool gather_environment(struct gathered *self, const executor_config_t *c
     gather_env(self, "PAWL_TOKEN", text);
     shell_print_time(task->planned_us, text, sizeof text);
     gather_env(self, "PAWL_PLANNED", text);
+    if (task->folded_count) {
+        gather_env(self, "PAWL_FOLDED_LAST", text);
+        shell_print_time(task->folded_first_us, text, sizeof text);
+        gather_env(self, "PAWL_FOLDED_FIRST", text);
+        snprintf(text, sizeof text, "%llu", (unsigned long long)task->folded_count);
+        gather_env(self, "PAWL_FOLDED_COUNT", text);
+    }
     gather_env(self, "PAWL_SCHEDULE", task->schedule);
     if (task->parent && *task->parent) {
         gather_env(self, "PAWL_PARENT_ID", task->parent);

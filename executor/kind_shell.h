@@ -37,6 +37,8 @@ typedef struct shell_task {
     unsigned attempt;
     uint64_t token;
     int64_t planned_us;
+    int64_t folded_first_us; /* it stands for folded_count instants from there to its own */
+    uint64_t folded_count;   /* 0: only for its own */
     const char *const *argv;
     size_t argc;
     const char *shell, *interpreter;

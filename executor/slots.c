@@ -475,6 +475,7 @@ static bool make_plan(struct slot *self, shell_plan_t *plan)
                           .completion = pawl_job_completion(self->job),
                           .polls = pawl_job_polls(self->job),
                           .spare = spare_of(self) };
+    what.folded_count = pawl_job_folded(self->job, &what.folded_first_us, NULL);
     size_t input_len = 0;
     const void *input = pawl_job_input(self->job, &input_len);
     what.input = slice(input, input_len);

@@ -53,6 +53,42 @@ timeline_t *proposals_timeline(proposals_t *self)
     return self->line;
 }
 
+/* A turn: due then, or, with a proposal under way, once that is answered. */
+static void tell_due(proposals_t *self, entry_t *entry, int64_t due)
+{
+    if (!entry->proposed)
+        timeline_set_due(self->line, entry, due);
+    else
+        entry->told_us = due; /* the answer under way may be older than this */
+}
+
+/* The place of a range in the timeline: uids are random, so no other has it. */
+static void range_uid(const uint8_t uid[16], uint16_t range, uint8_t made[16])
+{
+    memcpy(made, uid, 16);
+    made[14] ^= (uint8_t)(range >> 8);
+    made[15] ^= (uint8_t)range;
+}
+
+/* A range has a turn whenever there may be room; one that waits is asked for now and then, which
+ * also tells that it is done. */
+static void on_range(proposals_t *self, const uint8_t uid[16], bool paused,
+                     const pawl_record_t *range)
+{
+    uint8_t made[16];
+    uint16_t number = (uint16_t)pawl_record_int(range, "number");
+    if (number == 0) return;
+    range_uid(uid, number, made);
+    entry_t *entry = timeline_entry(self->line, made);
+    entry->range = number;
+    entry->list = self->list;
+    entry->revision = (uint64_t)pawl_record_int(range, "revision");
+    entry->cursor_us = pawl_record_int(range, "cursor_us");
+    bool open = !paused && strcmp(pawl_record_text(range, "state"), "open") == 0;
+    int64_t broker_us = clock_wall_us() + self->offset_us;
+    tell_due(self, entry, open ? broker_us : broker_us + HELD_AGAIN_US);
+}
+
 void proposals_on_schedule(proposals_t *self, pawl_follow_what what, const pawl_record_t *schedule)
 {
     if (what == PAWL_FOLLOW_BEGIN) {
@@ -79,10 +115,9 @@ void proposals_on_schedule(proposals_t *self, pawl_follow_what what, const pawl_
     int64_t next = pawl_record_int(schedule, "next_us");
     bool paused = strcmp(pawl_record_text(schedule, "state"), "paused") == 0;
     int64_t due = next && !paused ? next : TIMELINE_NEVER;
-    if (!entry->proposed)
-        timeline_set_due(self->line, entry, due);
-    else
-        entry->told_us = due; /* the answer under way may be older than this */
+    tell_due(self, entry, due);
+    for (size_t i = 0; i < pawl_record_count(schedule, "ranges"); i++)
+        on_range(self, uid, paused, pawl_record_sub_at(schedule, "ranges", i));
 }
 
 void proposals_take(proposals_t *self, const uint8_t uid[16], uint64_t revision, int64_t cursor_us,
@@ -101,12 +136,15 @@ void proposals_take(proposals_t *self, const uint8_t uid[16], uint64_t revision,
         timeline_set_due(self->line, entry, told_us);
         return;
     }
-    bool moved = revision > entry->revision || cursor_us > entry->cursor_us;
+    /* that of a range may go back in time: it begins with the newest */
+    bool moved = revision > entry->revision ||
+                 (entry->range ? cursor_us != entry->cursor_us : cursor_us > entry->cursor_us);
     if (moved) {
         entry->cursor_us = cursor_us;
         entry->revision = revision;
     }
     int64_t due = next_us ? next_us : TIMELINE_NEVER;
+    if (next_us == 0 && entry->range) due = broker_us + HELD_AGAIN_US;
     if (retry_us == 0 && strcmp(verdict, "held") == 0) retry_us = broker_us + HELD_AGAIN_US;
     if (retry_us == 0 && !moved) retry_us = broker_us + NOTHING_AGAIN_US;
     if (next_us && retry_us > due) due = retry_us;
@@ -130,7 +168,9 @@ static void failed(proposals_t *self, const sent_t *sent, size_t first, pawl_err
     if (first >= sent->n) return;
     log_event(LOG_WARN, "PROPOSAL_FAILED", "n=%zu error=%s", sent->n - first, pawl_err_name(err));
     for (size_t i = first; i < sent->n; i++) {
-        entry_t *entry = timeline_find(self->line, sent->items[i].uid);
+        uint8_t uid[16];
+        range_uid(sent->items[i].uid, sent->items[i].range, uid);
+        entry_t *entry = timeline_find(self->line, uid);
         if (entry == NULL) continue;
         entry->proposed = false;
         entry->told_us = TIMELINE_NEVER;
@@ -167,7 +207,9 @@ static void on_answer(const pawl_record_t *answer, pawl_err err, void *arg)
     size_t n = pawl_record_count(answer, "items");
     for (size_t i = 0; i < n && i < sent->n; i++) {
         const pawl_record_t *item = pawl_record_sub_at(answer, "items", i);
-        proposals_take(self, sent->items[i].uid, (uint64_t)pawl_record_int(item, "revision"),
+        uint8_t uid[16];
+        range_uid(sent->items[i].uid, sent->items[i].range, uid);
+        proposals_take(self, uid, (uint64_t)pawl_record_int(item, "revision"),
                        pawl_record_int(item, "cursor_us"), pawl_record_int(item, "next_us"),
                        pawl_record_int(item, "retry_us"), pawl_record_text(item, "verdict"));
     }
@@ -193,7 +235,8 @@ int64_t proposals_run(proposals_t *self, int64_t now_us)
                 sent->sent_us = now_us;
             }
             pawl_proposal_t *item = &sent->items[sent->n++];
-            memcpy(item->uid, entry->uid, 16);
+            range_uid(entry->uid, entry->range, item->uid); /* back to the schedule's */
+            item->range = entry->range;
             item->revision = entry->revision;
             item->expect_cursor_us = entry->cursor_us;
             item->new_cursor_us = upto_us(entry, broker_us);

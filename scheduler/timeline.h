@@ -19,6 +19,7 @@ typedef struct entry {
     int64_t told_us;   /* what a push made of due_us while a proposal was under way, else NEVER */
     int64_t due_us;    /* when to propose; TIMELINE_NEVER: nothing to do until something changes */
     uint32_t heap_at;  /* the timeline's business */
+    uint16_t range;    /* 0: a schedule; else one of its ranges, whose uid is made of both */
     bool proposed;     /* a proposal is under way: not due whatever due_us says */
     uint8_t list;      /* the list, or a change since it began, that told of it last */
 } entry_t;

@@ -579,7 +579,7 @@ bool park_key_decode(slice_t key, uint8_t gate[16], int64_t *due_us, uint64_t *n
 {
     reader_t in = reader(key);
     take_array(&in, gate, 16);
-    take_tag(&in);
+    if (reader_u32(&in) != 0 || reader_u16(&in) > 1) in.bad = true;
     *due_us = reader_i64(&in);
     *n = reader_u64(&in);
     return record_done(&in);

@@ -176,13 +176,16 @@ static const flag_t policy_flags[] = {
     NUMBER("max-running", 0, 1, 100000, "that may run at once before overlap acts (1)"),
     NUMBER("rate", 0, 1, 100000, "late tasks made a second (100)"),
     WORDS("on-resume", "catchup|skip|latest", "what becomes of the instants of a pause"),
+    WORDS("live-first", "yes|no", "strict: new instants run beside a backlog, not behind it (no)"),
+    WORDS("order", "oldest|newest", "of such a backlog (oldest)"),
+    NUMBER("warn", 0, 0, 1000000000, "backlog that raises an event, 0 never (1000)"),
     TEXT("start", 0, "T", "no instant before this; \"\": no bound"),
     TEXT("end", 0, "T", "no instant after this; \"\": no bound"),
     SWITCH("pause", 0, "paused from the beginning"),
     END,
 };
 static const flag_t set_flags[] = {
-    WORDS("cursor", "keep|now", "decide open instants by the new rule, or begin now"),
+    TEXT("cursor", 0, "keep|now|T", "of open instants: keep them, skip them, or the new rule from T on"),
     NUMBER("revision", 0, 1, INT64_MAX, "change it only if this is still its revision"),
     END,
 };
@@ -204,6 +207,16 @@ static const flag_t history_flags[] = {
     TEXT("to", 0, "T|D", "instants before"),
     END,
 };
+static const flag_t backfill_flags[] = {
+    TEXT("from", 0, "T|D", "instants at or after"),
+    TEXT("to", 0, "T|D", "instants before"),
+    WORDS("order", "oldest|newest", "which first (oldest)"),
+    NUMBER("rate", 0, 1, 100000, "tasks made a second (the schedule's)"),
+    WORDS("overlap", OVERLAPS, "instead of the schedule's; where that drops instants queue_all"),
+    WORDS("on-failure", "continue|stop", "when a task of it fails (continue)"),
+    END,
+};
+static const flag_t range_flags[] = { SWITCH("all", 0, "those that are done too"), END };
 static const flag_t when_flags[] = {
     TEXT("zone", 0, "ZONE", "zone of the rule (this machine's)"),
     TEXTS("also", 0, "RULE", "and at the instants of this rule too"),
@@ -353,6 +366,15 @@ const command_t commands[] = {
       { history_flags, limit_flags }, 1, 1, REST_NONE, NULL },
     { "schedule missed", "NAME", "the instants that were skipped",
       "pawl schedule missed nightly", cmd_schedule_history, { history_flags, limit_flags },
+      1, 1, REST_NONE, NULL },
+    { "schedule backfill", "NAME", "run the instants of a span, past or to come; prints its number",
+      "pawl schedule backfill nightly --from 2026-01-01 --to 2026-02-01 --order newest",
+      cmd_schedule_backfill, { backfill_flags }, 1, 1, REST_NONE, NULL },
+    { "schedule range", "list|pause|resume|cancel NAME [N]", "backfills and backlogs that run apart",
+      "pawl schedule range cancel nightly 3", cmd_schedule_range, { range_flags, limit_flags },
+      2, 3, REST_NONE, NULL },
+    { "schedule audit", "NAME", "is each instant on record, once? exit 1 when not",
+      "pawl schedule audit nightly --from 30d", cmd_schedule_audit, { history_flags },
       1, 1, REST_NONE, NULL },
     { "schedule rm", "NAME", "remove it; its history stays",
       "pawl schedule rm nightly", cmd_schedule_change, { reason_flags }, 1, 1, REST_NONE, NULL },

@@ -24,6 +24,9 @@
     HANDLER(schedule_why)                                                                          \
     HANDLER(schedule_change)                                                                       \
     HANDLER(schedule_preview)                                                                      \
+    HANDLER(schedule_backfill)                                                                     \
+    HANDLER(schedule_range)                                                                        \
+    HANDLER(schedule_audit)                                                                        \
     HANDLER(schedule_history)                                                                      \
     HANDLER(calendar_set)                                                                          \
     HANDLER(calendar_list)                                                                         \

@@ -42,7 +42,7 @@ typedef struct column {
 
 extern const column_t task_columns[], schedule_columns[], history_columns[], executor_columns[],
     peer_columns[], queue_columns[], event_columns[], status_columns[], attempt_columns[],
-    child_columns[], fanout_columns[];
+    child_columns[], fanout_columns[], range_columns[], audit_columns[];
 
 /* An SDK record as a JSON object with exactly these columns, in this order. */
 json_t *record_json(const pawl_record_t *record, const column_t *columns);

@@ -152,7 +152,7 @@ static int set_policies(cli_t *cli, pawl_schedule_t *schedule)
 {
     static const char *const texts[][2] = {
         { "mode", "mode" },   { "overlap", "overlap" },     { "except", "exclusions" },
-        { "title", "title" }, { "on-resume", "on_resume" },
+        { "title", "title" }, { "on-resume", "on_resume" }, { "order", "order" },
     };
     static const char *const numbers[][2] = {
         { "window", "window_us" },
@@ -162,6 +162,7 @@ static int set_policies(cli_t *cli, pawl_schedule_t *schedule)
         { "start-by", "start_by_us" },
         { "max-running", "max_running" },
         { "rate", "rate" },
+        { "warn", "warn" },
         { "max-firings", "max_firings" },
     };
     static const char *const bounds[][2] = { { "start", "from_us" }, { "end", "to_us" } };
@@ -182,6 +183,12 @@ static int set_policies(cli_t *cli, pawl_schedule_t *schedule)
         pawl_err err =
             given ? pawl_schedule_set_int(schedule, numbers[i][1], given->number) : PAWL_OK;
         if (err) return refuse(err, numbers[i][0], given->value);
+    }
+    const char *live_first = args_text(args, "live-first");
+    if (live_first) {
+        pawl_err err =
+            pawl_schedule_set_int(schedule, "live_first", strcmp(live_first, "yes") == 0);
+        if (err) return refuse(err, "live-first", live_first);
     }
     const given_t *label;
     if (args_has(args, "label")) pawl_schedule_set_label(schedule, NULL, NULL);
@@ -475,11 +482,13 @@ int cmd_schedule_set(cli_t *cli)
     if (!code) code = change_template(cli, schedule, record, zone);
     if (!code) {
         const char *cursor = args_text(args, "cursor");
-        code = put(cli, schedule, name, (int64_t)revision,
-                   cursor    ? cursor
-                   : moments ? "now"
-                             : "keep",
-                   moments);
+        int64_t at_us;
+        if (cursor && strcmp(cursor, "keep") != 0 && strcmp(cursor, "now") != 0) {
+            code = cli_instant(cli, "cursor", cursor, true, &at_us);
+            if (!code) cursor = say("%" PRId64, at_us);
+        }
+        if (!cursor) cursor = moments ? "" : "keep";
+        if (!code) code = put(cli, schedule, name, (int64_t)revision, cursor, moments);
     }
     pawl_schedule_destroy(&schedule);
     pawl_record_destroy(&record);

@@ -61,6 +61,9 @@ static const struct spec_key {
     { "ahead", NUMBER, "ahead", NULL, 1, 1000000, DEFAULT_AHEAD, false },
     { "max_running", NUMBER, "max_running", NULL, 1, 100000, 1, false },
     { "rate", NUMBER, "rate", NULL, 1, 100000, DEFAULT_RATE, false },
+    { "live_first", SWITCH, "live_first", NULL, 0, 0, 0, false },
+    { "order", WORD, "order", "oldest|newest", 0, 0, 0, false },
+    { "warn", NUMBER, "warn", NULL, 0, 1000000000, 1000, true },
     { "supersede", SWITCH, "supersede", NULL, 0, 0, -1, true },
     { "start", MOMENT, "from_us", NULL, 0, 0, 0, false },
     { "end", MOMENT, "to_us", NULL, 0, 0, 0, false },
@@ -349,6 +352,8 @@ static void drop_standards(json_t *spec)
     drop_if(spec, "overlap", mode && strcmp(mode, "strict") == 0 ? "queue_all" : "skip");
     drop_if(spec, "on_resume", mode && strcmp(mode, "strict") == 0 ? "catchup" : "skip");
     drop_if(spec, "mode", "normal");
+    drop_if(spec, "order", "oldest");
+    if (json_is_false(json_object_get(spec, "live_first"))) json_object_del(spec, "live_first");
 }
 
 /* start-by is start_by: as the flag is called. */

@@ -80,7 +80,7 @@ bool settle_write(cli_t *cli, settlement_t *self, const char *made_by, const cha
     static const char *const of_a_rule[] = { "rule",      "zone",   "also",  "except", "after",
                                              "calendars", "jitter", "start", "end" };
     for (size_t i = 0; !cursor && i < ARRAY_LEN(of_a_rule); i++)
-        if (changed(self, of_a_rule[i])) cursor = "now";
+        if (changed(self, of_a_rule[i])) cursor = "";
     if (!cursor) cursor = "keep";
     bool puts = self->kind == SETTLE_CREATE || !only_paused;
     pawl_err err = puts ? put(cli, self, mark, self->old ? cursor : NULL, &error) : PAWL_OK;

@@ -237,3 +237,44 @@ def test_a_scheduler_refuses_a_choice_it_cannot_read(own):
     odd = own.scheduler("odd", "--select", "team=ops,=", start=False).start(wait=False)
     odd.process.wait(10)
     assert odd.process.returncode == 2 and "at column 10" in odd.said()
+
+
+def ranges(fleet, name, *words):
+    return fleet.pawl("schedule", "range", "list", name, *words, "-o", "ndjson").rows
+
+
+def test_a_backfill_runs_each_instant_of_its_span_once_and_is_audited(fleet):
+    fleet.pawl("schedule", "add", "refill", "--cron", "0 * * * *", "--zone", "UTC", "--mode", "strict", "--", "true")
+    number = fleet.pawl("schedule", "backfill", "refill", "--from", "2026-01-01T00:00:00Z",
+                        "--to", "2026-01-01T06:00:00Z", "--order", "newest").out.strip()
+    until(lambda: ranges(fleet, "refill", "--all")[0]["state"] == "done")
+    [row] = ranges(fleet, "refill", "--all")
+    assert (str(row["range"]), row["cause"], row["fired"], row["left"]) == (number, "backfill", 6, 0)
+    assert ranges(fleet, "refill") == []
+    until(lambda: len(fleet.tasks("--schedule", "refill", "--status", "finished")) == 6)
+    rows = [row for row in history(fleet, "refill") if row["reason"] == "backfill"]
+    assert [row["instant"][:13] for row in rows] == [f"2026-01-01T0{hour}" for hour in range(6)]
+    assert {task["id"] for task in fleet.tasks("--schedule", "refill")} >= {row["task"] for row in rows}
+    spans = fleet.pawl("schedule", "audit", "refill", "--from", "2026-01-01", "-o", "ndjson").rows
+    assert sum(span["instants"] for span in spans if span["range"] == int(number)) == 6
+    assert sum(span["tasks"] for span in spans if span["range"] == int(number)) == 6
+    fleet.pawl("schedule", "rm", "refill")
+
+
+def test_ten_years_of_minutes_are_one_range_until_it_is_cancelled(fleet):
+    fleet.pawl("schedule", "add", "decade", "--cron", "* * * * *", "--zone", "UTC", "--ahead", "4", "--mode", "strict",
+               "--on", "label=nobody=here", "--", "true")
+    fleet.pawl("schedule", "backfill", "decade", "--from", "2015-01-01T00:00:00Z", "--to", "2025-01-01T00:00:00Z")
+    until(lambda: ranges(fleet, "decade")[0]["fired"] == 3)  # a quarter of `ahead` is left to live instants
+    fleet.pawl("schedule", "range", "pause", "decade", "1")
+    assert ranges(fleet, "decade")[0]["state"] == "paused"
+    fleet.pawl("schedule", "range", "resume", "decade", "1")
+    fleet.pawl("schedule", "range", "cancel", "decade", "1")
+    [row] = ranges(fleet, "decade", "--all")
+    minutes = 10 * 365 * 1440 + 3 * 1440
+    assert (row["state"], row["fired"], row["skipped"]) == ("cancelled", 3, minutes - 3)
+    said = fleet.pawl("schedule", "range", "resume", "decade", "1", code=4)
+    assert "cancelled" in said.err
+    spans = fleet.pawl("schedule", "audit", "decade", "-o", "ndjson").rows
+    assert {"cancelled"} == {span["reason"] for span in spans if span["range"] and span["verdict"] == "skipped"}
+    fleet.pawl("schedule", "rm", "decade")

@@ -339,7 +339,7 @@ static void an_edit_does_what_it_says_to_the_cursor_or_is_refused(void **state)
                      ERR_TOO_LATE);
     assert_int_equal(
         edit(w, (edit_t){ "* * * * *", PAWL__V1__CURSOR_ACTION__CURSOR_AT, 1 })->error->code,
-        ERR_UNIMPLEMENTED);
+        ERR_CONFLICT); /* at 1970 */
     assert_int_equal(propose(w, info, info->cursor_us)->fired, 5);
     hello(w, 2, "web-1", 1, 9);
     assert_int_equal(leases_of(w, 2, leases, 9), 1);

@@ -37,7 +37,7 @@ typedef struct wish {
     const char *rule;
     Pawl__V1__Mode mode;
     uint32_t ahead, rate, max_running;
-    bool live_first, newest;
+    bool live_first, newest, one_by_one;
     int64_t window_us, jitter_us;
     Pawl__V1__CursorAction cursor;
     int64_t at_us;
@@ -56,7 +56,8 @@ static void put(wish_t wish)
     schedule.rule = (char *)(uintptr_t)wish.rule;
     schedule.zone = "UTC";
     schedule.mode = wish.mode;
-    schedule.overlap = PAWL__V1__OVERLAP__OVERLAP_ALLOW;
+    schedule.overlap =
+        wish.one_by_one ? PAWL__V1__OVERLAP__OVERLAP_QUEUE_ALL : PAWL__V1__OVERLAP__OVERLAP_ALLOW;
     schedule.ahead = wish.ahead;
     schedule.rate = wish.rate ? wish.rate : 1000;
     schedule.live_first = wish.live_first;
@@ -251,6 +252,44 @@ static void newest_first_ends_with_the_oldest(void **state)
     assert_int_equal(audit(), 24);
 }
 
+static void tasks_of_a_range_that_run_one_by_one_leave_the_gate_in_order(void **state)
+{
+    (void)state;
+    put((wish_t){ .rule = "0 * * * *", .mode = PAWL__V1__MODE__MODE_STRICT, .one_by_one = true });
+    CHANGE(BACKFILL, what.from_us = world.wall_us - 6 * HOUR, what.to_us = world.wall_us,
+           what.order = PAWL__V1__ORDER__ORDER_NEWEST);
+    world_sleep(&world, 1000000);
+    world_executor(&world, 2, "exec-2", 1);
+    propose(1);
+    assert_int_equal(tasks(), 6);
+    int64_t before = INT64_MAX;
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(world.leases_n, 1);
+        world_lease_t lease = world.leases[0];
+        int64_t planned = world_get(&world, lease.id)->planned_us;
+        assert_true(planned < before);
+        before = planned;
+        world_report(&world, 2, &lease, PAWL__V1__OUTCOME__OUTCOME_DONE, "", slice("", 0));
+    }
+}
+
+static void live_tasks_leave_the_gate_before_those_of_a_range(void **state)
+{
+    (void)state;
+    put((wish_t){ .rule = "0 * * * *", .mode = PAWL__V1__MODE__MODE_STRICT, .one_by_one = true });
+    backfill(world.wall_us - 6 * HOUR, world.wall_us);
+    int64_t live = world.wall_us + HOUR;
+    world_sleep(&world, HOUR);
+    world_executor(&world, 2, "exec-2", 1);
+    propose(1);
+    world_lease_t lease = world.leases[0];
+    world_propose(&world, "job");
+    assert_int_equal(tasks(), 7);
+    world_report(&world, 2, &lease, PAWL__V1__OUTCOME__OUTCOME_DONE, "", slice("", 0));
+    assert_int_equal(world.leases_n, 1);
+    assert_int_equal(world_get(&world, world.leases[0].id)->planned_us, live);
+}
+
 static void a_span_that_lies_ahead_is_run_now(void **state)
 {
     (void)state;
@@ -436,6 +475,140 @@ static void one_late_instant_is_no_backlog(void **state)
     assert_int_equal(world_schedule_get(&world, "job")->n_ranges, 0);
 }
 
+static void a_large_backlog_is_told_once(void **state)
+{
+    (void)state;
+    put((wish_t){ .rule = "* * * * *", .mode = PAWL__V1__MODE__MODE_STRICT, .ahead = 3 });
+    world.wall_us += 2 * DAY;
+    size_t told = 0;
+    for (int i = 0; i < 3; i++) {
+        world_sleep(&world, 1000000);
+        world_propose(&world, "job");
+    }
+    Pawl__V1__EventRead ask = PAWL__V1__EVENT_READ__INIT;
+    ask.limit = 1000;
+    assert_int_equal(query_event_read(world_ask(&world), &ask, 1, &world.reply), ERR_OK);
+    for (size_t i = 0; i < world.reply.events->n_items; i++)
+        told += strcmp(world.reply.events->items[i]->kind, "schedule.backlog") == 0;
+    assert_int_equal(told, 1);
+}
+
+/* ---- latest
+ * --------------------------------------------------------------------------------------- */
+
+static void a_folded_run_is_told_what_it_stands_for(void **state)
+{
+    (void)state;
+    put((wish_t){
+        .rule = "0 * * * *", .mode = PAWL__V1__MODE__MODE_LATEST, .window_us = 5 * HOUR });
+    int64_t begun = world.wall_us;
+    world.wall_us += 10 * HOUR + 10 * MINUTE;
+    world_propose(&world, "job");
+    assert_int_equal(on_record("skipped", "window"), 5); /* 01:00 to 05:00 */
+    assert_int_equal(on_record("folded", "latest"), 4);
+    assert_int_equal(on_record("fired", "latest"), 1);
+    world_executor(&world, 2, "exec-2", 1);
+    assert_int_equal(world.leases_n, 1);
+    const Pawl__V1__TaskInfo *info = world_get(&world, world.leases[0].id);
+    assert_int_equal(info->folded_count, 5);
+    assert_int_equal(info->folded_first_us, begun + 6 * HOUR);
+    assert_int_equal(info->folded_last_us, begun + 10 * HOUR);
+    assert_int_equal(audit(), 10);
+}
+
+/* ---- edits
+ * ------------------------------------------------------------------------------------------ */
+
+/* Of three hours behind, the old rule keeps what lies up to the cut. */
+static void cut(Pawl__V1__Mode mode, int64_t jitter_us, int64_t off_us, size_t old, size_t new)
+{
+    put((wish_t){ .rule = "0 * * * *", .mode = mode, .jitter_us = jitter_us });
+    int64_t begun = world.wall_us;
+    world.wall_us += 3 * HOUR + 30 * MINUTE;
+    put((wish_t){ .rule = "0,15 * * * *",
+                  .mode = mode,
+                  .jitter_us = jitter_us,
+                  .cursor = PAWL__V1__CURSOR_ACTION__CURSOR_AT,
+                  .at_us = begun + 2 * HOUR + off_us });
+    assert_int_equal(world.error, 0);
+    if (mode == PAWL__V1__MODE__MODE_STRICT) {
+        work_off(1);
+        assert_int_equal(range(1).fired, old);
+        assert_int_equal(range(1).revision, 1);
+    } else {
+        assert_int_equal(on_record("skipped", "edited"), old);
+    }
+    assert_int_equal(world_schedule_get(&world, "job")->behind, new);
+    if (jitter_us) { /* its turn is still to come: nothing may be early */
+        assert_int_equal(audit(), old);
+        return;
+    }
+    world_propose(&world, "job");
+    assert_int_equal(audit(), old + new);
+}
+
+static void an_edit_at_an_instant_parts_the_rules_there(void **state)
+{
+    (void)state;
+    cut(PAWL__V1__MODE__MODE_STRICT, 0, 1000, 2, 3); /* 02:15 03:00 03:15 are of the new one */
+}
+
+static void a_millisecond_before_it_is_of_the_new_rule(void **state)
+{
+    (void)state;
+    cut(PAWL__V1__MODE__MODE_STRICT, 0, -1000, 1, 4);
+}
+
+static void jitter_does_not_move_where_the_rules_part(void **state)
+{
+    (void)state;
+    cut(PAWL__V1__MODE__MODE_STRICT, 600 * INT64_C(1000000), 1000, 2, 3);
+}
+
+static void nor_a_millisecond_before(void **state)
+{
+    (void)state;
+    cut(PAWL__V1__MODE__MODE_STRICT, 600 * INT64_C(1000000), -1000, 1, 4);
+}
+
+static void in_mode_normal_what_the_old_rule_owed_is_skipped(void **state)
+{
+    (void)state;
+    cut(PAWL__V1__MODE__MODE_NORMAL, 0, 1000, 2, 3);
+}
+
+static void a_new_rule_under_strict_leaves_the_backlog_to_the_old_one(void **state)
+{
+    (void)state;
+    strict("0 * * * *");
+    world.wall_us += DAY + 30 * MINUTE;
+    strict("15 * * * *");
+    work_off(1);
+    assert_int_equal(range(1).fired, 24);
+    assert_int_equal(tasks(), 24);
+    world.wall_us += HOUR;
+    world_propose(&world, "job");
+    assert_int_equal(tasks(), 25);
+    assert_int_equal(audit(), 25);
+}
+
+static void a_cut_ahead_or_behind_what_is_decided_is_refused(void **state)
+{
+    (void)state;
+    wish_t wish = { .rule = "0 * * * *",
+                    .mode = PAWL__V1__MODE__MODE_STRICT,
+                    .cursor = PAWL__V1__CURSOR_ACTION__CURSOR_AT };
+    strict("15 * * * *");
+    world.wall_us += DAY;
+    world_propose(&world, "job");
+    wish.at_us = world.wall_us + 1;
+    put(wish);
+    assert_int_equal(world.error, ERR_TOO_EARLY);
+    wish.at_us = world.wall_us - DAY;
+    put(wish);
+    assert_int_equal(world.error, ERR_CONFLICT);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -444,6 +617,8 @@ int main(void)
         TEST(the_ends_of_a_span_count_its_beginning_and_not_its_end),
         TEST(the_same_instants_live_and_in_two_backfills_are_three_tasks),
         TEST(newest_first_ends_with_the_oldest),
+        TEST(tasks_of_a_range_that_run_one_by_one_leave_the_gate_in_order),
+        TEST(live_tasks_leave_the_gate_before_those_of_a_range),
         TEST(a_span_that_lies_ahead_is_run_now),
         TEST(years_of_minutes_are_one_row_until_they_are_cancelled),
         TEST(a_paused_range_makes_nothing_and_goes_on_where_it_was),
@@ -454,6 +629,15 @@ int main(void)
         TEST(after_an_outage_new_instants_run_beside_the_backlog),
         TEST(the_newest_of_a_backlog_run_first_if_that_is_wanted),
         TEST(one_late_instant_is_no_backlog),
+        TEST(a_large_backlog_is_told_once),
+        TEST(a_folded_run_is_told_what_it_stands_for),
+        TEST(an_edit_at_an_instant_parts_the_rules_there),
+        TEST(a_millisecond_before_it_is_of_the_new_rule),
+        TEST(jitter_does_not_move_where_the_rules_part),
+        TEST(nor_a_millisecond_before),
+        TEST(in_mode_normal_what_the_old_rule_owed_is_skipped),
+        TEST(a_new_rule_under_strict_leaves_the_backlog_to_the_old_one),
+        TEST(a_cut_ahead_or_behind_what_is_decided_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

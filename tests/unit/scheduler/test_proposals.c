@@ -140,9 +140,49 @@ static void a_list_that_comes_again_pauses_nothing_and_takes_away_what_is_gone(v
     proposals_destroy(&proposals);
 }
 
+/* A range that begins with its newest: its cursor goes back, and its turn comes at once. */
+static void a_range_has_turns_of_its_own_until_it_is_gone(void **state)
+{
+    (void)state;
+    proposals_t *proposals = proposals_new(NULL);
+    int64_t now = clock_wall_us();
+    Pawl__V1__ScheduleInfo info = PAWL__V1__SCHEDULE_INFO__INIT;
+    Pawl__V1__RangeInfo range = PAWL__V1__RANGE_INFO__INIT, *ranges[] = { &range };
+    info.uid = (ProtobufCBinaryData){ 16, (uint8_t *)(uintptr_t)uid };
+    info.revision = 3;
+    info.cursor_us = now;
+    info.next_us = now + 3600 * SECOND;
+    info.state = (char *)(uintptr_t) "active";
+    range.number = 0x102;
+    range.revision = 2;
+    range.cursor_us = now - SECOND;
+    range.state = (char *)(uintptr_t) "open";
+    info.ranges = ranges;
+    info.n_ranges = 1;
+    proposals_on_schedule(proposals, PAWL_FOLLOW_SCHEDULE, record_of_const(&info));
+    timeline_t *line = proposals_timeline(proposals);
+    assert_int_equal(timeline_size(line), 2);
+    entry_t *entry = timeline_first(line);
+    assert_int_equal(entry->range, 0x102);
+    assert_int_equal(entry->uid[14], uid[14] ^ 1);
+    assert_true(entry->due_us <= clock_wall_us());
+    uint8_t own[16];
+    memcpy(own, entry->uid, 16);
+    proposals_take(proposals, own, 2, now - 2 * SECOND, now, 0, "done");
+    assert_int_equal(entry->cursor_us, now - 2 * SECOND);
+    assert_true(entry->due_us <= clock_wall_us());
+    proposals_take(proposals, own, 2, now - 2 * SECOND, 0, 0, "held"); /* paused meanwhile */
+    assert_true(entry->due_us > clock_wall_us() + 10 * SECOND);
+    assert_true(entry->due_us < TIMELINE_NEVER);
+    proposals_take(proposals, own, 2, now - 2 * SECOND, 0, 0, "gone");
+    assert_int_equal(timeline_size(line), 1);
+    proposals_destroy(&proposals);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_range_has_turns_of_its_own_until_it_is_gone),
         cmocka_unit_test(a_change_told_before_an_older_answer_is_what_counts),
         cmocka_unit_test(a_push_of_the_same_revision_only_brings_a_turn_forward),
         cmocka_unit_test(a_turn_that_decided_nothing_comes_again_soon_but_not_at_once),
