@@ -153,7 +153,7 @@ err_t ledger_close(core_t *core, plan_t *plan, range_t *range); /* nothing follo
 err_t ledger_skip(core_t *core, plan_t *plan, int64_t last_us, enum verdict_reason reason,
                   uint64_t aux);
 bool plan_is_late(core_t *core, const plan_t *plan); /* its next instant is */
-err_t schedule_release(core_t *core, plan_t *plan); /* parked tasks that there is room for */
+err_t schedule_release(core_t *core, plan_t *plan);  /* parked tasks that there is room for */
 err_t schedule_task_held(core_t *core, const task_t *task, bool was_parked);
 err_t fire_latest(core_t *core, plan_t *plan); /* one folded firing for all that is due */
 err_t schedule_fire_now(core_t *core, plan_t *plan, Pawl__V1__Overlap overlap, uint8_t id[16],
