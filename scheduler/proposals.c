@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "client/base/clock.h"
+#include "client/base/hist.h"
 #include "client/base/log.h"
 
 /* In one request: some milliseconds of the broker's time; under way: enough that it never waits,
@@ -13,6 +14,7 @@ enum { PROPOSALS_MAX = 1000, REQUESTS_MAX = 8 };
 #define HELD_AGAIN_US                                                                              \
     INT64_C(30000000) /* held without a time: a push tells; this is the backstop */
 #define FAILED_AGAIN_US INT64_C(1000000)
+#define TELL_AFTER_US   INT64_C(10000000) /* a line in the log for the firings of so long */
 #define NOTHING_AGAIN_US                                                                           \
     INT64_C(50000) /* due, yet nothing was decided: the clocks differ a little */
 
@@ -22,6 +24,8 @@ struct proposals {
     int64_t offset_us; /* broker's clock - ours */
     uint8_t list;      /* number of the list that is being told, or was told last */
     unsigned requests; /* under way */
+    hist_t lateness;   /* since tell_us: from an instant to the answer that its task is durable */
+    int64_t tell_us;   /* own wall clock: when the log is told of it; 0: nothing to tell */
 };
 
 /* One request under way, so that its answers find their schedules. */
@@ -193,6 +197,32 @@ int64_t proposals_offset(const proposals_t *self)
     return self->offset_us;
 }
 
+/* How late, with all that came in between. Late ones of a backlog are not counted: their lateness
+ * is that of the gap. */
+static void measure(proposals_t *self, const sent_t *sent, const pawl_record_t *item, size_t i,
+                    int64_t now_us)
+{
+    enum { BACKLOG_US = 60000000 };
+    const entry_t *entry = timeline_find(self->line, sent->items[i].uid);
+    if (entry == NULL || pawl_record_int(item, "fired") == 0) return;
+    int64_t late_us =
+        now_us + self->offset_us - pawl_record_int(item, "cursor_us") - entry->jitter_us;
+    if (late_us > BACKLOG_US) return;
+    hist_add(&self->lateness, late_us);
+    if (self->tell_us == 0) self->tell_us = now_us + TELL_AFTER_US;
+}
+
+static void tell_lateness(proposals_t *self, int64_t now_us)
+{
+    const hist_t *late = &self->lateness;
+    if (self->tell_us == 0 || now_us < self->tell_us) return;
+    log_event(LOG_INFO, "FIRED", "n=%llu p50_us=%lld p99_us=%lld max_us=%lld",
+              (unsigned long long)late->count, (long long)hist_percentile(late, 500),
+              (long long)hist_percentile(late, 990), (long long)late->max);
+    hist_reset(&self->lateness);
+    self->tell_us = 0;
+}
+
 static void on_answer(const pawl_record_t *answer, pawl_err err, void *arg)
 {
     sent_t *sent = arg;
@@ -203,7 +233,8 @@ static void on_answer(const pawl_record_t *answer, pawl_err err, void *arg)
         free(sent);
         return;
     }
-    proposals_compare(self, sent->sent_us, pawl_record_int(answer, "wall_us"), clock_wall_us());
+    int64_t now_us = clock_wall_us();
+    proposals_compare(self, sent->sent_us, pawl_record_int(answer, "wall_us"), now_us);
     size_t n = pawl_record_count(answer, "items");
     for (size_t i = 0; i < n && i < sent->n; i++) {
         const pawl_record_t *item = pawl_record_sub_at(answer, "items", i);
@@ -212,6 +243,7 @@ static void on_answer(const pawl_record_t *answer, pawl_err err, void *arg)
         proposals_take(self, uid, (uint64_t)pawl_record_int(item, "revision"),
                        pawl_record_int(item, "cursor_us"), pawl_record_int(item, "next_us"),
                        pawl_record_int(item, "retry_us"), pawl_record_text(item, "verdict"));
+        measure(self, sent, item, i, now_us);
     }
     failed(self, sent, n, PAWL_E_EMPTY);
     free(sent);
@@ -226,6 +258,7 @@ static int64_t upto_us(const entry_t *entry, int64_t broker_us)
 int64_t proposals_run(proposals_t *self, int64_t now_us)
 {
     int64_t broker_us = now_us + self->offset_us;
+    tell_lateness(self, now_us);
     while (self->requests < REQUESTS_MAX) {
         sent_t *sent = NULL;
         for (entry_t *entry; (entry = timeline_first(self->line)) && entry->due_us <= broker_us;) {
