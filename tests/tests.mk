@@ -42,7 +42,7 @@ soak-torture: $(BUILD)/bin/executor-test_torture
 soak-fuzz:
 	$(MAKE) fuzz FUZZ_SECONDS=$(SOAK_SECONDS)
 soak:
-	@for campaign in sim same crash-store loop demo fuzz time torture; do \
+	@for campaign in sim same crash-store loop demo fuzz time torture sql; do \
 	    $(MAKE) --no-print-directory soak-$$campaign || bad="$$bad soak-$$campaign"; done; \
 	 [ -z "$$bad" ] || { echo "soak: failed:$$bad"; exit 1; }
 .PHONY: unit objects test-objects check check-install soak soak-torture soak-fuzz

@@ -7,6 +7,14 @@ bench: all $(bench_programs)
 	$(PYTHON) tests/bench/run.py --bin $(BUILD)/bin $(BENCH_FLAGS)
 .PHONY: bench
 
+# Rows of PostgreSQL that become tasks, undisturbed and under ten kills; 20,000 of them are in check.
+SQL_ROWS ?= 1000000
+bench: bench-sql
+bench-sql soak-sql: all
+	$(PYTHON) tests/bench/sql_rows.py --bin $(BUILD)/bin --rows $(SQL_ROWS)
+	$(PYTHON) tests/bench/sql_rows.py --bin $(BUILD)/bin --rows $(SQL_ROWS) --kills 10
+.PHONY: bench-sql soak-sql
+
 # Cron rules beside ccronexpr: CCRONEXPR names a folder where it was built by its own means
 # (ccronexpr.h, libccronexpr.so). Nothing of it is in this repository.
 ifdef CCRONEXPR

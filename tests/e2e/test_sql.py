@@ -213,7 +213,8 @@ def test_a_row_too_large_for_an_output_is_cut_and_said(sql, source):
 def test_a_huge_row_is_refused_and_the_executor_stays_small(sql, source):
     task, _ = run(sql, source, BIG[source].format(n=400_000_000), "failed", timeout=60)
     assert any(word in task["message"] for word in ("8 MiB", "too big", "larger"))
-    assert peak_mib(sql) < 160, peak_mib(sql)
+    if b"__asan_init" not in (sql.bin / "pawl-executor").read_bytes():  # memory is not measured under a sanitizer
+        assert peak_mib(sql) < 160, peak_mib(sql)
     assert rows(sql, source, "select 1 as a") == [{"a": 1}]
 
 

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Rows that become tasks: once, whatever is sent again, and only by who holds the lease. */
+#include "tests/unit/broker/core_world.h"
+
+enum { EXECUTOR = 2, OTHER = 3 };
+
+/* An executor of producers alone: what they make waits. */
+static void hello_sql(world_t *w, conn_t conn, char *name, uint8_t life)
+{
+    static char *types[] = { (char *)(uintptr_t) "pawl/sql-producer" };
+    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__Hello h = PAWL__V1__HELLO__INIT;
+    Pawl__V1__Label label = PAWL__V1__LABEL__INIT, *labels[] = { &label };
+    uint8_t incarnation[16];
+    memset(incarnation, life, 16);
+    label.key = (char *)(uintptr_t) "sql.app";
+    label.value = (char *)(uintptr_t) "yes";
+    h.minor = WIRE_MINOR;
+    h.role = PAWL__V1__ROLE__ROLE_EXECUTOR;
+    h.name = name;
+    h.incarnation = (ProtobufCBinaryData){ 16, incarnation };
+    h.types = types;
+    h.n_types = ARRAY_LEN(types);
+    h.labels = labels;
+    h.n_labels = 1;
+    h.slots = h.credit = 1;
+    r.body_case = PAWL__V1__REQUEST__BODY_HELLO;
+    r.hello = &h;
+    assert_null(request(w, conn, &r)->error);
+}
+
+/* Submits a producer; its token when it was leased at once, else 0. */
+static uint64_t submit_producer(world_t *w, conn_t conn, ulid_t id, char *key, char *scope)
+{
+    Pawl__V1__Task made = PAWL__V1__TASK__INIT, task = PAWL__V1__TASK__INIT;
+    Pawl__V1__Sql sql = PAWL__V1__SQL__INIT;
+    Pawl__V1__SqlProducer producer;
+    Pawl__V1__Retry retry = PAWL__V1__RETRY__INIT;
+    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__Submit s = PAWL__V1__SUBMIT__INIT;
+    uint8_t template[100], bytes[400];
+    pawl__v1__sql_producer__init(&producer);
+    made.type = (char *)(uintptr_t) "mail/send";
+    producer.task = (ProtobufCBinaryData){ pawl__v1__task__pack(&made, template), template };
+    producer.key = key;
+    producer.scope = scope;
+    sql.source = (char *)(uintptr_t) "app";
+    sql.text = (char *)(uintptr_t) "select 1";
+    retry.max_attempts = 5;
+    task.id = (ProtobufCBinaryData){ 16, id.at };
+    task.type = (char *)(uintptr_t) "pawl/sql-producer";
+    task.sql = &sql;
+    task.producer = &producer;
+    task.retry = &retry;
+    ProtobufCBinaryData one = { pawl__v1__task__pack(&task, bytes), bytes };
+    s.tasks = &one;
+    s.n_tasks = 1;
+    r.body_case = PAWL__V1__REQUEST__BODY_SUBMIT;
+    r.submit = &s;
+    assert_int_equal(request(w, 1, &r)->submitted->accepted, 1);
+    const Pawl__V1__Lease *lease = NULL;
+    return leases_of(w, conn, &lease, 1) ? lease->token : 0;
+}
+
+/* Sends rows with these keys ("" among them: a task of a type that nobody has). */
+static const Pawl__V1__Reply *produce(world_t *w, conn_t conn, ulid_t id, uint64_t token,
+                                      char *const *keys, size_t n, char *watermark)
+{
+    static Pawl__V1__ProduceItem items[8], *list[8];
+    static uint8_t bytes[8][200];
+    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__Produce body;
+    pawl__v1__produce__init(&body);
+    for (size_t i = 0; i < n; i++) {
+        Pawl__V1__Task task = PAWL__V1__TASK__INIT;
+        pawl__v1__produce_item__init(&items[i]);
+        task.type = (char *)(uintptr_t)(keys[i][0] ? "mail/send" : "no/such");
+        items[i].task = (ProtobufCBinaryData){ pawl__v1__task__pack(&task, bytes[i]), bytes[i] };
+        items[i].identity_case = PAWL__V1__PRODUCE_ITEM__IDENTITY_KEY;
+        items[i].key = keys[i][0] ? keys[i] : (char *)(uintptr_t) "x";
+        list[i] = &items[i];
+    }
+    body.id = (ProtobufCBinaryData){ 16, id.at };
+    body.token = token;
+    body.items = list;
+    body.n_items = n;
+    if (watermark) {
+        body.watermark_set_case = PAWL__V1__PRODUCE__WATERMARK_SET_WATERMARK;
+        body.watermark = (ProtobufCBinaryData){ strlen(watermark), (uint8_t *)watermark };
+    }
+    r.body_case = PAWL__V1__REQUEST__BODY_PRODUCE;
+    r.produce = &body;
+    return request(w, conn, &r);
+}
+
+static char K1[] = "1", K2[] = "2", K3[] = "3", NOBODY[] = "", NAME[] = "orders", MARK[] = "17";
+static char NO_SCOPE[] = "", WEB1[] = "web-1", WEB2[] = "web-2";
+
+static void rows_are_made_once_however_often_they_are_sent(void **state)
+{
+    world_t *w = *state;
+    hello_sql(w, EXECUTOR, WEB1, 1);
+    uint64_t token = submit_producer(w, EXECUTOR, id_at(w, 1), K1, NO_SCOPE);
+    char *rows[] = { K1, K2, K2 };
+    const Pawl__V1__Reply *reply = produce(w, EXECUTOR, id_at(w, 1), token, rows, 3, MARK);
+    assert_null(reply->error);
+    assert_int_equal(reply->produced->created, 2);
+    assert_int_equal(reply->produced->repeated_rows, 1);
+    reply = produce(w, EXECUTOR, id_at(w, 1), token, rows, 3, NULL);
+    assert_int_equal(reply->produced->created, 0);
+    assert_int_equal(reply->produced->created_all, 2);
+    assert_int_equal(reply->produced->watermark.len, 2);
+    assert_memory_equal(reply->produced->watermark.data, "17", 2);
+    assert_int_equal(COUNT(w, WAITING), 2);
+}
+
+static void a_batch_with_one_wrong_row_leaves_nothing(void **state)
+{
+    world_t *w = *state;
+    hello_sql(w, EXECUTOR, WEB1, 1);
+    uint64_t token = submit_producer(w, EXECUTOR, id_at(w, 1), K1, NO_SCOPE);
+    char *rows[] = { K1, NOBODY, K2 };
+    const Pawl__V1__Reply *reply = produce(w, EXECUTOR, id_at(w, 1), token, rows, 3, MARK);
+    assert_int_equal(reply->error->code, ERR_UNKNOWN_TYPE);
+    assert_string_equal(reply->error->field, "items[1].task.type");
+    assert_int_equal(COUNT(w, WAITING), 0);
+    assert_int_equal(memstore_rows(w->store, TABLE_watermark), 0);
+}
+
+static void only_the_holder_of_the_lease_may(void **state)
+{
+    world_t *w = *state;
+    char *rows[] = { K1 };
+    hello_sql(w, EXECUTOR, WEB1, 1);
+    uint64_t token = submit_producer(w, EXECUTOR, id_at(w, 1), K1, NO_SCOPE);
+    hello_sql(w, OTHER, WEB2, 2);
+    assert_int_equal(produce(w, OTHER, id_at(w, 1), token, rows, 1, MARK)->error->code, ERR_STALE);
+    assert_int_equal(produce(w, EXECUTOR, id_at(w, 1), token + 1, rows, 1, MARK)->error->code,
+                     ERR_STALE);
+    assert_int_equal(produce(w, EXECUTOR, id_at(w, 2), token, rows, 1, MARK)->error->code,
+                     ERR_STALE);
+    assert_int_equal(report(w, EXECUTOR, id_at(w, 1), token, DONE), VERDICT(DONE));
+    assert_int_equal(produce(w, EXECUTOR, id_at(w, 1), token, rows, 1, MARK)->error->code,
+                     ERR_STALE);
+    assert_int_equal(COUNT(w, WAITING), 0);
+}
+
+static void the_next_attempt_goes_on_with_the_watermark_of_the_last(void **state)
+{
+    world_t *w = *state;
+    char *first[] = { K1, K2 }, *second[] = { K2, K3 };
+    hello_sql(w, EXECUTOR, WEB1, 1);
+    uint64_t token = submit_producer(w, EXECUTOR, id_at(w, 1), K1, NO_SCOPE);
+    produce(w, EXECUTOR, id_at(w, 1), token, first, 2, MARK);
+    hello_sql(w, EXECUTOR, WEB1, 9); /* a new life: the old one is lost */
+    const Pawl__V1__Lease *lease = NULL;
+    for (unsigned i = 0; i < 20 && !leases_of(w, EXECUTOR, &lease, 1); i++) {
+        pass(w, 1000000);
+        tick(w);
+    }
+    assert_non_null(lease);
+    ulid_t id = id_at(w, 1);
+    assert_memory_equal(lease->id.data, id.at, 16);
+    assert_true(lease->token > token);
+    assert_int_equal(produce(w, EXECUTOR, id, token, first, 2, NULL)->error->code, ERR_STALE);
+    uint64_t next = lease->token;
+    const Pawl__V1__Reply *reply = produce(w, EXECUTOR, id, next, NULL, 0, NULL);
+    assert_memory_equal(reply->produced->watermark.data, "17", 2);
+    reply = produce(w, EXECUTOR, id, next, second, 2, NULL);
+    assert_int_equal(reply->produced->created, 1);
+    assert_int_equal(reply->produced->created_all, 3);
+}
+
+static void a_named_scope_reaches_over_producers_and_none_does_not(void **state)
+{
+    world_t *w = *state;
+    char *rows[] = { K1 };
+    static const uint32_t created[2][2] = { { 1, 0 }, { 1, 1 } };
+    for (unsigned unnamed = 0; unnamed < 2; unnamed++)
+        for (unsigned i = 0; i < 2; i++) {
+            conn_t conn = (conn_t)(10 + 2 * unnamed + i);
+            char name[] = "web-x";
+            name[4] = (char)('a' + 2 * unnamed + i);
+            hello_sql(w, conn, name, (uint8_t)(20 + 2 * unnamed + i));
+            ulid_t id = id_at(w, (uint8_t)(40 + 2 * unnamed + i));
+            uint64_t token = submit_producer(w, conn, id, K1, unnamed ? NO_SCOPE : NAME);
+            const Pawl__V1__Reply *reply = produce(w, conn, id, token, rows, 1, NULL);
+            assert_null(reply->error);
+            assert_int_equal(reply->produced->created, created[unnamed][i]);
+        }
+}
+
+static void a_refused_commit_leaves_neither_tasks_nor_watermark(void **state)
+{
+    world_t *w = *state;
+    char *rows[] = { K1, K2 };
+    hello_sql(w, EXECUTOR, WEB1, 1);
+    uint64_t token = submit_producer(w, EXECUTOR, id_at(w, 1), K1, NO_SCOPE);
+    memstore_faults(w->store)->next_commit = MEMSTORE_COMMIT_REFUSED;
+    const Pawl__V1__Reply *reply = produce(w, EXECUTOR, id_at(w, 1), token, rows, 2, MARK);
+    assert_int_equal(reply->error->code, ERR_STORE_FULL); /* tried again with nothing added */
+    assert_int_equal(COUNT(w, WAITING), 0);
+    assert_int_equal(memstore_rows(w->store, TABLE_watermark), 0);
+    reply = produce(w, EXECUTOR, id_at(w, 1), token, rows, 2, MARK);
+    assert_int_equal(reply->produced->created, 2);
+}
+
+/* With somebody who has announced the type of what is made, and takes none of it. */
+static int setup_mailer(void **state)
+{
+    int failed = setup(state);
+    hello(*state, 9, (char *)(uintptr_t) "mailer", 7, 0);
+    return failed;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(rows_are_made_once_however_often_they_are_sent,
+                                        setup_mailer, teardown),
+        cmocka_unit_test_setup_teardown(a_batch_with_one_wrong_row_leaves_nothing, setup_mailer,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(only_the_holder_of_the_lease_may, setup_mailer, teardown),
+        cmocka_unit_test_setup_teardown(the_next_attempt_goes_on_with_the_watermark_of_the_last,
+                                        setup_mailer, teardown),
+        cmocka_unit_test_setup_teardown(a_named_scope_reaches_over_producers_and_none_does_not,
+                                        setup_mailer, teardown),
+        cmocka_unit_test_setup_teardown(a_refused_commit_leaves_neither_tasks_nor_watermark,
+                                        setup_mailer, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
