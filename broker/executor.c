@@ -516,24 +516,30 @@ void executor_suspect(core_t *core, conn_t conn, bool suspect)
  * ------------------------------------------------------------------------------------------------
  */
 
+static void direct(core_t *core, executor_t *executor, Pawl__V1__Directive *directive)
+{
+    if (executor->conn == 0) return; /* it is told after its Hello */
+    Pawl__V1__Directive *list[] = { directive };
+    Pawl__V1__Directives all = PAWL__V1__DIRECTIVES__INIT;
+    Pawl__V1__Push push = PAWL__V1__PUSH__INIT;
+    all.directives = list;
+    all.n_directives = 1;
+    push.body_case = PAWL__V1__PUSH__BODY_DIRECTIVES;
+    push.directives = &all;
+    out_push(core, executor->conn, &push, false);
+}
+
 void executor_directive(core_t *core, executor_t *executor, Pawl__V1__DirectiveKind kind,
                         const run_t *run)
 {
-    if (executor->conn == 0) return; /* it is told after its Hello */
-    Pawl__V1__Directive directive = PAWL__V1__DIRECTIVE__INIT, *list[] = { &directive };
-    Pawl__V1__Directives all = PAWL__V1__DIRECTIVES__INIT;
-    Pawl__V1__Push push = PAWL__V1__PUSH__INIT;
+    Pawl__V1__Directive directive = PAWL__V1__DIRECTIVE__INIT;
     directive.kind = kind;
     if (run) {
         directive.id.data = (uint8_t *)(uintptr_t)run->id;
         directive.id.len = 16;
         directive.token = run->row.token;
     }
-    all.directives = list;
-    all.n_directives = 1;
-    push.body_case = PAWL__V1__PUSH__BODY_DIRECTIVES;
-    push.directives = &all;
-    out_push(core, executor->conn, &push, false);
+    direct(core, executor, &directive);
 }
 
 void executor_withhold(executor_t *executor, const run_t *run)
@@ -651,6 +657,33 @@ int64_t executors_due_us(const core_t *core)
     return core->cancelling && tell < due ? tell : due;
 }
 
+static void changed_one(core_t *core, Pawl__V1__Reply *reply)
+{
+    Pawl__V1__Changed *changed = batch_alloc(core, sizeof *changed);
+    pawl__v1__changed__init(changed);
+    changed->done = 1;
+    reply->body_case = PAWL__V1__REPLY__BODY_CHANGED;
+    reply->changed = changed;
+}
+
+/* Nothing is kept: who is not connected cannot be told, and who starts again works again. */
+static err_t stop_process(core_t *core, named_t *name, const Pawl__V1__ExecutorChange *change,
+                          Pawl__V1__Reply *reply)
+{
+    executor_t *executor = executor_for(core, name);
+    if (executor->conn == 0) {
+        refuse(core, reply, ERR_WRONG_STATUS, "name", "executor \"%s\" is not connected",
+               change->name);
+        return ERR_OK;
+    }
+    Pawl__V1__Directive directive = PAWL__V1__DIRECTIVE__INIT;
+    directive.kind = PAWL__V1__DIRECTIVE_KIND__DIRECTIVE_END;
+    directive.deadline_us = change->deadline_us;
+    direct(core, executor, &directive);
+    changed_one(core, reply);
+    return journal_add(core, EVENT_EXECUTOR_STOPPED, name->no, 0, 0);
+}
+
 err_t executor_change(core_t *core, const command_t *command, Pawl__V1__Reply *reply)
 {
     const Pawl__V1__ExecutorChange *change = command->request->executor_change;
@@ -660,6 +693,8 @@ err_t executor_change(core_t *core, const command_t *command, Pawl__V1__Reply *r
                change->name);
         return ERR_OK;
     }
+    if (change->verb == PAWL__V1__EXECUTOR_VERB__EXECUTOR_STOP)
+        return stop_process(core, name, change, reply);
     if (change->drain)
         name->flags |= REG_DRAINED;
     else
@@ -677,10 +712,6 @@ err_t executor_change(core_t *core, const command_t *command, Pawl__V1__Reply *r
                                      : PAWL__V1__DIRECTIVE_KIND__DIRECTIVE_RESUME,
                        NULL);
     if (executor->conn) out_add(core, OUT_DRAIN, executor->conn)->flag = change->drain;
-    Pawl__V1__Changed *changed = batch_alloc(core, sizeof *changed);
-    pawl__v1__changed__init(changed);
-    changed->done = 1;
-    reply->body_case = PAWL__V1__REPLY__BODY_CHANGED;
-    reply->changed = changed;
+    changed_one(core, reply);
     return ERR_OK;
 }

@@ -131,6 +131,20 @@ pawl_err pawl_executor_change(pawl_client_t *self, const char *name, bool drain,
     return change(self, &request, timeout_us);
 }
 
+pawl_err pawl_executor_stop(pawl_client_t *self, const char *name, int64_t within_us,
+                            const char *reason, int64_t timeout_us)
+{
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__ExecutorChange body = PAWL__V1__EXECUTOR_CHANGE__INIT;
+    body.name = (char *)(uintptr_t)name;
+    body.verb = PAWL__V1__EXECUTOR_VERB__EXECUTOR_STOP;
+    body.deadline_us = within_us;
+    if (reason) body.reason = (char *)(uintptr_t)reason;
+    request.body_case = PAWL__V1__REQUEST__BODY_EXECUTOR_CHANGE;
+    request.executor_change = &body;
+    return change(self, &request, timeout_us);
+}
+
 pawl_err pawl_stats_json(pawl_client_t *self, char **json, int64_t timeout_us)
 {
     Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;

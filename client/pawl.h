@@ -464,6 +464,9 @@ PAWL_EXPORT pawl_err pawl_executor_list(pawl_client_t *self, const char *name, p
                                         int64_t timeout_us);
 PAWL_EXPORT pawl_err pawl_executor_change(pawl_client_t *self, const char *name, bool drain,
                                           const char *reason, int64_t timeout_us);
+/* Its process drains, at most within_us (0: as its own file says), and ends. */
+PAWL_EXPORT pawl_err pawl_executor_stop(pawl_client_t *self, const char *name, int64_t within_us,
+                                        const char *reason, int64_t timeout_us);
 PAWL_EXPORT pawl_err pawl_peer_list(pawl_client_t *self, pawl_list_t **list, int64_t timeout_us);
 /* The JSON object of CONTRACTS: also what the stats socket publishes. Free with free(). */
 PAWL_EXPORT pawl_err pawl_stats_json(pawl_client_t *self, char **json, int64_t timeout_us);
@@ -526,6 +529,9 @@ PAWL_EXPORT pawl_err pawl_worker_start(pawl_worker_t *self, int64_t timeout_us);
  * not begun are given back. */
 PAWL_EXPORT pawl_err pawl_worker_drain(pawl_worker_t *self, int64_t timeout_us);
 PAWL_EXPORT void pawl_worker_resume(pawl_worker_t *self);
+/* Somebody wants this process to drain, within so long (0: as it thinks right), and to end: `pawl
+ * executor stop`. */
+PAWL_EXPORT bool pawl_worker_end_wanted(const pawl_worker_t *self, int64_t *within_us);
 PAWL_EXPORT bool pawl_worker_draining(const pawl_worker_t *self); /* by us or by the broker */
 /* Pull: the next job, PAWL_E_TIMEOUT when none came (or all slots are in use), PAWL_E_CLOSED when
  * the handle is. Counts against slots until it is ended. Lowers pawl_worker_fd when it has none. */

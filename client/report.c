@@ -267,6 +267,11 @@ void worker_on_directive(pawl_worker_t *self, const Pawl__V1__Directive *directi
         self->report_wanted = true;
         worker_signal(self);
         break;
+    case PAWL__V1__DIRECTIVE_KIND__DIRECTIVE_END:
+        self->end_wanted = true;
+        self->end_within_us = directive->deadline_us;
+        worker_signal(self);
+        break;
     case PAWL__V1__DIRECTIVE_KIND__DIRECTIVE_SEND_RUNNING:
         self->send_running = true;
         break;

@@ -140,6 +140,15 @@ pawl_err pawl_worker_prefetch(pawl_worker_t *self, unsigned extra)
     return PAWL_OK;
 }
 
+bool pawl_worker_end_wanted(const pawl_worker_t *self, int64_t *within_us)
+{
+    pthread_mutex_lock(&self->client->work_lock);
+    bool wanted = self->end_wanted;
+    *within_us = self->end_within_us;
+    pthread_mutex_unlock(&self->client->work_lock);
+    return wanted;
+}
+
 size_t pawl_worker_return_waiting(pawl_worker_t *self, int64_t older_us)
 {
     int64_t before = clock_steady_us() - older_us;

@@ -92,6 +92,8 @@ struct pawl_worker {
     names_t kinds, queues, label_keys, label_values, interpreters, interpreter_versions;
     unsigned slots, prefetch;
     bool prefetch_set;
+    bool end_wanted; /* somebody wants this process to end */
+    int64_t end_within_us;
     pawl_outbox_t outbox;
     bool started, closed; /* closed: the handle is gone, nothing will be answered */
     bool drain_local, drain_remote;

@@ -348,14 +348,19 @@ static void stop_all(struct executor *self, bool hard)
     if (self->runner) runner_stop(self->runner);
 }
 
+static void begin_drain(struct executor *self, int64_t within_us)
+{
+    self->drain_us = clock_steady_us() + within_us;
+    log_event(LOG_INFO, "DRAIN", "running=%zu at_most=%llds", busy(self),
+              (long long)(within_us / 1000000));
+}
+
 static void on_signal(struct executor *self)
 {
     struct signalfd_siginfo info;
     while (read(self->signals, &info, sizeof info) == (ssize_t)sizeof info) {
         if (self->drain_us == 0) {
-            self->drain_us = clock_steady_us() + self->config->drain_timeout_us;
-            log_event(LOG_INFO, "DRAIN", "running=%zu at_most=%llds", busy(self),
-                      (long long)(self->config->drain_timeout_us / 1000000));
+            begin_drain(self, self->config->drain_timeout_us);
         } else {
             self->hard = true;
             self->drain_us = clock_steady_us() + HARD_STOP_US;
@@ -367,6 +372,9 @@ static void on_signal(struct executor *self)
 
 static void on_worker(struct executor *self)
 {
+    int64_t within_us;
+    if (self->drain_us == 0 && pawl_worker_end_wanted(self->worker, &within_us))
+        begin_drain(self, within_us ? within_us : self->config->drain_timeout_us);
     /* until it says no, even with all slots taken: that is what makes its descriptor quiet again.
      * It gives no more jobs at once than there are slots. */
     pawl_job_t *job = NULL;

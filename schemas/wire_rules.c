@@ -243,6 +243,7 @@ const wire_rule_t wire_rules[] = {
     { "QueueList.after",           NAME, 0, LIMIT_NAME, 0 },
     { "ExecutorChange.name",       NAME, 1, LIMIT_NAME, 0 },
     { "ExecutorChange.reason",     FREE, 0, LIMIT_TEXT, 0 },
+    { "ExecutorChange.deadline_us", DURATION, 0 },
 };
 // clang-format on
 

@@ -141,6 +141,10 @@ static const flag_t extend_flags[] = {
     TEXT("message", 0, "TEXT", "kept with the task"),
     END,
 };
+static const flag_t stop_flags[] = {
+    SPAN("deadline", "then what runs is stopped and given back (as the executor's file says)"),
+    END,
+};
 static const flag_t wait_flags[] = { SWITCH("any", 0, "until one of them has ended"), END };
 static const flag_t logs_flags[] = {
     SWITCH("follow", 'f', "until the task has ended; of a schedule: task after task"),
@@ -409,6 +413,11 @@ const command_t commands[] = {
     { "executor drain", "NAME", "let it finish and give it nothing new",
       "pawl executor drain web-07 --reason reboot", cmd_executor_change, { reason_flags },
       1, 1, REST_NONE, NULL },
+    { "executor quiet", "NAME", "the same as drain",
+      "pawl executor quiet web-07", cmd_executor_change, { reason_flags }, 1, 1, REST_NONE, NULL },
+    { "executor stop", "NAME", "let it finish, at most so long, and end its process",
+      "pawl executor stop web-07 --deadline 5m", cmd_executor_change,
+      { stop_flags, reason_flags }, 1, 1, REST_NONE, NULL },
     { "executor resume", "NAME", "give it work again",
       "pawl executor resume web-07", cmd_executor_change, { reason_flags }, 1, 1, REST_NONE, NULL },
 

@@ -61,6 +61,33 @@ int cmd_peer_list(cli_t *cli)
     return print_list(cli, list_peers, peer_columns, "cannot list peers");
 }
 
+/* What it runs now: id, type, attempt, since when. */
+static json_t *running_on(cli_t *cli, const char *name)
+{
+    pawl_list_t *list = NULL;
+    const pawl_record_t *task;
+    json_t *rows = json_array();
+    pawl_filter_t *filter = pawl_filter_new();
+    pawl_err err = PAWL_E_NO_MEMORY;
+    if (filter && pawl_filter_add(filter, "executor", name) == PAWL_OK &&
+        pawl_filter_add(filter, "status", "running") == PAWL_OK)
+        err = pawl_task_list(cli->client, filter, &list, cli->timeout_us);
+    while (!err && (task = pawl_list_next(list, &err))) {
+        json_t *row = record_json(task, task_columns);
+        static const char *const kept[] = { "id", "type", "attempt", "started", "title" };
+        json_t *short_row = json_object();
+        for (size_t i = 0; i < ARRAY_LEN(kept); i++)
+            if (json_object_get(row, kept[i]))
+                json_object_set(short_row, kept[i], json_object_get(row, kept[i]));
+        json_array_append_new(rows, short_row);
+        json_decref(row);
+    }
+    if (err) cli_note(cli, "what it runs could not be listed: %s", client_why(cli->client, err));
+    pawl_list_destroy(&list);
+    pawl_filter_destroy(&filter);
+    return rows;
+}
+
 int cmd_executor_show(cli_t *cli)
 {
     const char *name = cli->args.words[0], *what = say("cannot show executor %s", name);
@@ -72,9 +99,11 @@ int cmd_executor_show(cli_t *cli)
     while (!err && (executor = pawl_list_next(list, &err)) &&
            strcmp(pawl_record_text(executor, "name"), name) != 0) {
     }
-    if (executor)
-        code = output_object(record_json(executor, executor_columns));
-    else if (err)
+    if (executor) {
+        json_t *object = record_json(executor, executor_columns);
+        json_object_set_new(object, "running", running_on(cli, name));
+        code = output_object(object);
+    } else if (err)
         code = fail_client(cli->client, err, what);
     else
         code = fail(EXIT_NOT_FOUND, what, "no executor of that name has been seen",
@@ -89,8 +118,12 @@ int cmd_executor_change(cli_t *cli)
     const char *reason = args_text(&cli->args, "reason");
     int code = cli_connect(cli);
     if (code) return code;
-    pawl_err err = pawl_executor_change(cli->client, name, strcmp(verb, "drain") == 0,
-                                        reason ? reason : "", cli->timeout_us);
+    bool quiet = strcmp(verb, "resume") != 0; /* quiet is another word for drain */
+    pawl_err err =
+        strcmp(verb, "stop") == 0
+            ? pawl_executor_stop(cli->client, name, args_number(&cli->args, "deadline", 0),
+                                 reason ? reason : "", cli->timeout_us)
+            : pawl_executor_change(cli->client, name, quiet, reason ? reason : "", cli->timeout_us);
     if (err) return fail_client(cli->client, err, say("cannot %s executor %s", verb, name));
     cli_note(cli, "%s: %s", verb, name);
     return 0;

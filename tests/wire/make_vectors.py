@@ -212,6 +212,8 @@ def requests():
     good("executor-list", "executor_list")
     good("executor-change", "executor_change", pb.ExecutorChange(name="web-07", drain=True),
          request_id=REQUEST_ID)
+    good("executor-stop", "executor_change", pb.ExecutorChange(
+        name="web-07", verb=pb.EXECUTOR_STOP, deadline_us=300000000), request_id=REQUEST_ID)
     good("peer-list", "peer_list")
     good("peer-list-page", "peer_list", pb.PeerList(cursor=17, limit=100))
     good("executor-list-page", "executor_list", pb.ExecutorList(name="web-1", cursor=17, limit=100))
@@ -467,6 +469,8 @@ def from_broker():
         completion=bytes(range(32)), polls=3, poll_state=b"page=7")]))
     push("push-directives", directives=pb.Directives(directives=[
         pb.Directive(kind=pb.DIRECTIVE_STOP, id=ID1, token=TOKEN)]))
+    push("push-end", directives=pb.Directives(directives=[
+        pb.Directive(kind=pb.DIRECTIVE_END, deadline_us=300000000)]))
     push("push-schedules", schedules=pb.ScheduleItems(items=[pb.ScheduleInfo(name="nightly", uid=UID, removed=True)]))
     add("reply-newer-enum", "Reply", b"\x0dPWR1\x10\x02\x72\x04\x0a\x02\x01\x63", canonical=None)
     newer = pb.Reply(magic=messages.MAGIC["Reply"], seq=2).SerializeToString() + b"\xba\x3e\x00"

@@ -109,7 +109,6 @@ static void a_mistake_is_told_with_its_line_and_what_to_type(void **state)
         { "executor:\n  slots: 5000\n", ":2: ", "0 to 4096" },
         { "executor:\n  slots: many\n", ":2: ", "a whole number" },
         { "executor:\n  labels: [a, b]\n", ":2: ", "a map" },
-        { "executor:\n  key: /etc/key\n", ":2: ", "does not have" },
         { "executor:\n  process: {rlimits: {files: 3}}\n", ":2: ", "nofile" },
         { "executor:\n  process: {rlimits: {nofile: 3x}}\n", ":2: ", "nofile" },
         { "executor:\n  process: {umask: \"9\"}\n", ":2: ", "octal" },
