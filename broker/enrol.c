@@ -196,6 +196,14 @@ static err_t choose_by_labels(core_t *core, const Pawl__V1__Fanout *fanout, uint
     return ERR_OK;
 }
 
+size_t enrol_most(const core_t *core, const Pawl__V1__Fanout *fanout)
+{
+    size_t most = fanout->n_executors ? fanout->n_executors
+                  : fanout->count     ? fanout->count
+                                      : core->names_n[NAME_EXECUTOR];
+    return most < LIMIT_CHILDREN ? most : LIMIT_CHILDREN;
+}
+
 err_t enrol_members(core_t *core, const Pawl__V1__Task *body, const uint8_t id[16],
                     members_t *members)
 {

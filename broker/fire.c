@@ -228,6 +228,9 @@ static bool firing_left(core_t *core, const plan_t *plan, outcome_t *outcome)
         return false;
     }
     space_cost_t cost = space_cost(SPACE_FIRE, plan->spec->task.len, core->space.page_bytes);
+    if (plan->template->fanout)
+        space_add(&cost, SPACE_CHILD, enrol_most(core, plan->template->fanout), 0,
+                  core->space.page_bytes);
     if (!space_take(&core->space, &cost)) { /* the cursor waits until there is room */
         outcome->retry_us = core->wall_us + 5 * PAWL_SEC_US;
         return false;

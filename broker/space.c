@@ -40,6 +40,7 @@ static const struct row {
     [SPACE_NAME] = { "names, reg, lane, count", 4, 1000 },
     [SPACE_SCHEDULE] = { "names x 2, sched x 2, scur, reply, replyage, count", 8, 6000 },
     [SPACE_CHANGE] = { "state, ready, timer x 2, try, uniq, scur, gate", 8, 1800 },
+    [SPACE_CHILD] = { "ids, spec, kids, ready, lane", 5, 900 },
 };
 
 static uint64_t up(uint64_t n, uint64_t by)

@@ -27,6 +27,7 @@ typedef enum {
     SPACE_NAME,     /* a name that is new here: type, queue, principal, executor, lane */
     SPACE_SCHEDULE, /* one definition; payload: its bytes */
     SPACE_CHANGE,   /* one task changed by hand */
+    SPACE_CHILD,    /* one child of a fan-out, made with its parent */
     SPACE_OPS
 } space_op_t;
 

@@ -402,6 +402,13 @@ static Pawl__V1__Error *judge_members(core_t *core, const members_t *members)
                           "%zu executors are members, at most %d are allowed: narrow it by labels, "
                           "or by fanout.count",
                           members->too_many, LIMIT_CHILDREN);
+    space_cost_t cost = { 0 };
+    space_add(&cost, SPACE_CHILD, members->n, 0, core->space.page_bytes);
+    if (!space_take(&core->space, &cost))
+        return make_error(core, ERR_STORE_FULL, "fanout",
+                          "the store has no room for %zu children: wait for old tasks to be "
+                          "removed, or enlarge broker.store.map",
+                          members->n);
     if (core->children < LIMIT_CHILDREN) return NULL;
     Pawl__V1__Error *error = make_error(
         core, ERR_BUSY, "fanout",

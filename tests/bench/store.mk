@@ -5,3 +5,12 @@ $(BUILD)/bin/bench-store: LDLIBS = $(call libs_of,lmdb)
 bench-store: $(BUILD)/bin/bench-store
 	@folder=$$(mktemp -d $(BENCH_FOLDER)/bench-XXXXXX) && { $< $$folder; rm -rf $$folder; }
 .PHONY: bench-store
+
+# One commit for a fan-out to 10,000 executors (tests/bench/bench_fanout.c): make bench-fanout
+FANOUT_HOSTS ?= 10000
+$(BUILD)/bin/bench-fanout: $(BUILD)/tests/bench/bench_fanout.o $(call lib,broker time base schemas)
+	@mkdir -p $(@D)
+	$(CC) $(ldflags) -o $@ $^ $(call libs_of,$(PKGS))
+bench-fanout: $(BUILD)/bin/bench-fanout
+	@folder=$$(mktemp -d $(BENCH_FOLDER)/bench-XXXXXX) && { $< $$folder/store $(FANOUT_HOSTS); rm -rf $$folder; }
+.PHONY: bench-fanout

@@ -153,6 +153,8 @@ def requests():
         filter=pb.TaskFilter(statuses=[pb.STATUS_WAITING, pb.STATUS_RUNNING], type="mail/send", since_us=NOON,
                              labels=[pb.Label(key="team", value="ops")]), cursor=77, limit=100, newest_first=True))
     good("task-list-all", "task_list")
+    good("task-list-children", "task_list", pb.TaskList(filter=pb.TaskFilter(parent=ID1), limit=100))
+    good("task-list-roots", "task_list", pb.TaskList(filter=pb.TaskFilter(roots=True)))
     good("task-wait", "task_wait", pb.TaskWait(ids=[ID1], any=True, wait_us=60000000))
     good("task-change", "task_change", pb.TaskChange(verb=pb.TASK_CANCEL, ids=[ID1], reason="no longer needed"),
          request_id=REQUEST_ID)
@@ -255,6 +257,14 @@ def tasks():
         script_file="sync/run.py", interpreter="python3>=3.11", argv=["--all"], secrets=["db"]))
     good_task("task-at", at_us=NOON)
     good_task("task-exclusive", exclusive=True)
+    good_task("task-target-hash", target=pb.Target(hash="customer-7"))
+    good_task("task-fanout-list", fanout=pb.Fanout(
+        executors=["web-1", "web-2"], done=pb.FANOUT_QUORUM, done_count=2, offline=pb.FANOUT_WAIT, offline_us=60000000,
+        parallel=1, pause_us=30000000, stop_failures=2, cancel_rest=False, move=True))
+    good_task("task-fanout-labels", fanout=pb.Fanout(
+        labels=[pb.Label(key="role", value="web")], done=pb.FANOUT_PERCENT, done_count=80, offline=pb.FANOUT_SKIP,
+        parallel=10, stop_percent=10, late_join=True))
+    good_task("task-fanout-everybody", fanout=pb.Fanout())
     good_task("task-poll", poll=pb.Poll(max_polls=100, deadline_us=86400000000))
     sql = pb.Sql(source="app", text="select :a::int", params=b'{"a":1}', rows=10, on_unknown=pb.SQL_UNKNOWN_RETRY,
                  transaction=pb.SQL_TRANSACTION_ONE)
@@ -317,6 +327,24 @@ def tasks():
     bad_task("task-argv-nul", "BAD_UTF8", "command.argv[1]", type="pawl/shell",
              command=pb.Command(argv=["a", "b\0c"]))
     bad_task("task-two-targets", "CONTRADICTION", "target", target=pb.Target(executor="a", host="b"))
+    bad_task("task-target-hash-beside", "CONTRADICTION", "target", target=pb.Target(executor="a", hash="k"))
+    bad_task("task-fanout-and-target", "CONTRADICTION", "target", target=pb.Target(host="b"), fanout=pb.Fanout())
+    bad_task("task-fanout-list-and-labels", "CONTRADICTION", "fanout.executors",
+             fanout=pb.Fanout(executors=["a"], labels=[pb.Label(key="role", value="web")]))
+    bad_task("task-fanout-quorum-without-number", "BAD_VALUE", "fanout.done_count",
+             fanout=pb.Fanout(done=pb.FANOUT_QUORUM))
+    bad_task("task-fanout-quorum-out-of-reach", "CONTRADICTION", "fanout.done_count",
+             fanout=pb.Fanout(executors=["a", "b"], done=pb.FANOUT_QUORUM, done_count=3))
+    bad_task("task-fanout-percent-above-100", "BAD_VALUE", "fanout.done_count",
+             fanout=pb.Fanout(done=pb.FANOUT_PERCENT, done_count=101))
+    bad_task("task-fanout-all-with-number", "CONTRADICTION", "fanout.done_count", fanout=pb.Fanout(done_count=1))
+    bad_task("task-fanout-pause-without-wave", "CONTRADICTION", "fanout.pause_us", fanout=pb.Fanout(pause_us=1))
+    bad_task("task-fanout-list-joined-later", "CONTRADICTION", "fanout.late_join",
+             fanout=pb.Fanout(executors=["a"], late_join=True))
+    bad_task("task-fanout-skip-waits", "CONTRADICTION", "fanout.offline_us",
+             fanout=pb.Fanout(offline=pb.FANOUT_SKIP, offline_us=1))
+    bad_task("task-fanout-members-many", "TOO_MANY", "fanout.executors", fanout=pb.Fanout(executors=["a"] * 10001))
+    bad_task("task-fanout-count-large", "BAD_VALUE", "fanout.count", fanout=pb.Fanout(count=10001))
     bad_task("task-attempts", "BAD_VALUE", "retry.max_attempts", retry=pb.Retry(max_attempts=1001))
     add("task-on-lost-unknown", "Task", task().SerializeToString() + b"\x98\x01\x07", "BAD_VALUE", "on_lost")
     add("task-garbage", "Task", b"\xff\xff\xff", "BAD_REQUEST", "")
@@ -448,6 +476,10 @@ def from_broker():
     reply("reply-produced", produced=pb.Produced(created=2, repeated_rows=1, watermark=b"17", created_all=40))
     reply("reply-proposed", proposed=pb.Proposed(wall_us=NOON, items=[
         pb.ProposalAnswer(verdict=pb.PROPOSAL_DONE, revision=3, cursor_us=NOON, next_us=NOON + 60000000, fired=1)]))
+    reply("reply-tasks-family", tasks=pb.TaskItems(items=[
+        pb.TaskInfo(id=ID1, status=pb.STATUS_RUNNING, fanout=pb.FanoutInfo(
+            total=5, open=2, blocked=1, ok=1, failed=1, skipped=1, needed=4, stopped=False, pause_until_us=NOON)),
+        pb.TaskInfo(id=ID2, status=pb.STATUS_BLOCKED, parent=ID1, shard_index=4, shard_total=5, child_key="web-5")]))
     reply("reply-tasks", tasks=pb.TaskItems(items=[pb.TaskInfo(
         id=ID1, type="pawl/shell", status=pb.STATUS_FAILED, queue="default", priority=5, attempt=1, attempts_max=1,
         created_us=NOON, exit_code=1, attempts=[pb.AttemptInfo(attempt=1, token=TOKEN, outcome="failed")])],
@@ -467,6 +499,9 @@ def from_broker():
     push("push-assign-again", assign=pb.Assign(number=2, leases=[pb.Lease(
         id=ID1, token=TOKEN, attempt=1, attempts_max=3, task=task().SerializeToString(), planned_us=NOON,
         completion=bytes(range(32)), polls=3, poll_state=b"page=7")]))
+    push("push-assign-child", assign=pb.Assign(number=3, leases=[pb.Lease(
+        id=ID2, token=TOKEN, attempt=1, attempts_max=1, planned_us=NOON, parent=ID1, shard_index=2, shard_total=3,
+        task=task(fanout=pb.Fanout(executors=["a", "b", "c"])).SerializeToString())]))
     push("push-directives", directives=pb.Directives(directives=[
         pb.Directive(kind=pb.DIRECTIVE_STOP, id=ID1, token=TOKEN)]))
     push("push-end", directives=pb.Directives(directives=[

@@ -182,6 +182,51 @@ static void fewer_than_asked_for_do_nothing_by_halves(void **state)
     assert_string_equal(look_up(w, parent)->reason, "no members");
 }
 
+static void more_members_than_a_fan_out_may_have_are_refused_with_the_limit(void **state)
+{
+    enum { MANY = LIMIT_CHILDREN + 1 };
+    world_t *w = *state;
+    static Pawl__V1__Request requests[MANY];
+    static Pawl__V1__Hello hellos[MANY];
+    static command_t commands[MANY];
+    static char names[MANY][16];
+    static uint8_t incarnations[MANY][16];
+    Pawl__V1__Label role = PAWL__V1__LABEL__INIT, *labels[] = { &role };
+    char *types[] = { (char *)(uintptr_t) "pawl/shell" };
+    role.key = (char *)(uintptr_t) "role";
+    role.value = (char *)(uintptr_t) "web";
+    for (uint32_t i = 0; i < MANY; i++) {
+        Pawl__V1__Hello *h = &hellos[i];
+        pawl__v1__hello__init(h);
+        pawl__v1__request__init(&requests[i]);
+        snprintf(names[i], sizeof names[i], "web-%u", i);
+        be_put_u32(incarnations[i], i + 1);
+        h->minor = WIRE_MINOR;
+        h->role = PAWL__V1__ROLE__ROLE_EXECUTOR;
+        h->name = names[i];
+        h->incarnation = (ProtobufCBinaryData){ 16, incarnations[i] };
+        h->types = types;
+        h->n_types = 1;
+        h->labels = labels;
+        h->n_labels = 1;
+        requests[i].seq = 1;
+        requests[i].body_case = PAWL__V1__REQUEST__BODY_HELLO;
+        requests[i].hello = h;
+        commands[i] = (command_t){ .kind = CMD_REQUEST,
+                                   .conn = FLEET_CONN + i,
+                                   .principal = "uid:1",
+                                   .request = &requests[i] };
+    }
+    assert_int_equal(step(w, commands, MANY), ERR_OK);
+    const Pawl__V1__Reply *reply = fan_out(w, id_at(w, 1), NULL);
+    assert_int_equal(reply->submitted->accepted, 0);
+    assert_int_equal(reply->submitted->items[0]->error->code, ERR_TOO_MANY);
+    assert_non_null(strstr(reply->submitted->items[0]->error->text, "10000"));
+    assert_null(look_up(w, id_at(w, 1)));
+    fan_out(w, id_at(w, 2), some_of_many);
+    assert_int_equal(look_up(w, id_at(w, 2))->fanout->total, 2);
+}
+
 static void a_resend_makes_no_second_family(void **state)
 {
     world_t *w = *state;
@@ -715,6 +760,7 @@ int main(void)
         TEST(a_list_waits_an_hour_for_who_is_absent),
         TEST(n_of_labels_takes_so_many_and_those_that_are_here_first),
         TEST(fewer_than_asked_for_do_nothing_by_halves),
+        TEST(more_members_than_a_fan_out_may_have_are_refused_with_the_limit),
         TEST(a_resend_makes_no_second_family),
         TEST(a_quorum_ends_it_and_the_rest_is_cancelled),
         TEST(a_quorum_out_of_reach_fails_at_once),

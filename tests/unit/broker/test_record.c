@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "broker/store/family_record.h"
 #include "broker/store/record.h"
 
 #define JOURNAL_GOLDEN "010003010e80a0abfef9628600020103080103"
@@ -43,7 +44,7 @@ static bool spec_row_same(const spec_row_t *a, const spec_row_t *b)
            EQ(queue) && EQ(type) && EQ(created_wall_us) && EQ(due_us) && EQ_ARRAY(id) &&
            EQ(schedule) && EQ(instant_wall_us) && EQ(firing) && EQ(range) && EQ(folded_first_us) &&
            EQ(folded_count) && EQ_ARRAY(gate) && EQ(timer_at) && EQ(timer_clock) && EQ(expire_us) &&
-           EQ(expire_clock) && EQ(body_len) && EQ_SLICE(body);
+           EQ(expire_clock) && EQ(body_len) && EQ_SLICE(body) && EQ(parent) && EQ(index);
 }
 static bool state_row_same(const state_row_t *a, const state_row_t *b)
 {
@@ -52,7 +53,19 @@ static bool state_row_same(const state_row_t *a, const state_row_t *b)
            EQ(signal) && EQ(due_us) && EQ(timer_at) && EQ(timer_clock) && EQ_SLICE(park) &&
            EQ_SLICE(message) && EQ_SLICE(output) && EQ_SLICE(output_type) &&
            EQ_SLICE(progress_text) && EQ(output_len) && EQ(progress_done) && EQ(progress_total) &&
-           EQ(cpu_us) && EQ(memory_bytes);
+           EQ(cpu_us) && EQ(memory_bytes) && EQ(lane);
+}
+static bool fam_row_same(const fam_row_t *a, const fam_row_t *b)
+{
+    return EQ(flags) && EQ(done) && EQ(offline) && EQ(done_count) && EQ(parallel) &&
+           EQ(stop_failures) && EQ(stop_percent) && EQ(offline_us) && EQ(pause_us) && EQ(total) &&
+           EQ(open) && EQ(blocked) && EQ(ok) && EQ(failed) && EQ(expired) && EQ(skipped) &&
+           EQ(cancelled) && EQ(next_n) && EQ(started_us) && EQ(pause_until_us) && EQ(look_us) &&
+           EQ(join_until_us) && EQ(timer_at);
+}
+static bool enrolled_row_same(const enrolled_row_t *a, const enrolled_row_t *b)
+{
+    return EQ(seen_us) && EQ_SLICE(labels) && EQ_SLICE(types) && EQ_SLICE(queues);
 }
 static bool run_row_same(const run_row_t *a, const run_row_t *b)
 {
@@ -248,6 +261,11 @@ ROW(state_success, state_row, { .status = 7, .flags = STATE_REPORTED | STATE_EXI
 ROW(state_all, state_row, { .status = 11, .flags = STATE_CANCELLING, .attempts = UINT16_MAX, .lost = 255, .reason = REASON_HELD, .token = MAX64, .executor = UINT32_MAX, .start_wall_us = INT64_MIN, .end_wall_us = INT64_MAX, .exit_code = -32768, .outcome = 255, .signal = 9, .due_us = INT64_MIN, .timer_at = INT64_MIN, .timer_clock = CLOCK_ELAPSED, .park = { a_gate, 16 }, .message = TEXT("no such host"), .output = TEXT("{}"), .output_len = 2, .output_type = TEXT("application/json"), .progress_text = TEXT("half"), .progress_done = -1, .progress_total = INT64_MAX, .cpu_us = INT64_MIN, .memory_bytes = 4096 })
 ROW(state_parts, state_row, { .status = 7, .flags = STATE_OUTPUT_PARTS, .output_len = 1 << 20 })
 ROW(state_poll, state_row, { .status = 2, .flags = STATE_REPORTED, .token = 2, .timer_at = 5000000, .timer_clock = CLOCK_ELAPSED, .polls = UINT32_MAX, .poll_since_us = INT64_MIN, .poll_len = 65536 })
+ROW(state_moved, state_row, { .status = 4, .token = 1, .due_us = 5000000, .lane = UINT32_MAX })
+ROW(spec_parent, spec_row, { .flags = SPEC_PARENT | SPEC_HELD, .priority = 5, .attempts_max = 1, .lane = 1, .principal = 1, .queue = 1, .type = 1, .created_wall_us = 1700000000000000, .due_us = 5000000, .id = ID16, .body = TEXT("abc"), .body_len = 3 })
+ROW(spec_child, spec_row, { .flags = SPEC_CHILD | SPEC_BLOCKED, .priority = 5, .attempts_max = 1, .lane = 2, .principal = 1, .queue = 1, .type = 1, .created_wall_us = 1700000000000000, .due_us = 5000000, .id = ID16, .parent = 300, .index = UINT32_MAX })
+ROW(fam, fam_row, { .flags = FAM_STARTED | FAM_CANCEL_REST, .done = 3, .offline = 2, .done_count = 2, .parallel = 10, .stop_failures = 3, .stop_percent = 4, .offline_us = 5, .pause_us = 6, .total = 100, .open = 40, .blocked = 30, .ok = 50, .failed = 4, .expired = 3, .skipped = 2, .cancelled = 1, .next_n = 301, .started_us = 5000000, .pause_until_us = INT64_MIN, .look_us = INT64_MAX, .join_until_us = 7, .timer_at = 8 })
+ROW(enrolled, enrolled_row, { .seen_us = 5000000, .labels = TEXT("role=web\0"), .types = TEXT("\0\0\0\1"), .queues = TEXT("") })
 ROW(run_plain, run_row, { .executor = 3, .incarnation = 0x1122334455667788, .token = 1, .attempt = 1, .leased_us = 5000000, .leased_wall_us = 1700000000000000, .lane = 1 })
 ROW(run_extreme, run_row, { UINT32_MAX, MAX64, MAX64, UINT16_MAX, 255, 255, INT64_MIN, INT64_MAX, UINT32_MAX, UINT32_MAX })
 CASE(park, number_t, park_encode, park_decode, number_same, { UINT32_MAX })
