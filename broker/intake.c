@@ -97,7 +97,7 @@ static void tell_zone(front_t *self, job_t *job, const char *name, slice_t bytes
 {
     uint8_t *kept = wire_arena_take(&job->arena, bytes.len + strlen(name) + 1);
     CHECK(kept != NULL);
-    memcpy(kept, bytes.at, bytes.len);
+    if (bytes.len) memcpy(kept, bytes.at, bytes.len);
     char *kept_name = memcpy(kept + bytes.len, name, strlen(name) + 1);
     command_t *command = job_add(job, (job_item_t){ 0 });
     command->kind = CMD_ZONE;
