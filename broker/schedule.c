@@ -339,7 +339,6 @@ static err_t edit(core_t *core, plan_t *old, plan_t *plan, const Pawl__V1__Sched
         TRY(close_backlog(core, old, VERDICT_REASON_EDITED));
     if (plan_has_fired_all(old)) /* a larger number begins now */
         old->cur.cursor_us = core->wall_us / PAWL_SEC_US * PAWL_SEC_US;
-    TRY(calendar_users(core, old->no, old->spec, plan->spec));
     plan_t swap = *old;
     old->spec = plan->spec;
     old->template = plan->template;
@@ -350,7 +349,9 @@ static err_t edit(core_t *core, plan_t *old, plan_t *plan, const Pawl__V1__Sched
     after_edited(core, old, swap.spec->after_us);
     if (strcmp(old->spec->zone, swap.spec->zone) != 0) /* a pause by hand from now on */
         old->row.flags &= (uint8_t)~SCHEDULE_ZONELESS;
+    err_t err = calendar_users(core, old->no, swap.spec, old->spec);
     plan_free(plan);
+    TRY(err);
     old->line.revision = ++old->row.revision;
     line_of_spec(old);
     old->held = false; /* by `ahead` as it was */
