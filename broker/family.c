@@ -332,6 +332,11 @@ err_t family_lease(core_t *core, const run_t *run, Pawl__V1__Lease *lease)
     TRY(plan_get(core, spec.schedule, &plan));
     lease->schedule = batch_printf(core, "%.*s", (int)plan->row.name.len, plan->row.name.at);
     lease->planned_us = spec.instant_wall_us;
+    if (spec.folded_count) {
+        lease->folded_first_us = spec.folded_first_us;
+        lease->folded_last_us = spec.instant_wall_us;
+        lease->folded_count = spec.folded_count;
+    }
     return ERR_OK;
 }
 

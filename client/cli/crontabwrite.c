@@ -163,7 +163,7 @@ static void read_task(entry_t *self, bool system)
 {
     static const char *const unsaid[] = { "key",    "queue",     "priority", "time_limit",
                                           "cwd",    "target",    "retry",    "on_lost",
-                                          "labels", "operation", "input" };
+                                          "labels", "operation", "input",    "fanout" };
     const json_t *task = json_object_get(self->spec, "task"), *argv = json_object_get(task, "argv");
     const char *shell = text_at(task, "shell"), *own = text_at(self->env, "SHELL");
     const char *first = json_string_value(json_array_get(argv, 0));
