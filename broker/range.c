@@ -133,6 +133,11 @@ bool range_fits(const plan_t *plan)
 err_t range_make(core_t *core, plan_t *plan, const range_row_t *wanted, range_t **out)
 {
     CHECK(range_fits(plan));
+    /* what the live line decides next does not adjoin what it decided last */
+    if (wanted->cause == CAUSE_LIVE) {
+        TRY(ledger_close(core, plan, NULL));
+        plan->cur_dirty = true;
+    }
     range_row_t row = *wanted;
     row.state = RANGE_OPEN;
     row.revision = plan->line.revision;

@@ -337,8 +337,9 @@ static err_t edit(core_t *core, plan_t *old, plan_t *plan, const Pawl__V1__Sched
                          at ? put->cursor_at_us : core->wall_us / PAWL_SEC_US * PAWL_SEC_US));
     else if ((new_rule && !delays) || cursor == PAWL__V1__CURSOR_ACTION__CURSOR_NOW)
         TRY(close_backlog(core, old, VERDICT_REASON_EDITED));
-    if (plan_has_fired_all(old)) /* a larger number begins now */
-        old->cur.cursor_us = core->wall_us / PAWL_SEC_US * PAWL_SEC_US;
+    int64_t now_us = core->wall_us / PAWL_SEC_US * PAWL_SEC_US;
+    if (plan_has_fired_all(old) && old->cur.cursor_us < now_us)
+        old->cur.cursor_us = now_us; /* a larger number begins now */
     plan_t swap = *old;
     old->spec = plan->spec;
     old->template = plan->template;

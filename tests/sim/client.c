@@ -476,6 +476,14 @@ static void draw_policies(sim_t *sim, Pawl__V1__Schedule *schedule)
     if (schedule->mode == PAWL__V1__MODE__MODE_STRICT && sim_coin(sim, 80))
         schedule->overlap = sim_coin(sim, 50) ? PAWL__V1__OVERLAP__OVERLAP_QUEUE_ALL
                                               : PAWL__V1__OVERLAP__OVERLAP_ALLOW;
+    if (schedule->mode == PAWL__V1__MODE__MODE_STRICT && sim_coin(sim, 50)) {
+        schedule->live_first = true;
+        if (sim_coin(sim, 50)) schedule->order = PAWL__V1__ORDER__ORDER_NEWEST;
+    }
+    if (sim_coin(sim, 30)) {
+        schedule->warn_set_case = PAWL__V1__SCHEDULE__WARN_SET_WARN;
+        schedule->warn = (uint32_t)sim_below(sim, 4);
+    }
     schedule->ahead = (uint32_t)sim_below(sim, 5);
     schedule->rate = (uint32_t)sim_below(sim, 20);
     schedule->max_running = (uint32_t)sim_below(sim, 3);
@@ -536,6 +544,10 @@ static void put_schedule(sim_t *sim, peer_t *peer)
                                                       PAWL__V1__CURSOR_ACTION__CURSOR_NOW,
                                                       PAWL__V1__CURSOR_ACTION__CURSOR_KEEP };
     body.cursor = actions[sim_below(sim, 4)];
+    if (sim_coin(sim, 20)) {
+        body.cursor = PAWL__V1__CURSOR_ACTION__CURSOR_AT;
+        body.cursor_at_us = sim_wall_us(sim) - sim_between(sim, -SEC_US, 60 * SEC_US);
+    }
     request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_PUT;
     request.schedule_put = &body;
     ask_memo(sim, peer, &request);
@@ -555,10 +567,37 @@ static void ask_change(sim_t *sim, peer_t *peer, const char *name, Pawl__V1__Sch
     ask_memo(sim, peer, &request);
 }
 
+/* A backfill of what is past or to come, or a word about a range that may be there. */
+static void change_range(sim_t *sim, peer_t *peer, const char *name)
+{
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__ScheduleChange body = PAWL__V1__SCHEDULE_CHANGE__INIT;
+    body.name = (char *)(uintptr_t)name;
+    body.verb =
+        (Pawl__V1__ScheduleVerb)(PAWL__V1__SCHEDULE_VERB__SCHEDULE_BACKFILL + sim_below(sim, 4));
+    if (body.verb == PAWL__V1__SCHEDULE_VERB__SCHEDULE_BACKFILL) {
+        body.from_us = sim_wall_us(sim) + sim_between(sim, -400 * SEC_US, 100 * SEC_US);
+        body.to_us = body.from_us + sim_between(sim, 0, 300 * SEC_US);
+        body.order = (Pawl__V1__Order)sim_below(sim, 3);
+        body.rate = (uint32_t)sim_below(sim, 10);
+        body.stop = sim_coin(sim, 40);
+        if (sim_coin(sim, 30)) body.overlap = (Pawl__V1__Overlap)(1 + sim_below(sim, 7));
+    } else {
+        body.range = 1 + (uint32_t)sim_below(sim, 4);
+    }
+    request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_CHANGE;
+    request.schedule_change = &body;
+    ask_memo(sim, peer, &request);
+}
+
 static void change_schedule(sim_t *sim, peer_t *peer)
 {
     char name[40];
     schedule_name(sim, name, sizeof name);
+    if (sim_coin(sim, 40)) {
+        change_range(sim, peer, name);
+        return;
+    }
     Pawl__V1__ScheduleVerb verb = sim_coin(sim, 15)
                                       ? PAWL__V1__SCHEDULE_VERB__SCHEDULE_REMOVE
                                       : (Pawl__V1__ScheduleVerb)(1 + sim_below(sim, 3));

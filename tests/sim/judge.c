@@ -234,7 +234,7 @@ static void on_spec(sim_t *sim, uint64_t n, slice_t value, bool gone)
         if (spec.flags & SPEC_MANUAL)
             schedule->manual++;
         else
-            schedule->live++;
+            schedule->live++; /* a backfill's too: which they are their ranges tell */
     }
 }
 
@@ -563,11 +563,18 @@ static void on_row(sim_t *sim, table_t table, slice_t key, slice_t value, bool g
     case TABLE_calendar:
         if (!gone) calendars_row(sim, key, value);
         break;
+    case TABLE_range:
+        if (gone || !range_key_decode(key, &no, &range))
+            sim_fail(sim, "a range is gone or cannot be read");
+        else
+            spans_row(sim, schedule_at(judge, no), range, value);
+        break;
     case TABLE_ledger:
         if (gone || !ledger_key_decode(key, &no, &range, &from) || !extent_decode(&extent, value))
             sim_fail(sim, "a ledger row is gone or cannot be read");
         else
-            ledger_extent(schedule_at(judge, no), &extent);
+            range ? spans_extent(sim, schedule_at(judge, no), range, &extent)
+                  : ledger_extent(schedule_at(judge, no), &extent);
         break;
     case TABLE_meta:
         on_meta(sim, key, value);

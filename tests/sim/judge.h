@@ -68,6 +68,13 @@ typedef struct mrevision {
     bool settled;
 } mrevision_t;
 
+typedef struct mrange {
+    uint16_t no;
+    range_row_t row;
+    extent_t *extents;
+    size_t extents_n;
+} mrange_t;
+
 typedef struct mschedule {
     uint32_t no;
     uint8_t uid[16];
@@ -81,9 +88,11 @@ typedef struct mschedule {
     size_t revisions_n;
     extent_t *extents; /* of the ledger table, by from */
     size_t extents_n, extents_room;
-    bool loose;     /* its policy once let more than max_running through */
-    bool skip_word; /* somebody said skip, latest or now about its backlog */
-    uint64_t live, manual;
+    bool loose;       /* its policy once let more than max_running through */
+    bool skip_word;   /* somebody said skip, latest or now about its backlog */
+    mrange_t *ranges; /* in order of their numbers */
+    size_t ranges_n;
+    uint64_t live, manual; /* tasks made: by the rule, by hand */
     uint32_t leased;
     bool touched;
 } mschedule_t;
@@ -142,6 +151,17 @@ bool kin_may_follow(const mtask_t *task, uint8_t event);
 bool kin_founded(sim_t *sim, const mtask_t *task, uint8_t event);
 void kin_judge(sim_t *sim);
 void kin_free(mtask_t *task);
+
+/* Ranges (spans.c). */
+void spans_free(mschedule_t *schedule);
+void spans_row(sim_t *sim, mschedule_t *schedule, uint16_t no, slice_t value);
+void spans_extent(sim_t *sim, mschedule_t *schedule, uint16_t no, const extent_t *extent);
+/* The end of the split-off range that covers an instant; INT64_MIN: none does. */
+int64_t spans_over(const mschedule_t *schedule, uint64_t revision, int64_t instant);
+/* fired: [0] live instants, [1] backfilled ones; added to. */
+void spans_judge(sim_t *sim, mschedule_t *schedule, uint64_t fired[2]);
+/* The next instant of a revision by the model's own loop (ledger.c); INT64_MAX: none. */
+int64_t ledger_next(mrevision_t *revision, int64_t after_us);
 
 void judge_start(sim_t *sim);
 void judge_free(sim_t *sim);

@@ -22,6 +22,7 @@ void ledger_free(mschedule_t *schedule)
     }
     free(schedule->revisions);
     free(schedule->extents);
+    spans_free(schedule);
     buf_free(&schedule->definition);
 }
 
@@ -363,10 +364,25 @@ static void judge_fired(walk_t *walk, int64_t instant)
                  walk->schedule->no, (long long)(instant / SEC_US));
 }
 
+int64_t ledger_next(mrevision_t *revision, int64_t after_us)
+{
+    return next_instant(revision, after_us, 0);
+}
+
+/* The next instant that no range took. */
+static int64_t next_live(const walk_t *walk, mrevision_t *revision, int64_t after)
+{
+    for (;;) {
+        int64_t instant = next_instant(revision, after, walk->fired);
+        after = spans_over(walk->schedule, revision->number, instant);
+        if (instant == INT64_MAX || after == INT64_MIN) return instant;
+    }
+}
+
 /* One extent, which must begin at the next instant. Returns the last instant it covers. */
 static int64_t judge_extent(walk_t *walk, mrevision_t *revision, const extent_t *e, int64_t after)
 {
-    int64_t instant = next_instant(revision, after, walk->fired);
+    int64_t instant = next_live(walk, revision, after);
     if (revision->after_us) instant = e->count == 1 && e->from_us > after ? e->from_us : INT64_MAX;
     uint32_t no = walk->schedule->no;
     if (instant != e->from_us)
@@ -422,7 +438,7 @@ void ledger_judge(sim_t *sim, mschedule_t *schedule)
         while (at < n && all[at].revision == revision->number && !sim->failed)
             after = judge_extent(&walk, revision, &all[at++], after);
         left_off = after;
-        int64_t missing = next_instant(revision, after, walk.fired);
+        int64_t missing = next_live(&walk, revision, after);
         if (missing <= end)
             sim_fail(sim,
                      "schedule %u revision %llu (%s): the cursor passed instant %lld without "
@@ -437,12 +453,15 @@ void ledger_judge(sim_t *sim, mschedule_t *schedule)
                  schedule->no, (unsigned long long)all[at].revision,
                  (long long)(all[at].from_us / SEC_US));
     free(all);
-    if (!sim->failed && (walk.fired != schedule->live || walk.fired != schedule->cursor.fired))
+    uint64_t fired[2] = { walk.fired, 0 };
+    spans_judge(sim, schedule, fired);
+    if (!sim->failed &&
+        (fired[0] + fired[1] != schedule->live || fired[0] != schedule->cursor.fired))
         sim_fail(sim,
                  "schedule %u: %llu instants are on record as fired, %llu tasks were made, "
                  "its counter says %llu",
-                 schedule->no, (unsigned long long)walk.fired, (unsigned long long)schedule->live,
-                 (unsigned long long)schedule->cursor.fired);
+                 schedule->no, (unsigned long long)(fired[0] + fired[1]),
+                 (unsigned long long)schedule->live, (unsigned long long)schedule->cursor.fired);
     if (!sim->failed && schedule->manual != schedule->cursor.number)
         sim_fail(sim, "schedule %u: %llu runs by hand were made, its counter says %llu",
                  schedule->no, (unsigned long long)schedule->manual,

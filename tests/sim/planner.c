@@ -4,13 +4,14 @@
 
 #include <stdlib.h>
 
-enum { ASK_FOLLOW = 1, ASK_PROPOSE = 2, PLANS_MAX = 64 };
+enum { ASK_FOLLOW = 1, ASK_PROPOSE = 2, PLANS_MAX = 160 };
 
 typedef struct known_plan {
     uint8_t uid[16];
     uint64_t revision;
     int64_t cursor_us, next_us, jitter_us, retry_us;
     bool asked;
+    uint32_t range; /* 0: the schedule itself */
 } known_plan_t;
 
 typedef struct planner {
@@ -38,24 +39,50 @@ void planner_forget(peer_t *peer)
     ((planner_t *)peer->self)->n = 0;
 }
 
+static known_plan_t *find(planner_t *self, const uint8_t *uid, uint32_t range)
+{
+    for (size_t i = 0; i < self->n; i++)
+        if (memcmp(self->plans[i].uid, uid, 16) == 0 && self->plans[i].range == range)
+            return &self->plans[i];
+    return NULL;
+}
+
+static void keep(planner_t *self, const uint8_t *uid, const known_plan_t *told)
+{
+    known_plan_t *plan = find(self, uid, told->range);
+    if (plan == NULL) {
+        if (self->n == PLANS_MAX) return;
+        plan = &self->plans[self->n++];
+    }
+    *plan = *told;
+    memcpy(plan->uid, uid, 16);
+}
+
+static void drop(planner_t *self, known_plan_t *plan)
+{
+    *plan = self->plans[--self->n];
+}
+
 static void take(planner_t *self, const Pawl__V1__ScheduleInfo *info)
 {
-    size_t i = 0;
-    while (i < self->n && memcmp(self->plans[i].uid, info->uid.data, 16) != 0)
-        i++;
-    if (i == self->n) {
-        if (self->n == PLANS_MAX || info->removed) return;
-        self->n++;
-    } else if (info->removed) {
-        self->plans[i] = self->plans[--self->n];
-        return;
+    known_plan_t told = { .revision = info->revision,
+                          .cursor_us = info->cursor_us,
+                          .next_us = info->next_us,
+                          .jitter_us = info->jitter_us };
+    if (!info->removed) {
+        keep(self, info->uid.data, &told);
+    } else {
+        for (size_t i = self->n; i-- > 0;)
+            if (memcmp(self->plans[i].uid, info->uid.data, 16) == 0) drop(self, &self->plans[i]);
     }
-    known_plan_t *plan = &self->plans[i];
-    *plan = (known_plan_t){ .revision = info->revision,
-                            .cursor_us = info->cursor_us,
-                            .next_us = info->next_us,
-                            .jitter_us = info->jitter_us };
-    memcpy(plan->uid, info->uid.data, 16);
+    for (size_t i = 0; i < info->n_ranges; i++) {
+        const Pawl__V1__RangeInfo *range = info->ranges[i];
+        told = (known_plan_t){ .range = range->number,
+                               .revision = range->revision,
+                               .cursor_us = range->cursor_us,
+                               .next_us = strcmp(range->state, "open") == 0 ? 1 : 0 };
+        keep(self, info->uid.data, &told);
+    }
 }
 
 static void follow(sim_t *sim, peer_t *peer, char *after)
@@ -108,6 +135,7 @@ void planner_tick(sim_t *sim, peer_t *peer)
         one->uid.len = 16;
         one->revision = plan->revision;
         one->expect_cursor_us = plan->cursor_us;
+        one->range = plan->range;
         one->new_cursor_us = wall - plan->jitter_us;
         if (wild) one->new_cursor_us += sim_between(sim, -100 * SEC_US, 100 * SEC_US);
         if (wild && sim_coin(sim, 30)) one->expect_cursor_us += SEC_US;
@@ -132,19 +160,16 @@ static void on_proposed(sim_t *sim, planner_t *self, const pending_t *asked,
     bool corrected = sim->quiet; /* a clock that is behind shows in nothing but slowness */
     for (size_t i = 0; i < proposed->n_items && i < request->propose->n_items; i++) {
         const Pawl__V1__ProposalAnswer *answer = proposed->items[i];
-        size_t k = 0;
-        while (k < self->n &&
-               memcmp(self->plans[k].uid, request->propose->items[i]->uid.data, 16) != 0)
-            k++;
-        if (k == self->n) continue;
-        known_plan_t *plan = &self->plans[k];
+        const Pawl__V1__Proposal *proposal = request->propose->items[i];
+        known_plan_t *plan = find(self, proposal->uid.data, proposal->range);
+        if (plan == NULL) continue;
         plan->asked = false;
         plan->retry_us = 0;
         if (answer->verdict == PAWL__V1__PROPOSAL_VERDICT__PROPOSAL_CONFLICT) sim_met(MET_CONFLICT);
         if (answer->verdict == PAWL__V1__PROPOSAL_VERDICT__PROPOSAL_HELD) sim_met(MET_HELD);
         if (answer->verdict == PAWL__V1__PROPOSAL_VERDICT__PROPOSAL_GONE) {
             sim_met(MET_GONE);
-            self->plans[k] = self->plans[--self->n];
+            drop(self, plan);
             continue;
         }
         plan->revision = answer->revision;

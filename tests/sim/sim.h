@@ -88,7 +88,9 @@ typedef struct swarm {
     X(SKIP_PAUSED, "skipped: paused") \
     X(SKIP_EDITED, "skipped: edited") \
     X(SKIP_REMOVED, "skipped: removed") \
-    X(FOLDED, "folded") \
+    X(FOLDED, "folded") X(SPLIT, "backlog split") X(BACKFILL, "backfill") \
+    X(RANGE_DONE, "range done") X(RANGE_CANCELLED, "range cancelled") \
+    X(RANGE_STOPPED, "range stopped") \
     X(CONFLICT, "CONFLICT") \
     X(TOO_EARLY, "TOO_EARLY") \
     X(HELD, "HELD") \

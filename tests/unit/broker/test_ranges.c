@@ -448,6 +448,21 @@ static void after_an_outage_new_instants_run_beside_the_backlog(void **state)
     assert_int_equal(audit(), YEAR_OF_MINUTES + 1);
 }
 
+static void what_is_on_time_before_and_after_a_backlog_is_not_one_span_over_it(void **state)
+{
+    (void)state;
+    put((wish_t){ .rule = "* * * * *", .mode = PAWL__V1__MODE__MODE_STRICT, .live_first = true });
+    world.wall_us += MINUTE;
+    world_propose(&world, "job");
+    world.wall_us += 10 * MINUTE;
+    world_propose(&world, "job");
+    world.wall_us += MINUTE;
+    world_propose(&world, "job");
+    assert_int_equal(range(1).left, 9);
+    assert_int_equal(on_record("fired", "on time"), 3);
+    assert_int_equal(audit(), 3);
+}
+
 static void the_newest_of_a_backlog_run_first_if_that_is_wanted(void **state)
 {
     (void)state;
@@ -628,6 +643,7 @@ int main(void)
         TEST(a_restart_goes_on_where_a_range_was),
         TEST(after_an_outage_new_instants_run_beside_the_backlog),
         TEST(the_newest_of_a_backlog_run_first_if_that_is_wanted),
+        TEST(what_is_on_time_before_and_after_a_backlog_is_not_one_span_over_it),
         TEST(one_late_instant_is_no_backlog),
         TEST(a_large_backlog_is_told_once),
         TEST(a_folded_run_is_told_what_it_stands_for),
