@@ -38,7 +38,7 @@ check-install: all
 # Campaigns: hours, one after the other.
 SOAK_SECONDS ?= 3600
 soak-torture: $(BUILD)/bin/executor-test_torture
-	PAWL_TORTURE_RUNS=400 timeout 7200 $<
+	PAWL_TORTURE_RUNS=1000 timeout 7200 $<
 soak-fuzz:
 	$(MAKE) fuzz FUZZ_SECONDS=$(SOAK_SECONDS)
 soak:

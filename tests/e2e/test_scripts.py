@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from conftest import tree_of
 from fleet import until
 
 
@@ -146,6 +147,26 @@ def test_an_external_task_fails_by_its_token_and_outlives_the_broker(one):
     one.wait_status(id, "external")
     one.pawl("task", "cancel", id)
     assert one.status(id) == "cancelled"
+
+
+@pytest.mark.parametrize("ends", ["echo '::pawl again 100ms'", "exit 79", "exit 4", "true"])
+def test_what_ended_while_the_broker_was_away_is_told_by_the_next_life_of_the_executor(one, ends):
+    [broker], [worker] = one.of("broker"), one.of("executor")
+    gate = one.folder / "gate"
+    id = script(one, f'[ "${{PAWL_POLLS:-0}}" = 0 ] || exit 0; echo begun; while [ ! -e {gate} ]; do sleep 0.02; done; '
+                     f"touch {one.folder}/ended; {ends}")
+    until(lambda: "begun" in one.pawl("task", "logs", id).out)
+    broker.kill()
+    gate.touch()
+    until(lambda: (one.folder / "ended").exists() and not tree_of(id))
+    fresh = one.folder / "worker" / "outbox" / "fresh"  # where a result stands for its first 2 s
+    until(lambda: fresh.stat().st_size > 0, words="the result in the outbox")
+    worker.kill()
+    broker.start()
+    worker.start()
+    wanted = {"exit 79": "external", "exit 4": "failed"}.get(ends, "finished")
+    one.wait_status(id, wanted)
+    assert one.task(id)["attempt"] == 1
 
 
 def test_bytes_that_are_no_text_are_kept_as_they_came_and_harm_nothing(one):

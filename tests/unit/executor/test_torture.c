@@ -2,7 +2,7 @@
  * The torture set: commands that try to stay. Each is started, killed when it is at its worst, and
  * must have left nothing: no process with its marker 2 s after the kill, no zombie, no memory.
  *
- * PAWL_TORTURE_RUNS: how many runs of the whole set (default 5, some 50 commands). */
+ * PAWL_TORTURE_RUNS: how many runs of the whole set (default 50, some 500 commands). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,7 +18,7 @@
 #include "executor/tree.h"
 #include "tests/unit/executor/process_kit.h"
 
-enum { GONE_WITHIN_MS = 2000, RUNS = 5 };
+enum { GONE_WITHIN_MS = 2000, RUNS = 50 };
 
 static const struct {
     const char *name, *text;
