@@ -71,6 +71,17 @@ static bool has_interpreter(const Pawl__V1__ExecutorInfo *executor,
     return false;
 }
 
+/* Executors announce each database they have as the label sql.NAME=yes. */
+static bool has_source(const Pawl__V1__ExecutorInfo *executor, const Pawl__V1__Task *task)
+{
+    const Pawl__V1__Target *target = task->target;
+    char key[LIMIT_SOURCE + 8];
+    Pawl__V1__Label label = { .key = key, .value = (char *)(uintptr_t) "yes" };
+    if (task->sql == NULL || (target && (target->executor[0] || target->host[0]))) return true;
+    snprintf(key, sizeof key, "sql.%s", task->sql->source);
+    return has_label(executor, &label);
+}
+
 static bool fits_target(const Pawl__V1__ExecutorInfo *executor, const Pawl__V1__Target *target)
 {
     if (target == NULL) return true;
@@ -84,7 +95,7 @@ static bool fits_target(const Pawl__V1__ExecutorInfo *executor, const Pawl__V1__
 }
 
 typedef struct census {
-    unsigned connected, type, queue, interpreter, target, ready, room;
+    unsigned connected, type, queue, interpreter, source, target, ready, room;
     uint32_t slots, used;
 } census_t;
 
@@ -100,6 +111,8 @@ static void count_executor(const story_t *story, const Pawl__V1__ExecutorInfo *e
     census->queue++;
     if (!has_interpreter(executor, story->task->command)) return;
     census->interpreter++;
+    if (!has_source(executor, story->task)) return;
+    census->source++;
     if (!fits_target(executor, story->task->target)) return;
     census->target++;
     if (strcmp(executor->state, "ready") != 0) return;
@@ -268,11 +281,16 @@ static err_t explain_waiting(story_t *story)
         TELL(story, "its script needs %s, and NO executor has it: %u take its type and queue",
              story->task->command->interpreter, census.queue);
         TELL(story, "`pawl executor list -o json` tells what each of them has");
+    } else if (all && census.source == 0) {
+        set_reason(story, "no_executor");
+        TELL(story, "no executor has the source %s: %u take its type and queue",
+             story->task->sql->source, census.interpreter);
+        TELL(story, "an executor's own file names its sources, under executor.sources");
     } else if (all && census.target == 0) {
         set_reason(story, "target");
         TELL(story,
              "it must run on %s, and none of the %u executors for its type and queue is that",
-             target_text(self, story->task->target), census.interpreter);
+             target_text(self, story->task->target), census.source);
     } else if (all && census.ready == 0) {
         set_reason(story, "no_executor");
         TELL(story, "%u executors could run it, but none of them is ready", census.target);

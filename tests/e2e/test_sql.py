@@ -432,6 +432,7 @@ def test_a_task_waits_for_an_executor_that_has_its_source(own, databases):
     id = submit(own, "lite", "select 1 as a")
     assert own.pawl("run", "--wait", "--sql", "other", "select 1").code == 0
     assert own.status(id) == "waiting"
+    assert "no executor has the source lite" in own.pawl("why", id).out
     own.executor("with", 2, "--config", databases.config(own.folder / "b.yaml", lite=sources["lite"]))
     assert own.wait_status(id, "finished")["executor"] == "with"
 
