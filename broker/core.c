@@ -718,8 +718,10 @@ static err_t apply_all(core_t *core, const batch_t *batch)
     TRY(executors_tick(core));
     TRY(families_settle(core));
     TRY(lanes_dispatch(core));
-    TRY(rezone_step(core));
-    TRY(calendars_step(core));
+    if (!core->refuse_adds) { /* new revisions wait for room */
+        TRY(rezone_step(core));
+        TRY(calendars_step(core));
+    }
     TRY(attended_step(core));
     TRY(schedules_flush(core));
     TRY(history_trim(core));
@@ -812,7 +814,8 @@ int64_t core_next_due_us(const core_t *core)
     if (core->timer_due_us < due) due = core->timer_due_us;
     if (core->leases_again_us < due) due = core->leases_again_us;
     if (core->attended_due_us < due) due = core->attended_due_us;
-    if (core->more_to_give || core->rezone_at || core->calendar_at || core->attended_at)
+    bool behind = (core->rezone_at || core->calendar_at) && !core->refuse_adds;
+    if (core->more_to_give || behind || core->attended_at)
         due = core->now_us; /* not done with what is due */
     return due == INT64_MAX ? INT64_MAX : due - core->shift_us;
 }

@@ -302,6 +302,37 @@ def test_a_schedule_is_put_followed_proposed_and_removed(endpoint, client, execu
     scheduler.close()
 
 
+def test_a_calendar_is_put_used_refused_and_removed(client, executor):
+    name = f"days-{new_id().hex()[-8:]}"
+    put = pb.CalendarPut(calendar=pb.Calendar(name=name, entries=["12-24..12-26", "SUN"]), if_revision=0)
+    client.change("calendar_put", put)
+    with pytest.raises(Refused) as refused:
+        client.change("calendar_put", put)
+    assert refused.value.code == E["EXISTS"]
+    schedule = pb.Schedule(name=name, rule="0 9 * * *", also=["0 10 * * SAT"], calendars=[name], zone="UTC",
+                           task=pb.Task(type=executor.type).SerializeToString())
+    made = client.change("schedule_put", pb.SchedulePut(schedule=schedule)).schedule
+    assert list(made.calendars) == [name] and list(made.also) == ["0 10 * * SAT"]
+    info = client.ask("calendar_list", pb.CalendarList(name=name)).calendars.items[0]
+    assert (list(info.entries), info.users) == (["12-24..12-26", "SUN"], 1)
+    with pytest.raises(Refused) as refused:
+        client.change("calendar_put", pb.CalendarPut(calendar=pb.Calendar(name=name, entries=["SUN", "32-01"])))
+    assert (refused.value.code, refused.value.field) == (E["BAD_CALENDAR"], "calendar.entries[1]")
+    client.change("calendar_put", pb.CalendarPut(calendar=pb.Calendar(name=name, entries=["SAT"]),
+                                                 if_revision=info.revision))
+
+    def followed():
+        items = client.ask("schedule_list", pb.ScheduleList(text=name)).schedules.items
+        return items[0].revision == made.revision + 1
+    assert until(followed)
+    with pytest.raises(Refused) as refused:
+        client.change("calendar_remove", pb.CalendarRemove(name=name))
+    assert refused.value.code == E["IN_USE"] and name in refused.value.text
+    client.change("schedule_change", pb.ScheduleChange(verb=pb.SCHEDULE_REMOVE, name=name))
+    client.change("calendar_remove", pb.CalendarRemove(name=name))
+    assert name not in [item.name for item in client.ask("calendar_list").calendars.items]
+
+
 # ---- peers that do not keep the rules --------------------------------------------------------------
 
 
