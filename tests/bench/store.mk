@@ -14,3 +14,12 @@ $(BUILD)/bin/bench-fanout: $(BUILD)/tests/bench/bench_fanout.o $(call lib,broker
 bench-fanout: $(BUILD)/bin/bench-fanout
 	@folder=$$(mktemp -d $(BENCH_FOLDER)/bench-XXXXXX) && { $< $$folder/store $(FANOUT_HOSTS); rm -rf $$folder; }
 .PHONY: bench-fanout
+
+# A year without a broker, mode by mode (tests/bench/bench_outage.c): make bench-outage
+OUTAGE_SCHEDULES ?= 100
+$(BUILD)/bin/bench-outage: $(BUILD)/tests/bench/bench_outage.o $(call lib,broker time base schemas)
+	@mkdir -p $(@D)
+	$(CC) $(ldflags) -o $@ $^ $(call libs_of,$(PKGS))
+bench-outage: $(BUILD)/bin/bench-outage
+	@folder=$$(mktemp -d $(BENCH_FOLDER)/bench-XXXXXX) && { $< $$folder $(OUTAGE_SCHEDULES); rm -rf $$folder; }
+.PHONY: bench-outage

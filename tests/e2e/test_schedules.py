@@ -278,3 +278,37 @@ def test_ten_years_of_minutes_are_one_range_until_it_is_cancelled(fleet):
     spans = fleet.pawl("schedule", "audit", "decade", "-o", "ndjson").rows
     assert {"cancelled"} == {span["reason"] for span in spans if span["range"] and span["verdict"] == "skipped"}
     fleet.pawl("schedule", "rm", "decade")
+
+
+def test_a_folded_run_knows_what_it_stands_for(fleet):
+    fleet.pawl("schedule", "add", "folds", "--every", "1s", "--mode", "latest", "--overlap", "allow", "--pause",
+               "--", "sh", "-c", "echo $PAWL_FOLDED_COUNT $PAWL_FOLDED_FIRST $PAWL_FOLDED_LAST")
+    until(lambda: show(fleet, "folds")["behind"] >= 3)
+    fleet.pawl("schedule", "resume", "folds", "--missed", "latest")
+    until(lambda: [row for row in history(fleet, "folds") if row["reason"] == "latest" and row["verdict"] == "fired"])
+    fleet.pawl("schedule", "pause", "folds")
+    rows = history(fleet, "folds")
+    folded = [row["instant"] for row in rows if row["verdict"] == "folded"]
+    [fired] = [row for row in rows if row["verdict"] == "fired" and row["reason"] == "latest"]
+    fleet.pawl("task", "wait", fired["task"])
+    count, first, last = fleet.pawl("task", "logs", fired["task"]).out.split()
+    assert int(count) == len(folded) + 1
+    assert ledger.moment(first) == ledger.moment(folded[0]) and ledger.moment(last) == ledger.moment(fired["instant"])
+    shown = fleet.pawl("task", "show", fired["task"], "-o", "json").json
+    assert shown["folded_count"] == int(count)
+    fleet.pawl("schedule", "rm", "folds")
+
+
+def test_an_edit_of_a_strict_schedule_leaves_its_backlog_to_the_old_rule(fleet):
+    fleet.pawl("schedule", "add", "edited", "--every", "1s", "--mode", "strict", "--overlap", "allow", "--pause", "--",
+               "true")
+    until(lambda: show(fleet, "edited")["behind"] >= 3)
+    fleet.pawl("schedule", "set", "edited", "--cron", "0 0 1 1 *")
+    [row] = ranges(fleet, "edited")
+    assert row["cause"] == "backlog" and row["left"] >= 3
+    fleet.pawl("schedule", "resume", "edited")
+    until(lambda: ranges(fleet, "edited", "--all")[0]["state"] == "done")
+    rows = history(fleet, "edited")
+    assert len(rows) == row["left"] and {one["reason"] for one in rows} == {"catchup"}
+    fleet.pawl("schedule", "audit", "edited")
+    fleet.pawl("schedule", "rm", "edited")

@@ -534,6 +534,59 @@ static void a_folded_run_is_told_what_it_stands_for(void **state)
 /* ---- edits
  * ------------------------------------------------------------------------------------------ */
 
+/* A year without a broker: what it costs does not depend on how many instants there were. */
+static void a_year(wish_t wish, size_t made, const char *verdict, const char *reason,
+                   uint64_t of_it)
+{
+    wish.rule = "* * * * *";
+    put(wish);
+    assert_int_equal(world.error, 0);
+    world_sleep(&world, 365 * DAY);
+    world_propose(&world, "job");
+    assert_int_equal(tasks(), made);
+    Pawl__V1__ScheduleAudit ask = PAWL__V1__SCHEDULE_AUDIT__INIT;
+    ask.name = "job";
+    assert_int_equal(query_schedule_audit(world_ask(&world), &ask, &world.reply), ERR_OK);
+    const Pawl__V1__AuditItems *spans = world.reply.audit;
+    assert_int_equal(spans->n_problems, 0);
+    assert_true(spans->n_items <= 4);
+    uint64_t n = 0;
+    for (size_t i = 0; i < spans->n_items; i++)
+        if (strcmp(spans->items[i]->verdict, verdict) == 0 &&
+            strcmp(spans->items[i]->reason, reason) == 0)
+            n += spans->items[i]->instants;
+    assert_int_equal(n, of_it);
+    uint64_t undecided = world_schedule_get(&world, "job")->behind;
+    assert_int_equal(audit() + undecided, YEAR_OF_MINUTES);
+}
+
+static void a_year_in_mode_normal_is_one_skipped_span(void **state)
+{
+    (void)state;
+    a_year((wish_t){ .mode = PAWL__V1__MODE__MODE_NORMAL }, 1, "skipped", "late",
+           YEAR_OF_MINUTES - 1);
+}
+
+static void a_year_in_mode_latest_is_one_folded_run(void **state)
+{
+    (void)state;
+    a_year((wish_t){ .mode = PAWL__V1__MODE__MODE_LATEST }, 2, "folded", "latest",
+           YEAR_OF_MINUTES - 2);
+}
+
+static void a_year_in_mode_strict_waits_behind_ahead(void **state)
+{
+    (void)state;
+    a_year((wish_t){ .mode = PAWL__V1__MODE__MODE_STRICT, .ahead = 7 }, 7, "fired", "catchup", 7);
+}
+
+static void a_year_with_live_first_is_one_range(void **state)
+{
+    (void)state;
+    a_year((wish_t){ .mode = PAWL__V1__MODE__MODE_STRICT, .live_first = true }, 1, "fired",
+           "on time", 1);
+}
+
 /* Of three hours behind, the old rule keeps what lies up to the cut. */
 static void cut(Pawl__V1__Mode mode, int64_t jitter_us, int64_t off_us, size_t old, size_t new)
 {
@@ -647,6 +700,10 @@ int main(void)
         TEST(one_late_instant_is_no_backlog),
         TEST(a_large_backlog_is_told_once),
         TEST(a_folded_run_is_told_what_it_stands_for),
+        TEST(a_year_in_mode_normal_is_one_skipped_span),
+        TEST(a_year_in_mode_latest_is_one_folded_run),
+        TEST(a_year_in_mode_strict_waits_behind_ahead),
+        TEST(a_year_with_live_first_is_one_range),
         TEST(an_edit_at_an_instant_parts_the_rules_there),
         TEST(a_millisecond_before_it_is_of_the_new_rule),
         TEST(jitter_does_not_move_where_the_rules_part),
