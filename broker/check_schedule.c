@@ -100,6 +100,26 @@ static void audit_calendars(subject_t *self)
     }
 }
 
+/* What a scheduler is told of when it is due stands in the cursor's row: it must be what the rule
+ * says. A fixed delay has `armed` for it. */
+static void audit_due(subject_t *self)
+{
+    const scur_row_t *cursor = &self->schedule.cursor;
+    const Pawl__V1__Schedule *spec = self->schedule.spec;
+    revision_t revision = { 0 };
+    if (!cursor->due_known || spec->after_us) return;
+    if (revision_load(&self->answer, &self->schedule, cursor->revision, &revision) != ERR_OK)
+        return; /* told elsewhere */
+    bool over = self->schedule.row.flags & SCHEDULE_GONE ||
+                (spec->max_firings && cursor->fired >= spec->max_firings);
+    int64_t next = over ? 0 : revision_next(&revision, cursor->cursor_us);
+    int64_t due = next ? next + cursor->jitter_us : INT64_MAX;
+    if (cursor->due_us != due)
+        TOLD(self, TABLE_scur, "it is due at %lld, the cursor's row says %lld", (long long)due,
+             (long long)cursor->due_us);
+    revision_close(&revision);
+}
+
 static void audit_schedule(check_t *check, slice_t key, uint32_t no)
 {
     wire_arena_t arena;
@@ -113,6 +133,7 @@ static void audit_schedule(check_t *check, slice_t key, uint32_t no)
             TOLD(&subject, TABLE_scur, "the cursor is of another revision");
         audit_names(&subject);
         audit_counters(&subject);
+        audit_due(&subject);
         audit_calendars(&subject);
         audit_ledger(&subject);
     }

@@ -225,7 +225,7 @@ static void draw_swarm(sim_t *sim)
     *swarm = (swarm_t){ 0 };
     swarm->clients = 1 + (unsigned)sim_below(sim, 4);
     swarm->executors = 1 + (unsigned)sim_below(sim, 5);
-    swarm->schedulers = 1 + (unsigned)sim_below(sim, 3);
+    swarm->schedulers = 1 + (unsigned)sim_below(sim, 5);
     swarm->schedules = sim_coin(sim, 70) ? 1 + (unsigned)sim_below(sim, 5) : 0;
     swarm->lease_us = sim_coin(sim, 30) ? 30 * SEC_US : sim_between(sim, 4 * SEC_US, 12 * SEC_US);
     swarm->tick_us = sim_between(sim, 200000, 1200000);
@@ -255,7 +255,7 @@ static void draw_swarm(sim_t *sim)
     swarm->map_bytes = sim_coin(sim, 10) ? 150000 + sim_below(sim, 500000) : 0;
     swarm->wall_most_us = 60 * SEC_US;
     if (swarm->wall_step && sim_coin(sim, 50)) {
-        swarm->wall_most_us = INT64_C(86400) * SEC_US;
+        swarm->wall_most_us = INT64_C(86400) * SEC_US * (sim_coin(sim, 40) ? 365 : 1);
         swarm->wall_step = 1 + swarm->wall_step / 8;
         swarm->slow_schedules = true;
     }
@@ -298,7 +298,10 @@ static void become_quiet(sim_t *sim)
 {
     sim->quiet = true;
     sim->quiet_us = sim->now_us;
-    if (sim_wall_us(sim) < sim->wall_most_us) sim->wall_shift_us = sim->wall_most_us - sim->now_us;
+    if (sim_wall_us(sim) < sim->wall_most_us) {
+        sim->wall_jumped_us += sim->wall_most_us - sim_wall_us(sim);
+        sim->wall_shift_us = sim->wall_most_us - sim->now_us;
+    }
     for (size_t i = 0; i < sim->peers_n; i++) {
         peer_t *peer = &sim->peers[i];
         peer->cut_until_us = peer->mute_up_until_us = peer->mute_down_until_us = 0;

@@ -18,6 +18,7 @@ typedef struct planner {
     int64_t skew_us; /* its clock minus the broker's, as it is; corrected when it is told */
     int64_t followed_us;
     bool mirror; /* proposes what it should not, now and then */
+    bool brief;  /* follows in the short form */
     known_plan_t plans[PLANS_MAX];
     size_t n;
 } planner_t;
@@ -27,6 +28,7 @@ void planner_start(sim_t *sim, peer_t *peer)
     planner_t *self = peer->self = mem_new(sizeof *self);
     if (sim_coin(sim, 50)) self->skew_us = sim_between(sim, -3 * SEC_US, 3 * SEC_US);
     self->mirror = sim_coin(sim, 30);
+    self->brief = sim_coin(sim, 50);
 }
 
 void planner_free(peer_t *peer)
@@ -93,6 +95,7 @@ static void follow(sim_t *sim, peer_t *peer, char *after)
     self->followed_us = sim->now_us;
     body.after = after;
     body.limit = 3;
+    body.brief = self->brief;
     request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_FOLLOW;
     request.schedule_follow = &body;
     peer_ask(sim, peer, &request, ASK_FOLLOW, 0);

@@ -10,7 +10,7 @@ $(BUILD)/bin/sim: $(sim_objs) $(sim_libs)
 	@mkdir -p $(@D)
 	$(CC) $(ldflags) -o $@ $(sim_objs) $(sim_libs) $(call libs_of,$(PKGS))
 
-SIM_SEEDS ?= 2000
+SIM_SEEDS ?= 5000
 SIM_SEED  ?= 1
 sim: $(BUILD)/bin/sim
 	@sed '/^#/d' tests/sim/seeds.txt | while read -r seed events what; do \
