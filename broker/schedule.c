@@ -334,7 +334,7 @@ static err_t edit(core_t *core, plan_t *old, plan_t *plan, const Pawl__V1__Sched
     old->relabelled |= !labels_same(old->spec, plan->spec);
     if ((new_rule && !delays && !old->spec->after_us) || at)
         TRY(end_revision(core, old, cursor,
-                         at ? put->cursor_at_us : core->wall_us / PAWL_SEC_US * PAWL_SEC_US));
+                         (at ? put->cursor_at_us : core->wall_us) / PAWL_SEC_US * PAWL_SEC_US));
     else if ((new_rule && !delays) || cursor == PAWL__V1__CURSOR_ACTION__CURSOR_NOW)
         TRY(close_backlog(core, old, VERDICT_REASON_EDITED));
     int64_t now_us = core->wall_us / PAWL_SEC_US * PAWL_SEC_US;

@@ -377,7 +377,10 @@ static char *also_rule(sim_t *sim, char *text, size_t len)
 {
     static const int minutes[] = { 3, 7, 20 };
     bool slow = sim->swarm.slow_schedules;
-    snprintf(text, len, "*/%d * * * *", minutes[slow ? 2 : sim_below(sim, 3)]);
+    if (sim->swarm.years)
+        snprintf(text, len, "%d 5 * * *", minutes[sim_below(sim, 3)]);
+    else
+        snprintf(text, len, "*/%d * * * *", minutes[slow ? 2 : sim_below(sim, 3)]);
     return text;
 }
 
@@ -443,6 +446,12 @@ static void draw_rule(sim_t *sim, Pawl__V1__Schedule *schedule, char *text, size
     char at[40];
     int minute;
     schedule->zone = (char *)(uintptr_t) "UTC";
+    if (sim->swarm.years) { /* a jump makes hundreds of instants, not a million */
+        minute = (int)sim_below(sim, 60);
+        snprintf(text, len, "%d %d * * *", minute, (int)sim_below(sim, 24));
+        if (sim_coin(sim, 50)) schedule->zone = (char *)(uintptr_t) "Europe/Paris";
+        return;
+    }
     switch (sim_below(sim, 12)) {
     case 0:
     case 1:

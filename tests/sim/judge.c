@@ -377,6 +377,14 @@ static uint8_t status_of_event(uint8_t event, uint8_t before)
     return event == EVENT_CREATED ? T(WAITING) : before;
 }
 
+/* A parent ends as cancelled when its children were. */
+static bool child_cancelled(sim_t *sim, const mtask_t *task)
+{
+    for (size_t i = 0; i < task->children_n; i++)
+        if (task_at(sim->judge, task->children[i])->journal == T(CANCELLED)) return true;
+    return false;
+}
+
 static const char *unfounded(sim_t *sim, const mtask_t *task, const journal_entry_t *e)
 {
     judge_t *judge = sim->judge;
@@ -408,7 +416,7 @@ static const char *unfounded(sim_t *sim, const mtask_t *task, const journal_entr
             return "cancelling without anybody asking";
         break;
     case EVENT_CANCELLED:
-        if (!task->schedule && !task->cancel_asked &&
+        if (!task->schedule && !task->cancel_asked && !child_cancelled(sim, task) &&
             !judge_was_told(judge, task, 0, 100 + PAWL__V1__TASK_VERB__TASK_CANCEL))
             return "cancelled without anybody asking";
         break;

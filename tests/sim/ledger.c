@@ -358,7 +358,9 @@ static void judge_fired(walk_t *walk, int64_t instant)
     const mtask_t *task = judge_task(walk->sim, id);
     walk->fired++;
     if (task == NULL && judge_known(walk->sim, id)) return; /* purged */
-    if (task == NULL && walk->sim->swarm.short_history) return;
+    if (task == NULL &&
+        (walk->sim->swarm.short_history || walk->sim->wall_jumped_us >= INT64_C(80000) * SEC_US))
+        return; /* its time was over */
     if (task == NULL || task->schedule != walk->schedule->no || task->instant_us != instant)
         sim_fail(walk->sim, "schedule %u: instant %lld is on record as fired, without its task",
                  walk->schedule->no, (long long)(instant / SEC_US));

@@ -255,7 +255,8 @@ static void draw_swarm(sim_t *sim)
     swarm->map_bytes = sim_coin(sim, 10) ? 150000 + sim_below(sim, 500000) : 0;
     swarm->wall_most_us = 60 * SEC_US;
     if (swarm->wall_step && sim_coin(sim, 50)) {
-        swarm->wall_most_us = INT64_C(86400) * SEC_US * (sim_coin(sim, 40) ? 365 : 1);
+        swarm->years = sim_coin(sim, 40);
+        swarm->wall_most_us = INT64_C(86400) * SEC_US * (swarm->years ? 365 : 1);
         swarm->wall_step = 1 + swarm->wall_step / 8;
         swarm->slow_schedules = true;
     }

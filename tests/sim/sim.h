@@ -38,7 +38,7 @@ typedef struct swarm {
     int64_t wall_most_us;
     unsigned purge, rezone;
     bool fanouts;
-    bool tiny_limits, lmdb, short_history, slow_schedules, by_hand, keys;
+    bool tiny_limits, lmdb, short_history, slow_schedules, years, by_hand, keys;
     uint64_t map_bytes; /* 0: plenty */
 } swarm_t;
 
