@@ -85,26 +85,39 @@ pawl_err producer_set_text(pawl_task_t *self, const char *field, const char *val
     return PAWL_E_BAD_REQUEST;
 }
 
-pawl_err sql_set_int(pawl_task_t *self, const char *field, int64_t value)
+static pawl_err set_of_sql(pawl_task_t *self, const char *field, int64_t value)
 {
-    bool of_sql = !strncmp(field, "sql.", 4);
-    Pawl__V1__Sql *sql = of_sql ? sql_of(self) : NULL;
-    Pawl__V1__SqlProducer *producer = of_sql ? NULL : producer_of(self);
-    if (!sql && !producer) return PAWL_E_NO_MEMORY;
-    if (value < 0) return PAWL_E_BAD_REQUEST;
-    if (!strcmp(field, "sql.rows") && value <= UINT32_MAX)
+    Pawl__V1__Sql *sql = sql_of(self);
+    if (!sql) return PAWL_E_NO_MEMORY;
+    if (!strcmp(field, "rows") && value <= UINT32_MAX)
         sql->rows = (uint32_t)value;
-    else if (!strcmp(field, "sql.on_unknown") && value <= 2)
+    else if (!strcmp(field, "on_unknown") && value <= 2)
         sql->on_unknown = (Pawl__V1__SqlUnknown)value;
-    else if (!strcmp(field, "sql.transaction") && value <= 2)
+    else if (!strcmp(field, "transaction") && value <= 2)
         sql->transaction = (Pawl__V1__SqlTransaction)value;
-    else if (!strcmp(field, "producer.batch") && value <= UINT32_MAX)
+    else
+        return PAWL_E_BAD_REQUEST;
+    return PAWL_OK;
+}
+
+static pawl_err set_of_producer(pawl_task_t *self, const char *field, int64_t value)
+{
+    Pawl__V1__SqlProducer *producer = producer_of(self);
+    if (!producer) return PAWL_E_NO_MEMORY;
+    if (!strcmp(field, "batch") && value <= UINT32_MAX)
         producer->batch = (uint32_t)value;
-    else if (!strcmp(field, "producer.rows"))
+    else if (!strcmp(field, "rows"))
         producer->rows = (uint64_t)value;
-    else if (!strcmp(field, "producer.dry_run") && value <= 1)
+    else if (!strcmp(field, "dry_run") && value <= 1)
         producer->dry_run = (protobuf_c_boolean)value;
     else
         return PAWL_E_BAD_REQUEST;
     return PAWL_OK;
+}
+
+pawl_err sql_set_int(pawl_task_t *self, const char *field, int64_t value)
+{
+    if (value < 0) return PAWL_E_BAD_REQUEST;
+    return !strncmp(field, "sql.", 4) ? set_of_sql(self, field + 4, value)
+                                      : set_of_producer(self, field + strlen("producer."), value);
 }

@@ -132,17 +132,17 @@ bool sql_instant_read(const char *text, int64_t *out_us)
     return true;
 }
 
-void sql_instant_print(int64_t us, char between, char *text, size_t room)
+void sql_instant_print(int64_t us, char between, const char *zone, char *text, size_t room)
 {
     int64_t fraction = us % PAWL_SEC_US;
     if (fraction < 0) fraction += PAWL_SEC_US;
     time_t seconds = (time_t)((us - fraction) / PAWL_SEC_US);
     struct tm tm;
+    char part[8] = "";
     gmtime_r(&seconds, &tm);
-    int len = snprintf(text, room, "%04d-%02d-%02d%c%02d:%02d:%02d", tm.tm_year + 1900,
-                       tm.tm_mon + 1, tm.tm_mday, between, tm.tm_hour, tm.tm_min, tm.tm_sec);
-    if (fraction && len > 0 && (size_t)len < room)
-        snprintf(text + len, room - (size_t)len, ".%06d", (int)fraction);
+    if (fraction) snprintf(part, sizeof part, ".%06u", (unsigned)fraction % 1000000u);
+    snprintf(text, room, "%04d-%02d-%02d%c%02d:%02d:%02d%s%s", tm.tm_year + 1900, tm.tm_mon + 1,
+             tm.tm_mday, between, tm.tm_hour, tm.tm_min, tm.tm_sec, part, zone);
 }
 
 /* ---- from JSON ----------------------------------------------------------------------------------
@@ -352,8 +352,7 @@ static bool special(struct json *self, sql_params_t *to, const char *name, bool 
         good = strlen((char *)text.at) + 1 == text.len && sql_instant_read((char *)text.at, &us);
         if (!good) wrong(self, "$time needs an instant with its offset: 2026-12-01T02:00:00Z");
         if (good) {
-            sql_instant_print(us, 'T', instant, sizeof instant - 1);
-            strcat(instant, "Z");
+            sql_instant_print(us, 'T', "Z", instant, sizeof instant);
             sql_params_set(to, name, SQL_TIME, instant, strlen(instant));
         }
     } else if (good) {

@@ -40,7 +40,7 @@ void json_add_text(buf_t *to, const char *text, size_t len); /* valid UTF-8; quo
 
 /* The instant of an RFC 3339 text with an offset; microseconds since 1970. */
 bool sql_instant_read(const char *text, int64_t *out_us);
-/* "2026-12-01T01:00:00.5Z" as UTC, for a database: date, `between`, time without zone. */
-void sql_instant_print(int64_t us, char between, char *text, size_t room);
+/* As UTC: date, `between`, time, `zone` ("Z" or ""). */
+void sql_instant_print(int64_t us, char between, const char *zone, char *text, size_t room);
 
 #endif

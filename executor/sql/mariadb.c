@@ -250,7 +250,7 @@ static void bind_argument(MYSQL_BIND *bind, struct argument *argument, const sql
         break;
     case SQL_TIME:
         if (!sql_instant_read(value->at, &us)) break;
-        sql_instant_print(us, ' ', argument->time, sizeof argument->time);
+        sql_instant_print(us, ' ', "", argument->time, sizeof argument->time);
         argument->len = strlen(argument->time);
         bind->buffer_length = argument->len;
         bind->buffer = argument->time;
@@ -280,13 +280,13 @@ static void bind_columns(sql_link_t *self)
         bind->is_null = &cell->null;
         bind->length = &cell->len;
         bind->error = &cell->error;
+        cell->room = CELL_FIRST;
+        cell->at = mem_new(cell->room + 1);
         if (field->type == MYSQL_TYPE_DOUBLE || field->type == MYSQL_TYPE_FLOAT) {
             bind->buffer_type = field->type;
             bind->buffer = &cell->number;
             continue;
         }
-        cell->room = CELL_FIRST;
-        cell->at = mem_new(cell->room + 1);
         bind->buffer_type = MYSQL_TYPE_STRING;
         bind->buffer = cell->at;
         bind->buffer_length = cell->room;
@@ -298,7 +298,7 @@ static bool widen(sql_link_t *self)
 {
     for (size_t i = 0; i < self->column_count; i++) {
         struct cell *cell = &self->cells[i];
-        if (!cell->at || cell->null || cell->len <= cell->room) continue;
+        if (cell->null || cell->len <= cell->room) continue;
         cell->room = cell->len * 2 < SQL_ROW_MAX ? cell->len * 2 : cell->len;
         free(cell->at);
         cell->at = mem_new(cell->room + 1);
@@ -323,7 +323,7 @@ static sql_value_t time_of(struct cell *cell, bool instant)
 static sql_value_t value_of(struct cell *cell)
 {
     if (cell->null) return (sql_value_t){ SQL_NULL, "", 0 };
-    if (cell->at) cell->at[cell->len] = '\0';
+    cell->at[cell->len] = '\0';
     switch ((int)cell->type) {
     case MYSQL_TYPE_TINY:
     case MYSQL_TYPE_SHORT:

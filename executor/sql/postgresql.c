@@ -432,7 +432,8 @@ static sql_value_t time_of(char *to, const char *text, size_t len, bool instant)
     to[10] = 'T';
     if (instant) {
         if (len < 22 || strcmp(to + len - 3, "+00") != 0) return as_it_is;
-        strcpy(to + len - 3, "Z");
+        to[len - 3] = 'Z';
+        to[len - 2] = '\0';
     } else if (!(to[len - 1] >= '0' && to[len - 1] <= '9')) {
         return as_it_is;
     }

@@ -64,8 +64,7 @@ static void set_built_in(const pawl_job_t *job, sql_params_t *params)
     sql_params_set(params, "pawl_token", SQL_INTEGER, number, strlen(number));
     snprintf(number, sizeof number, "%u", pawl_job_attempt(job));
     sql_params_set(params, "pawl_attempt", SQL_INTEGER, number, strlen(number));
-    sql_instant_print(pawl_job_planned_us(job), 'T', instant, sizeof instant - 1);
-    strcat(instant, "Z");
+    sql_instant_print(pawl_job_planned_us(job), 'T', "Z", instant, sizeof instant);
     sql_params_set(params, "pawl_planned", SQL_TIME, instant, strlen(instant));
     const char *schedule = pawl_job_schedule(job);
     sql_params_set(params, "pawl_schedule", SQL_TEXT, schedule, strlen(schedule));
