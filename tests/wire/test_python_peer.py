@@ -302,6 +302,52 @@ def test_a_schedule_is_put_followed_proposed_and_removed(endpoint, client, execu
     scheduler.close()
 
 
+def test_a_range_is_made_proposed_cancelled_and_audited(endpoint, client, executor):
+    name = f"r{os.urandom(3).hex()}"
+    scheduler = Peer(endpoint, f"scheduler-{name}", pb.ROLE_SCHEDULER).open()
+    scheduler.ask("schedule_follow", pb.ScheduleFollow(limit=1000))
+    made = client.change("schedule_put", pb.SchedulePut(schedule=pb.Schedule(
+        name=name, rule="0 * * * *", zone="UTC", mode=pb.MODE_STRICT, overlap=pb.OVERLAP_ALLOW,
+        task=pb.Task(type=executor.type).SerializeToString()), if_revision=0)).schedule
+    day = 86400 * 10**6
+    start = 20454 * day  # 2026-01-01
+    backfill = pb.ScheduleChange(verb=pb.SCHEDULE_BACKFILL, name=name, from_us=start, to_us=start + day,
+                                 order=pb.ORDER_NEWEST, rate=2)
+    assert client.change("schedule_change", backfill).range == 1
+    with pytest.raises(Refused) as refused:
+        client.change("schedule_change", pb.ScheduleChange(
+            verb=pb.SCHEDULE_BACKFILL, name=name, from_us=start + 1, to_us=start + 2))
+    assert refused.value.code == E["NO_INSTANT"]
+
+    def pushed():
+        scheduler.ask("ping")
+        return [r for p in scheduler.pushes for i in p.schedules.items if i.name == name for r in i.ranges]
+    told = until(pushed)[-1]
+    assert (told.number, told.state, told.cursor_us) == (1, "open", start + day - 1)
+
+    def propose(cursor):
+        return scheduler.ask("propose", pb.Propose(items=[pb.Proposal(
+            uid=made.uid, revision=told.revision, expect_cursor_us=cursor, range=1)])).proposed.items[0]
+
+    def fired():
+        answer = propose(told.cursor_us)
+        return answer if answer.fired else None
+    answer = until(fired)
+    assert answer.verdict == pb.PROPOSAL_DONE and answer.cursor_us == start + (24 - answer.fired) * day // 24 - 1
+    assert propose(told.cursor_us).verdict == pb.PROPOSAL_CONFLICT  # a copy
+    [lease] = executor.leases()[:1]
+    assert lease.planned_us == start + 23 * day // 24
+    client.change("schedule_change", pb.ScheduleChange(verb=pb.SCHEDULE_RANGE_CANCEL, name=name, range=1))
+    assert propose(answer.cursor_us).verdict == pb.PROPOSAL_GONE
+    [row] = client.ask("range_list", pb.RangeList(name=name, all=True)).ranges.items
+    assert (row.state, row.fired, row.skipped) == ("cancelled", answer.fired, 24 - answer.fired)
+    audit = client.ask("schedule_audit", pb.ScheduleAudit(name=name)).audit
+    assert list(audit.problems) == [] and (audit.instants, audit.tasks) == (24, answer.fired)
+    client.change("schedule_change", pb.ScheduleChange(verb=pb.SCHEDULE_REMOVE, name=name))
+    executor.ask("report", pb.Report(results=[pb.Result(id=lease.id, token=lease.token, outcome=pb.OUTCOME_DONE)]))
+    scheduler.close()
+
+
 def test_a_calendar_is_put_used_refused_and_removed(client, executor):
     name = f"days-{new_id().hex()[-8:]}"
     put = pb.CalendarPut(calendar=pb.Calendar(name=name, entries=["12-24..12-26", "SUN"]), if_revision=0)
