@@ -357,19 +357,20 @@ bool job_make_result(struct pawl_job *self, Pawl__V1__Outcome outcome, const cha
     return true;
 }
 
-/* Waits until the I/O thread has asked the outbox. Caller holds the lock. */
-static pawl_err await_outbox(pawl_job_t *self)
+/* The caller's own thread asks the outbox: a hand-over to another would cost more than most stores.
+ * Caller holds the lock, which is free meanwhile; a job that is being stored is nobody else's. */
+static pawl_err store_result(pawl_job_t *self)
 {
-    pawl_worker_t *worker = self->worker;
-    self->kept = 0;
+    const pawl_outbox_t *outbox = &self->worker->outbox;
+    pthread_mutex_t *lock = lock_of(self);
     job_move(self, LEASE_STORING);
-    client_wake(worker->client);
-    while (!self->kept && !worker->closed)
-        pthread_cond_wait(&worker->changed, &worker->client->work_lock);
-    if (self->kept == 1) return PAWL_OK;
-    bool closed = !self->kept;
+    pthread_mutex_unlock(lock);
+    int rc = outbox->store(outbox->arg, self->id, self->token, self->result.at, self->result.len);
+    pthread_mutex_lock(lock);
+    self->kept = rc == 0;
+    if (self->kept) return PAWL_OK;
     job_move(self, LEASE_RUNNING);
-    return closed ? PAWL_E_CLOSED : PAWL_E_OS;
+    return PAWL_E_OS;
 }
 
 static pawl_err end(pawl_job_t **self_p, Pawl__V1__Outcome outcome, const char *message,
@@ -382,7 +383,7 @@ static pawl_err end(pawl_job_t **self_p, Pawl__V1__Outcome outcome, const char *
     if (err) return err;
     pthread_mutex_lock(&client->work_lock);
     if (!job_make_result(self, outcome, message, retry_after_us)) err = PAWL_E_NO_MEMORY;
-    if (!err && worker->outbox.store) err = await_outbox(self);
+    if (!err && worker->outbox.store) err = store_result(self);
     if (!err) {
         *self_p = NULL;
         if (self->ended) *self->ended = true;
@@ -392,9 +393,10 @@ static pawl_err end(pawl_job_t **self_p, Pawl__V1__Outcome outcome, const char *
         bytes_free(&self->output);
         if (self->fd >= 0) close(self->fd);
         self->fd = -1;
+        if (worker->waiting.n == 0) worker->waiting_since_us = clock_steady_us();
         job_move(self, LEASE_WAITING);
         worker_signal(worker); /* a slot is free */
-        client_wake(client);
+        if (worker->waiting.n == 1 || worker->waiting.n >= GATHER_MOST) client_wake(client);
     }
     pthread_mutex_unlock(&client->work_lock);
     return err ? fail_with(client, err,

@@ -106,7 +106,7 @@ void job_settle(struct pawl_job *self, const char *verdict)
     struct settled *slot = &worker->settled[worker->settled_at++ % WORKER_SETTLED];
     memcpy(slot->id, self->id, 16);
     slot->token = self->token;
-    if (worker->outbox.settled && self->kept == 1)
+    if (worker->outbox.settled && self->kept)
         worker->outbox.settled(worker->outbox.arg, self->id, self->token, verdict);
     job_free(self);
     pthread_cond_broadcast(&worker->changed);

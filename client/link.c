@@ -786,9 +786,6 @@ void *link_main(void *arg)
         bool stopping = client->stopping, started = client->started;
         pthread_mutex_unlock(&client->lock);
         if (stopping) break;
-        pthread_mutex_lock(&client->work_lock);
-        if (client->worker) worker_store(client->worker);
-        pthread_mutex_unlock(&client->work_lock);
         int64_t until = step(client, started);
         if (self->lost) continue;
         wait_for_work(client, until);

@@ -507,10 +507,11 @@ PAWL_EXPORT pawl_err pawl_worker_prefetch(pawl_worker_t *self, unsigned extra);
 /* Leases that came longer ago and found no slot go back to the broker, unrun and uncounted. How
  * many they were. */
 PAWL_EXPORT size_t pawl_worker_return_waiting(pawl_worker_t *self, int64_t older_us);
-/* Called on the I/O thread; must be quick and must not call libpawl. store: keep this result (an
- * opaque run of bytes) before it is sent; 0 = kept, else the job is not ended and the verb that
- * ended it returns the error. settled: it was answered, forget it; verdict is done, recovered,
- * stale, late or unknown. Only of results that were stored or restored. */
+/* Must be quick and must not call libpawl. store is called by the thread that ends the job, settled
+ * on the I/O thread: both at once, perhaps. store: keep this result (an opaque run of bytes) before
+ * it is sent; 0 = kept, else the job is not ended and the verb that ended it returns the error.
+ * settled: it was answered, forget it; verdict is done, recovered, stale, late or unknown. Only of
+ * results that were stored or restored. */
 typedef struct pawl_outbox {
     int (*store)(void *arg, const uint8_t id[PAWL_ID_BYTES], uint64_t token, const void *bytes,
                  size_t len);

@@ -280,27 +280,6 @@ void worker_on_directive(pawl_worker_t *self, const Pawl__V1__Directive *directi
     }
 }
 
-/* ---- the outbox
- * ------------------------------------------------------------------------------------ */
-
-void worker_store(pawl_worker_t *self)
-{
-    if (!self->outbox.store) return;
-    for (;;) {
-        struct pawl_job *job = self->storing.first;
-        while (job && job->kept)
-            job = job->next;
-        if (!job) return;
-        /* The job stays where it is while its verb waits for `kept`; only this thread sets it. */
-        pthread_mutex_unlock(&self->client->work_lock);
-        int rc = self->outbox.store(self->outbox.arg, job->id, job->token, job->result.at,
-                                    job->result.len);
-        pthread_mutex_lock(&self->client->work_lock);
-        job->kept = rc == 0 ? 1 : -1;
-        pthread_cond_broadcast(&self->changed);
-    }
-}
-
 /* ---- reports
  * ----------------------------------------------------------------------------------------- */
 
@@ -441,11 +420,19 @@ static bool write_body(const draft_t *draft, const pawl_worker_t *worker, bytes_
     return ok;
 }
 
+/* While there is other work at hand results are gathered for a moment: one report, one commit. */
+static int64_t results_due(const pawl_worker_t *self, int64_t now)
+{
+    bool busy = self->ready.n > 0 && self->waiting.n < GATHER_MOST;
+    return busy ? self->waiting_since_us + GATHER_US : now;
+}
+
 /* When something has to go: now for results and the like, in a while for logs. */
 static int64_t report_due(const pawl_worker_t *self, int64_t now)
 {
     int64_t due = INT64_MAX;
-    if (self->waiting.n || self->report_wanted || self->send_running) due = now;
+    if (self->waiting.n) due = results_due(self, now);
+    if (self->report_wanted || self->send_running) due = now;
     const job_list_t *lists[] = { &self->running, &self->storing };
     for (int k = 0; k < 2; k++)
         for (const struct pawl_job *job = lists[k]->first; job && due > now; job = job->next)

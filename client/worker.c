@@ -195,7 +195,7 @@ pawl_err pawl_worker_restore(pawl_worker_t *self, const uint8_t id[PAWL_ID_BYTES
     job->token = token;
     job->worker = self;
     job->stage = LEASE_WAITING;
-    job->kept = 1;
+    job->kept = true;
     job->fd = -1;
     if (!job_log_has(job, log_bytes)) {
         bytes_free(&job->result);

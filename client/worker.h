@@ -9,10 +9,12 @@
 #include "client/client.h"
 #include "schemas/limits.h"
 
+enum { GATHER_US = 2000, GATHER_MOST = 16 }; /* of results, while other work is at hand */
 enum { WORKER_BUCKETS = 1024, WORKER_SETTLED = 1024, WORKER_LOG_WAITING = 4 << 20 };
 
-/* READY: assigned, not taken. RUNNING: a program has it as a job. STORING: ended, the outbox has
- * to keep the result. WAITING: the result is to be sent. SENT: it is in the report in flight. */
+/* READY: assigned, not taken. RUNNING: a program has it as a job. STORING: ended, its thread
+ * gives the result to the outbox. WAITING: the result is to be sent. SENT: it is in the report in
+ * flight. */
 typedef enum { LEASE_READY, LEASE_RUNNING, LEASE_STORING, LEASE_WAITING, LEASE_SENT } lease_stage;
 
 typedef struct log_chunk {
@@ -65,7 +67,7 @@ struct pawl_job {
     int64_t cpu_us, memory_bytes;
     /* the result, packed, once it has ended */
     bytes_t result;
-    int kept;      /* 0 not asked yet, 1 the outbox has it, -1 refused by the outbox */
+    bool kept;     /* the outbox has it */
     bool stripped; /* the broker refused it whole; a shorter one is on its way */
 };
 
@@ -92,7 +94,8 @@ struct pawl_worker {
     names_t kinds, queues, label_keys, label_values, interpreters, interpreter_versions;
     unsigned slots, prefetch;
     bool prefetch_set;
-    bool end_wanted; /* somebody wants this process to end */
+    int64_t waiting_since_us; /* steady: when the first of `waiting` ended */
+    bool end_wanted;          /* somebody wants this process to end */
     int64_t end_within_us;
     pawl_outbox_t outbox;
     bool started, closed; /* closed: the handle is gone, nothing will be answered */
@@ -131,8 +134,6 @@ void worker_on_verdicts(pawl_worker_t *self, const Pawl__V1__ClaimVerdict *verdi
 void worker_on_lost(pawl_worker_t *self); /* the session ended: what was in flight waits again */
 void worker_on_assign(pawl_worker_t *self, const Pawl__V1__Assign *assign);
 void worker_on_directive(pawl_worker_t *self, const Pawl__V1__Directive *directive);
-/* Asks the outbox about what has ended. Releases and takes work_lock again. */
-void worker_store(pawl_worker_t *self);
 /* The body of the next report, if it is time for one. *due_us: when to ask again. */
 bool worker_next_report(pawl_worker_t *self, int64_t now_us, bytes_t *body, int64_t *due_us);
 void worker_report_sent(pawl_worker_t *self, uint64_t seq);

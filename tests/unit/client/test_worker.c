@@ -14,7 +14,7 @@ typedef struct bench {
     pawl_worker_t *worker;
 } bench_t;
 
-/* What the outbox of a test saw; written by the I/O thread, read when a verb or drain returned. */
+/* What the outbox of a test saw; stores in the thread that ends a job. */
 typedef struct box {
     pthread_mutex_t lock;
     int stores, settles, fail_next;
