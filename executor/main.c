@@ -40,6 +40,7 @@ enum {
     TIDY_US = 1000000,      /* the outbox is looked after this often */
     DRAIN_LOOK_US = 50000,  /* while draining: is everything answered? */
     HARD_STOP_US = 5000000, /* after a second signal or an over-long drain */
+    SAME_WISH_US = 500000,  /* within it a parent passes on what its group was sent */
     CONNECT_US = 500000,    /* one try while waiting for the broker */
     CLOSE_US = 2000000,
     HELPER_WAIT_MS = 5000,
@@ -153,6 +154,8 @@ struct executor {
     int64_t tidy_us;       /* steady: next look at the outbox */
     int64_t ahead;         /* leases asked for beyond the slots */
     int64_t ahead_look_us; /* steady: has one of them waited too long? */
+    uint32_t asked_by;     /* whose signal came first */
+    int64_t asked_us;      /* steady: when it came; 0 = none came */
     int64_t drain_us;      /* steady: drain ends then by force; 0 = not draining */
     bool hard;             /* stopping by force */
     bool done;
@@ -355,15 +358,31 @@ static void begin_drain(struct executor *self, int64_t within_us)
               (long long)(within_us / 1000000));
 }
 
+/* A signal to a whole process group comes twice: to us, and once more from the parent, which heard
+ * it too and passes it on. That is one wish, not somebody's second one. */
+static bool is_passed_on(const struct executor *self, const struct signalfd_siginfo *info,
+                         int64_t now)
+{
+    uint32_t parent = (uint32_t)getppid();
+    return now - self->asked_us < SAME_WISH_US && info->ssi_pid != self->asked_by &&
+           (info->ssi_pid == parent || self->asked_by == parent);
+}
+
 static void on_signal(struct executor *self)
 {
     struct signalfd_siginfo info;
     while (read(self->signals, &info, sizeof info) == (ssize_t)sizeof info) {
+        int64_t now = clock_steady_us();
+        bool passed_on = self->asked_us != 0 && is_passed_on(self, &info, now);
+        if (self->asked_us == 0) {
+            self->asked_by = info.ssi_pid;
+            self->asked_us = now;
+        }
         if (self->drain_us == 0) {
             begin_drain(self, self->config->drain_timeout_us);
-        } else {
+        } else if (!passed_on) {
             self->hard = true;
-            self->drain_us = clock_steady_us() + HARD_STOP_US;
+            self->drain_us = now + HARD_STOP_US;
             log_event(LOG_WARN, "STOP", "running=%zu", busy(self));
             stop_all(self, true);
         }

@@ -24,6 +24,7 @@ enum {
                                      a broker waits for the lock of a store */
     FAILED_STARTS_MOST = 5,
     DRAIN_US = 30 * 1000 * 1000,
+    SAME_WISH_US = 500 * 1000, /* signals so close together are one: to a group and to its leader */
     LAST_LINES_BYTES = 1500,
     LOG_LARGEST = 8 << 20,
     STAGES = 3,
@@ -47,8 +48,8 @@ struct supervisor {
     const char *log_folder;
     int signals; /* a signalfd */
     sigset_t mask_before;
-    pid_t group;         /* of the children; 0: none has run yet */
     int stage;           /* of the stop; -1: not stopping */
+    int64_t asked_us;    /* when the stop began */
     int64_t deadline_us; /* of the drain */
     bool killed, cut_short, gave_up;
 };
@@ -63,6 +64,7 @@ supervisor_t *supervisor_new(const char *log_folder)
     sigaddset(&mask, SIGHUP);
     sigaddset(&mask, SIGCHLD);
     sigprocmask(SIG_BLOCK, &mask, &self->mask_before);
+    signal(SIGINT, SIG_DFL); /* a shell starts what runs in its background with INT ignored */
     signal(SIGPIPE, SIG_IGN);
     self->signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
     CHECK(self->signals >= 0);
@@ -81,13 +83,17 @@ static int open_log(const char *path)
     return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 }
 
+/* What a terminal sends to the whole group means the supervisor alone. */
+static const int of_the_terminal[] = { SIGINT, SIGHUP, SIGQUIT, SIGTSTP };
+
 /* In the child, between fork and exec: only calls that are safe there. */
 static void become(const supervisor_t *self, const child_t *child, pid_t parent, int log)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) /* it died before the line above */
         _exit(EXIT_FAILURE);
-    setpgid(0, self->group);
+    for (size_t i = 0; i < ARRAY_LEN(of_the_terminal); i++)
+        signal(of_the_terminal[i], SIG_IGN);
     signal(SIGPIPE, SIG_DFL);
     sigprocmask(SIG_SETMASK, &self->mask_before, NULL);
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -111,13 +117,7 @@ static void start(supervisor_t *self, child_t *child)
     if (child->pid < 0) {
         child->pid = 0;
         child->due_us = child->started_us + RESTART_US;
-        return;
     }
-    bool alone = true;
-    for (size_t i = 0; i < self->count; i++)
-        alone = alone && (&self->children[i] == child || !self->children[i].pid);
-    if (alone) self->group = child->pid;
-    setpgid(child->pid, self->group); /* the child does it too: whoever comes first */
 }
 
 void supervisor_add(supervisor_t *self, const char *label, char *const *argv, int order,
@@ -185,6 +185,13 @@ static void stop_now(supervisor_t *self)
     kill_all(self, SIGKILL);
 }
 
+/* While those of earlier stages are ending they need the later ones: an executor hands in its last
+ * results to a broker, also when somebody sent TERM to all of the group. */
+static bool is_wanted(const supervisor_t *self, const child_t *child)
+{
+    return child->order > self->stage;
+}
+
 static void ended(supervisor_t *self, child_t *child, int status)
 {
     int64_t now = clock_steady_us();
@@ -192,7 +199,7 @@ static void ended(supervisor_t *self, child_t *child, int status)
     bool outside =
         WIFSIGNALED(status) && (WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGTERM);
     child->pid = 0;
-    if (self->stage >= 0) return;
+    if (!is_wanted(self, child)) return;
     child->failed_starts =
         outside || now - child->started_us > AT_ONCE_US ? 0 : child->failed_starts + 1;
     bool hopeless =
@@ -243,12 +250,15 @@ static bool any_alive(const supervisor_t *self, int order)
 
 static void on_signal(supervisor_t *self)
 {
+    int64_t now = clock_steady_us();
     if (self->stage >= 0) {
+        if (now - self->asked_us < SAME_WISH_US) return;
         self->cut_short = true;
         stop_now(self);
         return;
     }
-    self->deadline_us = clock_steady_us() + DRAIN_US;
+    self->asked_us = now;
+    self->deadline_us = now + DRAIN_US;
     fprintf(stderr, "stopping: running tasks get %d s (once more stops at once)\n",
             DRAIN_US / 1000000);
     enter_stage(self, 0);
@@ -261,13 +271,18 @@ static void read_signals(supervisor_t *self)
         if (info.ssi_signo != SIGCHLD) on_signal(self);
 }
 
+static bool is_idle(const supervisor_t *self, const child_t *child)
+{
+    return !child->pid && is_wanted(self, child);
+}
+
 /* When the next thing is due, at most wait_us from now. */
 static int64_t wait_for(const supervisor_t *self, int64_t wait_us)
 {
     int64_t now = clock_steady_us(), until = now + wait_us;
     if (self->stage >= 0 && self->deadline_us < until) until = self->deadline_us;
-    for (size_t i = 0; i < self->count && self->stage < 0; i++)
-        if (!self->children[i].pid && self->children[i].due_us < until)
+    for (size_t i = 0; i < self->count; i++)
+        if (is_idle(self, &self->children[i]) && self->children[i].due_us < until)
             until = self->children[i].due_us;
     return until > now ? until - now : 0;
 }
@@ -279,14 +294,12 @@ supervise_t supervisor_turn(supervisor_t *self, int64_t wait_us)
     read_signals(self);
     reap(self);
     int64_t now = clock_steady_us();
-    if (self->stage < 0) {
-        for (size_t i = 0; i < self->count; i++)
-            if (!self->children[i].pid && self->children[i].due_us <= now)
-                start(self, &self->children[i]);
-        return SUPERVISE_GOES_ON;
-    }
-    while (self->stage < STAGES && !any_alive(self, self->stage))
+    while (self->stage >= 0 && self->stage < STAGES && !any_alive(self, self->stage))
         enter_stage(self, self->stage + 1);
+    for (size_t i = 0; i < self->count; i++)
+        if (is_idle(self, &self->children[i]) && self->children[i].due_us <= now)
+            start(self, &self->children[i]);
+    if (self->stage < 0) return SUPERVISE_GOES_ON;
     if (!self->killed && now >= self->deadline_us) {
         fprintf(stderr, "not done after %d s: stopping at once\n", DRAIN_US / 1000000);
         stop_now(self);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * client/cli/supervise.h - keeps a handful of programs running, and ends them in order.
  *
- * Children share one process group, apart from ours, so that Ctrl-C reaches us alone and we drain
- * in order; the kernel kills them when we die, however that happens. What a child writes goes to
- * its own log file. Single-threaded: all calls from the thread that made it. */
+ * Children are of our process group, so that one kill reaches all. What a terminal sends to that
+ * group (Ctrl-C) they ignore: we drain them in order. A TERM to the whole group comes to the same:
+ * what ends before its turn is started again until its turn has come. The kernel kills them when we
+ * die, however that happens. What a child writes goes to its own log file. Single-threaded: all
+ * calls from the thread that made it. */
 #ifndef CLI_SUPERVISE_H
 #define CLI_SUPERVISE_H
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """pawl up: what README's first command does, and what becomes of it on bad days."""
+import json
 import os
 import pathlib
 import signal
@@ -12,7 +13,7 @@ from fleet import until
 
 
 class Up:
-    def __init__(self, folder, *flags, words=None):
+    def __init__(self, folder, *flags, words=None, before=None):
         self.folder, self.state = folder, folder / "state"
         (folder / "home").mkdir(exist_ok=True)
         env = {name: value for name, value in os.environ.items() if not name.startswith("PAWL_")}
@@ -20,7 +21,8 @@ class Up:
         words = words or [BIN / "pawl", "up", "--state", self.state, "--slots", "2", *flags]
         self.process = subprocess.Popen(words, cwd=ROOT,
                                         stdin=subprocess.DEVNULL, stdout=open(folder / "out", "wb"),
-                                        stderr=open(folder / "err", "wb"), env=self.env)
+                                        stderr=open(folder / "err", "wb"), env=self.env,
+                                        start_new_session=True, preexec_fn=before)
 
     def out(self):
         return (self.folder / "out").read_text()
@@ -116,6 +118,56 @@ def test_sigterm_drains_a_running_task_to_its_end(up):
         assert '"finished"' in again.pawl("task", "show", id, "-o", "json").stdout
     finally:
         assert again.end() == 0
+
+
+def finishes_after(up, id, how):
+    """The task still ran when `how` ended pawl up, and is on record as finished after it."""
+    until(lambda: '"running"' in up.pawl("task", "show", id, "-o", "json").stdout)
+    how()
+    assert up.process.wait(40) == 0, up.err()
+    said = up.err()
+    again = Up(up.folder).wait_ready()
+    try:
+        shown = json.loads(again.pawl("task", "show", id, "-o", "json").stdout)
+        assert (shown["status"], shown["attempt"], shown["lost"]) == ("finished", 1, 0), shown
+    finally:
+        assert again.end() == 0
+    return said
+
+
+def test_the_roles_are_of_its_process_group_and_a_term_to_all_of_it_drains(up):
+    up.wait_ready()
+    group = os.getpgid(up.process.pid)
+    assert [os.getpgid(pid) for pid in up.pids().values()] == [group] * 3
+    id = up.pawl("run", "--", "sh", "-c", "sleep 2").stdout.strip()
+    finishes_after(up, id, lambda: os.killpg(group, signal.SIGTERM))
+
+
+def test_what_a_terminal_sends_to_all_of_its_group_drains(up):
+    up.wait_ready()
+    id = up.pawl("run", "--", "sh", "-c", "sleep 1").stdout.strip()
+    finishes_after(up, id, lambda: os.killpg(os.getpgid(up.process.pid), signal.SIGINT))
+
+
+def test_a_broker_that_dies_while_tasks_drain_is_there_for_their_results(up):
+    up.wait_ready()
+    id = up.pawl("run", "--", "sh", "-c", "sleep 2").stdout.strip()
+
+    def how():
+        broker = up.pids()["pawl-broker"]
+        up.process.send_signal(signal.SIGTERM)
+        until(lambda: "stopping" in up.err())
+        os.kill(broker, signal.SIGKILL)
+
+    assert "starts again" in finishes_after(up, id, how)
+
+
+def test_interrupting_ends_it_also_when_a_script_started_it_in_the_background(folder):
+    up = Up(folder, before=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)).wait_ready()
+    try:
+        assert up.end(signal.SIGINT) == 0
+    finally:
+        up.process.kill()
 
 
 def test_nothing_outlives_pawl_up_killed_with_sigkill(up):
