@@ -237,7 +237,7 @@ static err_t walk_range(audit_t *self, uint16_t no, const range_row_t *row)
         (course.any && (course.last.to_us > upto || course.last.revision != row->revision)))
         problem(self, TABLE_range,
                 "range %u: its ends tell of %llu instants, its ledger of %llu up to %lld", no,
-                (unsigned long long)due, (unsigned long long)(course.fired + course.skipped),
+                (unsigned long long)due, (unsigned long long)course.fired + course.skipped,
                 seconds(course.last.to_us));
     return ERR_OK;
 }

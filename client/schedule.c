@@ -248,7 +248,12 @@ static pawl_err put_some(pawl_client_t *self, pawl_schedule_item_t *items, size_
     Pawl__V1__SchedulePut body = PAWL__V1__SCHEDULE_PUT__INIT;
     Pawl__V1__SchedulePutItem *more = calloc(n, sizeof *more), **list = calloc(n, sizeof *list);
     Pawl__V1__Reply *reply = NULL;
-    pawl_err err = more && list ? PAWL_OK : fail_with(self, PAWL_E_NO_MEMORY, NULL);
+    pawl_err err = PAWL_OK;
+    if (!more || !list) {
+        free(more);
+        free(list);
+        return fail_with(self, PAWL_E_NO_MEMORY, NULL);
+    }
     for (size_t i = 0; !err && i < n; i++) {
         int number = PAWL__V1__CURSOR_ACTION__CURSOR_KEEP;
         if (items[i].cursor &&
