@@ -166,7 +166,7 @@ static err_t next_span(audit_t *self, course_t *course, extent_t *extent)
     if (!course->open_first || course->open.count == 0) {
         rec_key_t from = key_ledger(self->schedule->no, course->range, course->from_us);
         store_scan_t *scan = NULL;
-        slice_t key, value;
+        slice_t key = { 0 }, value = { 0 };
         uint32_t no = 0;
         uint16_t range = 0;
         int64_t first;

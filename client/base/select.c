@@ -16,16 +16,16 @@ static const char *read_term(select_t *self, const char *at, const char *end)
     slice_t term = trimmed(at, end);
     if (term.len == 0) return "a term is missing: K=V, K!=V, K or !K";
     if (self->n == LIMIT_LABELS) return "more than 16 terms";
-    bool not = term.at[0] == '!';
-    if (not ) term = slice(term.at + 1, term.len - 1);
+    bool negated = term.at[0] == '!';
+    if (negated) term = slice(term.at + 1, term.len - 1);
     const char *from = (const char *)term.at, *stop = from + term.len;
     const char *sign = memchr(from, '=', term.len);
-    if (not &&sign) return "either !K or K!=V";
+    if (negated && sign) return "either !K or K!=V";
     label_t label = { .key = trimmed(from, sign ? sign : stop) };
     if (sign) {
         label.value = trimmed(sign + 1, stop);
         if (sign > from && sign[-1] == '!') {
-            not = true;
+            negated = true;
             label.key = trimmed(from, sign - 1);
         }
     }
@@ -34,7 +34,7 @@ static const char *read_term(select_t *self, const char *at, const char *end)
         return "a label's name or value has at most 64 bytes";
     self->terms[self->n].label = label;
     self->terms[self->n].any = sign == NULL;
-    self->terms[self->n++].not = not ;
+    self->terms[self->n++].negated = negated;
     return NULL;
 }
 
@@ -72,7 +72,7 @@ bool select_matches(const select_t *self, const label_t *labels, size_t n)
         bool found = false;
         for (size_t k = 0; k < n && !found; k++)
             found = holds(&labels[k], &self->terms[i].label, self->terms[i].any);
-        if (found == self->terms[i].not ) return false;
+        if (found == self->terms[i].negated) return false;
     }
     return true;
 }

@@ -18,8 +18,8 @@ typedef struct select {
     size_t n;
     struct {
         label_t label;
-        bool any;  /* the key alone counts */
-        bool not ; /* the term must not hold */
+        bool any;     /* the key alone counts */
+        bool negated; /* the term must not hold */
     } terms[LIMIT_LABELS];
     char text[LIMIT_SELECT + 1]; /* as it was given; the terms point into it */
 } select_t;
