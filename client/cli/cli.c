@@ -237,8 +237,11 @@ static int run(cli_t *self)
         return fail(EXIT_USAGE, say("pawl %s needs a verb", args->command->name),
                     say("%s is a group of commands", args->command->name),
                     say("pawl help %s, or: %s", args->command->name, args->command->example));
-    int code = output_setup(setting(args, "output", "PAWL_OUTPUT"), args_text(args, "fields"),
-                            !args_has(args, "no-header"), setting(args, "tz", "PAWL_TZ"));
+    /* inside a task PAWL_OUTPUT names the file of its result */
+    const char *format =
+        getenv("PAWL_TASK_ID") ? args_text(args, "output") : setting(args, "output", "PAWL_OUTPUT");
+    int code = output_setup(format, args_text(args, "fields"), !args_has(args, "no-header"),
+                            setting(args, "tz", "PAWL_TZ"));
     if (code) return code;
     self->timeout_given = args_has(args, "timeout");
     self->timeout_us = args_number(args, "timeout", DEFAULT_TIMEOUT_US);

@@ -149,6 +149,12 @@ def test_an_external_task_fails_by_its_token_and_outlives_the_broker(one):
     assert one.status(id) == "cancelled"
 
 
+def test_a_script_may_use_pawl_itself_although_its_output_file_has_the_name_of_a_setting(one):
+    id = script(one, f"{one.bin}/pawl -b {one.endpoint} task list --limit 1 -o id")
+    one.wait_status(id, "finished", "failed")
+    assert one.status(id) == "finished" and one.pawl("task", "logs", id).lines == [id]
+
+
 @pytest.mark.parametrize("ends", ["echo '::pawl again 100ms'", "exit 79", "exit 4", "true"])
 def test_what_ended_while_the_broker_was_away_is_told_by_the_next_life_of_the_executor(one, ends):
     [broker], [worker] = one.of("broker"), one.of("executor")
