@@ -253,7 +253,8 @@ err_t family_parent_ended(core_t *core, const task_t *parent)
 {
     family_t *family;
     TRY(family_get(core, parent->n, &family));
-    family->row.flags |= FAM_ENDED;
+    /* A hold ends with it: nobody could start the parent any more to let the rest go on. */
+    family->row.flags = (uint16_t)((family->row.flags | FAM_ENDED) & ~FAM_HELD);
     family_touch(core, family);
     return ERR_OK;
 }

@@ -32,8 +32,7 @@ err_t family_cancel(core_t *core, task_t *parent, uint8_t reason, const char *me
         if (message[0]) TRY(task_save(core, parent));
         TRY(family_each(core, family, 0, cancel_one, &hard));
         family_touch(core, family);
-        if (row->open && parent->status == S(RUNNING))
-            TRY(journal_task(core, EVENT_CANCELLING, parent, 0));
+        if (row->open) TRY(journal_task(core, EVENT_CANCELLING, parent, 0));
     }
     return hard ? task_end(core, parent, S(CANCELLED), reason) : ERR_OK;
 }

@@ -90,7 +90,8 @@ bool kin_may_follow(const mtask_t *task, uint8_t event)
 {
     uint8_t from = task->journal;
     bool parent = task->spec_flags & SPEC_PARENT, child = task->spec_flags & SPEC_CHILD;
-    bool runs = from == T(RUNNING) || (from == T(HELD) && task->token);
+    /* started once: held since, or parked again when it was let go */
+    bool runs = from == T(RUNNING) || ((from == T(HELD) || from == T(WAITING)) && task->token);
     switch (event) {
     case EVENT_BLOCKED:
         return child && (from == T(WAITING) || (judge_has_ended(from) && from != T(FINISHED)));
@@ -98,6 +99,8 @@ bool kin_may_follow(const mtask_t *task, uint8_t event)
         return child && from == T(BLOCKED);
     case EVENT_HELD:
         return parent && from == T(RUNNING);
+    case EVENT_CANCELLING:
+        return parent && runs;
     case EVENT_FINISHED:
         return parent && runs;
     case EVENT_FAILED:

@@ -616,6 +616,31 @@ static void hold_and_start_act_on_the_tree(void **state)
     assert_status(w, parent, FINISHED);
 }
 
+static void any_in_waves_rest_goes_on(Pawl__V1__Task *task, Pawl__V1__Fanout *fanout)
+{
+    (void)task;
+    fanout->parallel = 1;
+    fanout->done = F(DONE__FANOUT_ANY);
+    fanout->cancel_rest_set_case = PAWL__V1__FANOUT__CANCEL_REST_SET_CANCEL_REST;
+    fanout->cancel_rest = false;
+}
+
+static void a_hold_ends_with_the_parent_and_what_may_go_on_does(void **state)
+{
+    world_t *w = *state;
+    ulid_t parent = id_at(w, 1);
+    handed_t got[8];
+    join_all(w, 2);
+    fan_out(w, parent, any_in_waves_rest_goes_on);
+    handed_out(w, got, 8);
+    change(w, PAWL__V1__TASK_VERB__TASK_HOLD, parent, 1);
+    ends(w, &got[0], DONE);
+    assert_status(w, parent, FINISHED);
+    assert_int_equal(handed_out(w, got + 1, 7), 1);
+    ends(w, &got[1], DONE);
+    assert_int_equal(look_up(w, parent)->fanout->ok, 2);
+}
+
 static void retry_runs_again_only_what_did_not_finish(void **state)
 {
     world_t *w = *state;
@@ -778,6 +803,7 @@ int main(void)
         TEST(what_was_never_started_is_cancelled_whole),
         TEST(a_delayed_fan_out_has_its_members_from_the_start),
         TEST(hold_and_start_act_on_the_tree),
+        TEST(a_hold_ends_with_the_parent_and_what_may_go_on_does),
         TEST(retry_runs_again_only_what_did_not_finish),
         TEST(a_child_of_an_open_family_may_be_run_again_by_itself),
         TEST(a_tree_is_removed_as_one),
