@@ -383,7 +383,8 @@ PAWL_EXPORT pawl_err pawl_schedule_list_select(pawl_client_t *self, const char *
 PAWL_EXPORT pawl_err pawl_schedule_change(pawl_client_t *self, const char *verb, const char *name,
                                           const char *reason, const char *option,
                                           uint8_t id_out[PAWL_ID_BYTES], int64_t timeout_us);
-/* Verdicts, oldest first, one record an instant. from_us, to_us: 0 = no bound. */
+/* Verdicts, oldest first, one record an instant. from_us, to_us: 0 = no bound. name: or the uid, as
+ * pawl_id_print writes it, of a schedule that was removed. */
 PAWL_EXPORT pawl_err pawl_schedule_history(pawl_client_t *self, const char *name, int64_t from_us,
                                            int64_t to_us, bool missed_only, pawl_list_t **list,
                                            int64_t timeout_us);

@@ -454,7 +454,10 @@ static pawl_err fetch_history(pawl_client_t *client, const list_place_t *place, 
 {
     Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
     Pawl__V1__ScheduleHistory body = PAWL__V1__SCHEDULE_HISTORY__INIT;
-    body.name = place->text;
+    if (place->by_uid)
+        body.uid = (ProtobufCBinaryData){ PAWL_ID_BYTES, (uint8_t *)(uintptr_t)place->uid };
+    else
+        body.name = place->text;
     body.from_us = place->from_us;
     body.to_us = place->to_us;
     body.after_us = place->after_us;
@@ -481,9 +484,14 @@ pawl_err pawl_schedule_history(pawl_client_t *self, const char *name, int64_t fr
                                int64_t to_us, bool missed_only, pawl_list_t **list,
                                int64_t timeout_us)
 {
-    list_place_t place = { .text = strdup(name ? name : ""), .from_us = from_us, .to_us = to_us };
-    place.missed_only = missed_only;
+    list_place_t removed = { .by_uid = true, .from_us = from_us, .to_us = to_us };
+    list_place_t named = { .text = strdup(name ? name : ""), .from_us = from_us, .to_us = to_us };
+    removed.missed_only = named.missed_only = missed_only;
     *list = NULL;
-    if (!place.text) return fail_with(self, PAWL_E_NO_MEMORY, NULL);
-    return list_open(self, &history_list, &place, list, timeout_us);
+    if (!named.text) return fail_with(self, PAWL_E_NO_MEMORY, NULL);
+    bool may_be_uid = name && pawl_id_parse(name, removed.uid);
+    pawl_err err = list_open(self, &history_list, &named, list, timeout_us);
+    if (err == PAWL_E_NOT_FOUND && may_be_uid)
+        err = list_open(self, &history_list, &removed, list, timeout_us);
+    return err;
 }

@@ -178,11 +178,13 @@ int cmd_schedule_change(cli_t *cli)
         option = args_text(&cli->args, "missed");
     int code = cli_connect(cli);
     if (code) return code;
-    if (cli->dry_run) {
+    char uid[PAWL_ID_TEXT] = "";
+    if (cli->dry_run || removes) {
         pawl_record_t *record = schedule_named(cli, what, &code);
+        if (!code) pawl_id_print(pawl_record_bytes(record, "uid", NULL), uid);
         pawl_record_destroy(&record);
-        if (!code) cli_note(cli, "would %s %s (nothing changed)", verb, name);
-        return code;
+        if (!code && cli->dry_run) cli_note(cli, "would %s %s (nothing changed)", verb, name);
+        if (code || cli->dry_run) return code;
     }
     pawl_err err = pawl_schedule_change(cli->client, removes ? "remove" : verb, name,
                                         reason ? reason : "", option, id, cli->timeout_us);
@@ -198,6 +200,7 @@ int cmd_schedule_change(cli_t *cli)
                  : strcmp(verb, "pause") == 0 ? "paused"
                                               : "resumed",
                  name);
+        if (removes) cli_note(cli, "history  pawl schedule history %s", uid);
     }
     return 0;
 }

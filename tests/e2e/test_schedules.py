@@ -96,9 +96,13 @@ def test_a_paused_strict_schedule_makes_what_it_missed(fleet):
 def test_a_removed_schedule_fires_no_more_and_its_name_is_free_again(fleet):
     fleet.pawl("schedule", "add", "gone", "--every", "1s", "--", "true")
     first = show(fleet, "gone")["uid"]
+    until(lambda: history(fleet, "gone"))
     fleet.pawl("schedule", "add", "gone", "--every", "1s", "--", "true", code=4)
-    fleet.pawl("schedule", "rm", "gone")
+    assert first in fleet.pawl("schedule", "rm", "gone").err
     fleet.pawl("schedule", "show", "gone", code=3)
+    fleet.pawl("schedule", "history", "gone", code=3)
+    kept = history(fleet, first)
+    assert kept and {row["verdict"] for row in kept} == {"fired"}
     fleet.pawl("schedule", "add", "gone", "--cron", "0 0 1 1 *", "--", "true")
     assert show(fleet, "gone")["uid"] != first
     fleet.pawl("schedule", "rm", "gone")
