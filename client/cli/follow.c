@@ -253,7 +253,7 @@ int task_follow(cli_t *cli, const uint8_t id[PAWL_ID_BYTES], const follow_option
 {
     following_t self = { .cli = cli, .options = options, .outcome = outcome };
     self.view = (log_view_t){ .cli = cli, .id = id, .prefix = options->prefix };
-    int64_t pause = SHORTEST_LOOK_US, waited = 0;
+    int64_t pause = SHORTEST_LOOK_US, begun = clock_steady_us();
     pawl_id_print(id, self.id_text);
     *outcome = (outcome_t){ 0 };
     for (;;) {
@@ -277,6 +277,14 @@ int task_follow(cli_t *cli, const uint8_t id[PAWL_ID_BYTES], const follow_option
             family_logs_free(&self.logs);
             return fail_client(cli->client, err, "cannot follow the task");
         }
+        if (cli->timeout_given && clock_steady_us() - begun > cli->timeout_us) {
+            log_end_line(&self.view);
+            family_logs_free(&self.logs);
+            return fail(EXIT_UNREACHABLE, "stopped waiting for the task",
+                        say("%s has not ended within %s (--timeout); it goes on", self.id_text,
+                            duration_text(cli->timeout_us)),
+                        say("pawl task wait %s, or pawl why %s", self.id_text, self.id_text));
+        }
         if (running && options->log && !self.family && !self.view.ended) {
             pause = SHORTEST_LOOK_US;
             continue; /* the read of the log has waited */
@@ -285,13 +293,7 @@ int task_follow(cli_t *cli, const uint8_t id[PAWL_ID_BYTES], const follow_option
             (void)pawl_task_wait(cli->client, id, 1, false, LONGEST_LOOK_US);
         else
             pause_us(pause);
-        waited += pause;
         pause = pause * 2 < LONGEST_LOOK_US ? pause * 2 : LONGEST_LOOK_US;
-        if (cli->timeout_given && waited > cli->timeout_us)
-            return fail(EXIT_UNREACHABLE, "stopped waiting for the task",
-                        say("%s has not ended within %s (--timeout); it goes on", self.id_text,
-                            duration_text(cli->timeout_us)),
-                        say("pawl task wait %s, or pawl why %s", self.id_text, self.id_text));
     }
 }
 

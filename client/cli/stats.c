@@ -33,6 +33,35 @@ static json_t *ask(cli_t *cli, char **text, int *code)
     return object;
 }
 
+/* Counts that are not 0, and what is so. */
+static json_t *without_zeros(const json_t *counts)
+{
+    const char *key;
+    json_t *value, *shown = json_object();
+    json_object_foreach((json_t *)(uintptr_t)counts, key, value)
+    {
+        if (json_is_true(value) || json_number_value(value) > 0) json_object_set(shown, key, value);
+    }
+    return shown;
+}
+
+/* For the eye: what is 0 is left out, each queue has its line. */
+static void shorten(json_t *stats)
+{
+    const char *name;
+    json_t *counts, *queues = json_array();
+    json_object_foreach(json_object_get(stats, "queues"), name, counts)
+    {
+        json_t *queue = json_pack("{s:s}", "name", name);
+        json_t *shown = without_zeros(counts);
+        json_object_update(queue, shown);
+        json_decref(shown);
+        json_array_append_new(queues, queue);
+    }
+    json_object_set_new(stats, "queues", queues);
+    json_object_set_new(stats, "tasks", without_zeros(json_object_get(stats, "tasks")));
+}
+
 static int print_once(cli_t *cli)
 {
     int code = 0;
@@ -44,16 +73,17 @@ static int print_once(cli_t *cli)
         json_decref(object);
         code = fflush(stdout) == 0 ? 0 : EXIT_FAILED;
     } else if (object) {
+        if (strcmp(output_format(), "table") == 0 || strcmp(output_format(), "wide") == 0)
+            shorten(object);
         code = output_object(object);
     }
     free(text);
     return code;
 }
 
-int cmd_stats(cli_t *cli)
+static int print_numbers(cli_t *cli, bool watch)
 {
     int code = cli_connect(cli);
-    bool watch = args_has(&cli->args, "watch");
     if (watch) cli_leave_on_interrupt(NULL);
     while (!code) {
         code = print_once(cli);
@@ -63,6 +93,11 @@ int cmd_stats(cli_t *cli)
         poll(NULL, 0, TURN_MS);
     }
     return code;
+}
+
+int cmd_stats(cli_t *cli)
+{
+    return print_numbers(cli, args_has(&cli->args, "watch"));
 }
 
 // ---- top
@@ -78,18 +113,24 @@ static const char *cell(const json_t *object, const char *name)
     return text_keep(cell_text(json_object_get(object, name)));
 }
 
-/* Percentiles are seconds or texts; both read well as they are. */
+static const char *seconds(const json_t *object, const char *name)
+{
+    double value = json_number_value(json_object_get(object, name));
+    return value < 1 ? say("%.1f ms", value * 1000) : say("%.1f s", value);
+}
+
 static const char *latency(const json_t *stats, const char *name)
 {
     const json_t *group = json_object_get(json_object_get(stats, "latency"), name);
-    return say("p50 %s  p99 %s  max %s", cell(group, "p50"), cell(group, "p99"),
-               cell(group, "max"));
+    return say("p50 %s  p99 %s  max %s", seconds(group, "p50"), seconds(group, "p99"),
+               seconds(group, "max"));
 }
 
 static void draw(const json_t *stats, bool screen)
 {
-    const char *key, *end = screen ? "\033[K\n" : "\n";
+    const char *end = screen ? "\033[K\n" : "\n";
     json_t *queue;
+    size_t i;
     const json_t *store = json_object_get(stats, "store"),
                  *commit = json_object_get(stats, "commit");
     if (screen) fputs("\033[H", stdout);
@@ -102,14 +143,18 @@ static void draw(const json_t *stats, bool screen)
     printf("waited           %s%s", latency(stats, "queue"), end);
     printf("ran              %s%s", latency(stats, "run"), end);
     printf("commits          count %s  p50 %s  p99 %s  batch %s%s", cell(commit, "count"),
-           cell(commit, "p50"), cell(commit, "p99"), cell(commit, "batch"), end);
+           seconds(commit, "p50"), seconds(commit, "p99"), cell(commit, "batch"), end);
     printf("store            used %s  live %s  map %s%s", cell(store, "used"), cell(store, "live"),
            cell(store, "map"), end);
-    printf("oldest waiting   %s%s%s", cell(stats, "oldest_waiting"), end, end);
+    printf("oldest waiting   %s%s%s", seconds(stats, "oldest_waiting"), end, end);
     printf("tasks            %s%s%s", cell(stats, "tasks"), end, end);
-    printf("%-24s %s%s", "QUEUE", "", end);
-    json_object_foreach(json_object_get(stats, "queues"), key, queue)
-        printf("%-24s %s%s", key, text_keep(cell_text(queue)), end);
+    printf("QUEUE%s", end);
+    json_array_foreach(json_object_get(stats, "queues"), i, queue)
+    {
+        const char *name = cell(queue, "name");
+        json_object_del(queue, "name");
+        printf("%-24s %s%s", name, text_keep(cell_text(queue)), end);
+    }
     if (screen) printf("%sq quits\033[K\033[J", end);
     fflush(stdout);
 }
@@ -145,12 +190,16 @@ static bool quits(void)
 
 int cmd_top(cli_t *cli)
 {
+    if (output_is_json()) return print_numbers(cli, !args_has(&cli->args, "once"));
     int code = cli_connect(cli);
     bool once = args_has(&cli->args, "once") || !isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO);
     if (!code && !once) take_terminal();
     while (!code) {
         json_t *stats = ask(cli, NULL, &code);
-        if (stats) draw(stats, !once);
+        if (stats) {
+            shorten(stats);
+            draw(stats, !once);
+        }
         json_decref(stats);
         if (once || code || quits()) break;
     }

@@ -160,6 +160,15 @@ def test_numbers_count_what_happened(small):
     assert stats["commit"]["count"] > 0 and stats["store"]["used"] > 0
 
 
+def test_numbers_for_people_leave_out_what_is_nought_and_for_programs_nothing(fleet):
+    fleet.pawl("run", "--wait", "--", "true")
+    said = fleet.pawl("stats").out
+    counts = said[said.index("tasks"):said.index("rates")]
+    assert "finished=" in counts and "=0" not in counts and "=no" not in counts, counts
+    assert fleet.pawl("top", "--once", "-o", "json").json["queues"].keys() == \
+        fleet.pawl("stats", "-o", "json").json["queues"].keys()
+
+
 def test_top_once_is_one_picture(fleet):
     said = fleet.pawl("top", "--once")
     assert "executors" in said.out.lower() and "\x1b[?1049h" not in said.out

@@ -43,6 +43,15 @@ def test_run_follow_prints_what_the_command_prints(fleet):
     assert [word for word in ("one", "two", "three") if word in said.out] == ["one", "two", "three"]
 
 
+def test_following_ends_with_the_patience_that_was_given_and_the_task_goes_on(fleet):
+    run = fleet.pawl("run", "--follow", "--timeout", "1s", "--", "sh", "-c", "echo said; sleep 30", code=6)
+    assert "said" in run.out and "within 1s" in run.err
+    id = run.lines[0]
+    assert fleet.status(id) == "running"
+    fleet.pawl("task", "logs", "-f", id, "--timeout", "500ms", code=6)
+    fleet.pawl("task", "cancel", id)
+
+
 @pytest.mark.parametrize("code", [0, 1, 42, 125])
 def test_run_exit_code_gives_the_commands_own(fleet, code):
     fleet.pawl("run", "--exit-code", "--", "sh", "-c", f"exit {code}", code=code)
