@@ -258,6 +258,7 @@ int cli_main(int argc, char **argv)
     signal(SIGPIPE, SIG_DFL); /* `pawl task list | head` ends quietly */
     int code = args_read(&cli.args, argc, argv);
     if (!code) code = run(&cli);
+    if (!code) code = output_written();
     notice_stop(&cli);
     if (cli.client && code == 0) pawl_client_close(cli.client, 200 * 1000);
     pawl_client_destroy(&cli.client);

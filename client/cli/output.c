@@ -349,10 +349,12 @@ static void print_table(const output_t *self)
     free(widths);
 }
 
-static int stdout_state(void)
+int output_written(void)
 {
+    errno = 0;
     if (fflush(stdout) == 0 && !ferror(stdout)) return 0;
-    return fail(EXIT_FAILED, "cannot write the output", strerror(errno),
+    return fail(EXIT_FAILED, "cannot write the output",
+                errno ? strerror(errno) : "an earlier part of it could not be written",
                 "the same command again, with its output to a place that takes it");
 }
 
@@ -364,7 +366,7 @@ int output_end(output_t **self_p)
     if (!code && (setup.format == TABLE || setup.format == WIDE)) print_table(self);
     if (!code && setup.format == JSON) puts(self->rows ? "]" : "[]");
     if (!code && setup.format == YAML && self->rows == 0) puts("[]");
-    if (!code) code = stdout_state();
+    if (!code) code = output_written();
     if (!code && self->more && (setup.format == TABLE || setup.format == WIDE))
         fprintf(stderr,
                 "%zu rows shown, there are more: --limit N (to 100000), or -o ndjson for all\n",
@@ -445,5 +447,5 @@ int output_object(json_t *object)
         print_fields(object);
     }
     json_decref(object);
-    return stdout_state();
+    return output_written();
 }

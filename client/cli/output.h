@@ -54,6 +54,8 @@ int output_setup(const char *format, const char *fields, bool head, const char *
 /* The format is for machines: no decoration wanted. */
 bool output_is_json(void); /* json, ndjson or yaml */
 const char *output_format(void);
+/* Whether all that was printed so far could be written. 0 or the code of a printed error. */
+int output_written(void);
 
 typedef struct output output_t;
 /* limit 0: none was given, then a table shows 100 rows and a hint. */

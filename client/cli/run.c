@@ -59,7 +59,8 @@ int cmd_run(cli_t *cli)
         code = output_object(json_pack("{s:s}", "id", text));
     else
         puts(text);
-    fflush(stdout);
+    if (!code) code = output_written();
+    if (code) fprintf(stderr, "%s is on record\n", text); /* nobody else could tell its id */
     if (code || !(own_code || follow || args_has(args, "wait"))) return code;
     outcome_t outcome;
     const follow_options_t options = { .log = follow,

@@ -71,7 +71,7 @@ static int print_once(cli_t *cli)
         (strcmp(output_format(), "json") == 0 || strcmp(output_format(), "ndjson") == 0)) {
         puts(text); /* as it is: also what the stats socket publishes */
         json_decref(object);
-        code = fflush(stdout) == 0 ? 0 : EXIT_FAILED;
+        code = output_written();
     } else if (object) {
         if (strcmp(output_format(), "table") == 0 || strcmp(output_format(), "wide") == 0)
             shorten(object);

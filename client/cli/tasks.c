@@ -101,7 +101,7 @@ int cmd_task_output(cli_t *cli)
         cli_note(cli, "no output (status %s); what it printed: pawl logs %s",
                  pawl_record_text(task, "status"), cli->args.words[0]);
     pawl_record_destroy(&task);
-    return fflush(stdout) == 0 ? 0 : EXIT_FAILED;
+    return output_written();
 }
 
 int cmd_why(cli_t *cli)

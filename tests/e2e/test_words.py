@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the command says: help, errors in three lines with the right exit code, rules explained."""
 import re
+import subprocess
 
 import pytest
 
@@ -95,3 +96,14 @@ def test_json_is_never_mixed_with_notes(fleet):
     for words in (["run", "--wait", "-o", "json", "--", "true"], ["stats", "-o", "json"],
                   ["broker", "status", "-o", "json"], ["executor", "show", "one", "-o", "json"]):
         assert fleet.pawl(*words).json
+
+
+@pytest.mark.parametrize("words", [["run", "--", "true"], ["stats", "-o", "json"], ["version"], ["help"],
+                                   ["task", "list"], ["when", "0 0 * * *"]], ids=" ".join)
+def test_what_could_not_be_written_is_told_and_no_success(fleet, words):
+    """A disk that is full, where the output goes."""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([fleet.bin / "pawl", *words], env={**fleet.env, "PAWL_BROKER": fleet.endpoint},
+                              stdout=full, stderr=subprocess.PIPE, text=True, timeout=30)
+    assert done.returncode == 1 and done.stderr.count("error: ") == 1, done
+    assert "No space left" in done.stderr, done
