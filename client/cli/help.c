@@ -106,6 +106,45 @@ static void print_overview(void)
            "more: pawl help COMMAND\n");
 }
 
+/* What a page has to say beside flags. */
+static const struct page {
+    const char *command, *text;
+} pages[] = {
+    { "task submit",
+      "fields of a line; one of type, argv, shell, script, sql, sql_producer is needed\n"
+      "  id             26 characters (ULID) drawn by you: the same line again is the same task\n"
+      "  type           category/name that an executor has announced\n"
+      "  argv           [\"/bin/echo\",\"hi\"], a command without a shell\n"
+      "  shell          \"echo $HOME | wc -c\", a line for /bin/sh -c\n"
+      "  script         {\"interpreter\":\"python3>=3.11\", \"text\" or \"file\", \"args\":[...]}\n"
+      "  sql, sql_producer  statements, and tasks made from rows: docs/sql.md\n"
+      "  env cwd account stdin  of a command: {\"A\":\"b\"}, folder, user, text\n"
+      "  secrets        [\"db\"], as files PAWL_SECRET_DB_FILE\n"
+      "  input          any JSON, at most 1 MiB\n"
+      "  key            two tasks of one type and key that have not ended are one\n"
+      "  queue priority title labels  \"default\", 0 first to 9 last (5), text, "
+      "{\"team\":\"ops\"}\n"
+      "  operation      words for the audit: of what this is a part\n"
+      "  at, delay      \"2026-12-01T02:00:00+01:00\", or \"30s\"\n"
+      "  hold           true: waits for pawl task start\n"
+      "  expire         \"1h\": not started by then it never is\n"
+      "  time_limit     \"10m\", of one attempt\n"
+      "  exclusive      true: two attempts never run at once\n"
+      "  target         {\"executor\":\"web-07\"} or {\"host\":\"10.0.0.7\"},\n"
+      "                 {\"labels\":{\"role\":\"web\"}}, {\"hash\":\"customer-7\"}\n"
+      "  fanout         the same on many executors: docs/fanout.md\n"
+      "  retry          {\"max_attempts\":3, \"backoff\":\"20s\", \"factor\":2, \"cap\":\"1h\"}\n"
+      "  on_lost        \"retry\", or \"fail\": run at most once\n"
+      "  poll           {\"max_polls\":100, \"deadline\":\"2d\"}, of who asks again\n"
+      "\nA refused line is a - at its place; its number and why are on stderr; exit 8.\n" },
+};
+
+static void print_page(const char *command)
+{
+    for (size_t i = 0; i < ARRAY_LEN(pages); i++)
+        if (strcmp(pages[i].command, command) == 0) printf("\n%s", pages[i].text);
+}
+
 void help_print(const command_t *command)
 {
     if (!command) {
@@ -126,6 +165,7 @@ void help_print(const command_t *command)
         if (any) printf("\nflags\n");
         for (size_t i = 0; i < FLAG_GROUPS; i++)
             print_flags(command->flags[i]);
+        print_page(command->name);
     }
     printf("\nexample\n  %s\n\nglobal flags: pawl help\n", command->example);
 }

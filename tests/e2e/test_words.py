@@ -20,6 +20,16 @@ def test_every_command_has_help(fleet, command):
     assert "usage: pawl" in said.out and said.err == ""
 
 
+def test_help_lists_every_field_of_a_task(fleet):
+    source = (ROOT / "client/cli/taskspec.c").read_text()
+    table = source[source.index('{ "id", set_id'):]
+    fields = re.findall(r'\{ "([a-z_]+)", ', table[:table.index("};")])
+    assert len(fields) > 20 and {"argv", "on_lost"} <= set(fields)
+    said = fleet.pawl("help", "task", "submit").out
+    words = set(re.findall(r"[a-z_]+", re.sub(r'["{].*', "", said, flags=re.M)))
+    assert not [field for field in fields if field not in words], said
+
+
 def test_help_and_version_stand_alone(fleet):
     for words in (["--help"], ["help"], ["help", "schedule", "add"], ["version"], ["--version"]):
         assert fleet.pawl(*words).out
