@@ -122,6 +122,8 @@ bool worker_fill_hello(pawl_worker_t *self, Pawl__V1__Hello *hello)
     hello->n_kinds = self->kinds.n;
     hello->queues = self->queues.at;
     hello->n_queues = self->queues.n;
+    hello->sources = self->sources.at;
+    hello->n_sources = self->sources.n;
     hello->slots = self->slots;
     hello->credit = worker_credit(self);
     hello->types = calloc(self->type_count + 1, sizeof *hello->types);

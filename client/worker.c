@@ -118,6 +118,12 @@ pawl_err pawl_worker_interpreter(pawl_worker_t *self, const char *name, const ch
     return fail_with(self->client, err, NULL);
 }
 
+pawl_err pawl_worker_source(pawl_worker_t *self, const char *name)
+{
+    pawl_err err = not_started(self);
+    return err ? err : fail_with(self->client, add_name(&self->sources, name), NULL);
+}
+
 pawl_err pawl_worker_slots(pawl_worker_t *self, unsigned slots)
 {
     pawl_err err = not_started(self);
@@ -423,6 +429,7 @@ static void free_worker(pawl_worker_t *self)
     free_names(&self->label_keys);
     free_names(&self->label_values);
     free_names(&self->interpreters);
+    free_names(&self->sources);
     free_names(&self->interpreter_versions);
     free(self->threads);
     free(self->claims);

@@ -91,7 +91,7 @@ struct pawl_worker {
     pawl_client_t *client;
     worker_type_t *types;
     size_t type_count;
-    names_t kinds, queues, label_keys, label_values, interpreters, interpreter_versions;
+    names_t kinds, queues, label_keys, label_values, interpreters, interpreter_versions, sources;
     unsigned slots, prefetch;
     bool prefetch_set;
     int64_t waiting_since_us; /* steady: when the first of `waiting` ended */
