@@ -13,6 +13,22 @@ rec_key_t key_fam(uint8_t kind, uint64_t parent)
     return key;
 }
 
+rec_key_t key_fam_fired(uint32_t schedule, uint64_t parent)
+{
+    rec_key_t key;
+    key_done(&key, be_put_u64(be_put_u32(be_put_u8(key.at, FAM_FIRED), schedule), parent));
+    return key;
+}
+
+bool fam_fired_decode(slice_t key, uint32_t *schedule, uint64_t *parent)
+{
+    reader_t in = reader(key);
+    bool fired = reader_u8(&in) == FAM_FIRED;
+    *schedule = reader_u32(&in);
+    *parent = reader_u64(&in);
+    return fired && record_done(&in);
+}
+
 void fam_row_encode(const fam_row_t *self, buf_t *to)
 {
     enum { ROW = 1 + 2 + 2 + 4 * 4 + 2 * 8 + 8 * 4 + 8 + 5 * 8 };

@@ -9,9 +9,12 @@
 
 #include "broker/store/record.h"
 
-/* ---- fam: kind, parent n -> FAM_ROW: counters and policy; FAM_JOIN: empty, it may be joined -- */
-enum { FAM_ROW = 1, FAM_JOIN = 2 };
+/* ---- fam: kind, parent n -> FAM_ROW: counters and policy; FAM_JOIN: empty, it may be joined.
+ *      FAM_FIRED, schedule, parent n -> empty: a fan-out of this schedule that has not ended -- */
+enum { FAM_ROW = 1, FAM_JOIN = 2, FAM_FIRED = 3 };
 rec_key_t key_fam(uint8_t kind, uint64_t parent);
+rec_key_t key_fam_fired(uint32_t schedule, uint64_t parent);
+bool fam_fired_decode(slice_t key, uint32_t *schedule, uint64_t *parent); /* false: another kind */
 enum {
     FAM_STARTED = 1,      /* children may be released */
     FAM_HELD = 2,         /* by hand: no child is released */
