@@ -46,8 +46,7 @@ pawl_worker_t *pawl_worker_new(pawl_client_t *client)
     return self;
 }
 
-/* ---- what it serves: before start
- * ---------------------------------------------------------------- */
+/* ---- what it serves: before start ------------------------------------------------------------ */
 
 static pawl_err add_name(names_t *names, const char *name)
 {
@@ -214,8 +213,7 @@ pawl_err pawl_worker_restore(pawl_worker_t *self, const uint8_t id[PAWL_ID_BYTES
     return PAWL_OK;
 }
 
-/* ---- taking jobs
- * ------------------------------------------------------------------------------------ */
+/* ---- taking jobs ----------------------------------------------------------------------------- */
 
 static const worker_type_t *type_of(const pawl_worker_t *self, const char *name)
 {
@@ -351,8 +349,7 @@ pawl_err pawl_worker_start(pawl_worker_t *self, int64_t timeout_us)
     return pawl_client_connect(client, timeout_us);
 }
 
-/* ---- draining and the end
- * --------------------------------------------------------------------------- */
+/* ---- draining and the end -------------------------------------------------------------------- */
 
 /* Caller holds the lock: takes no more. Prefetched leases go back. Asked again it tells nothing
  * new, so a program may look again as often as it likes. */
