@@ -17,25 +17,25 @@ static bool has_ended(status_t status)
 err_t task_cancel(core_t *core, task_t *task, uint8_t reason, const char *message)
 {
     if (task->spec.flags & SPEC_PARENT) return family_cancel(core, task, reason, message, false);
-    if (task->status == S(RUNNING)) return lease_cancel(core, task->run);
+    if (task->status == S(RUNNING))
+        return lease_cancel(core, task->run, message[0] ? message : "cancelled with its parent");
     if (message[0]) task->state.message = slice_text(message);
     return task_end(core, task, S(CANCELLED), reason);
 }
 
-/* message: at most what the state's tail keeps. */
-static err_t cancel(core_t *core, task_t *task, const char *reason, refusal_t *refusal)
+static err_t cancel(core_t *core, task_t *task, const command_t *command, refusal_t *refusal)
 {
     static const char text[] = "it has ended already";
+    const char *reason = command->request->task_change->reason;
     if (has_ended(task->status)) {
         if (task->status != S(CANCELLED)) *refusal = (refusal_t){ ERR_WRONG_STATUS, text };
         return ERR_OK;
     }
-    char message[LIMIT_MESSAGE_KEPT + 1] = "";
-    size_t len = strnlen(reason, LIMIT_MESSAGE_KEPT);
-    while (len > 0 && (reason[len] & 0xC0) == 0x80)
-        len--; /* the cut leaves no part of a character */
-    memcpy(message, reason, len);
-    return task_cancel(core, task, REASON_BY_HAND, message);
+    const char *wish = batch_printf(core, "cancelled by %s%s%s", command->principal,
+                                    reason[0] ? ": " : "", reason);
+    slice_t kept = text_clip(slice_text(wish), LIMIT_MESSAGE_KEPT);
+    return task_cancel(core, task, REASON_BY_HAND,
+                       batch_printf(core, "%.*s", (int)kept.len, (const char *)kept.at));
 }
 
 /* Again by hand takes the key anew; who has it meanwhile keeps it. */
@@ -155,9 +155,9 @@ err_t task_hold(core_t *core, task_t *task)
     return task->spec.flags & SPEC_SCHEDULED ? schedule_task_held(core, task, parked) : ERR_OK;
 }
 
-static err_t change_one(core_t *core, const Pawl__V1__TaskChange *change, slice_t id,
-                        refusal_t *refusal)
+static err_t change_one(core_t *core, const command_t *command, slice_t id, refusal_t *refusal)
 {
+    const Pawl__V1__TaskChange *change = command->request->task_change;
     uint64_t n;
     uint8_t kind;
     err_t err = task_find(core, id.at, &n, &kind);
@@ -175,7 +175,7 @@ static err_t change_one(core_t *core, const Pawl__V1__TaskChange *change, slice_
     TRY(err);
     switch (change->verb) {
     case PAWL__V1__TASK_VERB__TASK_CANCEL:
-        return cancel(core, &task, change->reason, refusal);
+        return cancel(core, &task, command, refusal);
     case PAWL__V1__TASK_VERB__TASK_RETRY:
         return retry(core, &task, refusal);
     case PAWL__V1__TASK_VERB__TASK_START:
@@ -196,7 +196,7 @@ err_t task_change(core_t *core, const command_t *command, Pawl__V1__Reply *reply
     changed->items = batch_alloc(core, (change->n_ids + 1) * sizeof *changed->items);
     for (size_t i = 0; i < change->n_ids; i++) {
         refusal_t refusal = { ERR_OK, "" };
-        TRY(change_one(core, change, slice(change->ids[i].data, change->ids[i].len), &refusal));
+        TRY(change_one(core, command, slice(change->ids[i].data, change->ids[i].len), &refusal));
         core->ops++;
         if (refusal.err == ERR_OK) {
             changed->done++;

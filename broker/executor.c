@@ -222,20 +222,13 @@ static bool has_interpreter(const executor_t *executor, const lane_t *lane)
     return lane->needs == NULL;
 }
 
-/* The source of a lane whose other texts are no labels. */
-static bool has_source(const executor_t *executor, const lane_t *lane)
-{
-    return lane->source == NULL ||
-           has_text(executor->labels, executor->labels_n, lane->source, strlen(lane->source));
-}
-
 bool executor_serves(core_t *core, const executor_t *executor, const lane_t *lane)
 {
     (void)core;
     if (!has_no(executor->types, executor->types_n, lane->type)) return false;
     if (executor->queues_n && !has_no(executor->queues, executor->queues_n, lane->queue))
         return false;
-    if (!has_interpreter(executor, lane) || !has_source(executor, lane)) return false;
+    if (!has_interpreter(executor, lane)) return false;
     switch (lane->target_kind) {
     case TARGET_EXECUTOR:
         return strcmp(executor->name->name, lane->target) == 0;
@@ -286,15 +279,10 @@ static err_t take_details(core_t *core, executor_t *executor, const Pawl__V1__He
     executor->host = mem_text(hello->host);
     executor->addresses = take_texts(hello->addresses, hello->n_addresses);
     executor->addresses_n = hello->n_addresses;
-    executor->labels = mem_new((hello->n_labels + hello->n_sources + 1) * sizeof(char *));
+    executor->labels = mem_new((hello->n_labels + 1) * sizeof(char *));
     for (size_t i = 0; i < hello->n_labels; i++) {
         buf_t text = { 0 };
         buf_printf(&text, "%s=%s", hello->labels[i]->key, hello->labels[i]->value);
-        executor->labels[executor->labels_n++] = (char *)text.at;
-    }
-    for (size_t i = 0; i < hello->n_sources; i++) {
-        buf_t text = { 0 };
-        buf_printf(&text, SOURCE_LABEL, hello->sources[i]);
         executor->labels[executor->labels_n++] = (char *)text.at;
     }
     executor->interpreters = mem_new((hello->n_interpreters + 1) * sizeof(char *));
@@ -355,6 +343,16 @@ err_t executor_settle(core_t *core, executor_t *executor)
     return ERR_OK;
 }
 
+/* The life that was to end has ended, or another has begun. */
+static err_t end_forgotten(core_t *core, executor_t *executor)
+{
+    if (!(executor->name->flags & REG_ENDING)) return ERR_OK;
+    executor->name->flags &= (uint8_t)~REG_ENDING;
+    executor->name->value = 0;
+    core->hosts_stamp++;
+    return name_save(core, executor->name);
+}
+
 /* The connection is no longer this executor's; its leases run out from now. */
 static void unbind(core_t *core, executor_t *executor)
 {
@@ -390,6 +388,8 @@ static err_t join(core_t *core, const command_t *command, Pawl__V1__Welcome *wel
     bool fresh = memcmp(executor->incarnation, hello->incarnation.data, 16) != 0;
     memcpy(executor->incarnation, hello->incarnation.data, 16);
     executor->incarnation8 = be_u64(executor->incarnation);
+    if (name->value != executor->incarnation8) TRY(end_forgotten(core, executor));
+    executor->told_end_us = 0; /* the directive may have been lost with the session before */
     executor->conn = command->conn;
     executor->suspect = false;
     map_put(&core->executors_by_conn, command->conn, executor);
@@ -479,6 +479,7 @@ err_t executor_lost(core_t *core, executor_t *executor)
     unbind(core, executor);
     executor->lost_at_us = 0;
     memset(executor->incarnation, 0, sizeof executor->incarnation);
+    TRY(end_forgotten(core, executor));
     TRY(enrol_seen(core, executor));
     return journal_add(core, held ? EVENT_EXECUTOR_LOST : EVENT_EXECUTOR_LEFT, executor->name->no,
                        0, 0);
@@ -496,6 +497,7 @@ err_t executor_bye(core_t *core, conn_t conn)
     unbind(core, executor);
     executor->lost_at_us = 0;
     memset(executor->incarnation, 0, sizeof executor->incarnation);
+    TRY(end_forgotten(core, executor));
     TRY(enrol_seen(core, executor));
     return journal_add(core, EVENT_EXECUTOR_LEFT, executor->name->no, 0, 0);
 }
@@ -623,6 +625,17 @@ static err_t send_unseen_again(core_t *core, executor_t *executor)
     return ERR_OK;
 }
 
+/* Said again until its session ends: a push may be lost. */
+static void tell_end(core_t *core, executor_t *executor)
+{
+    Pawl__V1__Directive directive = PAWL__V1__DIRECTIVE__INIT;
+    directive.kind = PAWL__V1__DIRECTIVE_KIND__DIRECTIVE_END;
+    directive.deadline_us = executor->end_within_us;
+    executor->told_end_us = core->now_us;
+    out_add(core, OUT_DRAIN, executor->conn)->flag = true;
+    direct(core, executor, &directive);
+}
+
 static err_t tick(core_t *core, executor_t *executor)
 {
     if (executor->conn == 0)
@@ -635,6 +648,8 @@ static err_t tick(core_t *core, executor_t *executor)
         executor->compare_at_us = core->now_us + COMPARE_US;
         executor_directive(core, executor, PAWL__V1__DIRECTIVE_KIND__DIRECTIVE_SEND_RUNNING, NULL);
     }
+    if (executor->name->flags & REG_ENDING && core->now_us - executor->told_end_us >= TELL_AGAIN_US)
+        tell_end(core, executor);
     if (core->cancelling)
         for (run_t *run = executor->runs; run; run = run->next)
             if ((run->row.flags & RUN_CANCELLING) && core->now_us - run->told_us >= TELL_AGAIN_US) {
@@ -664,6 +679,10 @@ int64_t executors_due_us(const core_t *core)
         else if (executor->held)
             next = executor->compare_at_us;
         due = next < due ? next : due;
+        if (executor->conn && executor->name->flags & REG_ENDING) {
+            next = executor->told_end_us ? executor->told_end_us + TELL_AGAIN_US : core->now_us;
+            due = next < due ? next : due;
+        }
     }
     int64_t tell = core->now_us + TELL_AGAIN_US;
     return core->cancelling && tell < due ? tell : due;
@@ -678,20 +697,25 @@ static void changed_one(core_t *core, Pawl__V1__Reply *reply)
     reply->changed = changed;
 }
 
-/* Nothing is kept: who is not connected cannot be told, and who starts again works again. */
+/* Meant is the process that is connected now, however often it loses its connection: another life
+ * under its name works again. Who is not connected cannot be told whether it ends. */
 static err_t stop_process(core_t *core, named_t *name, const Pawl__V1__ExecutorChange *change,
                           Pawl__V1__Reply *reply)
 {
     executor_t *executor = executor_for(core, name);
     if (executor->conn == 0) {
-        refuse(core, reply, ERR_WRONG_STATUS, "name", "executor \"%s\" is not connected",
+        refuse(core, reply, ERR_WRONG_STATUS, "name",
+               "executor \"%s\" is not connected, so nothing would end: stop its process where it "
+               "runs, or drain it, which is remembered until it comes",
                change->name);
         return ERR_OK;
     }
-    Pawl__V1__Directive directive = PAWL__V1__DIRECTIVE__INIT;
-    directive.kind = PAWL__V1__DIRECTIVE_KIND__DIRECTIVE_END;
-    directive.deadline_us = change->deadline_us;
-    direct(core, executor, &directive);
+    name->flags |= REG_ENDING;
+    name->value = executor->incarnation8;
+    core->hosts_stamp++;
+    TRY(name_save(core, name));
+    executor->end_within_us = change->deadline_us;
+    tell_end(core, executor);
     changed_one(core, reply);
     return journal_add(core, EVENT_EXECUTOR_STOPPED, name->no, 0, 0);
 }

@@ -77,10 +77,7 @@ typedef struct fresh {
     const spec_row_t *spec;
 } fresh_t;
 
-/* First byte of the last text of a target: what it names is an interpreter; a source, where the
- * other texts are no labels. */
-enum { LANE_NEEDS = 1, LANE_SOURCE = 2 };
-#define SOURCE_LABEL "sql.%s=yes" /* a source among labels */
+enum { LANE_NEEDS = 1 }; /* first byte of the text of a target that names an interpreter */
 typedef struct lane {
     struct lane *same_hash;
     uint32_t no, queue, type;
@@ -88,7 +85,6 @@ typedef struct lane {
     char *target;
     size_t target_len;
     const char *needs;      /* in target: what its scripts ask of an interpreter; NULL: nothing */
-    const char *source;     /* in target: the source it asks for; NULL: none, or among labels */
     struct lane *next_own;  /* target executor: lanes for the same name */
     struct executor *owner; /* target hash: who has the bucket, as of owner_stamp */
     uint64_t owner_stamp;
@@ -152,6 +148,8 @@ typedef struct executor {
     int64_t lost_at_us;    /* without session: when its leases end; 0: nothing to lose */
     int64_t compare_at_us; /* next comparison of running lists */
     int64_t enrolled_us;   /* when its enrolled row was last written, in this session */
+    int64_t end_within_us; /* ending: its time to drain, 0 = its own */
+    int64_t told_end_us;   /* ending: when the directive was last sent */
     bool told_held_dirty;
     bool remembered; /* it is in core->undo */
     char *host;
@@ -161,7 +159,7 @@ typedef struct executor {
     size_t types_n;
     uint32_t *queues; /* empty: all */
     size_t queues_n;
-    char **labels; /* "k=v"; each of its sources as SOURCE_LABEL */
+    char **labels; /* "k=v", sorted */
     size_t labels_n;
     char **interpreters; /* name, NUL, version */
     size_t interpreters_n;
@@ -214,9 +212,9 @@ err_t lease_lose_for_good(core_t *core, uint64_t n); /* on_lost fail: the second
 err_t lease_return(core_t *core, run_t *run, int64_t delay_us, uint8_t reason, const char *message);
 err_t lease_resume(core_t *core, executor_t *executor, const uint8_t id[16], uint64_t token);
 err_t lease_wait_again(core_t *core, run_t *run); /* at start */
-err_t lease_cancel(core_t *core, run_t *run);     /* marks it and tells the executor */
-err_t lease_keep(core_t *core, run_t *run);       /* its executor has it: in this life, not lost */
-err_t lease_kill(core_t *core, run_t *run); /* ends it on record at once; the executor is fenced */
+err_t run_save(core_t *core, const run_t *run);
+err_t run_remove(core_t *core, run_t *run); /* from store and memory; run itself stays */
+err_t lease_keep(core_t *core, run_t *run); /* its executor has it: in this life, not lost */
 uint64_t lease_next_token(const core_t *core, uint64_t last);
 /* How long after its loss nobody else may have it: on_lost fail, exclusive; 0: anybody at once. */
 err_t lease_alone_us(core_t *core, run_t *run, int64_t *us);
@@ -224,6 +222,14 @@ err_t lease_again(core_t *core, run_t *run);          /* puts it into the next A
 run_t *run_by_id(core_t *core, const uint8_t id[16]); /* NULL: not running */
 err_t runs_load(core_t *core);
 void runs_free(core_t *core);
+
+/* ---- attempts that run and shall not (stop.c) ------------------------------------------------ */
+/* wish: who wants it and why, at most LIMIT_MESSAGE_KEPT bytes; it goes on the attempt's record. */
+err_t lease_cancel(core_t *core, run_t *run, const char *wish); /* marks it, tells the executor */
+/* Ends it on record at once; the executor is fenced. */
+err_t lease_kill(core_t *core, run_t *run, const char *wish);
+/* The wish, and what its executor added to it. */
+slice_t stop_words(core_t *core, slice_t wished, slice_t said);
 
 /* ---- tasks (task.c, change.c)
  * ------------------------------------------------------------------------ */
@@ -457,6 +463,8 @@ Pawl__V1__Error *make_error(core_t *core, err_t err, const char *field, const ch
 /* Memory that lasts until the batch ends, zeroed. */
 void *batch_alloc(core_t *core, size_t bytes);
 char *batch_printf(core_t *core, const char *format, ...) PRINTF_LIKE(2, 3);
+/* At most `most` bytes, cut at a character's border. */
+slice_t text_clip(slice_t text, size_t most);
 void out_reply(core_t *core, conn_t conn, output_kind_t kind, const Pawl__V1__Reply *reply);
 void out_push(core_t *core, conn_t conn, const Pawl__V1__Push *push, bool assign);
 output_t *out_add(core_t *core, output_kind_t kind, conn_t conn);

@@ -66,7 +66,7 @@ static void run_unmap(core_t *core, run_t *run)
 
 /* Takes the lease out of store and memory. The caller frees `run` when done with it; on an error it
  * is still in memory, which goes as a whole. */
-static err_t run_remove(core_t *core, run_t *run)
+err_t run_remove(core_t *core, run_t *run)
 {
     executor_t *executor = run->executor;
     if (run->row.flags & RUN_LOST) {
@@ -93,7 +93,7 @@ static err_t run_remove(core_t *core, run_t *run)
     return ERR_OK;
 }
 
-static err_t run_save(core_t *core, const run_t *run)
+err_t run_save(core_t *core, const run_t *run)
 {
     core->scratch.len = 0;
     run_row_encode(&run->row, &core->scratch);
@@ -254,16 +254,6 @@ err_t lease_take(core_t *core, executor_t *executor, lane_t *lane, const fresh_t
 /* ---- ended
  * ------------------------------------------------------------------------------------------ */
 
-/* What is kept of a peer's text: at most `most` bytes, cut at a character's border. */
-static slice_t clip(slice_t text, size_t most)
-{
-    if (text.len <= most) return text;
-    size_t len = most;
-    while (len > 0 && (text.at[len] & 0xC0) == 0x80)
-        len--;
-    return slice(text.at, len);
-}
-
 /* The attempt as it ended goes into the task's state. */
 static err_t record(core_t *core, task_t *task, const run_t *run, const Pawl__V1__Result *result)
 {
@@ -281,8 +271,8 @@ static err_t record(core_t *core, task_t *task, const run_t *run, const Pawl__V1
         state->flags |= STATE_EXIT;
         state->exit_code = (int16_t)result->exit_code;
     }
-    state->message = clip(slice_text(result->message), LIMIT_MESSAGE_KEPT);
-    state->output_type = clip(slice_text(result->output_type), LIMIT_NAME);
+    state->message = text_clip(slice_text(result->message), LIMIT_MESSAGE_KEPT);
+    state->output_type = text_clip(slice_text(result->output_type), LIMIT_NAME);
     state->output_len = (uint32_t)result->output.len;
     state->output = slice(result->output.data, result->output.len);
     if (result->output.len > LIMIT_OUTPUT_INLINE) {
@@ -391,9 +381,12 @@ static err_t apply_result(core_t *core, run_t *run, const Pawl__V1__Result *resu
 {
     task_t task;
     TRY(task_of_run(core, run, &task));
-    TRY(record(core, &task, run, result));
     bool cancelled = (run->row.flags & RUN_CANCELLING) != 0 &&
                      result->outcome != PAWL__V1__OUTCOME__OUTCOME_DONE;
+    slice_t words =
+        cancelled ? stop_words(core, task.state.message, slice_text(result->message)) : slice(0, 0);
+    TRY(record(core, &task, run, result));
+    if (cancelled) task.state.message = words;
     hist_add(core->run_hist, core->now_us - run->row.leased_us);
     TRY(run_remove(core, run));
     task.run = NULL;
@@ -420,7 +413,7 @@ static err_t keep_orphan(core_t *core, uint64_t n, const Pawl__V1__Result *resul
         row.flags = STATE_EXIT;
         row.exit_code = (int16_t)result->exit_code;
     }
-    row.message = clip(slice_text(result->message), LIMIT_MESSAGE_KEPT);
+    row.message = text_clip(slice_text(result->message), LIMIT_MESSAGE_KEPT);
     core->scratch.len = 0;
     try_row_encode(&row, &core->scratch);
     return put_scratch(core, TABLE_try, &key, 0);
@@ -520,7 +513,7 @@ static err_t report_progress(core_t *core, const Pawl__V1__Progress *progress)
     task.state.status = S(RUNNING);
     task.state.progress_done = progress->done;
     task.state.progress_total = progress->total;
-    task.state.progress_text = clip(slice_text(progress->text), LIMIT_NAME);
+    task.state.progress_text = text_clip(slice_text(progress->text), LIMIT_NAME);
     return task_save(core, &task);
 }
 
@@ -593,7 +586,9 @@ static err_t end_lost(core_t *core, run_t *run, task_t *task)
     state->flags = STATE_LOST;
     state->start_wall_us = run->row.leased_wall_us;
     state->end_wall_us = core->wall_us;
-    state->message = slice_text("the executor was lost");
+    slice_t lost = slice_text("the executor was lost");
+    state->message =
+        run->row.flags & RUN_CANCELLING ? stop_words(core, state->message, lost) : lost;
     state->output = state->output_type = state->progress_text = slice(NULL, 0);
     state->output_len = 0;
     task->has_state = true;
@@ -703,8 +698,9 @@ err_t lease_return(core_t *core, run_t *run, int64_t delay_us, uint8_t reason, c
     task.state.flags = STATE_LOST; /* nobody reported it: should its result come yet, it counts */
     task.state.start_wall_us = run->row.leased_wall_us;
     task.state.end_wall_us = core->wall_us;
-    task.state.message = slice_text(message);
     bool cancelling = (run->row.flags & RUN_CANCELLING) != 0;
+    slice_t said = slice_text(message);
+    task.state.message = cancelling ? stop_words(core, task.state.message, said) : said;
     TRY(run_remove(core, run));
     task.run = NULL;
     err_t err = cancelling
@@ -712,37 +708,6 @@ err_t lease_return(core_t *core, run_t *run, int64_t delay_us, uint8_t reason, c
                     : again(core, &task, run, delay_us, reason, PAWL__V1__OUTCOME__OUTCOME_RETURN);
     free(run);
     return err;
-}
-
-err_t lease_cancel(core_t *core, run_t *run)
-{
-    if (run->row.flags & RUN_CANCELLING) return ERR_OK;
-    run->row.flags |= RUN_CANCELLING;
-    core->cancelling++;
-    TRY(run_save(core, run));
-    task_t task;
-    TRY(task_of_run(core, run, &task));
-    run->told_us = core->now_us;
-    executor_directive(core, run->executor, PAWL__V1__DIRECTIVE_KIND__DIRECTIVE_CANCEL, run);
-    return journal_task(core, EVENT_CANCELLING, &task, run->row.executor);
-}
-
-err_t lease_kill(core_t *core, run_t *run)
-{
-    task_t task;
-    executor_directive(core, run->executor, PAWL__V1__DIRECTIVE_KIND__DIRECTIVE_STOP, run);
-    TRY(task_of_run(core, run, &task));
-    task.state.token = run->row.token;
-    task.state.attempts = run->row.attempt;
-    task.state.lost = run->row.lost;
-    task.state.executor = run->row.executor;
-    task.state.flags = 0;
-    task.state.start_wall_us = run->row.leased_wall_us;
-    task.state.end_wall_us = core->wall_us;
-    TRY(run_remove(core, run));
-    free(run);
-    task.run = NULL;
-    return task_end(core, &task, S(CANCELLED), REASON_OVERLAP);
 }
 
 /* Lost, yet nobody has it since and the executor still runs it: the lease goes on (no effect when

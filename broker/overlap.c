@@ -29,6 +29,7 @@ static int compare_run(const void *a, const void *b)
  * their executors' reports will be LATE. */
 static err_t stop_running(core_t *core, plan_t *plan, bool hard)
 {
+    static const char replaced[] = "stopped for a newer run of its schedule";
     run_t **found = batch_alloc(core, (plan->cur.running + 1u) * sizeof(run_t *));
     size_t n = 0;
     for (size_t i = 0; i < core->executors_n; i++)
@@ -38,13 +39,13 @@ static err_t stop_running(core_t *core, plan_t *plan, bool hard)
     if (n == 0 && plan->cur.leased_n) {          /* it waits for its retry */
         task_t task;
         TRY(task_load(core, plan->cur.leased_n, &task));
-        bool waits = task.status == S(DELAYED) || task.status == S(WAITING);
-        if (waits && !(task.spec.flags & SPEC_PARENT))
+        if (task.spec.flags & SPEC_PARENT)
+            return family_cancel(core, &task, REASON_OVERLAP, "", hard);
+        if (task.status == S(DELAYED) || task.status == S(WAITING))
             return task_end(core, &task, S(CANCELLED), REASON_OVERLAP);
     }
-    TRY(families_stop_fired(core, plan->no, hard));
     for (size_t i = 0; i < n; i++)
-        TRY(hard ? lease_kill(core, found[i]) : lease_cancel(core, found[i]));
+        TRY((hard ? lease_kill : lease_cancel)(core, found[i], replaced));
     return ERR_OK;
 }
 

@@ -165,7 +165,10 @@ static void info_of_state(answer_t *self, const task_rows_t *rows, Pawl__V1__Tas
     info->progress = answer_text(self, state->progress_text);
     info->progress_done = state->progress_done;
     info->progress_total = state->progress_total;
-    if (rows->has_run) return; /* the rest is of an earlier attempt */
+    if (rows->has_run) { /* the rest is of an earlier attempt, but for who wished its end */
+        if (rows->run.flags & RUN_CANCELLING) info->message = answer_text(self, state->message);
+        return;
+    }
     info->attempt = state->attempts;
     info->token = state->token;
     info->lost = state->lost;

@@ -71,14 +71,13 @@ static bool has_interpreter(const Pawl__V1__ExecutorInfo *executor,
     return false;
 }
 
-/* Its label, too: so did executors announce a source before there was a field for it. */
+/* Executors announce each database they have as the label sql.NAME=yes. */
 static bool has_source(const Pawl__V1__ExecutorInfo *executor, const Pawl__V1__Task *task)
 {
     const Pawl__V1__Target *target = task->target;
     char key[LIMIT_SOURCE + 8];
     Pawl__V1__Label label = { .key = key, .value = (char *)(uintptr_t) "yes" };
-    if (task->sql == NULL || (target && target->executor[0])) return true;
-    if (has_text(executor->sources, executor->n_sources, task->sql->source)) return true;
+    if (task->sql == NULL || (target && (target->executor[0] || target->host[0]))) return true;
     snprintf(key, sizeof key, "sql.%s", task->sql->source);
     return has_label(executor, &label);
 }
@@ -390,7 +389,8 @@ static err_t explain_running(story_t *story)
     if (run->flags & RUN_LOST)
         TELL(story, "its executor is silent; it fails unless a result comes within one more lease");
     else if (run->flags & RUN_CANCELLING)
-        TELL(story, "it was told to stop");
+        TELL(story, "it was told to stop: %.*s", (int)story->rows.state.message.len,
+             (const char *)story->rows.state.message.at);
     return ERR_OK;
 }
 

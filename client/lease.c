@@ -131,7 +131,9 @@ size_t worker_held(const pawl_worker_t *self)
 
 uint32_t worker_credit(const pawl_worker_t *self)
 {
-    size_t credit = worker_drains(self) ? worker_held(self) : (size_t)self->slots + self->prefetch;
+    /* draining: none, not "as many as are held": what a report gives back would come again with the
+     * room that the same report makes */
+    size_t credit = worker_drains(self) ? 0 : (size_t)self->slots + self->prefetch;
     return credit > UINT32_MAX ? UINT32_MAX : (uint32_t)credit;
 }
 

@@ -187,7 +187,7 @@ pawl_err ending_give(const struct ending *self, pawl_job_t **job)
         snprintf(text, sizeof text, "cancelled%s", left);
         return pawl_job_cancelled(job, text);
     case ENDING_DRAIN:
-        return pawl_job_give_back(job, "the executor stops");
+        return pawl_job_give_back(job, "drained: the executor stops");
     case ENDING_CUT_OFF:
         return pawl_job_give_back(job, "cut off from the broker: exclusive work must not go on");
     case ENDING_LOST:

@@ -312,18 +312,19 @@ static bool write_secret(const shell_plan_t *plan, const executor_config_t *conf
     }
     int fd = open(source, O_RDONLY | O_CLOEXEC);
     size_t len = 0;
-    for (ssize_t got;
-         fd >= 0 && len < sizeof bytes && (got = read(fd, bytes + len, sizeof bytes - len)) != 0;)
+    ssize_t got = fd < 0 ? -1 : 1;
+    while (got != 0 && fd >= 0 && len < sizeof bytes) {
+        got = read(fd, bytes + len, sizeof bytes - len);
         if (got > 0)
             len += (size_t)got;
-        else if (errno != EINTR)
+        else if (got < 0 && errno != EINTR)
             break;
-    bool fine = fd >= 0 && len < sizeof bytes && errno == 0;
+    }
     char copy[LIMIT_LABEL + sizeof SECRET];
     snprintf(copy, sizeof copy, SECRET "%s", name);
-    if (fd >= 0 && len < sizeof bytes)
-        fine = workfolder_write(plan->folder, copy, bytes, len, 0400, account->uid, account->gid) ==
-               ERR_OK;
+    /* a part of a secret is none: all was read, or nothing is given */
+    bool fine = got == 0 && workfolder_write(plan->folder, copy, bytes, len, 0400, account->uid,
+                                             account->gid) == ERR_OK;
     if (!fine)
         buf_printf(message, "secret \"%s\" could not be given: %s", name,
                    len == sizeof bytes ? "it is larger than 64 KiB" : strerror(errno));

@@ -380,6 +380,7 @@ enum {
     REG_REMOVED = 8,
     REG_REZONE = 16, /* a zone or calendar that changed: not all its schedules have followed */
     REG_GONE = 32,   /* a zone that tzdata has no more */
+    REG_ENDING = 64, /* an executor whose life `value` (8 bytes of its incarnation) is to end */
 };
 typedef struct reg_row {
     uint8_t flags;
@@ -504,7 +505,8 @@ void completion_make(const uint8_t key[16], uint64_t n, uint64_t token,
                      uint8_t bytes[LIMIT_COMPLETION]);
 bool completion_read(const uint8_t key[16], const uint8_t bytes[LIMIT_COMPLETION], uint64_t *n,
                      uint64_t *token);
-/* ---- range: s, r -> a backfill, or a backlog that was split off ------------------------------ */
+/* ---- range: s, r -> a backfill, or a backlog that was split off --------------------------------
+ */
 // clang-format off
 #define RANGE_STATES(X) \
     X(OPEN, 1, "open") X(PAUSED, 2, "paused") X(STOPPED, 3, "stopped") X(DONE, 4, "done") \

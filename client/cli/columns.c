@@ -46,6 +46,8 @@ const column_t attempt_columns[] = {
     { "exit_code", "exit_code",  AS_EXIT,    IN_TABLE },
     { "signal",    "signal",     AS_INT,     IN_TABLE },
     { "message",   "message",    AS_TEXT,    IN_TABLE },
+    { "cpu_us",    "cpu_us",     AS_INT,     IN_TABLE },
+    { "memory",    "memory_bytes", AS_INT,   IN_TABLE },
     { 0 },
 };
 const column_t child_columns[] = {
@@ -163,7 +165,6 @@ const column_t executor_columns[] = {
     { "since",        "since_us",        AS_INSTANT,   IN_JSON  },
     { "queues",       "queues",          AS_TEXTS,     IN_JSON  },
     { "interpreters", "interpreters",    AS_VERSIONS,  IN_JSON  },
-    { "sources",      "sources",         AS_TEXTS,     IN_WIDE  },
     { 0 },
 };
 const column_t peer_columns[] = {

@@ -90,7 +90,7 @@ static pawl_err give_result(attempt_t *self, const sql_result_t *result)
         case CAUSE_CANCEL:
             return pawl_job_cancelled(&self->job, "cancelled; the statement was stopped");
         case CAUSE_DRAIN:
-            return pawl_job_give_back(&self->job, "the executor stops");
+            return pawl_job_give_back(&self->job, "drained: the executor stops");
         case CAUSE_FENCE:
         case CAUSE_NONE:
             return pawl_job_fail(&self->job, "stopped", false);

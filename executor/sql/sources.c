@@ -11,6 +11,7 @@
 #include <sodium.h>
 
 #include "executor/sql/driver.h"
+#include "schemas/limits.h"
 
 enum { PASSWORD_MAX = 4096 };
 

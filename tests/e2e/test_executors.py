@@ -67,7 +67,34 @@ def test_stop_ends_the_process_after_what_runs_or_at_its_deadline(one):
     until(lambda: "begun" in one.pawl("task", "logs", id).out)
     one.pawl("executor", "stop", "worker", "--deadline", "300ms")
     worker.process.wait(15)
-    assert not tree_of(id) and one.status(id) == "waiting" and one.task(id)["attempts"][0]["outcome"] == "returned"
+    assert not tree_of(id) and one.status(id) == "waiting"
+    attempts = one.task(id)["attempts"]
+    assert len(attempts) == 1, attempts
+    attempt = attempts[0]
+    assert attempt["outcome"] == "returned" and attempt["message"] == "drained: the executor stops"
+
+
+def test_attempts_say_who_stopped_them_and_what_they_took(one):
+    busy = "echo begun; while :; do :; done"
+    id = one.pawl("run", "--", "sh", "-c", busy).lines[0]
+    until(lambda: "begun" in one.pawl("task", "logs", id).out)
+    one.pawl("task", "cancel", id, "--reason", "wrong host")
+    one.wait_status(id, "cancelled")
+    [attempt] = one.task(id)["attempts"]
+    words = f"cancelled by uid:{os.geteuid()}: wrong host"
+    assert (attempt["outcome"], attempt["message"], attempt["signal"]) == ("cancelled", words, 15)
+    assert attempt["cpu_us"] > 0 and attempt["memory"] > 0 and words in one.pawl("why", id).out
+    id = one.pawl("run", "--time-limit", "300ms", "--", "sh", "-c", busy).lines[0]
+    one.wait_status(id, "failed")
+    [attempt] = one.task(id)["attempts"]
+    assert (attempt["outcome"], attempt["message"]) == ("timeout", "stopped at its time limit of 300ms")
+    assert "time limit of 300ms" in one.pawl("why", id).out
+
+
+def test_what_is_no_container_shows_none(one):
+    assert not any("container" in variable for variable in os.environ)
+    shown = one.pawl("executor", "show", "worker", "-o", "json").json["container"]
+    assert shown is None or len(shown["id"] or "") in (0, 64), shown  # never the host's name
 
 
 def in_namespace(fleet, name, *flags):

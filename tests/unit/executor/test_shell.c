@@ -423,7 +423,7 @@ static void a_secret_is_a_private_copy_that_goes_with_the_attempt(void **state)
     char folder[] = "/tmp/pawl-secret-XXXXXX", text[256], value[128];
     assert_non_null(mkdtemp(folder));
     put_file(folder, "db", "hunter2", 0400);
-    snprintf(value, sizeof value, "db-main=%s/db,gone=%s/none", folder, folder);
+    snprintf(value, sizeof value, "db-main=%s/db,gone=%s/none,folder=%s", folder, folder, folder);
     configure(self, "secrets", value);
     shell_task_t task = task_of();
     const char *secrets[] = { "db-main" };
@@ -438,6 +438,8 @@ static void a_secret_is_a_private_copy_that_goes_with_the_attempt(void **state)
     expect_refusal(self, &task, 126, "is not one of executor");
     secrets[0] = "gone";
     expect_refusal(self, &task, 126, "could not be given: No such file");
+    secrets[0] = "folder"; /* opens, and cannot be read: never an empty secret */
+    expect_refusal(self, &task, 126, "could not be given: Is a directory");
     snprintf(text, sizeof text, "%s/db", folder);
     unlink(text);
     assert_int_equal(rmdir(folder), 0);
