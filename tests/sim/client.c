@@ -184,6 +184,9 @@ static wish_t *new_wish(sim_t *sim, client_t *self)
     draw_place(sim, &task, &target, &retry);
     if (strcmp(task.type, "mail/send") == 0 && task.target && task.target->host[0])
         task.target = NULL; /* not everybody on that host takes the type */
+    rows_wish_t rows;
+    if (sim->swarm.producers && task.command && sim_coin(sim, 12))
+        rows_draw(sim, &task, &rows, false);
     Pawl__V1__Fanout fanout;
     if (sim->swarm.fanouts && task.command && sim_coin(sim, 12)) {
         draw_fanout(sim, &fanout);
@@ -541,8 +544,11 @@ static void put_schedule(sim_t *sim, peer_t *peer)
     task.command = &command;
     if (sim_coin(sim, 20)) task.on_lost = PAWL__V1__ON_LOST__ON_LOST_FAIL;
     if (sim_coin(sim, 30)) task.title = name;
+    rows_wish_t rows;
     Pawl__V1__Fanout fanout;
-    if (sim->swarm.fanouts && sim_coin(sim, 20)) {
+    if (sim->swarm.producers && sim_coin(sim, 20)) {
+        rows_draw(sim, &task, &rows, true);
+    } else if (sim->swarm.fanouts && sim_coin(sim, 20)) {
         draw_fanout(sim, &fanout);
         task.fanout = &fanout;
     }

@@ -41,6 +41,7 @@ void judge_free(sim_t *sim)
     free(judge->told);
     free(judge->touched);
     free(judge->families);
+    free(judge->tables);
     free(judge);
 }
 
@@ -226,6 +227,7 @@ static void on_spec(sim_t *sim, uint64_t n, slice_t value, bool gone)
     if (body) {
         task->at_most_once = body->on_lost == PAWL__V1__ON_LOST__ON_LOST_FAIL;
         task->targeted = body->target != NULL;
+        rows_spec(sim, task, &spec, body);
     }
     kin_spec(sim, task, &spec, body);
     if (body) pawl__v1__task__free_unpacked(body, NULL);
@@ -584,6 +586,9 @@ static void on_row(sim_t *sim, table_t table, slice_t key, slice_t value, bool g
             range ? spans_extent(sim, schedule_at(judge, no), range, &extent)
                   : ledger_extent(schedule_at(judge, no), &extent);
         break;
+    case TABLE_watermark:
+        rows_mark(sim, key, value, gone);
+        break;
     case TABLE_meta:
         on_meta(sim, key, value);
         break;
@@ -678,6 +683,7 @@ void judge_committed(sim_t *sim, store_t *store, const batch_t *batch)
         settle(sim, &judge->tasks[judge->touched[i]]);
     judge->touched_n = 0;
     kin_judge(sim);
+    rows_judge(sim);
     for (size_t i = 0; i < judge->schedules_n; i++)
         if (judge->schedules[i].touched) ledger_settle(sim, &judge->schedules[i]);
     if (runs) judge_overlap(sim);

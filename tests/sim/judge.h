@@ -47,6 +47,7 @@ typedef struct mtask {
     char host[32];
     uint64_t born; /* batch of a parent's own commit */
     bool family_touched, loose;
+    uint8_t scope[16];     /* of a producer (rows.c) */
     uint8_t family_status; /* when its family was judged last */
 } mtask_t;
 
@@ -111,6 +112,15 @@ typedef struct told {
     int what; /* outcome of a report, 100 + verb of a change, or 200 + verb of a completion */
 } told_t;
 
+/* What a scope of producers reads. */
+typedef struct table_rows {
+    uint8_t scope[16];
+    uint64_t made[ROWS_MOST]; /* numbers of tasks; 0: none yet */
+    uint64_t created, said;   /* said: by its row of the store */
+    uint32_t mark;
+    bool marked, touched;
+} table_rows_t;
+
 struct judge {
     mtask_t *tasks; /* by number */
     size_t tasks_n, tasks_room;
@@ -127,6 +137,8 @@ struct judge {
     uint64_t *families; /* parents whose family the batch touched */
     size_t families_n, families_room;
     uint64_t batches;
+    table_rows_t *tables;
+    size_t tables_n;
     uint64_t next_seq, batch;
     bool secret_known, queue_paused[64];
     meta_static_t fixed;
@@ -151,6 +163,12 @@ bool kin_may_follow(const mtask_t *task, uint8_t event);
 bool kin_founded(sim_t *sim, const mtask_t *task, uint8_t event);
 void kin_judge(sim_t *sim);
 void kin_free(mtask_t *task);
+
+/* Rows that became tasks (rows.c). */
+void rows_spec(sim_t *sim, mtask_t *task, const spec_row_t *spec, const Pawl__V1__Task *body);
+void rows_mark(sim_t *sim, slice_t key, slice_t value, bool gone);
+void rows_judge(sim_t *sim);
+void judge_rows(sim_t *sim, const uint8_t id[16], uint32_t from, uint32_t to);
 
 /* Ranges (spans.c). */
 void spans_free(mschedule_t *schedule);

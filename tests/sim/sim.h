@@ -37,7 +37,7 @@ typedef struct swarm {
     unsigned wall_step; /* of 1000 ticks of the broker: the calendar clock jumps */
     int64_t wall_most_us;
     unsigned purge, rezone;
-    bool fanouts;
+    bool fanouts, producers;
     bool tiny_limits, lmdb, short_history, slow_schedules, years, by_hand, keys;
     uint64_t map_bytes; /* 0: plenty */
 } swarm_t;
@@ -105,7 +105,10 @@ typedef struct swarm {
     X(REST, "fan-out ended before its last child") \
     X(SKIPPED, "child skipped") \
     X(AWAY, "child expired") \
-    X(JOINED, "child joined")
+    X(JOINED, "child joined") \
+    X(ROW, "row became a task") \
+    X(ROWS_AGAIN, "rows sent again") \
+    X(WENT_ON, "went on behind a watermark")
 // clang-format on
 typedef enum {
 #define X(name, text) MET_##name,
@@ -256,6 +259,25 @@ bool worker_idle(const peer_t *peer);
 bool worker_runs(const sim_t *sim, const peer_t *peer, const uint8_t id[16], uint64_t token);
 uint32_t worker_free_slots(const peer_t *peer); /* as it has told the broker */
 uint32_t worker_slots(const peer_t *peer);
+/* Producers and what they read (rows.c). */
+enum { ROWS_MOST = 40 };
+typedef struct reading {     /* an attempt of a producer */
+    bool on, marks, content; /* it is one; ordered by a watermark; rows have no key */
+    bool placed, asked;      /* it knows where to begin; a request is under way */
+    bool done, stale;
+    uint32_t next, upto, end; /* the row after what is taken, after what was asked, after the last
+                               */
+} reading_t;
+typedef struct rows_wish {
+    Pawl__V1__Sql sql;
+    Pawl__V1__SqlProducer producer;
+} rows_wish_t;
+void rows_draw(sim_t *sim, Pawl__V1__Task *task, rows_wish_t *wish, bool scheduled);
+void rows_begin(const sim_t *sim, reading_t *self, const Pawl__V1__SqlProducer *producer);
+void rows_ask(sim_t *sim, peer_t *peer, reading_t *self, const uint8_t id[16], uint64_t token,
+              unsigned kind);
+void rows_reply(sim_t *sim, peer_t *peer, reading_t *self, const Pawl__V1__Produce *asked,
+                const Pawl__V1__Reply *reply);
 void planner_start(sim_t *sim, peer_t *peer);
 void planner_free(peer_t *peer);
 void planner_welcome(sim_t *sim, peer_t *peer);

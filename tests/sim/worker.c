@@ -5,13 +5,14 @@
 
 #include <stdlib.h>
 
-enum { ASK_REPORT = 1, ASK_BYE = 2, HELD_MAX = 256, RESULTS_AT_ONCE = 8 };
+enum { ASK_REPORT = 1, ASK_BYE = 2, ASK_PRODUCE = 3, HELD_MAX = 256, RESULTS_AT_ONCE = 8 };
 
 typedef struct attempt {
     uint8_t id[16];
     uint64_t token;
     int64_t ends_us;
     bool cancelled, exclusive;
+    reading_t reading; /* of a producer */
 } attempt_t;
 
 typedef struct result {
@@ -136,11 +137,15 @@ static Pawl__V1__Claim **claims_of(sim_t *sim, const peer_t *peer, size_t *n)
 
 void worker_hello(sim_t *sim, peer_t *peer, Pawl__V1__Hello *hello)
 {
-    static char *types[] = { (char *)(uintptr_t) "pawl/shell", (char *)(uintptr_t) "mail/send" };
+    static char *types[] = { (char *)(uintptr_t) "pawl/sql-producer",
+                             (char *)(uintptr_t) "pawl/shell", (char *)(uintptr_t) "mail/send" };
+    static char *sources[] = { (char *)(uintptr_t) "db" };
     static char *queues[] = { (char *)(uintptr_t) "default" };
     worker_t *self = peer->self;
     hello->types = types;
-    hello->n_types = self->all_types ? 2 : 1;
+    hello->n_types = self->all_types ? 3 : 2;
+    hello->sources = sources;
+    hello->n_sources = 1;
     hello->queues = queues;
     hello->n_queues = self->one_queue ? 1 : 0;
     if (peer->index % 2 == 0) {
@@ -160,6 +165,12 @@ void worker_hello(sim_t *sim, peer_t *peer, Pawl__V1__Hello *hello)
     }
 }
 
+static Pawl__V1__Outcome outcome_of_reading(const reading_t *self)
+{
+    return self->done && !self->stale ? PAWL__V1__OUTCOME__OUTCOME_DONE
+                                      : PAWL__V1__OUTCOME__OUTCOME_FAIL;
+}
+
 /* What the broker says of a claim: what is fenced is stopped, and now and then reported. */
 static void on_claim(sim_t *sim, worker_t *self, const uint8_t *id, uint64_t token,
                      Pawl__V1__ClaimVerdict verdict)
@@ -173,6 +184,7 @@ static void on_claim(sim_t *sim, worker_t *self, const uint8_t *id, uint64_t tok
         if (sim_coin(sim, 30) && self->results_n < HELD_MAX) {
             result_t *result = &self->results[self->results_n++];
             *result = (result_t){ .token = token, .outcome = PAWL__V1__OUTCOME__OUTCOME_DONE };
+            if (attempt.reading.on) result->outcome = outcome_of_reading(&attempt.reading);
             memcpy(result->id, id, 16);
         }
         return;
@@ -185,6 +197,8 @@ void worker_welcome(sim_t *sim, peer_t *peer, const Pawl__V1__Reply *reply)
     self->assign_seen = 0;
     for (size_t i = 0; i < self->results_n; i++)
         self->results[i].asked = false;
+    for (size_t i = 0; i < self->attempts_n; i++)
+        self->attempts[i].reading.asked = false;
     /* the verdicts are in the order of the claims; nothing was taken on since */
     size_t n = reply->welcome->n_verdicts;
     attempt_t *attempts = mem_copy(self->attempts, self->attempts_n * sizeof *attempts);
@@ -217,18 +231,45 @@ static void finish(sim_t *sim, worker_t *self, size_t i)
     self->attempts[i] = self->attempts[--self->attempts_n];
     if (self->results_n == HELD_MAX) return;
     result_t *result = &self->results[self->results_n++];
-    *result = (result_t){ .token = attempt.token, .outcome = draw_outcome(sim) };
+    *result = (result_t){ .token = attempt.token,
+                          .outcome = attempt.reading.on ? outcome_of_reading(&attempt.reading)
+                                                        : draw_outcome(sim) };
     if (attempt.cancelled && sim_coin(sim, 80))
         result->outcome = PAWL__V1__OUTCOME__OUTCOME_CANCELLED;
     memcpy(result->id, attempt.id, 16);
 }
 
-static bool is_exclusive(const Pawl__V1__Lease *lease)
+static void read_task(const sim_t *sim, const Pawl__V1__Lease *lease, attempt_t *attempt)
 {
     Pawl__V1__Task *task = pawl__v1__task__unpack(NULL, lease->task.len, lease->task.data);
-    bool exclusive = task && task->exclusive;
+    attempt->exclusive = task && task->exclusive;
+    if (task && task->producer) rows_begin(sim, &attempt->reading, task->producer);
     pawl__v1__task__free_unpacked(task, NULL);
-    return exclusive;
+}
+
+/* Producers go on with what they read; one that is through ends. */
+static void go_on_reading(sim_t *sim, peer_t *peer)
+{
+    worker_t *self = peer->self;
+    for (size_t i = 0; i < self->attempts_n; i++) {
+        attempt_t *attempt = &self->attempts[i];
+        rows_ask(sim, peer, &attempt->reading, attempt->id, attempt->token, ASK_PRODUCE);
+        if (!attempt->reading.done || attempt->ends_us != INT64_MAX) continue;
+        attempt->ends_us = sim->now_us;
+        sim_post(sim, EV_WAKE, sim->now_us, peer->index, peer->life, NULL, 0);
+    }
+}
+
+static void on_produced(sim_t *sim, peer_t *peer, const Pawl__V1__Produce *asked,
+                        const Pawl__V1__Reply *reply)
+{
+    worker_t *self = peer->self;
+    for (size_t i = 0; i < self->attempts_n; i++) {
+        attempt_t *attempt = &self->attempts[i];
+        if (attempt->token == asked->token && memcmp(attempt->id, asked->id.data, 16) == 0)
+            rows_reply(sim, peer, &attempt->reading, asked, reply);
+    }
+    go_on_reading(sim, peer);
 }
 
 static void take_lease(sim_t *sim, peer_t *peer, const Pawl__V1__Lease *lease)
@@ -248,8 +289,13 @@ static void take_lease(sim_t *sim, peer_t *peer, const Pawl__V1__Lease *lease)
     }
     if (self->attempts_n == HELD_MAX) return;
     attempt_t *attempt = &self->attempts[self->attempts_n++];
-    *attempt = (attempt_t){ .token = lease->token, .exclusive = is_exclusive(lease) };
+    *attempt = (attempt_t){ .token = lease->token };
     memcpy(attempt->id, lease->id.data, 16);
+    read_task(sim, lease, attempt);
+    if (attempt->reading.on) { /* as long as it takes */
+        attempt->ends_us = INT64_MAX;
+        return;
+    }
     int64_t runs = sim->quiet          ? sim_between(sim, 1000, SEC_US / 4)
                    : sim_coin(sim, 60) ? sim_between(sim, 1000, SEC_US)
                                        : sim_between(sim, SEC_US, sim->swarm.lease_us);
@@ -299,6 +345,7 @@ void worker_push(sim_t *sim, peer_t *peer, const Pawl__V1__Push *push)
     if (push->assign->number > self->assign_seen) self->assign_seen = push->assign->number;
     for (size_t i = 0; i < push->assign->n_leases; i++)
         take_lease(sim, peer, push->assign->leases[i]);
+    go_on_reading(sim, peer);
 }
 
 /* ---- reports --------------------------------------------------------------------------------- */
@@ -399,8 +446,14 @@ static void on_verdict(sim_t *sim, peer_t *peer, const Pawl__V1__Result *told,
 void worker_reply(sim_t *sim, peer_t *peer, const pending_t *asked, const Pawl__V1__Reply *reply)
 {
     worker_t *self = peer->self;
-    if (asked->kind != ASK_REPORT) return;
+    if (asked->kind != ASK_REPORT && asked->kind != ASK_PRODUCE) return;
     Pawl__V1__Request *request = pawl__v1__request__unpack(NULL, asked->len, asked->body);
+    if (asked->kind == ASK_PRODUCE) {
+        CHECK(request != NULL && request->body_case == PAWL__V1__REQUEST__BODY_PRODUCE);
+        on_produced(sim, peer, request->produce, reply);
+        pawl__v1__request__free_unpacked(request, NULL);
+        return;
+    }
     CHECK(request != NULL && request->body_case == PAWL__V1__REQUEST__BODY_REPORT);
     const Pawl__V1__Report *body = request->report;
     if (reply->error) {
@@ -486,6 +539,7 @@ void worker_tick(sim_t *sim, peer_t *peer)
         self->list_wanted = true;
     }
     wire_arena_reset(&sim->arena);
+    go_on_reading(sim, peer);
     report(sim, peer);
 }
 
