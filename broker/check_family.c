@@ -68,10 +68,25 @@ static void check_join(check_t *self, slice_t key, uint64_t parent)
                       (unsigned long long)parent);
 }
 
+static void check_fired(check_t *self, slice_t key, uint32_t schedule, uint64_t n)
+{
+    task_rows_t parent;
+    if (task_rows_get(self->view, n, &parent) != ERR_OK || !(parent.spec.flags & SPEC_PARENT) ||
+        parent.spec.schedule != schedule || task_status_ended(parent.status))
+        check_problem(self, TABLE_fam, key, "task %llu is no open fan-out of schedule %u",
+                      (unsigned long long)n, schedule);
+}
+
 static void check_fam(check_t *self, slice_t key, slice_t value)
 {
     fam_row_t row, sum = { 0 };
     task_rows_t parent;
+    uint32_t schedule;
+    uint64_t fired;
+    if (fam_fired_decode(key, &schedule, &fired)) {
+        check_fired(self, key, schedule, fired);
+        return;
+    }
     if (key.len != 9 || (key.at[0] != FAM_ROW && key.at[0] != FAM_JOIN)) {
         check_problem(self, TABLE_fam, key, "the key cannot be read");
         return;
@@ -124,9 +139,13 @@ static void check_kid(check_t *self, slice_t key, slice_t value)
 
 void check_family_of(check_t *self, slice_t key, const task_rows_t *rows)
 {
-    rec_key_t fam = key_fam(FAM_ROW, rows->n), kid = key_kid(rows->spec.parent, 0, rows->n);
+    rec_key_t fam = key_fam(FAM_ROW, rows->n), kid = key_kid(rows->spec.parent, 0, rows->n),
+              fired = key_fam_fired(rows->spec.schedule, rows->n);
     if (rows->spec.flags & SPEC_PARENT && !check_has(self, TABLE_fam, &fam))
         check_problem(self, TABLE_spec, key, "the fan-out has no counters");
+    if (rows->spec.flags & SPEC_PARENT && rows->spec.flags & SPEC_SCHEDULED &&
+        !task_status_ended(rows->status) && !check_has(self, TABLE_fam, &fired))
+        check_problem(self, TABLE_spec, key, "the policy of its schedule would not find it");
     if (rows->spec.flags & SPEC_CHILD && !check_has(self, TABLE_kids, &kid))
         check_problem(self, TABLE_spec, key, "task %llu does not list this child",
                       (unsigned long long)rows->spec.parent);

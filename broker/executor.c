@@ -222,13 +222,20 @@ static bool has_interpreter(const executor_t *executor, const lane_t *lane)
     return lane->needs == NULL;
 }
 
+/* The source of a lane whose other texts are no labels. */
+static bool has_source(const executor_t *executor, const lane_t *lane)
+{
+    return lane->source == NULL ||
+           has_text(executor->labels, executor->labels_n, lane->source, strlen(lane->source));
+}
+
 bool executor_serves(core_t *core, const executor_t *executor, const lane_t *lane)
 {
     (void)core;
     if (!has_no(executor->types, executor->types_n, lane->type)) return false;
     if (executor->queues_n && !has_no(executor->queues, executor->queues_n, lane->queue))
         return false;
-    if (!has_interpreter(executor, lane)) return false;
+    if (!has_interpreter(executor, lane) || !has_source(executor, lane)) return false;
     switch (lane->target_kind) {
     case TARGET_EXECUTOR:
         return strcmp(executor->name->name, lane->target) == 0;
@@ -279,10 +286,15 @@ static err_t take_details(core_t *core, executor_t *executor, const Pawl__V1__He
     executor->host = mem_text(hello->host);
     executor->addresses = take_texts(hello->addresses, hello->n_addresses);
     executor->addresses_n = hello->n_addresses;
-    executor->labels = mem_new((hello->n_labels + 1) * sizeof(char *));
+    executor->labels = mem_new((hello->n_labels + hello->n_sources + 1) * sizeof(char *));
     for (size_t i = 0; i < hello->n_labels; i++) {
         buf_t text = { 0 };
         buf_printf(&text, "%s=%s", hello->labels[i]->key, hello->labels[i]->value);
+        executor->labels[executor->labels_n++] = (char *)text.at;
+    }
+    for (size_t i = 0; i < hello->n_sources; i++) {
+        buf_t text = { 0 };
+        buf_printf(&text, SOURCE_LABEL, hello->sources[i]);
         executor->labels[executor->labels_n++] = (char *)text.at;
     }
     executor->interpreters = mem_new((hello->n_interpreters + 1) * sizeof(char *));

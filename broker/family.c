@@ -129,6 +129,35 @@ static void take_policy(core_t *core, const Pawl__V1__Fanout *fanout, fam_row_t 
     }
 }
 
+/* Which fan-outs of a schedule are open: its overlap policy stops them all, not the newest alone.
+ */
+static err_t note_fired(core_t *core, const task_t *parent, bool open)
+{
+    if (!(parent->spec.flags & SPEC_SCHEDULED)) return ERR_OK;
+    rec_key_t key = key_fam_fired(parent->spec.schedule, parent->n);
+    const uint8_t version = RECORD_VERSION;
+    return open ? store_put(core->store, TABLE_fam, key_slice(&key), slice(&version, 1), 0)
+                : del_row(core, TABLE_fam, &key);
+}
+
+err_t families_stop_fired(core_t *core, uint32_t schedule, bool hard)
+{
+    for (uint64_t n = 0;; n++) {
+        rec_key_t from = key_fam_fired(schedule, n);
+        slice_t key, value;
+        uint32_t of;
+        task_t parent;
+        err_t err = store_seek(core->store, TABLE_fam, key_slice(&from), false, &key, &value);
+        if (err == ERR_NOT_FOUND) return ERR_OK;
+        TRY(err);
+        if (!fam_fired_decode(key, &of, &n)) return ERR_CORRUPT;
+        if (of != schedule) return ERR_OK;
+        TRY(task_load(core, n, &parent));
+        if (parent.status == S(RUNNING))
+            TRY(family_cancel(core, &parent, REASON_OVERLAP, "", hard));
+    }
+}
+
 /* *made: false when there is one already (a name that was given twice). */
 static err_t make_child(core_t *core, const task_t *parent, const Pawl__V1__Task *body,
                         slice_t bytes, const char *name, uint32_t index, bool blocked, bool *made)
@@ -161,20 +190,19 @@ static err_t make_child(core_t *core, const task_t *parent, const Pawl__V1__Task
     return ERR_OK;
 }
 
-err_t family_make(core_t *core, task_t *parent, const Pawl__V1__Task *body, slice_t bytes,
-                  const members_t *members)
+/* A child for each; bytes: the body as family_make has it, or nothing. */
+static err_t make_members(core_t *core, family_t *family, const task_t *parent,
+                          const Pawl__V1__Task *body, slice_t bytes, const members_t *members,
+                          bool blocked_all)
 {
-    family_t *family = keep(core, parent->n);
     fam_row_t *row = &family->row;
-    bool ready = parent->status == S(WAITING) && !(parent->spec.flags & SPEC_PARKED);
-    take_policy(core, body->fanout, row);
     if (members->shortage || members->too_many) row->flags |= FAM_SHORT;
     if (row->flags & FAM_SHORT) row->flags &= (uint16_t)~FAM_JOINABLE;
     for (size_t i = 0; i < members->n; i++) {
         const char *name = members->names[i];
         bool wave_full = row->parallel && row->open - row->blocked >= row->parallel;
         bool blocked =
-            !ready || wave_full ||
+            blocked_all || wave_full ||
             (row->offline != PAWL__V1__FANOUT_OFFLINE__FANOUT_WAIT && enrol_away(core, name));
         bool made;
         uint64_t n = core->meta.next_n;
@@ -185,11 +213,23 @@ err_t family_make(core_t *core, task_t *parent, const Pawl__V1__Task *body, slic
         row->open++;
         row->blocked += blocked;
     }
+    return ERR_OK;
+}
+
+err_t family_make(core_t *core, task_t *parent, const Pawl__V1__Task *body, slice_t bytes,
+                  const members_t *members)
+{
+    family_t *family = keep(core, parent->n);
+    fam_row_t *row = &family->row;
+    bool ready = parent->status == S(WAITING) && !(parent->spec.flags & SPEC_PARKED);
+    take_policy(core, body->fanout, row);
+    TRY(make_members(core, family, parent, body, bytes, members, !ready));
     if (row->flags & FAM_JOINABLE) {
         rec_key_t key = key_fam(FAM_JOIN, parent->n);
         const uint8_t version = RECORD_VERSION;
         TRY(store_put(core->store, TABLE_fam, key_slice(&key), slice(&version, 1), 0));
     }
+    TRY(note_fired(core, parent, true));
     family_touch(core, family);
     return ready ? family_start(core, parent) : ERR_OK;
 }
@@ -225,6 +265,21 @@ err_t family_start(core_t *core, task_t *parent)
     return again ? family_resume(core, family) : ERR_OK;
 }
 
+err_t family_again(core_t *core, task_t *parent)
+{
+    family_t *family;
+    TRY(family_get(core, parent->n, &family));
+    TRY(note_fired(core, parent, true));
+    family_touch(core, family);
+    if (family->row.total) return ERR_OK;
+    const Pawl__V1__Task *body;
+    members_t members;
+    TRY(task_unpack(core, parent, &body));
+    TRY(enrol_members(core, body, parent->spec.id, &members));
+    family->row.flags &= (uint16_t)~FAM_SHORT;
+    return make_members(core, family, parent, body, slice(NULL, 0), &members, true);
+}
+
 /* ---- hooks of the task life cycle ------------------------------------------------------------ */
 
 err_t family_child_ended(core_t *core, const task_t *child, status_t from)
@@ -252,6 +307,7 @@ err_t family_child_ended(core_t *core, const task_t *child, status_t from)
 err_t family_parent_ended(core_t *core, const task_t *parent)
 {
     family_t *family;
+    TRY(note_fired(core, parent, false));
     TRY(family_get(core, parent->n, &family));
     /* A hold ends with it: nobody could start the parent any more to let the rest go on. */
     family->row.flags = (uint16_t)((family->row.flags | FAM_ENDED) & ~FAM_HELD);
@@ -304,7 +360,7 @@ err_t families_join(core_t *core, const executor_t *executor)
         rec_key_t from = key_fam(FAM_JOIN, n);
         slice_t key, value;
         err_t err = store_seek(core->store, TABLE_fam, key_slice(&from), false, &key, &value);
-        if (err == ERR_NOT_FOUND) return ERR_OK;
+        if (err == ERR_NOT_FOUND || (err == ERR_OK && key.at[0] != FAM_JOIN)) return ERR_OK;
         TRY(err);
         if (key.len != 9) return ERR_CORRUPT;
         n = be_u64(key.at + 1);

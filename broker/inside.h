@@ -77,7 +77,10 @@ typedef struct fresh {
     const spec_row_t *spec;
 } fresh_t;
 
-enum { LANE_NEEDS = 1 }; /* first byte of the text of a target that names an interpreter */
+/* First byte of the last text of a target: what it names is an interpreter; a source, where the
+ * other texts are no labels. */
+enum { LANE_NEEDS = 1, LANE_SOURCE = 2 };
+#define SOURCE_LABEL "sql.%s=yes" /* a source among labels */
 typedef struct lane {
     struct lane *same_hash;
     uint32_t no, queue, type;
@@ -85,6 +88,7 @@ typedef struct lane {
     char *target;
     size_t target_len;
     const char *needs;      /* in target: what its scripts ask of an interpreter; NULL: nothing */
+    const char *source;     /* in target: the source it asks for; NULL: none, or among labels */
     struct lane *next_own;  /* target executor: lanes for the same name */
     struct executor *owner; /* target hash: who has the bucket, as of owner_stamp */
     uint64_t owner_stamp;
@@ -159,7 +163,7 @@ typedef struct executor {
     size_t types_n;
     uint32_t *queues; /* empty: all */
     size_t queues_n;
-    char **labels; /* "k=v", sorted */
+    char **labels; /* "k=v"; each of its sources as SOURCE_LABEL */
     size_t labels_n;
     char **interpreters; /* name, NUL, version */
     size_t interpreters_n;

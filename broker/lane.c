@@ -22,8 +22,18 @@ static int compare_text(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* Behind a host or a bucket: the source as it stands among labels elsewhere. */
+static void add_source(const Pawl__V1__Sql *sql, buf_t *to)
+{
+    static const char mark[] = { '\0', LANE_SOURCE };
+    if (sql == NULL) return;
+    buf_add(to, mark, sizeof mark);
+    buf_printf(to, SOURCE_LABEL, sql->source);
+}
+
 /* The target as one run of bytes: labels sorted, joined by NUL. A task of sql goes to who has its
- * source: executors announce each as the label sql.NAME=yes. */
+ * source, as if that were one more label (SOURCE_LABEL); who names an executor gets that one, and
+ * its word if it has no such source. */
 static uint8_t where_text(const Pawl__V1__Target *target, const Pawl__V1__Sql *sql, buf_t *to)
 {
     static const Pawl__V1__Target anywhere = PAWL__V1__TARGET__INIT;
@@ -35,11 +45,13 @@ static uint8_t where_text(const Pawl__V1__Target *target, const Pawl__V1__Sql *s
     }
     if (target->host[0]) {
         buf_add(to, target->host, strlen(target->host));
+        add_source(sql, to);
         return TARGET_HOST;
     }
     if (target->hash[0]) { /* a lane a bucket: the executors share the buckets out (owner_of) */
         uint8_t bucket = (uint8_t)hash_mix(hash64(target->hash, strlen(target->hash)));
         buf_add(to, &bucket, 1);
+        add_source(sql, to);
         return TARGET_HASH;
     }
     if (target->n_labels == 0 && sql == NULL) return TARGET_ANY;
@@ -54,7 +66,7 @@ static uint8_t where_text(const Pawl__V1__Target *target, const Pawl__V1__Sql *s
     }
     if (sql) {
         starts[n++] = all.len;
-        buf_printf(&all, "sql.%s=yes", sql->source);
+        buf_printf(&all, SOURCE_LABEL, sql->source);
         all.len++;
     }
     for (size_t i = 0; i < n; i++)
@@ -125,13 +137,14 @@ static void offer(core_t *core, lane_t *lane)
     if (name && name->executor) name->executor->lanes_stamp = 0;
 }
 
-/* Of names and labels none has the mark; a hash's bucket is a byte of any value. */
-static const char *needs_of(const lane_t *lane)
+/* The text behind a mark. Of names and labels none has one; a hash's bucket is a byte of any value.
+ */
+static const char *marked(const lane_t *lane, char mark)
 {
     size_t skip = lane->target_kind == TARGET_HASH;
     if (lane->target_len <= skip) return NULL;
-    const char *mark = memchr(lane->target + skip, LANE_NEEDS, lane->target_len - skip);
-    return mark ? mark + 1 : NULL;
+    const char *at = memchr(lane->target + skip, mark, lane->target_len - skip);
+    return at ? at + 1 : NULL;
 }
 
 static lane_t *keep(core_t *core, uint32_t no, const lane_row_t *row)
@@ -145,7 +158,8 @@ static lane_t *keep(core_t *core, uint32_t no, const lane_row_t *row)
     lane->target = mem_new(row->target.len + 1);
     if (row->target.len) memcpy(lane->target, row->target.at, row->target.len);
     lane->target_len = row->target.len;
-    lane->needs = needs_of(lane);
+    lane->needs = marked(lane, LANE_NEEDS);
+    lane->source = marked(lane, LANE_SOURCE);
     lane->waiting = row->waiting;
     if (no >= core->lanes_n) {
         size_t n = no + 1u;

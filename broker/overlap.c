@@ -39,11 +39,11 @@ static err_t stop_running(core_t *core, plan_t *plan, bool hard)
     if (n == 0 && plan->cur.leased_n) {          /* it waits for its retry */
         task_t task;
         TRY(task_load(core, plan->cur.leased_n, &task));
-        if (task.spec.flags & SPEC_PARENT)
-            return family_cancel(core, &task, REASON_OVERLAP, "", hard);
-        if (task.status == S(DELAYED) || task.status == S(WAITING))
+        bool waits = task.status == S(DELAYED) || task.status == S(WAITING);
+        if (waits && !(task.spec.flags & SPEC_PARENT))
             return task_end(core, &task, S(CANCELLED), REASON_OVERLAP);
     }
+    TRY(families_stop_fired(core, plan->no, hard));
     for (size_t i = 0; i < n; i++)
         TRY((hard ? lease_kill : lease_cancel)(core, found[i], replaced));
     return ERR_OK;

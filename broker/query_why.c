@@ -71,13 +71,14 @@ static bool has_interpreter(const Pawl__V1__ExecutorInfo *executor,
     return false;
 }
 
-/* Executors announce each database they have as the label sql.NAME=yes. */
+/* Its label, too: so did executors announce a source before there was a field for it. */
 static bool has_source(const Pawl__V1__ExecutorInfo *executor, const Pawl__V1__Task *task)
 {
     const Pawl__V1__Target *target = task->target;
     char key[LIMIT_SOURCE + 8];
     Pawl__V1__Label label = { .key = key, .value = (char *)(uintptr_t) "yes" };
-    if (task->sql == NULL || (target && (target->executor[0] || target->host[0]))) return true;
+    if (task->sql == NULL || (target && target->executor[0])) return true;
+    if (has_text(executor->sources, executor->n_sources, task->sql->source)) return true;
     snprintf(key, sizeof key, "sql.%s", task->sql->source);
     return has_label(executor, &label);
 }

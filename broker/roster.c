@@ -156,6 +156,8 @@ void roster_executors(sessions_t *sessions, const Pawl__V1__ExecutorList *ask, w
         info->since_us = s->since_wall_us;
         info->n_interpreters = hello->n_interpreters;
         info->interpreters = hello->interpreters;
+        info->n_sources = hello->n_sources;
+        info->sources = hello->sources;
         items->items[items->n_items++] = info;
         page_add(&page, s, pawl__v1__executor_info__get_packed_size(info));
     }

@@ -101,8 +101,24 @@ err_t family_may_retry(core_t *core, const task_t *parent, const char **refusal)
     family_t *family;
     TRY(family_get(core, parent->n, &family));
     if (family->row.flags & FAM_PURGING) *refusal = "it is being removed: submit a new task";
-    if (family->row.open && family->row.flags & FAM_CANCEL_REST)
+    const fam_row_t *row = &family->row;
+    if (row->open && row->flags & FAM_CANCEL_REST)
         *refusal = "some of its children still stop: try again in a moment";
+    if (*refusal) return ERR_OK;
+    size_t writes = row->total - row->ok - row->open;
+    if (row->total == 0) { /* then its members are who is enrolled now */
+        const Pawl__V1__Task *body;
+        members_t members;
+        TRY(task_unpack(core, parent, &body));
+        TRY(enrol_members(core, body, parent->spec.id, &members));
+        writes = members.n;
+    }
+    space_cost_t cost = { 0 };
+    space_add(&cost, SPACE_CHILD, writes, 0, core->space.page_bytes);
+    if (core->children >= LIMIT_CHILDREN)
+        *refusal = "other fan-outs of many children came just before: try again in a moment";
+    else if (!space_take(&core->space, &cost))
+        *refusal = "the store has no room for its children: wait for old tasks to be removed";
     return ERR_OK;
 }
 
@@ -114,7 +130,7 @@ err_t family_retry(core_t *core, task_t *parent)
         (uint16_t) ~(FAM_STARTED | FAM_HELD | FAM_CANCELLING | FAM_STOPPED | FAM_ENDED | FAM_SWEPT);
     family->row.next_n = 0;
     family->row.pause_until_us = 0;
-    family_touch(core, family);
+    TRY(family_again(core, parent));
     return family_each(core, family, 0, block_again, NULL);
 }
 
@@ -192,8 +208,8 @@ err_t families_verify(core_t *core, char *difference, size_t len)
         err_t err = store_seek(core->store, TABLE_fam, key_slice(&from), false, &key, &value);
         if (err == ERR_NOT_FOUND) return ERR_OK;
         TRY(err);
-        if (key.len != 9) return ERR_CORRUPT;
         if (key.at[0] != FAM_ROW) return ERR_OK;
+        if (key.len != 9) return ERR_CORRUPT;
         n = be_u64(key.at + 1);
         family_t family = { .n = n };
         fam_row_t sum = { 0 };

@@ -19,8 +19,7 @@
 #include "client/worker.h"
 #include "schemas/limits.h"
 
-/* ---- errors of a thread ------------------------------------------------------------------------
- */
+/* ---- errors of a thread ---------------------------------------------------------------------- */
 
 enum { FAULTS = 4 };
 typedef struct fault {
@@ -82,8 +81,7 @@ int64_t pawl_client_error_retry_us(const pawl_client_t *self)
     return fault ? fault->retry_us : 0;
 }
 
-/* ---- waiting -----------------------------------------------------------------------------------
- */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 void raise_fd(int fd)
 {
@@ -135,8 +133,7 @@ int64_t deadline_of(int64_t timeout_us)
     return timeout_us < 0 || timeout_us > INT64_MAX - now ? INT64_MAX : now + timeout_us;
 }
 
-/* ---- life --------------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static void say(char *errbuf, size_t errlen, const char *what, const char *why)
 {

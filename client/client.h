@@ -28,8 +28,7 @@ pawl_err fail_with_field(const pawl_client_t *client, pawl_err err, const char *
 /* The same from a wire error: -code. */
 pawl_err fail_from_wire(const pawl_client_t *client, const Pawl__V1__Error *error);
 
-/* ---- calls ------------------------------------------------------------------------------------
- */
+/* ---- calls ----------------------------------------------------------------------------------- */
 
 typedef enum { CALL_QUEUED, CALL_SENT, CALL_DONE } call_stage;
 
@@ -77,8 +76,7 @@ pawl_err ask(pawl_client_t *client, const Pawl__V1__Request *request,
 /* What a finished call means for its caller: 0, or the error, set on the handle. */
 pawl_err call_verdict(const call_t *self, Pawl__V1__Reply__BodyCase wanted);
 
-/* ---- callbacks that are due
- * ---------------------------------------------------------------------- */
+/* ---- callbacks that are due ------------------------------------------------------------------ */
 
 /* Something pawl_client_poll has to do. Embedded or allocated; `run` and `drop` own it. */
 typedef struct due {
@@ -93,8 +91,7 @@ void due_add(pawl_client_t *client, due_t *due); /* caller holds `lock` */
  * runs on this thread right now. */
 bool due_forget(pawl_client_t *client, const void *owner);
 
-/* ---- the handle -------------------------------------------------------------------------------
- */
+/* ---- the handle ------------------------------------------------------------------------------ */
 
 typedef struct link link_t;
 struct follow;
@@ -158,8 +155,7 @@ void cond_init(pthread_cond_t *cond);
 bool cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t deadline_us);
 int64_t deadline_of(int64_t timeout_us); /* < 0: INT64_MAX */
 
-/* ---- schedules followed (follow.c), called by the link under `lock` ---------------------------
- */
+/* ---- schedules followed (follow.c), called by the link under `lock` -------------------------- */
 
 void follow_begin(pawl_client_t *client); /* a session stands */
 void follow_push(pawl_client_t *client, const Pawl__V1__ScheduleItems *items, void *message);

@@ -235,8 +235,7 @@ pawl_err pawl_schedule_follow_select(pawl_client_t *self, const char *select,
     return begin(self, follow);
 }
 
-/* ---- proposals
- * ------------------------------------------------------------------------------------ */
+/* ---- proposals ------------------------------------------------------------------------------- */
 
 typedef struct proposal {
     due_t due;

@@ -140,8 +140,7 @@ void job_set_state(struct pawl_job *self, pawl_job_state state)
     worker_signal(self->worker);
 }
 
-/* ---- what it says -----------------------------------------------------------------------------
- */
+/* ---- what it says ---------------------------------------------------------------------------- */
 
 /* The broker refuses texts with control bytes or bad UTF-8 as a whole: make them harmless here. */
 void text_cut_utf8(char *text, size_t most)
@@ -313,8 +312,7 @@ void pawl_job_started(pawl_job_t *self, int64_t started_us)
     pthread_mutex_unlock(lock_of(self));
 }
 
-/* ---- how it ends -------------------------------------------------------------------------------
- */
+/* ---- how it ends ----------------------------------------------------------------------------- */
 
 bool job_make_result(struct pawl_job *self, Pawl__V1__Outcome outcome, const char *message,
                      int64_t retry_after_us)

@@ -501,6 +501,8 @@ PAWL_EXPORT pawl_err pawl_worker_label(pawl_worker_t *self, const char *key, con
 /* What scripts may be given to here; a task that needs one comes only to who has it. */
 PAWL_EXPORT pawl_err pawl_worker_interpreter(pawl_worker_t *self, const char *name,
                                              const char *version);
+/* A database it has: tasks that name it as their source come only to who has it. */
+PAWL_EXPORT pawl_err pawl_worker_source(pawl_worker_t *self, const char *name);
 PAWL_EXPORT pawl_err pawl_worker_slots(pawl_worker_t *self, unsigned slots); /* default 1 */
 /* Leases it may hold beyond its slots, so that the next task is already there. Default: slots, at
  * least 1 and at most 64. May be changed at any time. */

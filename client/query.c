@@ -14,8 +14,7 @@
 #include "client/task.h"
 #include "schemas/limits.h"
 
-/* ---- one task -----------------------------------------------------------------------------------
- */
+/* ---- one task -------------------------------------------------------------------------------- */
 
 static pawl_err get(pawl_client_t *self, Pawl__V1__TaskGet *body, pawl_record_t **task,
                     int64_t timeout_us)
@@ -101,8 +100,7 @@ pawl_err pawl_log_read(pawl_client_t *self, const uint8_t id[PAWL_ID_BYTES], uns
     return err;
 }
 
-/* ---- many ids
- * --------------------------------------------------------------------------------------- */
+/* ---- many ids -------------------------------------------------------------------------------- */
 
 /* An array of `bytes` fields over n packed ids; NULL: out of memory. */
 static ProtobufCBinaryData *id_fields(const uint8_t *ids, size_t n)
@@ -232,8 +230,7 @@ pawl_err pawl_task_change(pawl_client_t *self, const char *verb, const uint8_t *
     return pawl_task_change_each(self, verb, ids, n, reason, NULL, NULL, refused, timeout_us);
 }
 
-/* ---- lists of tasks and events
- * ------------------------------------------------------------------------ */
+/* ---- lists of tasks and events --------------------------------------------------------------- */
 
 struct pawl_filter {
     Pawl__V1__TaskFilter *message;

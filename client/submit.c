@@ -104,8 +104,7 @@ static void outcomes_read(outcomes_t *self, size_t first, size_t n, const Pawl__
     }
 }
 
-/* ---- batch ------------------------------------------------------------------------------------
- */
+/* ---- batch ----------------------------------------------------------------------------------- */
 
 pawl_batch_t *pawl_batch_new(void)
 {
@@ -185,8 +184,7 @@ void pawl_batch_item_id(const pawl_batch_t *self, size_t i, uint8_t id[PAWL_ID_B
         memset(id, 0, PAWL_ID_BYTES);
 }
 
-/* ---- operations: under client->lock -------------------------------------------------------------
- */
+/* ---- operations: under client->lock ---------------------------------------------------------- */
 
 static void op_release(pawl_op_t *self)
 {
@@ -347,8 +345,7 @@ static pawl_op_t *start(pawl_client_t *client, pawl_batch_t *batch, bool wait, i
     return NULL;
 }
 
-/* ---- the public face
- * -------------------------------------------------------------------------------- */
+/* ---- the public face ------------------------------------------------------------------------- */
 
 pawl_op_t *pawl_batch_submit_op(pawl_client_t *self, pawl_batch_t *batch, pawl_err *err)
 {

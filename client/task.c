@@ -72,8 +72,7 @@ SUB(retry_of, Pawl__V1__Retry, retry, pawl__v1__retry__init)
 SUB(poll_of, Pawl__V1__Poll, poll, pawl__v1__poll__init)
 #undef SUB
 
-/* ---- life ---------------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 pawl_task_t *pawl_task_new(const char *type)
 {
@@ -110,8 +109,7 @@ void pawl_task_id(const pawl_task_t *self, uint8_t id[PAWL_ID_BYTES])
     memcpy(id, self->message->id.data, PAWL_ID_BYTES);
 }
 
-/* ---- what it runs -------------------------------------------------------------------------------
- */
+/* ---- what it runs ---------------------------------------------------------------------------- */
 
 static pawl_err done(bool ok)
 {
@@ -201,8 +199,7 @@ pawl_err pawl_task_set_stdin(pawl_task_t *self, const void *bytes, size_t len)
     return done(command && set_bytes(&command->stdin, bytes, len));
 }
 
-/* ---- fields by name
- * ------------------------------------------------------------------------------- */
+/* ---- fields by name -------------------------------------------------------------------------- */
 
 static pawl_err set_command(pawl_task_t *self, const char *field, const char *value)
 {

@@ -46,8 +46,7 @@ pawl_worker_t *pawl_worker_new(pawl_client_t *client)
     return self;
 }
 
-/* ---- what it serves: before start
- * ---------------------------------------------------------------- */
+/* ---- what it serves: before start ------------------------------------------------------------ */
 
 static pawl_err add_name(names_t *names, const char *name)
 {
@@ -116,6 +115,12 @@ pawl_err pawl_worker_interpreter(pawl_worker_t *self, const char *name, const ch
     if (!err && (err = add_name(&self->interpreter_versions, version ? version : "")))
         free(self->interpreters.at[--self->interpreters.n]);
     return fail_with(self->client, err, NULL);
+}
+
+pawl_err pawl_worker_source(pawl_worker_t *self, const char *name)
+{
+    pawl_err err = not_started(self);
+    return err ? err : fail_with(self->client, add_name(&self->sources, name), NULL);
 }
 
 pawl_err pawl_worker_slots(pawl_worker_t *self, unsigned slots)
@@ -208,8 +213,7 @@ pawl_err pawl_worker_restore(pawl_worker_t *self, const uint8_t id[PAWL_ID_BYTES
     return PAWL_OK;
 }
 
-/* ---- taking jobs
- * ------------------------------------------------------------------------------------ */
+/* ---- taking jobs ----------------------------------------------------------------------------- */
 
 static const worker_type_t *type_of(const pawl_worker_t *self, const char *name)
 {
@@ -345,8 +349,7 @@ pawl_err pawl_worker_start(pawl_worker_t *self, int64_t timeout_us)
     return pawl_client_connect(client, timeout_us);
 }
 
-/* ---- draining and the end
- * --------------------------------------------------------------------------- */
+/* ---- draining and the end -------------------------------------------------------------------- */
 
 /* Caller holds the lock: takes no more. Prefetched leases go back. Asked again it tells nothing
  * new, so a program may look again as often as it likes. */
@@ -423,6 +426,7 @@ static void free_worker(pawl_worker_t *self)
     free_names(&self->label_keys);
     free_names(&self->label_values);
     free_names(&self->interpreters);
+    free_names(&self->sources);
     free_names(&self->interpreter_versions);
     free(self->threads);
     free(self->claims);

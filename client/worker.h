@@ -91,7 +91,7 @@ struct pawl_worker {
     pawl_client_t *client;
     worker_type_t *types;
     size_t type_count;
-    names_t kinds, queues, label_keys, label_values, interpreters, interpreter_versions;
+    names_t kinds, queues, label_keys, label_values, interpreters, interpreter_versions, sources;
     unsigned slots, prefetch;
     bool prefetch_set;
     int64_t waiting_since_us; /* steady: when the first of `waiting` ended */
@@ -126,8 +126,7 @@ struct pawl_worker {
     size_t one_by_one;     /* a report was refused: so many of one item each, to find the culprit */
 };
 
-/* ---- the link's side (report.c) ---------------------------------------------------------------
- */
+/* ---- the link's side (report.c, claims.c) ---------------------------------------------------- */
 
 bool worker_fill_hello(pawl_worker_t *self, Pawl__V1__Hello *hello); /* false: out of memory */
 void worker_on_verdicts(pawl_worker_t *self, const Pawl__V1__ClaimVerdict *verdicts, size_t n);
@@ -142,9 +141,15 @@ void worker_report_unsent(pawl_worker_t *self); /* it did not leave: as after wo
 void worker_on_reported(pawl_worker_t *self, const Pawl__V1__Reply *reply, int64_t now_us);
 void worker_on_closed(pawl_worker_t *self);
 
-/* ---- between worker.c, job.c and report.c
- * -------------------------------------------------------- */
+/* ---- between worker.c, job.c, report.c and claims.c ------------------------------------------ */
 
+/* The list of claims: at most `most` leases, kept for the verdicts. False: out of memory. */
+bool worker_make_claims(pawl_worker_t *self, size_t most);
+void worker_forget_claims(pawl_worker_t *self);
+Pawl__V1__Claim **worker_claim_list(const pawl_worker_t *self); /* the caller frees; or NULL */
+/* STOP: fenced, its result (if any) will be STALE. UNKNOWN: no such task; a result is orphaned. */
+void worker_on_verdict(pawl_worker_t *self, const Pawl__V1__Claim *claim,
+                       Pawl__V1__ClaimVerdict verdict);
 struct pawl_job *worker_find(pawl_worker_t *self, const uint8_t id[16], uint64_t token);
 void worker_insert(pawl_worker_t *self, struct pawl_job *job); /* READY list and table */
 void job_move(struct pawl_job *self, lease_stage stage);

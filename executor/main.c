@@ -303,11 +303,8 @@ static pawl_err describe_worker(struct executor *self)
     for (size_t i = 0; !err && i < conf_count(config->conf, "labels"); i++)
         err = pawl_worker_label(self->worker, conf_name(config->conf, "labels", i),
                                 conf_item(config->conf, "labels", i));
-    for (size_t i = 0; !err && i < config->sources.count; i++) {
-        char label[LIMIT_SOURCE + 8]; /* by it a task of this source finds this executor */
-        snprintf(label, sizeof label, "sql.%s", config->sources.items[i].name);
-        err = pawl_worker_label(self->worker, label, "yes");
-    }
+    for (size_t i = 0; !err && i < config->sources.count; i++)
+        err = pawl_worker_source(self->worker, config->sources.items[i].name);
     if (!err && !conf_mapped(config->conf, "labels", "process_control"))
         err = pawl_worker_label(self->worker, "process_control", self->cgroup ? "cgroup" : "sweep");
     return err;

@@ -9,7 +9,7 @@
 
 enum { WT_VARINT = 0, WT_FIXED64 = 1, WT_LENGTH = 2, WT_FIXED32 = 5 }; /* wire types of proto3 */
 
-enum { NUMBERS = 64, REPEATED_MOST = 8 }; /* field numbers below, repeated fields of a message */
+enum { NUMBERS = 64, REPEATED_MOST = 9 }; /* field numbers below, repeated fields of a message */
 enum shape { SINGLE, ONE_OF, REPEATED };
 
 typedef struct message_plan message_plan_t;

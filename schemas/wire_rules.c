@@ -42,6 +42,7 @@ const wire_rule_t wire_rules[] = {
     { "Hello.credit",              NUMBER, 0, LIMIT_ITEMS_IN_FLIGHT, 0 },
     { "Hello.software",            LINE, 0, LIMIT_NAME, 0 },
     { "Hello.interpreters",        PART, LIMIT_INTERPRETERS },
+    { "Hello.sources",             NAME, 1, LIMIT_SOURCE, LIMIT_SOURCES },
     { "Interpreter.name",          NAME, 1, LIMIT_LABEL, 0 },
     { "Interpreter.version",       LINE, 0, LIMIT_LABEL, 0 },
     { "Label.key",                 NAME, 1, LIMIT_LABEL, 0 },

@@ -1,32 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/store/family_record.h"
+#include "broker/store/record_inside.h"
 
 #include <sodium.h>
-
-static void finish(rec_key_t *key, const uint8_t *end)
-{
-    key->len = (size_t)(end - key->at);
-}
-
-static reader_t begin(slice_t from)
-{
-    reader_t in = reader(from);
-    if (reader_u8(&in) != RECORD_VERSION) in.bad = true;
-    return in;
-}
-
-static bool done(const reader_t *in)
-{
-    return !in->bad && in->at == in->end;
-}
 
 /* ---- fam ------------------------------------------------------------------------------------- */
 
 rec_key_t key_fam(uint8_t kind, uint64_t parent)
 {
     rec_key_t key;
-    finish(&key, be_put_u64(be_put_u8(key.at, kind), parent));
+    key_done(&key, be_put_u64(be_put_u8(key.at, kind), parent));
     return key;
+}
+
+rec_key_t key_fam_fired(uint32_t schedule, uint64_t parent)
+{
+    rec_key_t key;
+    key_done(&key, be_put_u64(be_put_u32(be_put_u8(key.at, FAM_FIRED), schedule), parent));
+    return key;
+}
+
+bool fam_fired_decode(slice_t key, uint32_t *schedule, uint64_t *parent)
+{
+    reader_t in = reader(key);
+    bool fired = reader_u8(&in) == FAM_FIRED;
+    *schedule = reader_u32(&in);
+    *parent = reader_u64(&in);
+    return fired && record_done(&in);
 }
 
 void fam_row_encode(const fam_row_t *self, buf_t *to)
@@ -56,7 +56,7 @@ void fam_row_encode(const fam_row_t *self, buf_t *to)
 
 bool fam_row_decode(fam_row_t *self, slice_t from)
 {
-    reader_t in = begin(from);
+    reader_t in = record_read(from);
     *self = (fam_row_t){ 0 };
     self->flags = reader_u16(&in);
     self->done = reader_u8(&in);
@@ -76,7 +76,7 @@ bool fam_row_decode(fam_row_t *self, slice_t from)
     self->next_n = reader_u64(&in);
     for (size_t i = 0; i < ARRAY_LEN(times); i++)
         *times[i] = reader_i64(&in);
-    return done(&in);
+    return record_done(&in);
 }
 
 /* ---- kids ------------------------------------------------------------------------------------ */
@@ -84,7 +84,7 @@ bool fam_row_decode(fam_row_t *self, slice_t from)
 rec_key_t key_kid(uint64_t parent, uint16_t step, uint64_t n)
 {
     rec_key_t key;
-    finish(&key, be_put_u64(be_put_u16(be_put_u64(key.at, parent), step), n));
+    key_done(&key, be_put_u64(be_put_u16(be_put_u64(key.at, parent), step), n));
     return key;
 }
 
@@ -94,7 +94,7 @@ bool kid_key_decode(slice_t key, uint64_t *parent, uint16_t *step, uint64_t *n)
     *parent = reader_u64(&in);
     *step = reader_u16(&in);
     *n = reader_u64(&in);
-    return done(&in);
+    return record_done(&in);
 }
 
 void kid_row_encode(slice_t child_key, buf_t *to)
@@ -106,10 +106,10 @@ void kid_row_encode(slice_t child_key, buf_t *to)
 
 bool kid_row_decode(slice_t *child_key, slice_t from)
 {
-    reader_t in = begin(from);
+    reader_t in = record_read(from);
     if (in.bad) return false;
     *child_key = reader_bytes(&in, (size_t)(in.end - in.at));
-    return done(&in) && child_key->len > 0;
+    return record_done(&in) && child_key->len > 0;
 }
 
 void child_id(const uint8_t secret[32], const uint8_t parent[16], slice_t child_key, uint8_t id[16])
@@ -150,11 +150,11 @@ void enrolled_row_encode(const enrolled_row_t *self, buf_t *to)
 
 bool enrolled_row_decode(enrolled_row_t *self, slice_t from)
 {
-    reader_t in = begin(from);
+    reader_t in = record_read(from);
     *self = (enrolled_row_t){ 0 };
     self->seen_us = reader_i64(&in);
     self->labels = take_list(&in);
     self->types = take_list(&in);
     self->queues = take_list(&in);
-    return done(&in) && self->types.len % 4 == 0 && self->queues.len % 4 == 0;
+    return record_done(&in) && self->types.len % 4 == 0 && self->queues.len % 4 == 0;
 }

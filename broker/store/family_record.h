@@ -9,10 +9,12 @@
 
 #include "broker/store/record.h"
 
-/* ---- fam: kind, parent n -> FAM_ROW: counters and policy; FAM_JOIN: empty, it may be joined ---
- */
-enum { FAM_ROW = 1, FAM_JOIN = 2 };
+/* ---- fam: kind, parent n -> FAM_ROW: counters and policy; FAM_JOIN: empty, it may be joined.
+ *      FAM_FIRED, schedule, parent n -> empty: a fan-out of this schedule that has not ended -- */
+enum { FAM_ROW = 1, FAM_JOIN = 2, FAM_FIRED = 3 };
 rec_key_t key_fam(uint8_t kind, uint64_t parent);
+rec_key_t key_fam_fired(uint32_t schedule, uint64_t parent);
+bool fam_fired_decode(slice_t key, uint32_t *schedule, uint64_t *parent); /* false: another kind */
 enum {
     FAM_STARTED = 1,      /* children may be released */
     FAM_HELD = 2,         /* by hand: no child is released */
@@ -40,8 +42,7 @@ typedef struct fam_row {
 void fam_row_encode(const fam_row_t *self, buf_t *to);
 bool fam_row_decode(fam_row_t *self, slice_t from);
 
-/* ---- kids: parent n, step u16, n -> child key (name of its executor) --------------------------
- */
+/* ---- kids: parent n, step u16, n -> child key (name of its executor) ------------------------- */
 rec_key_t key_kid(uint64_t parent, uint16_t step, uint64_t n);
 bool kid_key_decode(slice_t key, uint64_t *parent, uint16_t *step, uint64_t *n);
 void kid_row_encode(slice_t child_key, buf_t *to);
@@ -51,8 +52,7 @@ bool kid_row_decode(slice_t *child_key, slice_t from);
 void child_id(const uint8_t secret[32], const uint8_t parent[16], slice_t child_key,
               uint8_t id[16]);
 
-/* ---- enrolled: executor number -> who it is, for the choice of members ------------------------
- */
+/* ---- enrolled: executor number -> who it is, for the choice of members ----------------------- */
 enum { ENROLLED_TYPES_MAX = 256 };
 typedef struct enrolled_row {
     int64_t seen_us;       /* when it last said Hello or left, or a day ago at most */

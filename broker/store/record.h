@@ -505,8 +505,7 @@ void completion_make(const uint8_t key[16], uint64_t n, uint64_t token,
                      uint8_t bytes[LIMIT_COMPLETION]);
 bool completion_read(const uint8_t key[16], const uint8_t bytes[LIMIT_COMPLETION], uint64_t *n,
                      uint64_t *token);
-/* ---- range: s, r -> a backfill, or a backlog that was split off --------------------------------
- */
+/* ---- range: s, r -> a backfill, or a backlog that was split off ------------------------------ */
 // clang-format off
 #define RANGE_STATES(X) \
     X(OPEN, 1, "open") X(PAUSED, 2, "paused") X(STOPPED, 3, "stopped") X(DONE, 4, "done") \

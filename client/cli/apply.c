@@ -12,6 +12,7 @@
 #include "client/cli/calendars.h"
 #include "client/cli/handlers.h"
 #include "client/cli/import.h"
+#include "client/cli/json.h"
 #include "client/cli/output.h"
 #include "client/cli/settle.h"
 #include "client/cli/yamlfile.h"
@@ -42,11 +43,6 @@ typedef struct applying {
     output_t *output; /* NULL: for people */
     size_t created, edited, unchanged, pruned, refused;
 } applying_t;
-
-static const char *text_at(const json_t *object, const char *key)
-{
-    return json_string_value(json_object_get(object, key));
-}
 
 // ---- the files
 // -----------------------------------------------------------------------------------

@@ -8,19 +8,14 @@
 
 #include "client/cli/handlers.h"
 #include "client/cli/import.h"
+#include "client/cli/json.h"
 #include "client/cli/output.h"
 #include "client/time/calendar.h"
 
 static const char usage[] =
     "2026-12-24, 12-24..01-02, SAT..SUN, 2026-05-01T18:00..2026-05-02T06:00, \"days * 11 THU#4\"";
 
-static const char *text_at(const json_t *object, const char *key)
-{
-    return json_string_value(json_object_get(object, key));
-}
-
-/* ---- entries ----------------------------------------------------------------------------------
- */
+/* ---- entries --------------------------------------------------------------------------------- */
 
 static void add_text(json_t *list, slice_t text)
 {
@@ -84,8 +79,7 @@ static pawl_err put(cli_t *cli, const json_t *spec, int64_t if_revision)
     return err;
 }
 
-/* ---- commands ---------------------------------------------------------------------------------
- */
+/* ---- commands -------------------------------------------------------------------------------- */
 
 static const column_t calendar_columns[] = {
     { "name", "name", AS_WORD, IN_TABLE },
@@ -168,8 +162,7 @@ int cmd_calendar_rm(cli_t *cli)
     return 0;
 }
 
-/* ---- files ------------------------------------------------------------------------------------
- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 bool calendar_is_spec(const json_t *given)
 {

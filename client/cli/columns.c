@@ -165,6 +165,7 @@ const column_t executor_columns[] = {
     { "since",        "since_us",        AS_INSTANT,   IN_JSON  },
     { "queues",       "queues",          AS_TEXTS,     IN_JSON  },
     { "interpreters", "interpreters",    AS_VERSIONS,  IN_JSON  },
+    { "sources",      "sources",         AS_TEXTS,     IN_WIDE  },
     { 0 },
 };
 const column_t peer_columns[] = {

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "client/cli/crontab.h"
+#include "client/cli/json.h"
 #include "client/cli/programs.h"
 #include "client/cli/text.h"
 #include "client/time/rule.h"
@@ -17,11 +18,6 @@ typedef struct entry {
     json_t *env; /* without SHELL; owned */
     const char *left_out, *unsaid;
 } entry_t;
-
-static const char *text_at(const json_t *object, const char *key)
-{
-    return json_string_value(json_object_get(object, key));
-}
 
 static void leave_out(entry_t *self, const char *why)
 {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "client/cli/json.h"
 #include "client/cli/output.h"
 #include "client/cli/settle.h"
 
@@ -77,11 +78,6 @@ const char *import_stem(const char *path)
 
 // ---- names
 // ---------------------------------------------------------------------------------------
-
-static const char *text_at(const json_t *object, const char *key)
-{
-    return json_string_value(json_object_get(object, key));
-}
 
 /* "backup" made "backup-3" and "backup-3-2". */
 static bool made_from(const char *name, const char *stem)

@@ -7,9 +7,9 @@
 
 #include "schemas/limits.h"
 
-#include "client/base/clock.h"
 #include "client/cli/fail.h"
 #include "client/cli/instant.h"
+#include "client/cli/json.h"
 #include "client/cli/moments.h"
 #include "client/cli/plan.h"
 #include "client/cli/text.h"
@@ -86,67 +86,12 @@ static const struct spec_key *key_named(const char *name)
     return NULL;
 }
 
-static const char *text_at(const json_t *object, const char *key)
-{
-    return json_string_value(json_object_get(object, key));
-}
-
 static bool starts_with(const char *text, const char *start)
 {
     return strncmp(text, start, strlen(start)) == 0;
 }
 
-// ---- the task
-// ------------------------------------------------------------------------------------
-
-static void canonical_span(json_t *object, const char *key)
-{
-    int64_t us;
-    const char *text = text_at(object, key);
-    if (!text || !duration_read(text, &us)) return;
-    if (us || strcmp(key, "backoff") == 0)
-        json_object_set_new(object, key, json_string(duration_text(us)));
-    else
-        json_object_del(object, key);
-}
-
-static void drop_if(json_t *object, const char *key, const char *standard)
-{
-    const char *text = text_at(object, key);
-    if (text && strcmp(text, standard) == 0) json_object_del(object, key);
-}
-
-/* Of a task that task_from_json takes, or that the broker has on record. */
-static void canonical_task(json_t *task)
-{
-    static const char *const spans[] = { "delay", "expire", "time_limit" };
-    static const char *const texts[] = { "cwd",   "account", "stdin",    "key",
-                                         "title", "queue",   "operation" };
-    static const char *const maps[] = { "env", "labels", "retry", "target" };
-    json_t *retry = json_object_get(task, "retry");
-    const json_t *factor = json_object_get(retry, "factor");
-    for (size_t i = 0; i < ARRAY_LEN(spans); i++)
-        canonical_span(task, spans[i]);
-    canonical_span(retry, "backoff");
-    canonical_span(retry, "cap");
-    if (json_is_number(factor))
-        json_object_set_new(retry, "factor", json_real(json_number_value(factor)));
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-        drop_if(task, texts[i], "");
-    for (size_t i = 0; i < ARRAY_LEN(maps); i++)
-        if (json_object_get(task, maps[i]) && json_object_size(json_object_get(task, maps[i])) == 0)
-            json_object_del(task, maps[i]);
-    drop_if(task, "queue", "default");
-    drop_if(task, "on_lost", "retry");
-    if (json_integer_value(json_object_get(task, "priority")) == 5)
-        json_object_del(task, "priority");
-    if (json_is_false(json_object_get(task, "hold"))) json_object_del(task, "hold");
-    if (json_object_get(task, "argv") || json_object_get(task, "shell"))
-        drop_if(task, "type", "pawl/shell");
-    if (json_object_get(task, "script")) drop_if(task, "type", "pawl/script");
-    if (json_object_get(task, "sql")) drop_if(task, "type", "pawl/sql");
-    if (json_object_get(task, "sql_producer")) drop_if(task, "type", "pawl/sql-producer");
-}
+/* ---- the task -------------------------------------------------------------------------------- */
 
 static bool read_task(json_t *spec, const json_t *given, const char *zone, spec_error_t *error)
 {
@@ -166,13 +111,12 @@ static bool read_task(json_t *spec, const json_t *given, const char *zone, spec_
     }
     pawl_task_destroy(&task);
     json_t *copy = json_deep_copy(given);
-    canonical_task(copy);
+    task_json_canonical(copy);
     json_object_set_new(spec, "task", copy);
     return true;
 }
 
-// ---- the rule
-// ------------------------------------------------------------------------------------
+/* ---- the rule -------------------------------------------------------------------------------- */
 
 /* A text, or a list of texts joined by commas. NULL: neither. */
 static const char *joined(const json_t *value)
@@ -239,8 +183,7 @@ static bool read_rule(json_t *spec, const json_t *given, const char *zone, spec_
     return true;
 }
 
-// ---- the other keys
-// ------------------------------------------------------------------------------
+/* ---- the other keys -------------------------------------------------------------------------- */
 
 static bool is_word(const char *text, const char *words)
 {
@@ -438,8 +381,7 @@ json_t *schedule_spec_read(const json_t *given, const char *zone, spec_error_t *
     return NULL;
 }
 
-// ---- on record
-// -----------------------------------------------------------------------------------
+/* ---- on record ------------------------------------------------------------------------------- */
 
 static void add_labels(json_t *spec, const char *name, const pawl_record_t *schedule)
 {
@@ -520,13 +462,12 @@ json_t *schedule_spec_of_record(const pawl_record_t *record, const char **made_b
     const char *made = text_at(labels, MADE_BY);
     if (made_by && made) *made_by = say("%s", made);
     json_object_del(labels, MADE_BY);
-    canonical_task(task);
+    task_json_canonical(task);
     json_object_set_new(spec, "task", task);
     return spec;
 }
 
-// ---- to the SDK
-// ----------------------------------------------------------------------------------
+/* ---- to the SDK ------------------------------------------------------------------------------ */
 
 static pawl_err put_value(pawl_schedule_t *to, const struct spec_key *key, const json_t *value,
                           const char *zone)
@@ -588,67 +529,4 @@ bool schedule_spec_put(const json_t *spec, const char *made_by, pawl_schedule_t 
     pawl_err err = pawl_schedule_set_task(to, task);
     pawl_task_destroy(&task);
     return err ? refuse(error, "task", pawl_err_text(err)) : true;
-}
-
-// ---- two specs
-// -----------------------------------------------------------------------------------
-
-/* The rule with its anchor: that of an old one with the same step, else the instant `us`. */
-static const char *anchored(const char *rule, const json_t *old, int64_t us)
-{
-    if (!rule || !starts_with(rule, "@every ") || strstr(rule, " from ")) return rule;
-    const char *same = say("%s from ", rule), *before = text_at(old, "rule");
-    size_t i;
-    json_t *item;
-    if (before && starts_with(before, same)) return before;
-    json_array_foreach(
-        json_object_get(old, "also"), i,
-        item) if (starts_with(json_string_value(item), same)) return json_string_value(item);
-    return say("%s%s", same, instant_text_in("UTC", us - us % 1000000));
-}
-
-void schedule_spec_anchor(json_t *spec, const json_t *old)
-{
-    int64_t us = clock_wall_us();
-    size_t i;
-    json_t *item, *also = json_object_get(spec, "also");
-    if (text_at(spec, "start")) instant_read(text_at(spec, "start"), text_at(spec, "zone"), &us);
-    if (text_at(spec, "rule"))
-        json_object_set_new(spec, "rule", json_string(anchored(text_at(spec, "rule"), old, us)));
-    json_array_foreach(also, i, item)
-        json_array_set_new(also, i, json_string(anchored(json_string_value(item), old, us)));
-}
-
-static void add_change(json_t *changes, const char *field, const json_t *old, const json_t *new)
-{
-    if ((old && new) ? json_equal(old, new) : old == new) return;
-    json_array_append_new(changes,
-                          json_pack("{s:s, s:O?, s:O?}", "field", field, "old", old, "new", new));
-}
-
-static void compare(json_t *changes, const char *prefix, const json_t *old, const json_t *wanted,
-                    bool all)
-{
-    const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)wanted, key,
-                        value) if (*prefix || strcmp(key, "task") != 0)
-        add_change(changes, say("%s%s", prefix, key), json_object_get(old, key), value);
-    if (all)
-        json_object_foreach((json_t *)(uintptr_t)old, key,
-                            value) if (!json_object_get(wanted, key) && strcmp(key, "task") != 0 &&
-                                       strcmp(key, "paused") != 0)
-            add_change(changes, say("%s%s", prefix, key), value, NULL);
-}
-
-json_t *schedule_spec_changes(const json_t *old, const json_t *wanted, bool all)
-{
-    json_t *changes = json_array();
-    compare(changes, "", old, wanted, all);
-    compare(changes, "task.", json_object_get(old, "task"), json_object_get(wanted, "task"), true);
-    if (json_is_false(json_object_get(wanted, "paused")) && !json_object_get(old, "paused"))
-        for (size_t i = json_array_size(changes); i-- > 0;)
-            if (strcmp(text_at(json_array_get(changes, i), "field"), "paused") == 0)
-                json_array_remove(changes, i);
-    return changes;
 }

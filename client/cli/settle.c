@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/cli/settle.h"
+#include "client/cli/json.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-static const char *text_at(const json_t *object, const char *key)
-{
-    return json_string_value(json_object_get(object, key));
-}
 
 int settle_look(cli_t *cli, settlement_t *out, const json_t *spec, bool whole)
 {

@@ -7,8 +7,7 @@
 #include "client/cli/fail.h"
 #include "client/cli/text.h"
 
-/* ---- from JSON ----------------------------------------------------------------------------------
- */
+/* ---- from JSON ------------------------------------------------------------------------------- */
 
 static bool refuse(spec_error_t *error, const char *inside, const char *name, const char *why)
 {
@@ -158,8 +157,7 @@ bool sqlspec_read_producer(pawl_task_t *task, const json_t *producer, const char
            set_number(task, producer, "rows", "producer.rows", inside, error);
 }
 
-/* ---- from flags ---------------------------------------------------------------------------------
- */
+/* ---- from flags ------------------------------------------------------------------------------ */
 
 /* A number only where JSON keeps every digit of it; else the text, which databases read as well. */
 static json_t *param_value(const char *text)
@@ -294,8 +292,7 @@ bool sqlspec_each_from_args(json_t *object, const args_t *args)
     return true;
 }
 
-/* ---- from the broker's bytes --------------------------------------------------------------------
- */
+/* ---- from the broker's bytes ----------------------------------------------------------------- */
 
 static void set_text(json_t *object, const char *name, const char *text)
 {

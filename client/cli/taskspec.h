@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * client/cli/taskspec.h - a task as people write it: one JSON object (a line of `pawl task
  * submit`), the flags of `pawl run` and `pawl schedule add`, and the broker's own bytes, all by one
- * shape.
+ * shape (taskspec.c reads it, taskargs.c makes it from flags, taskjson.c edits it).
  *
  *   {"id","type" | "argv" | "shell" | "script":{"interpreter","text"} | "sql":{} |
- * "sql_producer":{} (client/cli/sqlspec.h), "env":{},"cwd","account",
+ *    "sql_producer":{} (client/cli/sqlspec.h), "env":{},"cwd","account",
  *    "stdin","input","key","queue","priority","title","labels":{},"operation","at","delay","hold",
  *    "expire","time_limit","target":{"executor"|"host"|"labels":{}},
  *    "retry":{"max_attempts","backoff","factor","cap"},"on_lost"} */
@@ -31,6 +31,9 @@ pawl_task_t *task_from_line(const char *line, size_t len, const char *zone, spec
 json_t *task_json_from_args(const args_t *args);
 /* Puts the fields of `changes` over `object`; a new command replaces the old one. */
 void task_json_merge(json_t *object, const json_t *changes);
+/* One way of writing for one meaning, defaults left out. `task` is one that task_from_json takes,
+ * or that the broker has on record. */
+void task_json_canonical(json_t *task);
 
 /* From the bytes of a Task message; NULL: they are not one. */
 json_t *task_json_from_message(const void *bytes, size_t len);

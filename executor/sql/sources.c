@@ -11,7 +11,6 @@
 #include <sodium.h>
 
 #include "executor/sql/driver.h"
-#include "schemas/limits.h"
 
 enum { PASSWORD_MAX = 4096 };
 

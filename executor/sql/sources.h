@@ -13,11 +13,12 @@
 #define EXECUTOR_SQL_SOURCES_H
 
 #include "client/base/conf.h"
+#include "schemas/limits.h"
 
 struct sql_driver;
 
 /* The number is bound by the labels of an executor, which announce them. */
-enum { SOURCES_MAX = 12, SOURCE_POOL_MAX = 256 };
+enum { SOURCES_MAX = LIMIT_SOURCES, SOURCE_POOL_MAX = 256 };
 
 typedef enum { TLS_PREFER, TLS_DISABLE, TLS_REQUIRE, TLS_VERIFY } source_tls_t;
 

@@ -115,6 +115,9 @@ def requests():
         role=pb.ROLE_EXECUTOR, name="web-08", kinds=["script"], types=["pawl/script"], slots=1, credit=1,
         interpreters=[pb.Interpreter(name="python3", version="3.11.2"), pb.Interpreter(name="sh")]),
         seq=1, session=b"")
+    good("hello-sources", "hello", hello(
+        role=pb.ROLE_EXECUTOR, name="db-1", kinds=["sql"], types=["pawl/sql"], slots=1, credit=1,
+        sources=["app", "stats"]), seq=1, session=b"")
     good("hello-scheduler", "hello", hello(role=pb.ROLE_SCHEDULER, name="scheduler-a"), seq=1, session=b"")
     good("ping", "ping")
     good("ping-assign-seen", "ping", assign_seen=3)
@@ -384,6 +387,7 @@ def refused():
     bad("hello-name-c1", "hello", hello(name="a\u009bb"), "BAD_UTF8", "hello.name", seq=1, session=b"")
     bad("hello-incarnation", "hello", hello(incarnation=b"x"), "BAD_VALUE", "hello.incarnation", seq=1, session=b"")
     bad("hello-type", "hello", hello(types=["a/b", "nope"]), "BAD_NAME", "hello.types", seq=1, session=b"")
+    bad("hello-source", "hello", hello(sources=["s" * 41]), "BAD_NAME", "hello.sources[0]", seq=1, session=b"")
     bad("hello-claim-token", "hello", hello(claims=[pb.Claim(id=ID1)]), "BAD_VALUE", "hello.claims[0].token",
         seq=1, session=b"")
     raw = request("hello", hello(name="caf\u00e9"), seq=1, session=b"").SerializeToString()

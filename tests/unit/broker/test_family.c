@@ -665,6 +665,24 @@ static void retry_runs_again_only_what_did_not_finish(void **state)
     retry_now(w, parent, ERR_WRONG_STATUS);
 }
 
+static void a_retry_looks_anew_for_members_when_there_were_none(void **state)
+{
+    world_t *w = *state;
+    ulid_t parent = id_at(w, 2);
+    handed_t got[8];
+    join(w, 0, 1);
+    fan_out(w, parent, some_of_many); /* more than there are */
+    assert_status(w, parent, FAILED);
+    join_all(w, 5);
+    retry_now(w, parent, ERR_OK);
+    assert_status(w, parent, RUNNING);
+    assert_int_equal(handed_out(w, got, 8), 2);
+    assert_int_equal(got[1].total, 2);
+    for (unsigned i = 0; i < 2; i++)
+        ends(w, &got[i], DONE);
+    assert_status(w, parent, FINISHED);
+}
+
 static void a_child_of_an_open_family_may_be_run_again_by_itself(void **state)
 {
     world_t *w = *state;
@@ -805,6 +823,7 @@ int main(void)
         TEST(hold_and_start_act_on_the_tree),
         TEST(a_hold_ends_with_the_parent_and_what_may_go_on_does),
         TEST(retry_runs_again_only_what_did_not_finish),
+        TEST(a_retry_looks_anew_for_members_when_there_were_none),
         TEST(a_child_of_an_open_family_may_be_run_again_by_itself),
         TEST(a_tree_is_removed_as_one),
         TEST(a_hash_key_sticks_to_its_executor_while_that_is_there),

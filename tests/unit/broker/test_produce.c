@@ -5,32 +5,37 @@
 enum { EXECUTOR = 2, OTHER = 3 };
 
 /* An executor of producers alone: what they make waits. */
-static void hello_sql(world_t *w, conn_t conn, char *name, uint8_t life)
+static void hello_with(world_t *w, conn_t conn, char *name, uint8_t life, char **sources, size_t n)
 {
     static char *types[] = { (char *)(uintptr_t) "pawl/sql-producer" };
     Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
     Pawl__V1__Hello h = PAWL__V1__HELLO__INIT;
-    Pawl__V1__Label label = PAWL__V1__LABEL__INIT, *labels[] = { &label };
     uint8_t incarnation[16];
     memset(incarnation, life, 16);
-    label.key = (char *)(uintptr_t) "sql.app";
-    label.value = (char *)(uintptr_t) "yes";
     h.minor = WIRE_MINOR;
     h.role = PAWL__V1__ROLE__ROLE_EXECUTOR;
     h.name = name;
     h.incarnation = (ProtobufCBinaryData){ 16, incarnation };
     h.types = types;
     h.n_types = ARRAY_LEN(types);
-    h.labels = labels;
-    h.n_labels = 1;
+    h.host = (char *)(uintptr_t) "db-host";
+    h.sources = sources;
+    h.n_sources = n;
     h.slots = h.credit = 1;
     r.body_case = PAWL__V1__REQUEST__BODY_HELLO;
     r.hello = &h;
     assert_null(request(w, conn, &r)->error);
 }
 
+static void hello_sql(world_t *w, conn_t conn, char *name, uint8_t life)
+{
+    static char *sources[] = { (char *)(uintptr_t) "other", (char *)(uintptr_t) "app" };
+    hello_with(w, conn, name, life, sources, ARRAY_LEN(sources));
+}
+
 /* Submits a producer; its token when it was leased at once, else 0. */
-static uint64_t submit_producer(world_t *w, conn_t conn, ulid_t id, char *key, char *scope)
+static uint64_t submit_to(world_t *w, conn_t conn, ulid_t id, char *key, char *scope,
+                          Pawl__V1__Target *target)
 {
     Pawl__V1__Task made = PAWL__V1__TASK__INIT, task = PAWL__V1__TASK__INIT;
     Pawl__V1__Sql sql = PAWL__V1__SQL__INIT;
@@ -51,6 +56,7 @@ static uint64_t submit_producer(world_t *w, conn_t conn, ulid_t id, char *key, c
     task.type = (char *)(uintptr_t) "pawl/sql-producer";
     task.sql = &sql;
     task.producer = &producer;
+    task.target = target;
     task.retry = &retry;
     ProtobufCBinaryData one = { pawl__v1__task__pack(&task, bytes), bytes };
     s.tasks = &one;
@@ -60,6 +66,11 @@ static uint64_t submit_producer(world_t *w, conn_t conn, ulid_t id, char *key, c
     assert_int_equal(request(w, 1, &r)->submitted->accepted, 1);
     const Pawl__V1__Lease *lease = NULL;
     return leases_of(w, conn, &lease, 1) ? lease->token : 0;
+}
+
+static uint64_t submit_producer(world_t *w, conn_t conn, ulid_t id, char *key, char *scope)
+{
+    return submit_to(w, conn, id, key, scope, NULL);
 }
 
 /* Sends rows with these keys ("" among them: a task of a type that nobody has). */
@@ -205,6 +216,26 @@ static void a_refused_commit_leaves_neither_tasks_nor_watermark(void **state)
     assert_int_equal(reply->produced->created, 2);
 }
 
+static void whatever_the_target_says_its_executor_has_the_source(void **state)
+{
+    world_t *w = *state;
+    static char *others[] = { (char *)(uintptr_t) "other" };
+    static char *const keys[] = { K1, K2, K3, MARK, NAME };
+    hello_with(w, OTHER, WEB2, 2, others, 1); /* with room, on the same host */
+    hello_sql(w, EXECUTOR, WEB1, 1);
+    for (uint8_t i = 0; i <= ARRAY_LEN(keys); i++) {
+        Pawl__V1__Target target = PAWL__V1__TARGET__INIT;
+        ulid_t id = id_at(w, (uint8_t)(60 + i));
+        if (i < ARRAY_LEN(keys))
+            target.hash = keys[i];
+        else
+            target.host = (char *)(uintptr_t) "db-host";
+        uint64_t token = submit_to(w, EXECUTOR, id, K1, NO_SCOPE, &target);
+        assert_true(token > 0);
+        assert_int_equal(report(w, EXECUTOR, id, token, DONE), VERDICT(DONE));
+    }
+}
+
 /* With somebody who has announced the type of what is made, and takes none of it. */
 static int setup_mailer(void **state)
 {
@@ -224,6 +255,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_next_attempt_goes_on_with_the_watermark_of_the_last,
                                         setup_mailer, teardown),
         cmocka_unit_test_setup_teardown(a_named_scope_reaches_over_producers_and_none_does_not,
+                                        setup_mailer, teardown),
+        cmocka_unit_test_setup_teardown(whatever_the_target_says_its_executor_has_the_source,
                                         setup_mailer, teardown),
         cmocka_unit_test_setup_teardown(a_refused_commit_leaves_neither_tasks_nor_watermark,
                                         setup_mailer, teardown),
