@@ -11,7 +11,7 @@
 
 #include "client/cli/calendars.h"
 #include "client/cli/handlers.h"
-#include "client/cli/import.h"
+#include "client/cli/fileread.h"
 #include "client/cli/json.h"
 #include "client/cli/output.h"
 #include "client/cli/settle.h"
@@ -81,7 +81,7 @@ static int read_file(applying_t *self, const char *path)
     buf_t text = { 0 };
     yaml_file_t file;
     const char *why;
-    int code = import_read_file(path, &text);
+    int code = file_read(path, &text);
     if (code) {
         buf_free(&text);
         return code;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "client/cli/handlers.h"
-#include "client/cli/import.h"
+#include "client/cli/fileread.h"
 #include "client/cli/json.h"
 #include "client/cli/output.h"
 #include "client/time/calendar.h"
@@ -59,7 +59,7 @@ static const char *refusal(const json_t *entries)
 static int add_file(json_t *list, const char *path)
 {
     buf_t text = { 0 };
-    int code = import_read_file(path, &text);
+    int code = file_read(path, &text);
     if (!code) add_text(list, slice(text.at, text.len));
     buf_free(&text);
     return code;

@@ -4,7 +4,7 @@
 
 #include "client/cli/handlers.h"
 #include "client/cli/output.h"
-#include "client/cli/import.h"
+#include "client/cli/fileread.h"
 
 /* The verb of the SDK. */
 static const char *sdk_verb(const cli_t *cli)
@@ -22,7 +22,7 @@ int cmd_task_complete(cli_t *cli)
     uint8_t id[PAWL_ID_BYTES];
     char text[PAWL_ID_TEXT];
     buf_t bytes = { 0 };
-    int code = file ? import_read_file(file, &bytes) : 0;
+    int code = file ? file_read(file, &bytes) : 0;
     if (!file && result) buf_add(&bytes, result, strlen(result));
     if (!code) code = cli_connect(cli);
     pawl_completion_t completion = { .verb = sdk_verb(cli),

@@ -37,33 +37,7 @@ typedef struct importing {
     size_t taken, refused, unchanged;
 } importing_t;
 
-// ---- files
-// ---------------------------------------------------------------------------------------
-
-int import_read_file(const char *path, buf_t *text)
-{
-    enum { CHUNK = 65536, MOST = 16 << 20 };
-    bool standard_input = strcmp(path, "-") == 0;
-    FILE *file = standard_input ? stdin : fopen(path, "re");
-    size_t got;
-    errno = file ? 0 : errno;
-    if (file) do {
-            buf_need(text, CHUNK);
-            got = fread(text->at + text->len, 1, CHUNK, file);
-            text->len += got;
-        } while (got && text->len <= MOST);
-    bool failed = !file || ferror(file);
-    int why = errno;
-    if (file && !standard_input) fclose(file);
-    if (failed)
-        return fail(EXIT_FAILED, say("cannot read %s", path), strerror(why), "a file to read");
-    if (text->len > MOST)
-        return fail(EXIT_LIMIT, say("cannot read %s", path), "it is larger than 16 MiB",
-                    "a smaller file");
-    buf_add(text, "", 1);
-    text->len--;
-    return 0;
-}
+/* ---- files ----------------------------------------------------------------------------------- */
 
 const char *import_stem(const char *path)
 {
@@ -76,8 +50,7 @@ const char *import_stem(const char *path)
     return *stem && strcmp(stem, "-") != 0 ? stem : "crontab";
 }
 
-// ---- names
-// ---------------------------------------------------------------------------------------
+/* ---- names ----------------------------------------------------------------------------------- */
 
 /* "backup" made "backup-3" and "backup-3-2". */
 static bool made_from(const char *name, const char *stem)
@@ -188,8 +161,7 @@ static int give_names(importing_t *self)
     return code;
 }
 
-// ---- items
-// ---------------------------------------------------------------------------------------
+/* ---- items ----------------------------------------------------------------------------------- */
 
 /* Makes the spec canonical, or refuses. The name is a placeholder until it has one. */
 static void check(importing_t *self, import_item_t *item)
@@ -284,8 +256,7 @@ static void tell_gone(const importing_t *self)
     buf_free(&names);
 }
 
-// ---- the command
-// ---------------------------------------------------------------------------------
+/* ---- the command ----------------------------------------------------------------------------- */
 
 /* --type-map THEIRS=OURS, as often as wanted. */
 static int read_types(cli_t *cli, json_t *types)

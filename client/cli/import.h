@@ -15,9 +15,6 @@ typedef int import_read_fn(cli_t *cli, import_list_t *list);
  * refused. */
 int import_run(cli_t *cli, const char *kind, import_read_fn *read);
 
-/* The bytes of a file ("-": standard input), at most 16 MiB, with a NUL behind them. 0, or the code
- * of a printed error. */
-int import_read_file(const char *path, buf_t *text);
 /* "backup" of /etc/cron.d/backup.conf. */
 const char *import_stem(const char *path);
 

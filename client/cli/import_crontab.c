@@ -15,6 +15,7 @@
 
 #include "client/cli/crontab.h"
 #include "client/cli/handlers.h"
+#include "client/cli/fileread.h"
 #include "client/cli/import.h"
 #include "client/cli/instant.h"
 #include "client/cli/programs.h"
@@ -123,7 +124,7 @@ static void refuse_file(import_list_t *list, const char *path, const char *why)
 static int add_file(cli_t *cli, import_list_t *list, const char *path)
 {
     buf_t text = { 0 };
-    int code = import_read_file(path, &text);
+    int code = file_read(path, &text);
     if (!code && text.len >= 2 && memcmp(text.at, "#!", 2) == 0)
         refuse_file(list, path,
                     "it is a script, not a crontab: what runs it is a line of another crontab "

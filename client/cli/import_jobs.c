@@ -2,6 +2,7 @@
  * client/cli/import_jobs.c - pawl import celery-beat and xxl-job: one file, read as a whole. */
 #include "client/cli/celery.h"
 #include "client/cli/handlers.h"
+#include "client/cli/fileread.h"
 #include "client/cli/import.h"
 #include "client/cli/xxljob.h"
 
@@ -12,7 +13,7 @@ static int read_files(cli_t *cli, import_list_t *list, read_text_fn *read, const
     int code = 0;
     for (size_t i = 0; !code && i < cli->args.word_count; i++) {
         buf_t text = { 0 };
-        code = import_read_file(cli->args.words[i], &text);
+        code = file_read(cli->args.words[i], &text);
         const char *why = code ? NULL : read(list, (const char *)text.at, text.len);
         if (why) code = fail(EXIT_USAGE, say("cannot read %s", cli->args.words[i]), why, hint);
         buf_free(&text);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "client/cli/handlers.h"
+#include "client/cli/fileread.h"
 #include "client/cli/import.h"
 #include "client/cli/systemd.h"
 
@@ -37,13 +38,13 @@ static int read_unit(const char *path, unit_t *unit)
 {
     buf_t text = { 0 };
     struct dirent **entries = NULL;
-    int code = import_read_file(path, &text);
+    int code = file_read(path, &text);
     if (!code) unit_read(unit, (const char *)text.at, text.len);
     buf_free(&text);
     int n = code ? 0 : scandir(say("%s.d", path), &entries, is_drop_in, alphasort);
     for (int i = 0; i < n; i++) {
         const char *inside = say("%s.d/%s", path, entries[i]->d_name);
-        if (!code) code = import_read_file(inside, &text);
+        if (!code) code = file_read(inside, &text);
         if (!code) unit_read(unit, (const char *)text.at, text.len);
         buf_free(&text);
         free(entries[i]);
