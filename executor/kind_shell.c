@@ -18,6 +18,7 @@
 
 #define INPUT         "input.json"
 #define OUTPUT        "output.json"
+#define COMPLETION    "PAWL_COMPLETION"
 #define SCRIPT        "script"
 #define STDIN         "stdin"
 #define STATE         "state.json"
@@ -130,6 +131,13 @@ static void gather_default(struct gathered *self, const shell_task_t *task, cons
     if (value && !declared(task, name)) gather_env(self, name, value);
 }
 
+/* A name that a task declares, empty, to be given the token: a command is given no other names than
+ * those that its task declares or all commands have. */
+static bool asks_for_completion(const struct shell_env *env)
+{
+    return strcmp(env->name, COMPLETION) == 0 && !*env->value;
+}
+
 static bool name_allowed(const char *name, buf_t *message)
 {
     const char *why = !*name                           ? "a name may not be empty"
@@ -146,7 +154,8 @@ static bool gather_environment(struct gathered *self, const executor_config_t *c
                                const char *folder, buf_t *message)
 {
     for (size_t i = 0; i < task->env_count; i++)
-        if (!name_allowed(task->env[i].name, message)) return false;
+        if (!asks_for_completion(&task->env[i]) && !name_allowed(task->env[i].name, message))
+            return false;
     const char *path =
         conf_listed(config->conf, "process.env_keep", "PATH") ? getenv("PATH") : NULL;
     gather_default(self, task, "PATH", path && *path ? path : FALLBACK_PATH);
@@ -188,7 +197,8 @@ static bool gather_environment(struct gathered *self, const executor_config_t *c
     gather_env(self, "PAWL_INPUT", text);
     snprintf(text, sizeof text, "%s/" OUTPUT, folder);
     gather_env(self, "PAWL_OUTPUT", text);
-    gather_env(self, "PAWL_COMPLETION", task->completion);
+    bool is_script = task->script.len || (task->script_file && *task->script_file);
+    if (is_script || declared(task, COMPLETION)) gather_env(self, COMPLETION, task->completion);
     if (task->polls) {
         snprintf(text, sizeof text, "%u", task->polls);
         gather_env(self, "PAWL_POLLS", text);
@@ -206,7 +216,8 @@ static bool gather_environment(struct gathered *self, const executor_config_t *c
         gather_env(self, name, text);
     }
     for (size_t i = 0; i < task->env_count; i++)
-        gather_env(self, task->env[i].name, task->env[i].value);
+        if (!asks_for_completion(&task->env[i]))
+            gather_env(self, task->env[i].name, task->env[i].value);
     return true;
 }
 

@@ -26,6 +26,13 @@ def test_a_command_finds_exactly_the_names_of_the_contract_in_its_environment(fl
     assert int(found["PAWL_TOKEN"]) == task["attempts"][0]["token"]
 
 
+def test_a_command_is_given_the_completion_token_that_its_task_declares(fleet):
+    said = fleet.pawl("run", "--follow", "--env", "PAWL_COMPLETION=", "--", "sh", "-c", "echo ${#PAWL_COMPLETION}").out
+    assert int(said.split("| ")[1]) >= 32
+    said = fleet.pawl("run", "--wait", "--env", "PAWL_COMPLETION=mine", "--", "true", code=7)
+    assert "may not be declared" in said.err
+
+
 def test_a_task_of_a_schedule_finds_its_name_and_planned_time(fleet):
     fleet.pawl("schedule", "add", "told", "--cron", "0 0 1 1 *", "--", "/usr/bin/env")
     id = fleet.pawl("schedule", "now", "told").lines[-1]

@@ -352,7 +352,7 @@ def test_a_configuration_that_makes_no_sense_is_refused_by_line(tmp_path):
     assert run.returncode == 2 and f"{file}:2: unknown key 'keep.log'; did you mean 'keep.logs'?" in run.stderr
     run = subprocess.run([BIN, "--listen", "tcp://127.0.0.1:7777", "--state", tmp_path], capture_output=True,
                          text=True, timeout=10)
-    assert run.returncode == 2 and "need keys" in run.stderr
+    assert run.returncode == 2 and "come with keys" in run.stderr
 
 
 def poison_hash(frame):

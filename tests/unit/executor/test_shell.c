@@ -110,9 +110,9 @@ static void the_environment_is_exactly_what_is_documented(void **state)
     setenv("LD_DEBUG_OUTPUT", "never", 1);
     setenv("LANG", "C.UTF-8", 1);
     shell_task_t task = task_of();
-    struct shell_env env[] = { { "COLOUR", "blue=1" } };
+    struct shell_env env[] = { { "COLOUR", "blue=1" }, { "PAWL_COMPLETION", "" } };
     task.env = env;
-    task.env_count = 1;
+    task.env_count = 2;
     const char *argv[] = { "/usr/bin/env" };
     task.argv = argv;
     task.argc = 1;
