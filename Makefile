@@ -100,7 +100,7 @@ make wire check-time fuzz-replay crash-store sim crash-loop e2e    other tests
 make examples   client/examples, against the library
 make demo       a crontab, 10,000 tasks and kills at random; ends by itself
 make bench      figures, beside Redis and beanstalkd where they are; CCRONEXPR=DIR: that too
-make soak       campaigns of hours: soak-sim crash-store loop demo fuzz time torture
+make soak       campaigns of hours: soak-sim same crash-store loop demo fuzz time torture sql
 make install    DESTDIR and PREFIX ($(PREFIX)) work
 make clean
 Variants: SAN=address,undefined or SAN=thread (into build/...), CC=clang BUILD=build/clang, WERROR=1
