@@ -7,8 +7,7 @@
 
 #include "client/time/zone.h"
 
-/* ---- names --------------------------------------------------------------------------------------
- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 enum { ZONES_KEPT = 256 };
 
@@ -127,8 +126,7 @@ err_t answer_number(answer_t *self, enum name_kind kind, const char *text, uint3
     return name_row_decode(no, value) ? ERR_OK : ERR_CORRUPT;
 }
 
-/* ---- memory
- * -------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 void *answer_take(answer_t *self, size_t bytes)
 {
@@ -186,8 +184,7 @@ void answer_refuse(answer_t *self, Pawl__V1__Reply *reply, err_t err, const char
     reply->body_case = PAWL__V1__REPLY__BODY__NOT_SET;
 }
 
-/* ---- rows, time
- * ------------------------------------------------------------------------------------ */
+/* ---- rows, time ------------------------------------------------------------------------------ */
 
 err_t answer_meta(answer_t *self, meta_dynamic_t *meta)
 {

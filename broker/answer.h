@@ -77,8 +77,7 @@ err_t answer_number(answer_t *self, enum name_kind kind, const char *text, uint3
 err_t answer_meta(answer_t *self, meta_dynamic_t *meta);
 int64_t answer_calendar(const meta_dynamic_t *meta, uint8_t clock, int64_t at_us);
 
-/* ---- tasks (query_task.c)
- * -------------------------------------------------------------------------- */
+/* ---- tasks (query_task.c) -------------------------------------------------------------------- */
 
 /* All rows of a task. Slices are borrowed from the view. */
 typedef struct task_rows {
@@ -131,15 +130,13 @@ typedef struct log_ask {
 MUST_CHECK err_t query_log_resolve(answer_t *self, const Pawl__V1__LogRead *ask, log_ask_t *log,
                                    Pawl__V1__Reply *reply);
 
-/* ---- journal (query_event.c)
- * ------------------------------------------------------------------------ */
+/* ---- journal (query_event.c) ----------------------------------------------------------------- */
 
 /* reply: EventItems, empty when there is nothing from ask->from_seq on (`next` set either way). */
 MUST_CHECK err_t query_event_read(answer_t *self, const Pawl__V1__EventRead *ask, uint64_t from_seq,
                                   Pawl__V1__Reply *reply);
 
-/* ---- schedules (query_schedule.c)
- * ------------------------------------------------------------------- */
+/* ---- schedules (query_schedule.c) ------------------------------------------------------------ */
 
 MUST_CHECK err_t query_schedule_get(answer_t *self, const Pawl__V1__ScheduleGet *ask,
                                     Pawl__V1__Reply *reply);
@@ -152,8 +149,7 @@ MUST_CHECK err_t query_schedule_audit(answer_t *self, const Pawl__V1__ScheduleAu
 MUST_CHECK err_t query_schedule_history(answer_t *self, const Pawl__V1__ScheduleHistory *ask,
                                         Pawl__V1__Reply *reply);
 
-/* ---- queues, retention (query_queue.c)
- * -------------------------------------------------------------- */
+/* ---- queues, retention (query_queue.c) ------------------------------------------------------- */
 
 MUST_CHECK err_t query_queue_list(answer_t *self, const Pawl__V1__QueueList *ask,
                                   Pawl__V1__Reply *reply);

@@ -55,8 +55,7 @@ static bool load_revision(audit_t *self, uint64_t number)
     return false;
 }
 
-/* ---- one span -----------------------------------------------------------------------------------
- */
+/* ---- one span -------------------------------------------------------------------------------- */
 
 /* The first instant behind `after` and before `before` that no span and no range has; 0: none. */
 static int64_t hole_us(const audit_t *self, const ranges_t *ranges, int64_t after, int64_t before)
@@ -157,8 +156,7 @@ static err_t take_span(audit_t *self, course_t *course, ranges_t *ranges, const 
     return ERR_OK;
 }
 
-/* ---- one line of time
- * ----------------------------------------------------------------------------- */
+/* ---- one line of time ------------------------------------------------------------------------ */
 
 /* The next span of it, in the order of time. ERR_NOT_FOUND: that was all. */
 static err_t next_span(audit_t *self, course_t *course, extent_t *extent)
@@ -242,8 +240,7 @@ static err_t walk_range(audit_t *self, uint16_t no, const range_row_t *row)
     return ERR_OK;
 }
 
-/* ---- all
- * ------------------------------------------------------------------------------------------ */
+/* ---- all ------------------------------------------------------------------------------------- */
 
 static err_t load_ranges(audit_t *self, ranges_t *ranges)
 {

@@ -50,8 +50,7 @@ void followers_free(core_t *core)
     core->followers_n = 0;
 }
 
-/* ---- labels
- * ----------------------------------------------------------------------------------------- */
+/* ---- labels ---------------------------------------------------------------------------------- */
 
 size_t spec_labels(const Pawl__V1__Schedule *spec, label_t labels[LIMIT_LABELS])
 {
@@ -96,8 +95,7 @@ bool labels_same(const Pawl__V1__Schedule *a, const Pawl__V1__Schedule *b)
     return true;
 }
 
-/* ---- changes
- * ---------------------------------------------------------------------------------------- */
+/* ---- changes --------------------------------------------------------------------------------- */
 
 /* What a scheduler needs of it, and no more. */
 static Pawl__V1__ScheduleInfo *brief_of(core_t *core, const Pawl__V1__ScheduleInfo *whole)
@@ -180,8 +178,7 @@ void schedules_tell(core_t *core)
         plans[i]->relabelled = false;
 }
 
-/* ---- the list
- * --------------------------------------------------------------------------------------- */
+/* ---- the list -------------------------------------------------------------------------------- */
 
 static err_t chosen(core_t *core, const follower_t *follower, uint32_t no, bool *yes)
 {
@@ -323,8 +320,7 @@ err_t schedule_follow(core_t *core, const command_t *command, Pawl__V1__Reply *r
     return ERR_OK;
 }
 
-/* ---- schedules that nobody looks after
- * ----------------------------------------------------------- */
+/* ---- schedules that nobody looks after ------------------------------------------------------- */
 
 /* Whoever left may come back in a moment, with nothing lost: a word is due only after that. */
 #define ATTENDED_AFTER_US (10 * PAWL_SEC_US)

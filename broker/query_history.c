@@ -65,8 +65,7 @@ static void add_item(history_t *self, const course_t *course)
     self->items->items[self->items->n_items++] = item;
 }
 
-/* ---- one course ---------------------------------------------------------------------------------
- */
+/* ---- one course ------------------------------------------------------------------------------ */
 
 /* The extent that begins at or after course->from_us. ERR_NOT_FOUND: there is none. */
 static err_t next_extent(history_t *self, course_t *course)
@@ -182,8 +181,7 @@ static err_t open_courses(history_t *self)
     return ERR_OK;
 }
 
-/* ---- all of them
- * ---------------------------------------------------------------------------------- */
+/* ---- all of them ----------------------------------------------------------------------------- */
 
 static course_t *first_course(const history_t *self)
 {

@@ -7,8 +7,7 @@
 
 enum { STATUSES = 12 };
 
-/* ---- queues ------------------------------------------------------------------------------------
- */
+/* ---- queues ---------------------------------------------------------------------------------- */
 
 typedef struct queue_entry {
     Pawl__V1__QueueInfo *info;
@@ -157,8 +156,7 @@ err_t query_queue_list(answer_t *self, const Pawl__V1__QueueList *ask, Pawl__V1_
     return ERR_OK;
 }
 
-/* ---- retention
- * ------------------------------------------------------------------------------------- */
+/* ---- retention ------------------------------------------------------------------------------- */
 
 /* Children go with their parents, when those are over. */
 static err_t is_child(const answer_t *self, slice_t key, bool *answer)

@@ -7,8 +7,7 @@
 #include "broker/core.h"
 #include "broker/query_task.h"
 
-/* ---- get, list
- * --------------------------------------------------------------------------------------- */
+/* ---- get, list ------------------------------------------------------------------------------- */
 
 static bool has_fired_all(const schedule_rows_t *rows)
 {

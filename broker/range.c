@@ -202,8 +202,7 @@ err_t range_task_ended(core_t *core, plan_t *plan, const task_t *task, status_t 
     return set_state(core, plan, range, RANGE_STOPPED);
 }
 
-/* ---- by hand -----------------------------------------------------------------------------------
- */
+/* ---- by hand --------------------------------------------------------------------------------- */
 
 static bool backfill_refused(core_t *core, const plan_t *plan, const range_row_t *row,
                              Pawl__V1__Reply *reply)
@@ -281,8 +280,7 @@ err_t range_change(core_t *core, plan_t *plan, const Pawl__V1__ScheduleChange *c
     }
 }
 
-/* ---- told to schedulers ------------------------------------------------------------------------
- */
+/* ---- told to schedulers ---------------------------------------------------------------------- */
 
 void range_info_fill(const range_row_t *row, uint16_t no, Pawl__V1__RangeInfo *info)
 {

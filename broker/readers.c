@@ -53,8 +53,7 @@ struct readers {
     bool purge_found; /* something, since block 0 */
 };
 
-/* ---- one attempt at an answer
- * --------------------------------------------------------------------- */
+/* ---- one attempt at an answer ---------------------------------------------------------------- */
 
 static err_t attempt_log(const readers_config_t *config, answer_t *answer,
                          const Pawl__V1__LogRead *ask, Pawl__V1__Reply *reply, bool *more,
@@ -150,8 +149,7 @@ static size_t waits_room(const Pawl__V1__Request *request)
                                                                    : 1;
 }
 
-/* ---- wakes
- * ------------------------------------------------------------------------------------------- */
+/* ---- wakes ----------------------------------------------------------------------------------- */
 
 static uint64_t hash_of(const uint8_t id[16])
 {
@@ -218,8 +216,7 @@ static void wake_id(readers_t *self, const uint8_t id[16], bool ended)
     }
 }
 
-/* ---- parking
- * ------------------------------------------------------------------------------------------- */
+/* ---- parking --------------------------------------------------------------------------------- */
 
 static bool reads_events(const parked_t *parked)
 {
@@ -358,8 +355,7 @@ static void on_notice(readers_t *self, const notice_t *notice)
             parked->due |= reads_events(parked);
 }
 
-/* ---- retention
- * ------------------------------------------------------------------------------------------- */
+/* ---- retention ------------------------------------------------------------------------------- */
 
 /* The store is so full that history gives way to live work. */
 static bool crowded(readers_t *self)
@@ -407,8 +403,7 @@ static void find_expired(readers_t *self, int64_t now_us)
         free(purge);
 }
 
-/* ---- the actor
- * ---------------------------------------------------------------------------------------------- */
+/* ---- the actor ------------------------------------------------------------------------------- */
 
 static void on_letters(readers_t *self)
 {

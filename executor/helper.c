@@ -23,8 +23,7 @@ struct helper {
     pid_t pid;
 };
 
-/* ---- the helper's own life ---------------------------------------------------------------------
- */
+/* ---- the helper's own life ------------------------------------------------------------------- */
 
 struct nursery {
     int control, signals;
@@ -164,8 +163,7 @@ static _Noreturn void helper_main(int control)
     }
 }
 
-/* ---- the executor's side ------------------------------------------------------------------------
- */
+/* ---- the executor's side --------------------------------------------------------------------- */
 
 err_t helper_start(helper_t **out)
 {

@@ -52,8 +52,7 @@ enum {
 };
 enum what { WHAT_SIGNAL = 1, WHAT_WORKER, WHAT_HELPER };
 
-/* ---- flags --------------------------------------------------------------------------------------
- */
+/* ---- flags ----------------------------------------------------------------------------------- */
 
 struct flags {
     executor_config_t *config;
@@ -128,8 +127,7 @@ static err_t read_config(struct flags *flags, char *why, size_t len)
     return err ? err : config_complete(config, why, len);
 }
 
-/* ---- the executor
- * ---------------------------------------------------------------------------------- */
+/* ---- the executor ---------------------------------------------------------------------------- */
 
 struct found {
     const char *name; /* of the configuration */
@@ -334,8 +332,7 @@ static int make_worker(struct executor *self)
     return 0;
 }
 
-/* ---- the loop
- * -------------------------------------------------------------------------------------- */
+/* ---- the loop -------------------------------------------------------------------------------- */
 
 static size_t busy(const struct executor *self)
 {

@@ -225,8 +225,7 @@ err_t outbox_store(outbox_t *self, const uint8_t id[16], uint64_t token, const v
     return err;
 }
 
-/* ---- the environment ---------------------------------------------------------------------------
- */
+/* ---- the environment ------------------------------------------------------------------------- */
 
 /* One commit: rows that waited long enough, and what was settled of those that are there. */
 static err_t flush(outbox_t *self, int64_t older_than_us)

@@ -91,8 +91,7 @@ struct slots {
 
 typedef void action_fn(struct slot *self);
 
-/* ---- small things
- * --------------------------------------------------------------------------------- */
+/* ---- small things ---------------------------------------------------------------------------- */
 
 static uint64_t what_of(const struct slot *self, enum part part)
 {
@@ -152,8 +151,7 @@ static bool need_warden(struct slot *self)
     return err == ERR_OK;
 }
 
-/* ---- output
- * ----------------------------------------------------------------------------------------- */
+/* ---- output ---------------------------------------------------------------------------------- */
 
 static int put_log(void *arg, int stream, const void *bytes, size_t len)
 {
@@ -210,8 +208,7 @@ static void read_pipe(struct slot *self, int which, int rounds)
     }
 }
 
-/* ---- the machine
- * -------------------------------------------------------------------------------------- */
+/* ---- the machine ----------------------------------------------------------------------------- */
 
 static void fire(struct slot *self, enum event event);
 
@@ -425,8 +422,7 @@ static void fire(struct slot *self, enum event event)
     step->act(self);
 }
 
-/* ---- starting
- * ---------------------------------------------------------------------------------------- */
+/* ---- starting -------------------------------------------------------------------------------- */
 
 static const char **texts_of(const pawl_record_t *record, const char *field, size_t *count)
 {
@@ -599,8 +595,7 @@ void slots_take(slots_t *self, pawl_job_t *job)
     if (slot->limit_us > 0) set_deadline(slot, slot->limit_us);
 }
 
-/* ---- events
- * --------------------------------------------------------------------------------------------- */
+/* ---- events ---------------------------------------------------------------------------------- */
 
 static void on_notice(struct slot *self)
 {

@@ -38,8 +38,7 @@ struct order {
     uint32_t len;     /* bytes of the launch; those above INLINE_MAX are in the fourth descriptor */
 };
 
-/* ---- the executor's side ----------------------------------------------------------------------
- */
+/* ---- the executor's side --------------------------------------------------------------------- */
 
 static int send_order(int sock, const struct order *order, const void *bytes, size_t len,
                       const int *fds, size_t fd_count)
@@ -117,8 +116,7 @@ int warden_notice(int sock, struct notice *notice)
     return got == (ssize_t)sizeof *notice ? 0 : EPIPE;
 }
 
-/* ---- the warden --------------------------------------------------------------------------------
- */
+/* ---- the warden ------------------------------------------------------------------------------ */
 
 struct warden {
     int sock, signals, cgroup_fd;

@@ -44,8 +44,7 @@ typedef struct applying {
     size_t created, edited, unchanged, pruned, refused;
 } applying_t;
 
-// ---- the files
-// -----------------------------------------------------------------------------------
+/* ---- the files ------------------------------------------------------------------------------- */
 
 enum { FAULTS_SHOWN = 20 };
 
@@ -125,8 +124,7 @@ static int read_path(applying_t *self, const char *path)
                  : code;
 }
 
-// ---- one schedule
-// --------------------------------------------------------------------------------
+/* ---- one schedule ---------------------------------------------------------------------------- */
 
 /* `settled` NULL: it is pruned. */
 static void report(applying_t *self, const char *name, const wanted_t *wanted,
@@ -193,8 +191,7 @@ static int settle(applying_t *self, const wanted_t *wanted)
     return 0;
 }
 
-// ---- what is no longer there
-// ---------------------------------------------------------------------
+/* ---- what is no longer there ----------------------------------------------------------------- */
 
 static bool is_wanted(const applying_t *self, const char *name)
 {
@@ -251,8 +248,7 @@ static int prune(applying_t *self)
     return code;
 }
 
-// ---- the commands
-// --------------------------------------------------------------------------------
+/* ---- the commands ---------------------------------------------------------------------------- */
 
 static int apply_all(applying_t *self)
 {

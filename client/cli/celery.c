@@ -7,8 +7,7 @@
 
 #include "client/cli/text.h"
 
-// ---- crontab(minute, hour, day_of_week, day_of_month, month_of_year)
-// -----------------------------
+/* ---- crontab(minute, hour, day_of_week, day_of_month, month_of_year) ------------------------- */
 
 /* A number, or a name by its first three letters; Celery takes those of days anywhere. */
 static bool value_of(const char **at, unsigned high, unsigned *value)
@@ -107,8 +106,7 @@ static bool crontab_rule(import_item_t *item, const json_t *crontab)
     return true;
 }
 
-// ---- intervals
-// -----------------------------------------------------------------------------------
+/* ---- intervals ------------------------------------------------------------------------------- */
 
 static bool every_rule(import_item_t *item, double seconds)
 {
@@ -145,8 +143,7 @@ static double interval_seconds(const json_t *object)
     return found && found + (period ? 1 : 0) == json_object_size(object) ? sum : -1;
 }
 
-// ---- a task
-// --------------------------------------------------------------------------------------
+/* ---- a task ---------------------------------------------------------------------------------- */
 
 /* args and kwargs are JSON, or in a fixture a text that holds it. */
 static json_t *value_or_text(const json_t *value, bool list)
@@ -228,8 +225,7 @@ static const char *stamp(const json_t *value)
     return offset ? text : say("%sZ", text);
 }
 
-// ---- plain entries
-// -------------------------------------------------------------------------------
+/* ---- plain entries --------------------------------------------------------------------------- */
 
 static bool plain_when(import_item_t *item, const json_t *schedule)
 {
@@ -304,8 +300,7 @@ static void plain_entry(import_list_t *list, const char *name, const json_t *ent
     finish(item);
 }
 
-// ---- fixtures of django-celery-beat
-// --------------------------------------------------------------
+/* ---- fixtures of django-celery-beat ---------------------------------------------------------- */
 
 static const json_t *row_of(const json_t *rows, const char *model, const json_t *key)
 {

@@ -26,8 +26,7 @@ struct notice {
     const pawl_client_t *client;
 };
 
-// ---- is the broker away?
-// -------------------------------------------------------------------------
+/* ---- is the broker away? --------------------------------------------------------------------- */
 
 static void notice_wait(struct notice *self, int64_t us)
 {
@@ -104,8 +103,7 @@ int64_t cli_away_us(cli_t *self)
     return since ? clock_steady_us() - since : 0;
 }
 
-// ---- the session
-// ---------------------------------------------------------------------------------
+/* ---- the session ----------------------------------------------------------------------------- */
 
 /* A folder or a socket file may be given in place of an endpoint. */
 static const char *endpoint_of(const char *given)
@@ -211,8 +209,7 @@ int cli_instant(cli_t *self, const char *flag, const char *text, bool ago, int64
                     flag, ago ? ", or 1h for an hour ago" : ""));
 }
 
-// ---- the program
-// ---------------------------------------------------------------------------------
+/* ---- the program ----------------------------------------------------------------------------- */
 
 static const char *setting(const args_t *args, const char *flag, const char *variable)
 {

@@ -20,8 +20,7 @@ static const char *skip_blanks(const char *at)
     return at + strspn(at, " \t");
 }
 
-// ---- NAME = value
-// --------------------------------------------------------------------------------
+/* ---- NAME = value ---------------------------------------------------------------------------- */
 
 /* The text up to `end`, with one pair of equal quotes around it taken off. */
 static const char *unquoted(const char *from, const char *end)
@@ -85,8 +84,7 @@ static void take_variable(reading_t *self, const char *name, const char *value)
     self->env = env;
 }
 
-// ---- the command
-// ---------------------------------------------------------------------------------
+/* ---- the command ----------------------------------------------------------------------------- */
 
 static const char *read_command(crontab_line_t *line, const char *at)
 {
@@ -123,8 +121,7 @@ static void read_stdin(crontab_line_t *line, const char *at)
     line->stdin_text = text_keep((char *)text.at);
 }
 
-// ---- an entry
-// ------------------------------------------------------------------------------------
+/* ---- an entry -------------------------------------------------------------------------------- */
 
 /* Takes one word; false at the end of the line. */
 static bool take_word(const char **at, buf_t *to, const char *divider)

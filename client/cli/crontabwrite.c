@@ -29,8 +29,7 @@ static void leave_unsaid(entry_t *self, const char *words)
     self->unsaid = *self->unsaid ? say("%s, %s", self->unsaid, words) : words;
 }
 
-// ---- the rule
-// ------------------------------------------------------------------------------------
+/* ---- the rule -------------------------------------------------------------------------------- */
 
 static bool take_value(const char **at, long *value)
 {
@@ -112,8 +111,7 @@ static const char *plain_rule(const char *text, const char *zone_text)
     return plain;
 }
 
-// ---- the command
-// ---------------------------------------------------------------------------------
+/* ---- the command ----------------------------------------------------------------------------- */
 
 /* % means a new line in a crontab, so it is \%. */
 static void add_escaped(buf_t *to, const char *text)
@@ -198,8 +196,7 @@ static void read_task(entry_t *self, bool system)
     }
 }
 
-// ---- a schedule
-// ----------------------------------------------------------------------------------
+/* ---- a schedule ------------------------------------------------------------------------------ */
 
 static bool is_line(const entry_t *self, const crontab_line_t *line)
 {
@@ -277,8 +274,7 @@ static void read_spec(entry_t *self, const json_t *spec, const char *account)
                         "(a new line, or a backslash before %)");
 }
 
-// ---- the file
-// ------------------------------------------------------------------------------------
+/* ---- the file -------------------------------------------------------------------------------- */
 
 /* backup-2 before backup-10. */
 static int by_name(const char *a, const char *b)

@@ -182,8 +182,7 @@ static int add_path(cli_t *cli, import_list_t *list, const char *path)
                  : code;
 }
 
-// ---- of a user
-// -----------------------------------------------------------------------------------
+/* ---- of a user ------------------------------------------------------------------------------- */
 
 /* What `crontab -l -u USER` prints: cron knows where its files are. */
 static int add_user(cli_t *cli, import_list_t *list, const char *user)

@@ -282,8 +282,7 @@ const char *moments_from_now(int64_t at, int64_t now)
     return s == 0 ? "now" : s > 0 ? say("in %s", span) : say("%s ago", span);
 }
 
-// ---- warnings
-// ------------------------------------------------------------------------------------
+/* ---- warnings -------------------------------------------------------------------------------- */
 
 typedef struct warnings {
     json_t *list;

@@ -76,8 +76,7 @@ static bool read_component(const char **at, unsigned low, unsigned high, compone
     }
 }
 
-// ---- weekdays
-// ------------------------------------------------------------------------------------
+/* ---- weekdays -------------------------------------------------------------------------------- */
 
 static int weekday(const char **at)
 {
@@ -127,8 +126,7 @@ static bool read_weekdays(const char **at, uint64_t *set, const char **why)
     return true;
 }
 
-// ---- date and time
-// -------------------------------------------------------------------------------
+/* ---- date and time --------------------------------------------------------------------------- */
 
 typedef struct parts {
     int year; /* -1: every year */
@@ -207,8 +205,7 @@ static bool to_sets(const parts_t *parts, uint64_t weekdays, on_calendar_t *out,
     return true;
 }
 
-// ---- the whole
-// -----------------------------------------------------------------------------------
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static const char *in_full(const char *text)
 {

@@ -100,8 +100,7 @@ int cmd_stats(cli_t *cli)
     return print_numbers(cli, args_has(&cli->args, "watch"));
 }
 
-// ---- top
-// -----------------------------------------------------------------------------------------
+/* ---- top ------------------------------------------------------------------------------------- */
 
 static double number_at(const json_t *object, const char *group, const char *name)
 {

@@ -73,8 +73,7 @@ supervisor_t *supervisor_new(const char *log_folder)
     return self;
 }
 
-// ---- a child
-// -------------------------------------------------------------------------------------
+/* ---- a child --------------------------------------------------------------------------------- */
 
 static int open_log(const char *path)
 {
@@ -147,8 +146,7 @@ bool supervisor_stopping(const supervisor_t *self)
     return self->stage >= 0;
 }
 
-// ---- the end of a child
-// --------------------------------------------------------------------------
+/* ---- the end of a child ---------------------------------------------------------------------- */
 
 static void print_last_lines(const child_t *child)
 {
@@ -230,8 +228,7 @@ static void reap(supervisor_t *self)
     }
 }
 
-// ---- stopping
-// ------------------------------------------------------------------------------------
+/* ---- stopping -------------------------------------------------------------------------------- */
 
 static void enter_stage(supervisor_t *self, int stage)
 {

@@ -10,8 +10,7 @@
 #include "client/cli/oncalendar.h"
 #include "client/cli/text.h"
 
-// ---- unit files
-// ----------------------------------------------------------------------------------
+/* ---- unit files ------------------------------------------------------------------------------ */
 
 static char *trimmed(char *text)
 {
@@ -100,8 +99,7 @@ const char *timer_service(const unit_t *timer, const char *file_name)
     return say("%.*s.service", (int)(len > end ? len - end : len), file_name);
 }
 
-// ---- settings
-// ------------------------------------------------------------------------------------
+/* ---- settings -------------------------------------------------------------------------------- */
 
 typedef enum { OF_NO_MATTER, REFUSED_IF_TRUE, REFUSED } verdict_t;
 
@@ -180,8 +178,7 @@ static void judge_settings(import_item_t *item, const unit_t *unit)
     buf_free(&others);
 }
 
-// ---- when
-// ----------------------------------------------------------------------------------------
+/* ---- when ------------------------------------------------------------------------------------ */
 
 static bool calendar_rule(import_list_t *list, import_item_t *item, const unit_t *timer)
 {
@@ -263,8 +260,7 @@ static bool read_when(import_list_t *list, import_item_t *item, const unit_t *ti
     return true;
 }
 
-// ---- what
-// ----------------------------------------------------------------------------------------
+/* ---- what ------------------------------------------------------------------------------------ */
 
 static bool read_environment(import_item_t *item, const unit_t *service, json_t *env)
 {

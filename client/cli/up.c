@@ -37,8 +37,7 @@ typedef struct up {
     bool slow_told;
 } up_t;
 
-// ---- the folder
-// ----------------------------------------------------------------------------------
+/* ---- the folder ------------------------------------------------------------------------------ */
 
 static int make_folders(const char *path)
 {
@@ -98,8 +97,7 @@ static int take_lock(up_t *self)
     return 0;
 }
 
-// ---- the roles
-// -----------------------------------------------------------------------------------
+/* ---- the roles ------------------------------------------------------------------------------- */
 
 static int check_programs(void)
 {
@@ -176,8 +174,7 @@ static void print_roles(const up_t *self)
     fflush(stdout);
 }
 
-// ---- ready?
-// --------------------------------------------------------------------------------------
+/* ---- ready? ---------------------------------------------------------------------------------- */
 
 /* It is our broker that answers, not another on the same socket. */
 static bool broker_is_ours(const up_t *self)

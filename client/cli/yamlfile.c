@@ -10,8 +10,7 @@
 
 enum { MOST_NODES = 1000000, DEEPEST = 32 };
 
-// ---- reading
-// -------------------------------------------------------------------------------------
+/* ---- reading --------------------------------------------------------------------------------- */
 
 typedef struct reading {
     const char *path;
@@ -262,8 +261,7 @@ int yaml_line(const yaml_document_t *self, const char *key)
     }
 }
 
-// ---- writing
-// -------------------------------------------------------------------------------------
+/* ---- writing --------------------------------------------------------------------------------- */
 
 /* Texts that are the same without quotes, also for YAML 1.1 readers (no, on, 12:30:00). */
 static bool needs_no_quotes(const char *text)

@@ -26,8 +26,7 @@ struct calendar {
     bool repeats; /* yearly or rules say anything */
 };
 
-/* ---- reading -----------------------------------------------------------------------------------
- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static bool month_day_scan(scan_t *scan, int32_t *month, int32_t *day)
 {
@@ -295,8 +294,7 @@ void calendar_release(calendar_t **self_p)
     free(self);
 }
 
-/* ---- questions ---------------------------------------------------------------------------------
- */
+/* ---- questions ------------------------------------------------------------------------------- */
 
 /* The days of a month that repeat, as bits 1-31. */
 static uint32_t days_of_month(const calendar_t *self, int32_t year, int32_t month)

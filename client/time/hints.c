@@ -70,8 +70,7 @@ static bool words_of(const look_t *self, const char *five, buf_t *out)
     return true;
 }
 
-/* ---- what is written ---------------------------------------------------------------------------
- */
+/* ---- what is written ------------------------------------------------------------------------- */
 
 static void six_fields(const look_t *self)
 {
@@ -175,8 +174,7 @@ static void hours_over_midnight(const look_t *self)
          hour, to, from);
 }
 
-/* ---- which dates there are ---------------------------------------------------------------------
- */
+/* ---- which dates there are ------------------------------------------------------------------- */
 
 static void days_not_in_all_months(const look_t *self)
 {
@@ -200,8 +198,7 @@ static void days_not_in_all_months(const look_t *self)
              lowest, self->field[MINUTE], self->field[HOUR], self->field[MONTH]);
 }
 
-/* ---- changes of the clock ----------------------------------------------------------------------
- */
+/* ---- changes of the clock -------------------------------------------------------------------- */
 
 typedef struct local_text {
     char date[24], clock[16];
@@ -251,8 +248,7 @@ static void clock_changes(const look_t *self)
     }
 }
 
-/* ---- intervals ---------------------------------------------------------------------------------
- */
+/* ---- intervals ------------------------------------------------------------------------------- */
 
 static void day_in_hours(const look_t *self)
 {

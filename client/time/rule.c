@@ -41,8 +41,7 @@ int64_t rule_anchor(const rule_t *self)
     return self->anchor;
 }
 
-/* ---- exclusions --------------------------------------------------------------------------------
- */
+/* ---- exclusions ------------------------------------------------------------------------------ */
 
 bool rule_excludes_day(const rule_t *self, int32_t day)
 {
@@ -115,8 +114,7 @@ int64_t rule_shut_next(const rule_t *self, int64_t local)
     return next;
 }
 
-/* ---- local times -------------------------------------------------------------------------------
- */
+/* ---- local times ----------------------------------------------------------------------------- */
 
 /* The largest multiple of `by` that is not above value. */
 static int64_t round_down(int64_t value, int64_t by)
@@ -205,8 +203,7 @@ static uint64_t local_count(const rule_t *self, int64_t from, int64_t to)
     return count;
 }
 
-/* ---- local times to instants -------------------------------------------------------------------
- */
+/* ---- local times to instants ----------------------------------------------------------------- */
 
 static bool counts(const rule_t *self, const piece_t *piece)
 {
@@ -299,8 +296,7 @@ static uint64_t shown_count(const rule_t *self, int64_t after, int64_t upto)
     return count;
 }
 
-/* ---- elapsed time ------------------------------------------------------------------------------
- */
+/* ---- elapsed time ---------------------------------------------------------------------------- */
 
 static int64_t elapsed_from(const rule_t *self, int64_t t)
 {
@@ -374,8 +370,7 @@ static uint64_t elapsed_count(const rule_t *self, int64_t from, int64_t to)
     return count;
 }
 
-/* ---- calendar days: the anchor is exactly its instant ------------------------------------------
- */
+/* ---- calendar days: the anchor is exactly its instant ---------------------------------------- */
 
 static bool anchor_fires(const rule_t *self)
 {
@@ -404,8 +399,7 @@ static uint64_t every_days_count(const rule_t *self, int64_t after, int64_t upto
     return first + (after < upto ? shown_count(self, after, upto) : 0);
 }
 
-/* ---- questions ---------------------------------------------------------------------------------
- */
+/* ---- questions ------------------------------------------------------------------------------- */
 
 int64_t rule_next(const rule_t *self, int64_t start)
 {

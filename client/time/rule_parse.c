@@ -41,8 +41,7 @@ static bool word_is(slice_t word, const char *lower)
     return true;
 }
 
-/* ---- exclusions --------------------------------------------------------------------------------
- */
+/* ---- exclusions ------------------------------------------------------------------------------ */
 
 static int compare_int64(const void *a, const void *b)
 {
@@ -97,8 +96,7 @@ static bool exclusions_scan(rule_t *rule, scan_t *scan, slice_t list)
     return good;
 }
 
-/* ---- @every, @at, @dates -----------------------------------------------------------------------
- */
+/* ---- @every, @at, @dates --------------------------------------------------------------------- */
 
 /* The instant of a stamp and the local time it stands for. */
 static bool stamp_resolve(const rule_t *rule, scan_t *scan, const uint8_t *from,
@@ -189,8 +187,7 @@ static bool dates_scan(rule_t *rule, scan_t *scan, slice_t word, bool list)
                      list ? "\",\" or the end of the list" : "the end of the time");
 }
 
-/* ---- the whole ---------------------------------------------------------------------------------
- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 // clang-format off
 static const struct {

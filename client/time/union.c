@@ -35,8 +35,7 @@ typedef struct counter {
     day_bits_t mixed;
 } counter_t;
 
-/* ---- kinds of rules ----------------------------------------------------------------------------
- */
+/* ---- kinds of rules -------------------------------------------------------------------------- */
 
 static bool is_elapsed_by_day(const rule_t *rule)
 {
@@ -55,8 +54,7 @@ static bool follows_clock(const rule_t *rule)
     return rule->kind == RULE_EVERY || rule->every_hour;
 }
 
-/* ---- times of a day ----------------------------------------------------------------------------
- */
+/* ---- times of a day -------------------------------------------------------------------------- */
 
 static void set_bit(day_bits_t *bits, int32_t second)
 {
@@ -126,8 +124,7 @@ static uint32_t seconds_between(counter_t *self, uint32_t rules, int32_t from, i
     return count;
 }
 
-/* ---- days --------------------------------------------------------------------------------------
- */
+/* ---- days ------------------------------------------------------------------------------------ */
 
 /* Which of the rules hold on a day. */
 static uint32_t rules_of_day(counter_t *self, uint32_t rules, int32_t day, const civil_t *date)
@@ -190,8 +187,7 @@ static uint64_t local_count(counter_t *self, uint32_t rules, int64_t from, int64
     return count;
 }
 
-/* ---- pieces ------------------------------------------------------------------------------------
- */
+/* ---- pieces ---------------------------------------------------------------------------------- */
 
 static bool jump_counts(const counter_t *self, const piece_t *piece)
 {

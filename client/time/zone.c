@@ -54,8 +54,7 @@ typedef struct spans {
     int64_t listed; /* the last transition that the file lists, of an offset or of a name only */
 } spans_t;
 
-/* ---- names and files ---------------------------------------------------------------------------
- */
+/* ---- names and files ------------------------------------------------------------------------- */
 
 bool zone_name_valid(slice_t name)
 {
@@ -113,8 +112,7 @@ err_t zone_read_file(const char *name, const char *dir, buf_t *bytes)
     return ERR_BAD_ZONE;
 }
 
-/* ---- spans -------------------------------------------------------------------------------------
- */
+/* ---- spans ----------------------------------------------------------------------------------- */
 
 /* From `at` on the offset is `offset`: ends the last span, or changes it if it would be empty. */
 static void spans_change(spans_t *spans, int64_t at, int32_t offset)
@@ -252,8 +250,7 @@ static bool spans_read(slice_t tzif, spans_t *spans, bool *repeats)
     return true;
 }
 
-/* ---- pieces ------------------------------------------------------------------------------------
- */
+/* ---- pieces ---------------------------------------------------------------------------------- */
 
 /* Sorted, disjoint intervals of local readings. */
 typedef struct intervals {
@@ -433,8 +430,7 @@ uint64_t zone_hash(const zone_t *self)
     return self->hash;
 }
 
-/* ---- questions ---------------------------------------------------------------------------------
- */
+/* ---- questions ------------------------------------------------------------------------------- */
 
 size_t pieces_find(const zone_t *self, int64_t t)
 {

@@ -14,8 +14,7 @@
 
 enum { DEPTH_MAX = 64, PARAMS_MAX = 4096 };
 
-/* ---- to JSON ------------------------------------------------------------------------------------
- */
+/* ---- to JSON --------------------------------------------------------------------------------- */
 
 void json_add_text(buf_t *to, const char *text, size_t len)
 {
@@ -94,8 +93,7 @@ void json_add_value(buf_t *to, const sql_value_t *value)
         add_bytes(to, value->at, value->len);
 }
 
-/* ---- instants -----------------------------------------------------------------------------------
- */
+/* ---- instants -------------------------------------------------------------------------------- */
 
 bool sql_instant_read(const char *text, int64_t *out_us)
 {
@@ -145,8 +143,7 @@ void sql_instant_print(int64_t us, char between, const char *zone, char *text, s
              tm.tm_mday, between, tm.tm_hour, tm.tm_min, tm.tm_sec, part, zone);
 }
 
-/* ---- from JSON ----------------------------------------------------------------------------------
- */
+/* ---- from JSON ------------------------------------------------------------------------------- */
 
 struct json {
     const char *at, *begin; /* a NUL stands behind the text */

@@ -42,8 +42,7 @@ typedef struct sql_work {
 typedef void sql_kind_fn(sql_work_t *work);
 sql_kind_fn kind_sql, kind_producer;
 
-/* ---- for both ----------------------------------------------------------------------------------
- */
+/* ---- for both -------------------------------------------------------------------------------- */
 
 /* Statements and parameters of the task; the built-in ones (pawl_task_id, pawl_token, pawl_attempt,
  * pawl_planned, pawl_schedule) cannot be replaced. False: the result says why. */

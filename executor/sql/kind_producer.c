@@ -69,8 +69,7 @@ struct producer {
     buf_t sample;
 };
 
-/* ---- the columns of the query -------------------------------------------------------------------
- */
+/* ---- the columns of the query ---------------------------------------------------------------- */
 
 static int find_column(struct producer *self, const char *name, bool *good)
 {
@@ -112,8 +111,7 @@ static bool find_columns(struct producer *self)
     return good;
 }
 
-/* ---- a row as a task ----------------------------------------------------------------------------
- */
+/* ---- a row as a task ------------------------------------------------------------------------- */
 
 static void put_varint(buf_t *to, uint64_t value)
 {
@@ -244,8 +242,7 @@ static bool add_task(struct producer *self, const sql_value_t *row)
     return true;
 }
 
-/* ---- the watermark ------------------------------------------------------------------------------
- */
+/* ---- the watermark --------------------------------------------------------------------------- */
 
 static sql_value_t last_value(const struct producer *self)
 {
@@ -285,8 +282,7 @@ static bool pass_mark(struct producer *self, const sql_value_t *row)
     return true;
 }
 
-/* ---- batches ------------------------------------------------------------------------------------
- */
+/* ---- batches --------------------------------------------------------------------------------- */
 
 static void take_answer(struct producer *self, const pawl_record_t *answer)
 {
@@ -374,8 +370,7 @@ static sql_status_t take_rows(struct producer *self, sql_error_t *error, bool *g
     return status;
 }
 
-/* ---- the whole ----------------------------------------------------------------------------------
- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 /* What is on record from earlier, as :watermark; without it the one in params says where to begin.
  */

@@ -79,8 +79,7 @@ static sql_status_t failed(sql_link_t *self, sql_error_t *error)
     return judge(code);
 }
 
-/* ---- connection ---------------------------------------------------------------------------------
- */
+/* ---- connection ------------------------------------------------------------------------------ */
 
 static MYSQL *prepare_connection(const sql_source_t *source)
 {
@@ -181,8 +180,7 @@ static bool my_reset(sql_link_t *self)
     return mysql_reset_connection(self->conn) == 0 && set_up(self);
 }
 
-/* ---- transactions -------------------------------------------------------------------------------
- */
+/* ---- transactions ---------------------------------------------------------------------------- */
 
 static sql_status_t simple(sql_link_t *self, const char *text, sql_error_t *error)
 {
@@ -206,8 +204,7 @@ static void my_rollback(sql_link_t *self)
     (void)simple(self, "ROLLBACK", &ignored);
 }
 
-/* ---- parameters ---------------------------------------------------------------------------------
- */
+/* ---- parameters ------------------------------------------------------------------------------ */
 
 struct argument {
     long long number;
@@ -261,8 +258,7 @@ static void bind_argument(MYSQL_BIND *bind, struct argument *argument, const sql
     }
 }
 
-/* ---- rows ---------------------------------------------------------------------------------------
- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 static void bind_columns(sql_link_t *self)
 {
@@ -355,8 +351,7 @@ static sql_value_t value_of(struct cell *cell)
     }
 }
 
-/* ---- statements ---------------------------------------------------------------------------------
- */
+/* ---- statements ------------------------------------------------------------------------------ */
 
 /* A few statements cannot be prepared; they have neither parameters nor rows. */
 static sql_status_t execute_plainly(sql_link_t *self, const char *text, sql_error_t *error)

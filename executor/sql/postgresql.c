@@ -118,8 +118,7 @@ static void pg_close(sql_link_t *self)
     free(self);
 }
 
-/* ---- connection ---------------------------------------------------------------------------------
- */
+/* ---- connection ------------------------------------------------------------------------------ */
 
 /* The server spoke, and will say the same next time. */
 static bool refused(const char *text)
@@ -200,8 +199,7 @@ static sql_status_t pg_open(sql_link_t **out, const sql_source_t *source, sql_er
     return status;
 }
 
-/* ---- results ------------------------------------------------------------------------------------
- */
+/* ---- results --------------------------------------------------------------------------------- */
 
 /* Bytes that have come over the link; of a local socket, which does not count them, those that
  * wait, to be added up. One call of PQconsumeInput takes them all, and what comes meanwhile. */
@@ -313,8 +311,7 @@ static sql_status_t fetch(sql_link_t *self, sql_error_t *error)
     return status;
 }
 
-/* ---- transactions -------------------------------------------------------------------------------
- */
+/* ---- transactions ---------------------------------------------------------------------------- */
 
 static sql_status_t simple(sql_link_t *self, const char *text, sql_error_t *error)
 {
@@ -368,8 +365,7 @@ static void pg_rollback(sql_link_t *self)
     if (PQstatus(self->conn) == CONNECTION_OK) (void)simple(self, "ROLLBACK", &ignored);
 }
 
-/* ---- statements ---------------------------------------------------------------------------------
- */
+/* ---- statements ------------------------------------------------------------------------------ */
 
 static sql_status_t pg_execute(sql_link_t *self, const char *text, const sql_value_t *params,
                                size_t n, sql_error_t *error)

@@ -67,8 +67,7 @@ runner_t *runner_new(const struct runner_setup *setup)
     return self;
 }
 
-/* ---- the attempt's thread -----------------------------------------------------------------------
- */
+/* ---- the attempt's thread -------------------------------------------------------------------- */
 
 static void timed_out_text(const attempt_t *self, char *text, size_t room)
 {
@@ -155,8 +154,7 @@ static void *run(void *arg)
     return NULL;
 }
 
-/* ---- stopping -----------------------------------------------------------------------------------
- */
+/* ---- stopping -------------------------------------------------------------------------------- */
 
 static void *stop_it(void *arg)
 {
@@ -188,8 +186,7 @@ static void stop(attempt_t *self, enum cause cause)
     if (!self->stopping) log_event(LOG_ERROR, "NO_THREAD", "task=%s", self->id);
 }
 
-/* ---- the main loop's side -----------------------------------------------------------------------
- */
+/* ---- the main loop's side -------------------------------------------------------------------- */
 
 static session_t *session_for(runner_t *self, pawl_job_t *job)
 {

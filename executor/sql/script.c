@@ -106,8 +106,7 @@ static bool take_dollar(struct scan *self)
     return unclosed(self, "a dollar quote");
 }
 
-/* ---- words --------------------------------------------------------------------------------------
- */
+/* ---- words ----------------------------------------------------------------------------------- */
 
 static bool is(const char *word, const char *wanted)
 {
@@ -138,8 +137,7 @@ static void take_word(struct scan *self)
     take(self, len);
 }
 
-/* ---- parameters ---------------------------------------------------------------------------------
- */
+/* ---- parameters ------------------------------------------------------------------------------ */
 
 static bool name_index(struct scan *self, const char *name, size_t len, size_t *index)
 {
@@ -207,8 +205,7 @@ static bool take_colon(struct scan *self)
     return take_parameter(self);
 }
 
-/* ---- statements ---------------------------------------------------------------------------------
- */
+/* ---- statements ------------------------------------------------------------------------------ */
 
 /* What would end or open a transaction under the feet of the task. */
 static bool controls_transaction(const struct scan *self)

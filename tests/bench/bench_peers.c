@@ -75,8 +75,7 @@ static void drop(conn_t *c, size_t len)
     c->in.len -= len;
 }
 
-/* ---- redis: RESP
- * --------------------------------------------------------------------------------- */
+/* ---- redis: RESP ----------------------------------------------------------------------------- */
 
 /* Length of the whole reply at `at`, 0 while it is not there yet. */
 static size_t resp_len(const char *at, size_t len)
@@ -165,8 +164,7 @@ static void redis_step(conn_t *c)
     }
 }
 
-/* ---- beanstalkd
- * ------------------------------------------------------------------------------------- */
+/* ---- beanstalkd ------------------------------------------------------------------------------ */
 
 static void beanstalk_step(conn_t *c)
 {

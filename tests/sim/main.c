@@ -71,8 +71,7 @@ const char *hex(const uint8_t *bytes, size_t len)
     return to;
 }
 
-/* ---- what was met ------------------------------------------------------------------------------
- */
+/* ---- what was met ---------------------------------------------------------------------------- */
 
 static uint64_t met[MET_KINDS];
 static const char *const met_names[] = {
@@ -406,8 +405,7 @@ static void run_seed(sim_t *sim, uint64_t seed, uint64_t events, bool verbose)
     free_world(sim);
 }
 
-/* ---- the program -------------------------------------------------------------------------------
- */
+/* ---- the program ----------------------------------------------------------------------------- */
 
 static void on_signal(int number)
 {

@@ -492,8 +492,7 @@ void worker_wake(sim_t *sim, peer_t *peer)
     if (any) report(sim, peer);
 }
 
-/* ---- what befalls it --------------------------------------------------------------------------
- */
+/* ---- what befalls it ------------------------------------------------------------------------- */
 
 static void leave(sim_t *sim, peer_t *peer, bool in_order)
 {

@@ -18,8 +18,7 @@
 #include "client/time/zone.h"
 #include "tests/sim/memstore.h"
 
-/* ---- a world of one core ----------------------------------------------------------------------
- */
+/* ---- a world of one core --------------------------------------------------------------------- */
 
 typedef struct world {
     store_t *store;

@@ -308,8 +308,7 @@ static void held_tasks_of_a_schedule_keep_its_counters_right(void **state)
     expect_whole();
 }
 
-/* ---- as a program -------------------------------------------------------------------------------
- */
+/* ---- as a program ---------------------------------------------------------------------------- */
 
 static void remove_all(const char *folder)
 {

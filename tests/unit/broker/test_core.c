@@ -2,8 +2,7 @@
  * Core through its own door: batches in, outputs and rows out, on the store in memory. */
 #include "tests/unit/broker/core_world.h"
 
-/* ---- tests -------------------------------------------------------------------------------------
- */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
 static void a_task_is_leased_in_the_commit_that_accepts_it(void **state)
 {
@@ -403,8 +402,7 @@ static void a_store_that_is_full_to_the_brim_can_still_be_purged(void **state)
     assert_int_equal(COUNT(w, CANCELLED), 1);
 }
 
-/* ---- schedules
- * ----------------------------------------------------------------------------------- */
+/* ---- schedules ------------------------------------------------------------------------------- */
 
 static void an_instant_fires_once_whoever_proposes_it(void **state)
 {

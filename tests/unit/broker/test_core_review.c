@@ -10,8 +10,7 @@
 #define HOLD   PAWL__V1__TASK_VERB__TASK_HOLD
 #define SEC    INT64_C(1000000)
 
-/* ---- by hand ----------------------------------------------------------------------------------
- */
+/* ---- by hand --------------------------------------------------------------------------------- */
 
 static void a_task_that_expires_may_be_cancelled_and_run_again_by_hand(void **state)
 {
@@ -89,8 +88,7 @@ static void a_parked_retry_that_is_held_does_not_open_or_block_its_schedule(void
     assert_int_equal(leases_of(w, 2, &lease, 1), 1);
 }
 
-/* ---- losses and claims ------------------------------------------------------------------------
- */
+/* ---- losses and claims ----------------------------------------------------------------------- */
 
 static void lose(world_t *w, conn_t conn)
 {
@@ -220,8 +218,7 @@ static void what_ended_in_a_batch_is_not_sent_again_in_it(void **state)
     assert_int_equal(leases_of(w, 2, &lease, 1), 0);
 }
 
-/* ---- refused commits --------------------------------------------------------------------------
- */
+/* ---- refused commits ------------------------------------------------------------------------- */
 
 static unsigned refusals;
 
@@ -291,8 +288,7 @@ static void a_hello_in_a_refused_commit_leaves_the_session_before_it(void **stat
     assert_int_equal(report(w, 2, id_at(w, 1), token, DONE), VERDICT(DONE));
 }
 
-/* ---- edits ------------------------------------------------------------------------------------
- */
+/* ---- edits ----------------------------------------------------------------------------------- */
 
 typedef struct edit {
     const char *rule;
@@ -350,8 +346,7 @@ static void an_edit_does_what_it_says_to_the_cursor_or_is_refused(void **state)
     assert_int_equal(leases_of(w, 2, leases, 9), 2); /* three may run at once now */
 }
 
-/* ---- sizes ------------------------------------------------------------------------------------
- */
+/* ---- sizes ----------------------------------------------------------------------------------- */
 
 static void submit_large(world_t *w, uint8_t nth, size_t bytes)
 {

@@ -188,8 +188,7 @@ static uint64_t audit(void)
     return instants;
 }
 
-/* ---- backfill ----------------------------------------------------------------------------------
- */
+/* ---- backfill -------------------------------------------------------------------------------- */
 
 static void a_backfill_makes_each_task_of_its_span_once(void **state)
 {
@@ -421,8 +420,7 @@ static void a_restart_goes_on_where_a_range_was(void **state)
     assert_int_equal(tasks(), 24);
 }
 
-/* ---- a backlog beside what is new -------------------------------------------------------------
- */
+/* ---- a backlog beside what is new ------------------------------------------------------------ */
 
 static void after_an_outage_new_instants_run_beside_the_backlog(void **state)
 {
@@ -508,8 +506,7 @@ static void a_large_backlog_is_told_once(void **state)
     assert_int_equal(told, 1);
 }
 
-/* ---- latest
- * --------------------------------------------------------------------------------------- */
+/* ---- latest ---------------------------------------------------------------------------------- */
 
 static void a_folded_run_is_told_what_it_stands_for(void **state)
 {
@@ -531,8 +528,7 @@ static void a_folded_run_is_told_what_it_stands_for(void **state)
     assert_int_equal(audit(), 10);
 }
 
-/* ---- edits
- * ------------------------------------------------------------------------------------------ */
+/* ---- edits ----------------------------------------------------------------------------------- */
 
 /* A year without a broker: what it costs does not depend on how many instants there were. */
 static void a_year(wish_t wish, size_t made, const char *verdict, const char *reason,

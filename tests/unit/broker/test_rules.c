@@ -143,8 +143,7 @@ static void finish_one(void)
     world_report(&world, 1, &lease, PAWL__V1__OUTCOME__OUTCOME_DONE, "", slice("", 0));
 }
 
-/* ---- unions ------------------------------------------------------------------------------------
- */
+/* ---- unions ---------------------------------------------------------------------------------- */
 
 static void a_union_fires_once_where_its_rules_meet(void **state)
 {
@@ -168,8 +167,7 @@ static void a_union_fires_once_where_its_rules_meet(void **state)
     assert_int_equal(world_schedule_get(&world, "both")->next_us, world.wall_us + 15 * MINUTE);
 }
 
-/* ---- calendars ---------------------------------------------------------------------------------
- */
+/* ---- calendars ------------------------------------------------------------------------------- */
 
 static void a_calendar_closes_and_its_change_is_an_edit(void **state)
 {
@@ -320,8 +318,7 @@ static void a_calendar_in_use_is_not_removed(void **state)
     assert_int_equal(put(&schedule), ERR_CONTRADICTION);
 }
 
-/* ---- fixed delay -------------------------------------------------------------------------------
- */
+/* ---- fixed delay ----------------------------------------------------------------------------- */
 
 static Pawl__V1__Schedule delayed(const char *name, int64_t after_us)
 {
@@ -448,8 +445,7 @@ static void a_fixed_delay_excludes_what_names_instants(void **state)
                      (schedule.from_us + SEC - 1) / SEC * SEC);
 }
 
-/* ---- a number of firings -----------------------------------------------------------------------
- */
+/* ---- a number of firings --------------------------------------------------------------------- */
 
 static void after_so_many_firings_it_has_ended(void **state)
 {
@@ -513,8 +509,7 @@ static void the_last_instant_of_a_rule_ends_it_too(void **state)
     assert_int_equal(events("schedule.ended"), 1);
 }
 
-/* ---- dates that are past -----------------------------------------------------------------------
- */
+/* ---- dates that are past --------------------------------------------------------------------- */
 
 static void past_dates_are_judged_at_creation(void **state)
 {
@@ -536,8 +531,7 @@ static void past_dates_are_judged_at_creation(void **state)
     assert_int_equal(put(&schedule), ERR_TOO_LATE); /* it would be skipped at once */
 }
 
-/* ---- zones -------------------------------------------------------------------------------------
- */
+/* ---- zones ----------------------------------------------------------------------------------- */
 
 static void give_zone(const char *name, const char *file)
 {

@@ -16,8 +16,7 @@
 #include "executor/sql/sources.h"
 #include "executor/sql/watermark.h"
 
-/* ---- statements ---------------------------------------------------------------------------------
- */
+/* ---- statements ------------------------------------------------------------------------------ */
 
 #define PG   (&sql_postgresql.dialect)
 #define MY   (&sql_mariadb.dialect)
@@ -103,8 +102,7 @@ static void what_cannot_be_read_is_refused_with_a_reason(void **state)
                   "task's; \"transaction\": \"none\" commits each statement");
 }
 
-/* ---- values -------------------------------------------------------------------------------------
- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static const char *param(const char *json, const char *name)
 {
@@ -210,8 +208,7 @@ static void values_become_json_that_loses_nothing(void **state)
     }
 }
 
-/* ---- watermarks ---------------------------------------------------------------------------------
- */
+/* ---- watermarks ------------------------------------------------------------------------------ */
 
 static int compare(sql_kind_t kind, const char *a, const char *b)
 {
@@ -241,8 +238,7 @@ static void watermarks_have_the_order_of_the_database(void **state)
     assert_false(watermark_can(&(sql_value_t){ SQL_TIME, "infinity", 8 }, PG));
 }
 
-/* ---- sources ------------------------------------------------------------------------------------
- */
+/* ---- sources --------------------------------------------------------------------------------- */
 
 static const conf_key_t conf_keys[] = { { "sources", CONF_ENTRIES, "", 0, 0, "databases" } };
 

@@ -209,8 +209,7 @@ static void a_rule_that_all_is_excluded_from_never_fires_and_says_so_soon(void *
     zone_destroy(&zone);
 }
 
-/* ---- next, prev and count are one set ----------------------------------------------------------
- */
+/* ---- next, prev and count are one set -------------------------------------------------------- */
 
 static uint64_t random_below(uint64_t *state, uint64_t high)
 {
@@ -288,8 +287,7 @@ static void counts_of_parts_add_up_to_the_count_of_the_whole(void **state)
     zone_destroy(&zone);
 }
 
-/* ---- text --------------------------------------------------------------------------------------
- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 static void the_normal_form_reads_back_as_the_same_rule(void **state)
 {

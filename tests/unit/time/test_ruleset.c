@@ -107,8 +107,7 @@ static void one_bad_rule_of_several_is_named(void **state)
     zone_destroy(&zone);
 }
 
-/* ---- calendars ---------------------------------------------------------------------------------
- */
+/* ---- calendars ------------------------------------------------------------------------------- */
 
 static bool closed(const calendar_t *calendar, const char *local)
 {
@@ -305,8 +304,7 @@ static void a_listed_date_is_judged_by_what_it_stands_for(void **state)
     zone_destroy(&zone);
 }
 
-/* ---- counting, and order both ways, against the rules one by one -------------------------------
- */
+/* ---- counting, and order both ways, against the rules one by one ----------------------------- */
 
 static int64_t walk_next(const ruleset_t *set, int64_t t)
 {
