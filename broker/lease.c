@@ -617,9 +617,11 @@ static err_t lose_now(core_t *core, run_t *run)
     task_t task;
     bool cancelling = (run->row.flags & RUN_CANCELLING) != 0;
     unsigned names;
+    const Pawl__V1__Task *body;
     TRY(count_lost(core, run, &names));
     if (names > run->row.lost + 1u) names = run->row.lost + 1u; /* since it was run again by hand */
     TRY(end_lost(core, run, &task));
+    TRY(task_unpack(core, &task, &body));
     err_t err;
     if (cancelling)
         err = task_end(core, &task, S(CANCELLED), REASON_BY_HAND);
@@ -627,8 +629,9 @@ static err_t lose_now(core_t *core, run_t *run)
         err = task_end(core, &task, S(FAILED), REASON_QUARANTINE);
     else {
         /* The first loss is the machine's fault: at once. A task that goes on costing executors
-         * waits. */
-        int64_t wait = task.state.lost > 1 ? back_off_us(run, task.state.lost - 1u, NULL) : 0;
+         * waits, as it waits after a failure. */
+        int64_t wait =
+            task.state.lost > 1 ? back_off_us(run, task.state.lost - 1u, body->retry) : 0;
         err = keep_try(core, &task, run, ENDED_LOST);
         if (err == ERR_OK && run->parent) err = family_move_child(core, &task);
         task.state.reason = REASON_LOST;

@@ -446,7 +446,16 @@ static void run(struct producer *self, const sql_script_t *script, const sql_par
         self->below.len = 0;
         watermark_print(&last, &self->below);
     }
-    if (good && flush(self, &self->below)) write_output(self, bounded);
+    if (!good || !flush(self, &self->below)) return;
+    if (bounded && self->watermark != NO_COLUMN && self->below.len == 0 && self->created == 0 &&
+        !self->dry_run)
+        work_fail(work, RESULT_PERMANENT,
+                  "all %" PRIu64
+                  " rows have the same watermark and are tasks already: the next run "
+                  "would read them again; raise rows",
+                  self->rows);
+    else
+        write_output(self, bounded);
 }
 
 static void producer_free(struct producer *self)

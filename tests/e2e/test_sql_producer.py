@@ -114,6 +114,16 @@ def test_the_bound_of_rows_holds_and_the_next_run_goes_on(sql, parked):
     assert total == 100 and len(made(sql, parked)) == 100
 
 
+def test_a_bound_that_one_value_of_the_watermark_fills_is_told_and_no_endless_loop(sql, parked):
+    text = "select 7 as n, g as id from generate_series(1, 50) g where 7 > :watermark order by n, id"
+    task = producer("pg", text, {"argv": ["true"], "queue": parked}, rows=30, watermark="n", columns={"key": "id"},
+                    params={"watermark": 0}, scope=f"same-{parked}")
+    assert run(sql, task)[1]["created"] == 30
+    assert "raise rows" in run(sql, task, "failed")[0]["message"]
+    task["sql_producer"]["rows"] = 60
+    assert run(sql, task)[1]["created"] == 20
+
+
 @pytest.mark.parametrize("text, more, words", [
     ("select 1 as n", {"columns": {"key": "nobody"}}, "no column"),
     ("select null::int as n", {"columns": {"key": "n"}}, "row 1: column for key"),
@@ -174,7 +184,7 @@ def test_killed_at_random_points_every_row_is_exactly_one_task(own, databases, w
     own.pawl("queue", "pause", "parked")
     config = databases.config(own.folder / "x.yaml")
     executor = own.executor("one", 2, "--config", config)
-    text = SERIES["pg"].format(n=ROWS).replace(", 'row '", ", pg_sleep(0.00002), 'row '")
+    text = SERIES["pg"].format(n=ROWS).replace(", 'row '", ", case when g % 20 = 0 then pg_sleep(0.001) end, 'row '")
     more = {"watermark": "n"} if watermark else {"columns": {"key": "n"}}
     id = submit(own, producer("pg", text, batch=200, params={"watermark": 0}, on_lost="retry", **more,
                               retry={"max_attempts": 100, "backoff": "50ms", "factor": 1}))
@@ -188,6 +198,7 @@ def test_killed_at_random_points_every_row_is_exactly_one_task(own, databases, w
     assert own.wait_status(id, "finished", "failed", timeout=120)["status"] == "finished", own.task(id)
     out = json.loads(own.pawl("task", "output", id).out)
     assert out["created_all"] == ROWS, (out, kill)
+    assert own.task(id)["lost"] >= 2, "the kills came too late to mean anything"
     numbers = own.stats()["tasks"]
     assert sum(numbers.values()) == ROWS + 1, numbers
     own.stop()

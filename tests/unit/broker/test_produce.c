@@ -52,6 +52,9 @@ static uint64_t submit_to(world_t *w, conn_t conn, ulid_t id, char *key, char *s
     sql.source = (char *)(uintptr_t) "app";
     sql.text = (char *)(uintptr_t) "select 1";
     retry.max_attempts = 5;
+    retry.backoff_set_case = PAWL__V1__RETRY__BACKOFF_SET_BACKOFF_US;
+    retry.backoff_us = 1000000;
+    retry.factor_milli = 1000;
     task.id = (ProtobufCBinaryData){ 16, id.at };
     task.type = (char *)(uintptr_t) "pawl/sql-producer";
     task.sql = &sql;
@@ -216,6 +219,22 @@ static void a_refused_commit_leaves_neither_tasks_nor_watermark(void **state)
     assert_int_equal(reply->produced->created, 2);
 }
 
+static void a_task_that_was_lost_again_waits_as_its_own_retry_says(void **state)
+{
+    world_t *w = *state;
+    hello_sql(w, EXECUTOR, WEB1, 1);
+    assert_true(submit_producer(w, EXECUTOR, id_at(w, 1), K1, NO_SCOPE) > 0);
+    for (uint8_t life = 2; life < 6; life++) { /* 1 s each time, and half as much of jitter */
+        const Pawl__V1__Lease *lease = NULL;
+        hello_sql(w, EXECUTOR, WEB1, life);
+        for (unsigned i = 0; i < 4 && !leases_of(w, EXECUTOR, &lease, 1); i++) {
+            pass(w, 1000000);
+            tick(w);
+        }
+        assert_non_null(lease);
+    }
+}
+
 static void whatever_the_target_says_its_executor_has_the_source(void **state)
 {
     world_t *w = *state;
@@ -255,6 +274,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_next_attempt_goes_on_with_the_watermark_of_the_last,
                                         setup_mailer, teardown),
         cmocka_unit_test_setup_teardown(a_named_scope_reaches_over_producers_and_none_does_not,
+                                        setup_mailer, teardown),
+        cmocka_unit_test_setup_teardown(a_task_that_was_lost_again_waits_as_its_own_retry_says,
                                         setup_mailer, teardown),
         cmocka_unit_test_setup_teardown(whatever_the_target_says_its_executor_has_the_source,
                                         setup_mailer, teardown),
