@@ -10,7 +10,7 @@
 static world_t world;
 static readers_t *readers;
 static char folder[64];
-static bool log_is_there;
+static atomic_bool log_is_there; /* told by the test, read by the readers' thread */
 
 static err_t read_log(void *arg, answer_t *answer, const Pawl__V1__LogRead *ask,
                       const log_ask_t *log, Pawl__V1__Reply *reply, bool *more)
