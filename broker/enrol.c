@@ -6,6 +6,9 @@
  * seen is renewed once a day and when it leaves, so idle executors cost no writes. */
 #include "broker/inside.h"
 
+#include "schemas/requirement.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 
 #define SEEN_STALE_US (3600 * PAWL_SEC_US)
@@ -36,6 +39,13 @@ static slice_t pack_numbers(core_t *core, const uint32_t *numbers, size_t n)
     return slice(bytes, 4 * n);
 }
 
+/* Of "name NUL version NUL". */
+static size_t interpreter_len(const char *text)
+{
+    size_t name = strlen(text) + 1;
+    return name + strlen(text + name) + 1;
+}
+
 static slice_t pack_labels(core_t *core, const executor_t *executor)
 {
     size_t len = 0;
@@ -47,6 +57,18 @@ static slice_t pack_labels(core_t *core, const executor_t *executor)
     return slice(bytes, len);
 }
 
+static slice_t pack_interpreters(core_t *core, const executor_t *executor)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < executor->interpreters_n; i++)
+        len += interpreter_len(executor->interpreters[i]);
+    uint8_t *bytes = batch_alloc(core, len), *at = bytes;
+    for (size_t i = 0; i < executor->interpreters_n; i++)
+        at =
+            be_put_bytes(at, executor->interpreters[i], interpreter_len(executor->interpreters[i]));
+    return slice(bytes, len);
+}
+
 err_t enrol_hello(core_t *core, executor_t *executor)
 {
     enrolled_row_t row = { .seen_us = core->now_us, .labels = pack_labels(core, executor) }, old;
@@ -54,11 +76,16 @@ err_t enrol_hello(core_t *core, executor_t *executor)
         row.types = pack_numbers(core, executor->types, executor->types_n);
     if (executor->queues_n <= ENROLLED_TYPES_MAX)
         row.queues = pack_numbers(core, executor->queues, executor->queues_n);
+    row.interpreters = pack_interpreters(core, executor);
+    row.has_interpreters = row.interpreters.len <= UINT16_MAX;
+    if (!row.has_interpreters) row.interpreters = slice(NULL, 0);
     err_t err = enrol_read(core, executor->no, &old);
     if (err != ERR_OK && err != ERR_NOT_FOUND) return err;
     executor->enrolled_us = core->now_us;
     if (err == ERR_OK && slice_equal(old.labels, row.labels) && slice_equal(old.types, row.types) &&
-        slice_equal(old.queues, row.queues) && core->now_us - old.seen_us < SEEN_STALE_US)
+        slice_equal(old.queues, row.queues) && old.has_interpreters == row.has_interpreters &&
+        slice_equal(old.interpreters, row.interpreters) &&
+        core->now_us - old.seen_us < SEEN_STALE_US)
         return ERR_OK;
     return enrol_write(core, executor, &row);
 }
@@ -107,35 +134,57 @@ static bool has_number(slice_t numbers, uint32_t wanted)
     return numbers.len == 0;
 }
 
-static bool has_label(slice_t labels, const Pawl__V1__Label *label)
+static bool has_text(slice_t labels, const char *wanted, size_t len)
 {
-    size_t key = strlen(label->key), value = strlen(label->value);
     for (size_t at = 0; at < labels.len;) {
         const char *text = (const char *)labels.at + at;
-        size_t len = strnlen(text, labels.len - at);
-        if (len == key + 1 + value && memcmp(text, label->key, key) == 0 && text[key] == '=' &&
-            memcmp(text + key + 1, label->value, value) == 0)
-            return true;
-        at += len + 1;
+        size_t n = strnlen(text, labels.len - at);
+        if (n == len && memcmp(text, wanted, n) == 0) return true;
+        at += n + 1;
     }
     return false;
 }
 
-static bool fits(const enrolled_row_t *row, const Pawl__V1__Fanout *fanout, uint32_t type,
-                 uint32_t queue)
+static bool has_interpreter(const enrolled_row_t *row, const char *needs)
 {
-    if (!has_number(row->types, type) || !has_number(row->queues, queue)) return false;
-    for (size_t i = 0; i < fanout->n_labels; i++)
-        if (!has_label(row->labels, fanout->labels[i])) return false;
-    return true;
+    if (*needs == '\0' || !row->has_interpreters) return true;
+    const char *text = (const char *)row->interpreters.at, *end = text + row->interpreters.len;
+    if (row->interpreters.len == 0 || end[-1] != '\0') return false;
+    while (text < end) {
+        const char *version = text + strlen(text) + 1;
+        if (version >= end) return false;
+        if (requirement_met(needs, text, version)) return true;
+        text = version + strlen(version) + 1;
+    }
+    return false;
 }
 
-err_t enrol_fits(core_t *core, const executor_t *executor, const Pawl__V1__Fanout *fanout,
+/* Who would be given it, were it alone: its labels, and what else dispatch asks of an executor
+ * (executor_serves). */
+static bool fits(const enrolled_row_t *row, const Pawl__V1__Task *body, uint32_t type,
+                 uint32_t queue)
+{
+    const Pawl__V1__Fanout *fanout = body->fanout;
+    char text[LIMIT_LABEL + 1 + LIMIT_LABEL + 1];
+    if (!has_number(row->types, type) || !has_number(row->queues, queue)) return false;
+    for (size_t i = 0; i < fanout->n_labels; i++) {
+        int len =
+            snprintf(text, sizeof text, "%s=%s", fanout->labels[i]->key, fanout->labels[i]->value);
+        if (!has_text(row->labels, text, (size_t)len)) return false;
+    }
+    if (body->sql) {
+        int len = snprintf(text, sizeof text, SOURCE_LABEL, body->sql->source);
+        if (!has_text(row->labels, text, (size_t)len)) return false;
+    }
+    return has_interpreter(row, body->command ? body->command->interpreter : "");
+}
+
+err_t enrol_fits(core_t *core, const executor_t *executor, const Pawl__V1__Task *body,
                  uint32_t type, uint32_t queue, bool *answer)
 {
     enrolled_row_t row;
     TRY(enrol_read(core, executor->no, &row));
-    *answer = fits(&row, fanout, type, queue);
+    *answer = fits(&row, body, type, queue);
     return ERR_OK;
 }
 
@@ -161,9 +210,10 @@ static int compare_number(const void *a, const void *b)
     return (x->no > y->no) - (x->no < y->no);
 }
 
-static err_t choose_by_labels(core_t *core, const Pawl__V1__Fanout *fanout, uint32_t type,
+static err_t choose_by_labels(core_t *core, const Pawl__V1__Task *body, uint32_t type,
                               uint32_t queue, const uint8_t id[16], members_t *members)
 {
+    const Pawl__V1__Fanout *fanout = body->fanout;
     candidate_t *all = batch_alloc(core, core->names_n[NAME_EXECUTOR] * sizeof *all);
     size_t n = 0;
     for (uint32_t no = 1; no < core->names_n[NAME_EXECUTOR]; no++) {
@@ -175,7 +225,7 @@ static err_t choose_by_labels(core_t *core, const Pawl__V1__Fanout *fanout, uint
         TRY(err);
         bool here = name->executor && name->executor->conn;
         if (!here && core->now_us - row.seen_us > DEFAULT_ENROLLED_US) continue;
-        if (!fits(&row, fanout, type, queue)) continue;
+        if (!fits(&row, body, type, queue)) continue;
         uint8_t seed[20];
         be_put_u32(be_put_bytes(seed, id, 16), no);
         all[n++] = (candidate_t){ name->name, no, enrol_away(core, name->name),
@@ -217,8 +267,7 @@ err_t enrol_members(core_t *core, const Pawl__V1__Task *body, const uint8_t id[1
         for (size_t i = 0; i < fanout->n_executors; i++)
             members->names[members->n++] = fanout->executors[i];
     } else {
-        TRY(choose_by_labels(core, fanout, type ? type->no : 0, queue ? queue->no : 0, id,
-                             members));
+        TRY(choose_by_labels(core, body, type ? type->no : 0, queue ? queue->no : 0, id, members));
     }
     if (members->n > LIMIT_CHILDREN) {
         members->too_many = members->n;

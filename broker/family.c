@@ -339,7 +339,7 @@ static err_t join_one(core_t *core, uint64_t n, const executor_t *executor)
         return ERR_OK;
     TRY(task_load(core, n, &parent));
     TRY(task_unpack(core, &parent, &body));
-    TRY(enrol_fits(core, executor, body->fanout, parent.spec.type, parent.spec.queue, &fits));
+    TRY(enrol_fits(core, executor, body, parent.spec.type, parent.spec.queue, &fits));
     if (!fits) return ERR_OK;
     uint64_t child = core->meta.next_n;
     TRY(make_child(core, &parent, body, slice(NULL, 0), executor->name->name, row->total, true,

@@ -136,25 +136,33 @@ static slice_t take_list(reader_t *in)
     return reader_bytes(in, len);
 }
 
+enum { ENROLLED_VERSION = 2 }; /* with interpreters */
+
 void enrolled_row_encode(const enrolled_row_t *self, buf_t *to)
 {
-    size_t most = 1 + 8 + 3 * 2 + self->labels.len + self->types.len + self->queues.len;
+    size_t most = 1 + 8 + 4 * 2 + self->labels.len + self->types.len + self->queues.len +
+                  self->interpreters.len;
     CHECK(self->labels.len <= UINT16_MAX && self->types.len <= UINT16_MAX &&
-          self->queues.len <= UINT16_MAX);
+          self->queues.len <= UINT16_MAX && self->interpreters.len <= UINT16_MAX);
     buf_need(to, most);
     uint8_t *start = to->at + to->len;
-    uint8_t *at = be_put_i64(be_put_u8(start, RECORD_VERSION), self->seen_us);
+    uint8_t version = self->has_interpreters ? ENROLLED_VERSION : RECORD_VERSION;
+    uint8_t *at = be_put_i64(be_put_u8(start, version), self->seen_us);
     at = put_list(put_list(put_list(at, self->labels), self->types), self->queues);
+    if (self->has_interpreters) at = put_list(at, self->interpreters);
     to->len += (size_t)(at - start);
 }
 
 bool enrolled_row_decode(enrolled_row_t *self, slice_t from)
 {
-    reader_t in = record_read(from);
-    *self = (enrolled_row_t){ 0 };
+    reader_t in = reader(from);
+    uint8_t version = reader_u8(&in);
+    *self = (enrolled_row_t){ .has_interpreters = version == ENROLLED_VERSION };
+    if (version != RECORD_VERSION && !self->has_interpreters) in.bad = true;
     self->seen_us = reader_i64(&in);
     self->labels = take_list(&in);
     self->types = take_list(&in);
     self->queues = take_list(&in);
+    if (self->has_interpreters) self->interpreters = take_list(&in);
     return record_done(&in) && self->types.len % 4 == 0 && self->queues.len % 4 == 0;
 }

@@ -59,6 +59,8 @@ typedef struct enrolled_row {
     slice_t labels;        /* "k=v" sorted, joined by NUL */
     slice_t types, queues; /* numbers, 4 bytes each, sorted; types empty: more than the row
                               holds, queues empty: all */
+    bool has_interpreters; /* false: a row from before they were kept, or more than it holds */
+    slice_t interpreters;  /* name, NUL, version, NUL */
 } enrolled_row_t;
 void enrolled_row_encode(const enrolled_row_t *self, buf_t *to);
 bool enrolled_row_decode(enrolled_row_t *self, slice_t from);

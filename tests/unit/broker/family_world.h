@@ -16,13 +16,16 @@ static inline conn_t conn_of(unsigned nth)
     return FLEET_CONN + nth;
 }
 
-/* web-`nth` says Hello; `life` tells its incarnations apart. */
-static inline void join(world_t *w, unsigned nth, uint8_t life)
+/* web-`nth` says Hello; `life` tells its incarnations apart; `change_it` may be NULL. */
+typedef void hello_fn(Pawl__V1__Hello *hello);
+
+static inline void join_as(world_t *w, unsigned nth, uint8_t life, hello_fn *change_it)
 {
     Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
     Pawl__V1__Hello h = PAWL__V1__HELLO__INIT;
     Pawl__V1__Label role = PAWL__V1__LABEL__INIT, *labels[] = { &role };
-    static char *types[] = { (char *)(uintptr_t) "pawl/shell" };
+    static char *types[] = { (char *)(uintptr_t) "pawl/shell", (char *)(uintptr_t) "pawl/script",
+                             (char *)(uintptr_t) "pawl/sql" };
     char name[32];
     uint8_t incarnation[16];
     snprintf(name, sizeof name, "web-%u", nth);
@@ -35,13 +38,19 @@ static inline void join(world_t *w, unsigned nth, uint8_t life)
     h.incarnation.data = incarnation;
     h.incarnation.len = 16;
     h.types = types;
-    h.n_types = 1;
+    h.n_types = ARRAY_LEN(types);
     h.labels = labels;
     h.n_labels = 1;
     h.slots = h.credit = 4;
+    if (change_it) change_it(&h);
     r.body_case = PAWL__V1__REQUEST__BODY_HELLO;
     r.hello = &h;
     assert_null(request(w, conn_of(nth), &r)->error);
+}
+
+static inline void join(world_t *w, unsigned nth, uint8_t life)
+{
+    join_as(w, nth, life, NULL);
 }
 
 static inline void join_all(world_t *w, unsigned n)

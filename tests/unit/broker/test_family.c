@@ -182,6 +182,67 @@ static void fewer_than_asked_for_do_nothing_by_halves(void **state)
     assert_string_equal(look_up(w, parent)->reason, "no members");
 }
 
+static void with_python(Pawl__V1__Hello *hello)
+{
+    static Pawl__V1__Interpreter python, *all[] = { &python };
+    pawl__v1__interpreter__init(&python);
+    python.name = (char *)(uintptr_t) "python3";
+    python.version = (char *)(uintptr_t) "3.11.2";
+    hello->interpreters = all;
+    hello->n_interpreters = 1;
+}
+
+static void with_source(Pawl__V1__Hello *hello)
+{
+    static char *sources[] = { (char *)(uintptr_t) "ledger" };
+    hello->sources = sources;
+    hello->n_sources = 1;
+}
+
+static void asks_for_python(Pawl__V1__Task *task, Pawl__V1__Fanout *fanout)
+{
+    (void)fanout;
+    task->type = (char *)(uintptr_t) "pawl/script";
+    task->command->shell = (char *)(uintptr_t) "";
+    task->command->script_text.data = (uint8_t *)(uintptr_t) "pass";
+    task->command->script_text.len = 4;
+    task->command->interpreter = (char *)(uintptr_t) "python3>=3.11";
+}
+
+static void asks_for_a_source(Pawl__V1__Task *task, Pawl__V1__Fanout *fanout)
+{
+    static Pawl__V1__Sql sql;
+    (void)fanout;
+    pawl__v1__sql__init(&sql);
+    sql.source = (char *)(uintptr_t) "ledger";
+    sql.text = (char *)(uintptr_t) "SELECT 1";
+    task->type = (char *)(uintptr_t) "pawl/sql";
+    task->command = NULL;
+    task->sql = &sql;
+}
+
+/* A child for one that has not would wait there for ever, or fail. */
+static void members_have_the_interpreter_or_the_source_that_it_asks_for(void **state)
+{
+    world_t *w = *state;
+    handed_t got[8];
+    join(w, 0, 1);
+    join_as(w, 1, 1, with_python);
+    join_as(w, 2, 1, with_source);
+    fan_out(w, id_at(w, 1), asks_for_python);
+    assert_int_equal(handed_out(w, got, 8), 1);
+    assert_int_equal(got[0].executor, 1);
+    assert_int_equal(got[0].total, 1);
+    fan_out(w, id_at(w, 2), asks_for_a_source);
+    assert_int_equal(handed_out(w, got, 8), 1);
+    assert_int_equal(got[0].executor, 2);
+    assert_int_equal(got[0].total, 1);
+    core_close(&w->core);
+    open_core(w);
+    fan_out(w, id_at(w, 3), asks_for_python); /* it is on record what it has */
+    assert_int_equal(look_up(w, id_at(w, 3))->fanout->total, 1);
+}
+
 static void more_members_than_a_fan_out_may_have_are_refused_with_the_limit(void **state)
 {
     enum { MANY = LIMIT_CHILDREN + 1 };
@@ -803,6 +864,7 @@ int main(void)
         TEST(a_list_waits_an_hour_for_who_is_absent),
         TEST(n_of_labels_takes_so_many_and_those_that_are_here_first),
         TEST(fewer_than_asked_for_do_nothing_by_halves),
+        TEST(members_have_the_interpreter_or_the_source_that_it_asks_for),
         TEST(more_members_than_a_fan_out_may_have_are_refused_with_the_limit),
         TEST(a_resend_makes_no_second_family),
         TEST(a_quorum_ends_it_and_the_rest_is_cancelled),
