@@ -100,6 +100,14 @@ err_t enrol_seen(core_t *core, executor_t *executor)
     return enrol_write(core, executor, &row);
 }
 
+err_t enrol_forget(core_t *core, uint32_t no, bool *known)
+{
+    rec_key_t key = key_u32(no);
+    err_t err = store_del(core->store, TABLE_enrolled, key_slice(&key));
+    *known = err == ERR_OK;
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
 err_t enrol_daily(core_t *core, executor_t *executor)
 {
     return core->now_us - executor->enrolled_us >= DAY_US ? enrol_seen(core, executor) : ERR_OK;

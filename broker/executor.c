@@ -732,6 +732,34 @@ static err_t stop_process(core_t *core, named_t *name, const Pawl__V1__ExecutorC
     return journal_add(core, EVENT_EXECUTOR_STOPPED, name->no, 0, 0);
 }
 
+/* Forgotten as a member of fan-outs; a Hello under its name makes it a new one. */
+static err_t retire(core_t *core, named_t *name, const Pawl__V1__ExecutorChange *change,
+                    Pawl__V1__Reply *reply)
+{
+    const executor_t *executor = executor_for(core, name);
+    if (executor->conn || executor->runs) {
+        refuse(core, reply, ERR_WRONG_STATUS, "name",
+               executor->conn ? "executor \"%s\" is connected: stop it first"
+                              : "executor \"%s\" holds tasks still: they end with their leases, "
+                                "or when it is back",
+               change->name);
+        return ERR_OK;
+    }
+    bool known;
+    TRY(enrol_forget(core, name->no, &known));
+    if (!known) {
+        refuse(core, reply, ERR_NOT_FOUND, "name", "executor \"%s\" is not enrolled", change->name);
+        return ERR_OK;
+    }
+    name->flags &= (uint8_t)~REG_DRAINED;
+    name->since_wall_us = core->wall_us;
+    free(name->reason);
+    name->reason = mem_text(change->reason);
+    TRY(name_save(core, name));
+    changed_one(core, reply);
+    return journal_add(core, EVENT_EXECUTOR_RETIRED, name->no, 0, 0);
+}
+
 err_t executor_change(core_t *core, const command_t *command, Pawl__V1__Reply *reply)
 {
     const Pawl__V1__ExecutorChange *change = command->request->executor_change;
@@ -743,6 +771,8 @@ err_t executor_change(core_t *core, const command_t *command, Pawl__V1__Reply *r
     }
     if (change->verb == PAWL__V1__EXECUTOR_VERB__EXECUTOR_STOP)
         return stop_process(core, name, change, reply);
+    if (change->verb == PAWL__V1__EXECUTOR_VERB__EXECUTOR_RETIRE)
+        return retire(core, name, change, reply);
     if (change->drain)
         name->flags |= REG_DRAINED;
     else

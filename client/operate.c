@@ -118,31 +118,40 @@ pawl_err pawl_queue_change(pawl_client_t *self, const char *name, bool pause, co
     return change(self, &request, timeout_us);
 }
 
+static pawl_err change_executor(pawl_client_t *self, Pawl__V1__ExecutorChange *body,
+                                const char *name, const char *reason, int64_t timeout_us)
+{
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    body->name = (char *)(uintptr_t)name;
+    if (reason) body->reason = (char *)(uintptr_t)reason;
+    request.body_case = PAWL__V1__REQUEST__BODY_EXECUTOR_CHANGE;
+    request.executor_change = body;
+    return change(self, &request, timeout_us);
+}
+
 pawl_err pawl_executor_change(pawl_client_t *self, const char *name, bool drain, const char *reason,
                               int64_t timeout_us)
 {
-    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
     Pawl__V1__ExecutorChange body = PAWL__V1__EXECUTOR_CHANGE__INIT;
-    body.name = (char *)(uintptr_t)name;
     body.drain = drain;
-    if (reason) body.reason = (char *)(uintptr_t)reason;
-    request.body_case = PAWL__V1__REQUEST__BODY_EXECUTOR_CHANGE;
-    request.executor_change = &body;
-    return change(self, &request, timeout_us);
+    return change_executor(self, &body, name, reason, timeout_us);
 }
 
 pawl_err pawl_executor_stop(pawl_client_t *self, const char *name, int64_t within_us,
                             const char *reason, int64_t timeout_us)
 {
-    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
     Pawl__V1__ExecutorChange body = PAWL__V1__EXECUTOR_CHANGE__INIT;
-    body.name = (char *)(uintptr_t)name;
     body.verb = PAWL__V1__EXECUTOR_VERB__EXECUTOR_STOP;
     body.deadline_us = within_us;
-    if (reason) body.reason = (char *)(uintptr_t)reason;
-    request.body_case = PAWL__V1__REQUEST__BODY_EXECUTOR_CHANGE;
-    request.executor_change = &body;
-    return change(self, &request, timeout_us);
+    return change_executor(self, &body, name, reason, timeout_us);
+}
+
+pawl_err pawl_executor_retire(pawl_client_t *self, const char *name, const char *reason,
+                              int64_t timeout_us)
+{
+    Pawl__V1__ExecutorChange body = PAWL__V1__EXECUTOR_CHANGE__INIT;
+    body.verb = PAWL__V1__EXECUTOR_VERB__EXECUTOR_RETIRE;
+    return change_executor(self, &body, name, reason, timeout_us);
 }
 
 pawl_err pawl_stats_json(pawl_client_t *self, char **json, int64_t timeout_us)

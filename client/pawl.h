@@ -468,6 +468,10 @@ PAWL_EXPORT pawl_err pawl_executor_change(pawl_client_t *self, const char *name,
 /* Its process drains, at most within_us (0: as its own file says), and ends. */
 PAWL_EXPORT pawl_err pawl_executor_stop(pawl_client_t *self, const char *name, int64_t within_us,
                                         const char *reason, int64_t timeout_us);
+/* It will not come back: no member of fan-outs any more. Refused (PAWL_E_WRONG_STATUS) while it is
+ * connected or holds tasks. */
+PAWL_EXPORT pawl_err pawl_executor_retire(pawl_client_t *self, const char *name, const char *reason,
+                                          int64_t timeout_us);
 PAWL_EXPORT pawl_err pawl_peer_list(pawl_client_t *self, pawl_list_t **list, int64_t timeout_us);
 /* The JSON object of CONTRACTS: also what the stats socket publishes. Free with free(). */
 PAWL_EXPORT pawl_err pawl_stats_json(pawl_client_t *self, char **json, int64_t timeout_us);

@@ -294,7 +294,7 @@ bool uniq_row_decode(uint64_t *n, slice_t from);
     X(RANGE_MADE, 71, "schedule.range.made") X(RANGE_DONE, 72, "schedule.range.done")              \
     X(RANGE_PAUSED, 73, "schedule.range.paused") X(RANGE_RESUMED, 74, "schedule.range.resumed")    \
     X(RANGE_CANCELLED, 75, "schedule.range.cancelled") X(BACKLOG, 76, "schedule.backlog")          \
-    X(EXECUTOR_STOPPED, 85, "executor.stop")                                                       \
+    X(EXECUTOR_STOPPED, 85, "executor.stop") X(EXECUTOR_RETIRED, 97, "executor.retire")            \
     X(FANOUT_STOPPED, 87, "fanout.stopped") X(FANOUT_JOINED, 88, "fanout.joined")          \
     X(SCHEDULE_UNATTENDED, 77, "schedule.unattended") X(SCHEDULE_ATTENDED, 78, "schedule.attended")
 // clang-format on

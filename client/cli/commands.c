@@ -418,6 +418,9 @@ const command_t commands[] = {
     { "executor stop", "NAME", "let it finish, at most so long, and end its process",
       "pawl executor stop web-07 --deadline 5m", cmd_executor_change,
       { stop_flags, reason_flags }, 1, 1, REST_NONE, NULL },
+    { "executor retire", "NAME", "it will not come back: fan-outs go to it no more",
+      "pawl executor retire web-07 --reason scrapped", cmd_executor_change, { reason_flags },
+      1, 1, REST_NONE, NULL },
     { "executor resume", "NAME", "give it work again",
       "pawl executor resume web-07", cmd_executor_change, { reason_flags }, 1, 1, REST_NONE, NULL },
 

@@ -119,11 +119,14 @@ int cmd_executor_change(cli_t *cli)
     int code = cli_connect(cli);
     if (code) return code;
     bool quiet = strcmp(verb, "resume") != 0; /* quiet is another word for drain */
-    pawl_err err =
-        strcmp(verb, "stop") == 0
-            ? pawl_executor_stop(cli->client, name, args_number(&cli->args, "deadline", 0),
-                                 reason ? reason : "", cli->timeout_us)
-            : pawl_executor_change(cli->client, name, quiet, reason ? reason : "", cli->timeout_us);
+    pawl_err err;
+    if (strcmp(verb, "stop") == 0)
+        err = pawl_executor_stop(cli->client, name, args_number(&cli->args, "deadline", 0), reason,
+                                 cli->timeout_us);
+    else if (strcmp(verb, "retire") == 0)
+        err = pawl_executor_retire(cli->client, name, reason, cli->timeout_us);
+    else
+        err = pawl_executor_change(cli->client, name, quiet, reason, cli->timeout_us);
     if (err) return fail_client(cli->client, err, say("cannot %s executor %s", verb, name));
     cli_note(cli, "%s: %s", verb, name);
     return 0;

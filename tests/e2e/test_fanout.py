@@ -120,3 +120,12 @@ def test_what_makes_no_sense_is_refused_with_what_to_type(hosts):
         assert why in hosts.pawl("run", *words, "--", "true", code=2).err
     line = json.dumps({"argv": ["true"], "fanout": {"labels": {"role": "web"}, "hosts": 3}})
     assert "fanout.hosts" in hosts.pawl("task", "submit", "-", input=line + "\n", code=8).err
+
+
+def test_a_retired_executor_is_a_member_no_more(hosts):
+    refused = hosts.pawl("executor", "retire", "web-3", code=4).err
+    assert "connected" in refused and "stop it first" in refused
+    hosts.pawl("executor", "stop", "web-3")
+    until(lambda: hosts.pawl("executor", "retire", "web-3", code=None).code == 0)
+    parent = fan_out(hosts, "--on", "all:role=web", "--wait", "--", "true")
+    assert [row["host"] for row in children(hosts, parent)] == ["web-1", "web-2"]

@@ -26,10 +26,17 @@ one() {
         echo "FAILED $name: does not build, see $at/log"
         return
     fi
-    if timeout 300 "$at/sim" --seeds "$seeds" >"$at/log" 2>&1; then
+    timeout 300 "$at/sim" --seeds "$seeds" >"$at/log" 2>&1
+    code=$?
+    why=$(grep -m1 -E '^(sim: seed [0-9]+ fails|CHECK)' "$at/log" | cut -c1-150)
+    if [ $code -eq 0 ]; then
         echo "FAILED $name: not found in $seeds seeds"
+    elif [ $code -eq 124 ]; then
+        echo "FAILED $name: 300 s are over, and nothing was found: see $at/log"
+    elif [ -z "$why" ]; then
+        echo "FAILED $name: ended with $code and said no reason: see $at/log"
     else
-        echo "found  $name: $(grep -m1 -E '^(sim:|CHECK)' "$at/log" | cut -c1-150)"
+        echo "found  $name: $why"
     fi
 }
 

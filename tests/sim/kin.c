@@ -46,6 +46,10 @@ void kin_spec(sim_t *sim, mtask_t *task, const spec_row_t *spec, Pawl__V1__Task 
                  (unsigned long long)task->n, (unsigned long long)spec->parent);
         return;
     }
+    /* Without a child until it was run again by hand: its members are who is enrolled by then. */
+    if (parent->children_n == 0 &&
+        judge_was_told(judge, parent, 0, 100 + PAWL__V1__TASK_VERB__TASK_RETRY))
+        parent->born = judge->batches;
     if (parent->born != judge->batches) {
         sim_met(MET_JOINED);
         if (!parent->fanout->late_join)

@@ -219,6 +219,8 @@ def requests():
          request_id=REQUEST_ID)
     good("executor-stop", "executor_change", pb.ExecutorChange(
         name="web-07", verb=pb.EXECUTOR_STOP, deadline_us=300000000), request_id=REQUEST_ID)
+    good("executor-retire", "executor_change", pb.ExecutorChange(
+        name="web-07", verb=pb.EXECUTOR_RETIRE, reason="scrapped"), request_id=REQUEST_ID)
     good("peer-list", "peer_list")
     good("peer-list-page", "peer_list", pb.PeerList(cursor=17, limit=100))
     good("executor-list-page", "executor_list", pb.ExecutorList(name="web-1", cursor=17, limit=100))

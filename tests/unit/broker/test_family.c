@@ -111,6 +111,50 @@ static void who_was_not_seen_for_a_month_is_no_member(void **state)
     assert_int_equal(look_up(w, parent)->fanout->total, 1);
 }
 
+static uint32_t retire(world_t *w, const char *name)
+{
+    static uint8_t nth = 200;
+    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__ExecutorChange body = PAWL__V1__EXECUTOR_CHANGE__INIT;
+    uint8_t request_id[16] = { ++nth };
+    body.name = (char *)(uintptr_t)name;
+    body.verb = PAWL__V1__EXECUTOR_VERB__EXECUTOR_RETIRE;
+    r.request_id.data = request_id;
+    r.request_id.len = sizeof request_id;
+    r.body_case = PAWL__V1__REQUEST__BODY_EXECUTOR_CHANGE;
+    r.executor_change = &body;
+    const Pawl__V1__Reply *reply = request(w, 1, &r);
+    return reply->error ? reply->error->code : 0;
+}
+
+static void who_is_retired_is_no_member_until_it_says_hello_again(void **state)
+{
+    world_t *w = *state;
+    handed_t got[8];
+    join_all(w, 2);
+    assert_int_equal(retire(w, "web-9"), ERR_NOT_FOUND);
+    assert_int_equal(retire(w, "web-1"), ERR_WRONG_STATUS); /* connected */
+    fan_out(w, id_at(w, 1), NULL);
+    assert_int_equal(handed_out(w, got, 8), 2);
+    command_t cut = { .kind = CMD_GONE, .conn = conn_of(1) };
+    assert_int_equal(step(w, &cut, 1), ERR_OK);
+    assert_int_equal(retire(w, "web-1"), ERR_WRONG_STATUS); /* it holds a task */
+    ends(w, &got[0], DONE);
+    pass(w, INT64_C(31000000));
+    tick(w);
+    assert_int_equal(retire(w, "web-1"), 0);
+    assert_int_equal(retire(w, "web-1"), ERR_NOT_FOUND);
+    fan_out(w, id_at(w, 2), NULL);
+    assert_int_equal(look_up(w, id_at(w, 2))->fanout->total, 1);
+    core_close(&w->core);
+    open_core(w);
+    fan_out(w, id_at(w, 3), NULL);
+    assert_int_equal(look_up(w, id_at(w, 3))->fanout->total, 1);
+    join(w, 1, 2);
+    fan_out(w, id_at(w, 4), NULL);
+    assert_int_equal(look_up(w, id_at(w, 4))->fanout->total, 2);
+}
+
 static void a_list(Pawl__V1__Task *task, Pawl__V1__Fanout *fanout)
 {
     static char *names[] = { (char *)(uintptr_t) "web-1", (char *)(uintptr_t) "absent",
@@ -861,6 +905,7 @@ int main(void)
         TEST(nobody_enrolled_is_a_failure_and_never_success),
         TEST(a_start_reaches_those_who_were_here_before_it),
         TEST(who_was_not_seen_for_a_month_is_no_member),
+        TEST(who_is_retired_is_no_member_until_it_says_hello_again),
         TEST(a_list_waits_an_hour_for_who_is_absent),
         TEST(n_of_labels_takes_so_many_and_those_that_are_here_first),
         TEST(fewer_than_asked_for_do_nothing_by_halves),
