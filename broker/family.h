@@ -23,7 +23,7 @@ typedef struct members {
 
 /* enrol.c */
 err_t enrol_hello(core_t *core, executor_t *executor);
-err_t enrol_seen(core_t *core, executor_t *executor); /* it leaves */
+err_t enrol_seen(core_t *core, executor_t *executor);       /* it leaves */
 err_t enrol_forget(core_t *core, uint32_t no, bool *known); /* known: it was enrolled */
 err_t enrol_daily(core_t *core, executor_t *executor);
 err_t enrol_seen_us(core_t *core, const char *name, int64_t *seen_us); /* 0: never */
