@@ -384,6 +384,7 @@ err_t check_with(store_t *store, FILE *out, volatile check_place_t *place, size_
     free(self.types.at);
     free(self.lanes.at);
     free(self.schedules.at);
+    check_gates_free(&self);
     free(self.principals.at);
     *problems = self.problems;
     return err;

@@ -11,16 +11,27 @@
 #include "broker/answer.h"
 #include "broker/check.h"
 #include "broker/query_task.h"
+#include "broker/map.h"
 
 enum { STATUSES = 12 };
 
 /* What was counted for one number (a queue, a type, a lane, a schedule). */
 typedef struct tally {
-    uint64_t counts[STATUSES];           /* tasks by status */
-    uint64_t ready, parked;              /* rows seen: of a lane; of a schedule's gate */
-    uint64_t running, waiting, admitted; /* of a schedule */
-    uint64_t replies;                    /* of a principal */
+    uint64_t counts[STATUSES];  /* tasks by status */
+    uint64_t ready, parked;     /* rows seen: of a lane; of a schedule's gate */
+    uint64_t running, waiting;  /* of a schedule */
+    uint64_t admitted;          /* of both, those let through at its own gate */
+    uint64_t elsewhere, scoped; /* run, counted at another gate; parked at a scope's */
+    uint64_t replies;           /* of a principal */
 } tally_t;
+
+/* What counts at a gate that is not a schedule's own (check_gate.c). */
+typedef struct gate_tally {
+    struct gate_tally *same_hash;
+    uint8_t id[16];
+    uint64_t admitted, running, parked; /* parked: rows seen */
+    bool row;                           /* the gate has one */
+} gate_tally_t;
 
 typedef struct tallies {
     tally_t *at;
@@ -42,6 +53,7 @@ typedef struct check {
     uint64_t rows;
     meta_dynamic_t meta;
     tallies_t queues, types, lanes, schedules, principals;
+    map_t gates; /* gate_tally_t by the hash of its id */
     uint64_t tasks, live, keyed, task_ids, uniques, extents;
     uint64_t remembered, tombstones; /* ids that stand for no task of their own; their timers */
 } check_t;
@@ -66,6 +78,10 @@ err_t check_tasks(check_t *self); /* check_task.c: spec, ids, and each task's on
 /* check_family.c: fam, kids, enrolled; and what a parent or child must have beside its spec. */
 err_t check_families(check_t *self);
 void check_family_of(check_t *self, slice_t key, const task_rows_t *rows);
+gate_tally_t *check_gate_tally(check_t *self,
+                               const uint8_t id[16]); /* made when it is first asked */
+err_t check_gates(check_t *self); /* check_gate.c: gate, against what the tasks and park rows say */
+void check_gates_free(check_t *self);
 err_t check_schedules(check_t *self); /* check_schedule.c: sched, scur, ledger, zone */
 
 #endif

@@ -57,6 +57,12 @@ static void audit_counters(subject_t *self)
     if (cursor->admitted != tally->admitted)
         TOLD(self, TABLE_scur, "%llu tasks were let through, the cursor says %u",
              (unsigned long long)tally->admitted, cursor->admitted);
+    if (cursor->elsewhere != tally->elsewhere || cursor->parked != tally->scoped)
+        TOLD(self, TABLE_scur,
+             "%llu run that count elsewhere and %llu wait for their scope, the cursor says %u and "
+             "%u",
+             (unsigned long long)tally->elsewhere, (unsigned long long)tally->scoped,
+             cursor->elsewhere, cursor->parked);
     uint8_t gate[16];
     gate_row_t row = { 0 };
     slice_t value;
@@ -236,16 +242,6 @@ static void check_calendar(check_t *self, slice_t key, slice_t value)
         check_problem(self, TABLE_calendar, key, "the part before is missing");
 }
 
-static void check_gate(check_t *self, slice_t key, slice_t value)
-{
-    gate_row_t row;
-    if (key.len != 16 || key.at[0] != GATE_OVERLAP || !gate_row_decode(&row, value))
-        check_problem(self, TABLE_gate, key, "the row cannot be read");
-    else if (row.subject != be_u32(key.at + 12) || row.waiting == 0)
-        check_problem(self, TABLE_gate, key, "the gate is of schedule %u with %u waiting",
-                      row.subject, row.waiting);
-}
-
 err_t check_schedules(check_t *self)
 {
     ANSWER_TRY(check_each(self, TABLE_sched, check_sched));
@@ -254,5 +250,5 @@ err_t check_schedules(check_t *self)
     ANSWER_TRY(check_each(self, TABLE_range, check_range));
     ANSWER_TRY(check_each(self, TABLE_zone, check_zone));
     ANSWER_TRY(check_each(self, TABLE_calendar, check_calendar));
-    return check_each(self, TABLE_gate, check_gate);
+    return check_gates(self);
 }

@@ -96,7 +96,18 @@ static void tally_schedule(check_t *self, slice_t key, const task_rows_t *rows)
         tally->running++;
     else
         tally->waiting++;
-    tally->admitted += !rows->parked && rows->status != TASK_S(HELD);
+    bool admitted = !rows->parked && rows->status != TASK_S(HELD);
+    uint8_t gate[16];
+    gate_of_task(&rows->spec, gate);
+    if (gate[0] == GATE_OVERLAP) {
+        tally->admitted += admitted;
+        return;
+    }
+    gate_tally_t *at = check_gate_tally(self, gate);
+    at->admitted += admitted;
+    at->running += had_lease(rows);
+    tally->elsewhere += had_lease(rows);
+    tally->scoped += gate[0] == GATE_SCOPE && rows->parked;
 }
 
 static void check_spec(check_t *self, slice_t key, slice_t value)
@@ -185,8 +196,12 @@ static void check_park(check_t *self, slice_t key, slice_t value)
         check_problem(self, TABLE_park, key, "the row cannot be read");
         return;
     }
-    tally_t *tally = check_tally(self, &self->schedules, be_u32(gate + 12), TABLE_park, key);
-    if (tally) tally->parked++;
+    if (gate[0] == GATE_OVERLAP) {
+        tally_t *tally = check_tally(self, &self->schedules, be_u32(gate + 12), TABLE_park, key);
+        if (tally) tally->parked++;
+    } else {
+        check_gate_tally(self, gate)->parked++;
+    }
     if (!task_of(self, TABLE_park, key, n, &rows)) return;
     if (!rows.parked || memcmp(rows.gate, gate, 16) != 0 || due_of(&rows) != due)
         check_problem(self, TABLE_park, key, "task %llu does not wait at this gate",

@@ -140,20 +140,22 @@ static err_t note_fired(core_t *core, const task_t *parent, bool open)
                 : del_row(core, TABLE_fam, &key);
 }
 
-err_t families_stop_fired(core_t *core, uint32_t schedule, bool hard)
+err_t families_stop_fired(core_t *core, uint32_t schedule, const uint8_t gate[16], bool hard)
 {
+    uint32_t of = schedule;
     for (uint64_t n = 0;; n++) {
-        rec_key_t from = key_fam_fired(schedule, n);
+        rec_key_t from = key_fam_fired(of, n);
         slice_t key, value;
-        uint32_t of;
         task_t parent;
         err_t err = store_seek(core->store, TABLE_fam, key_slice(&from), false, &key, &value);
         if (err == ERR_NOT_FOUND) return ERR_OK;
         TRY(err);
         if (!fam_fired_decode(key, &of, &n)) return ERR_CORRUPT;
-        if (of != schedule) return ERR_OK;
+        if (schedule && of != schedule) return ERR_OK;
         TRY(task_load(core, n, &parent));
-        if (parent.status == S(RUNNING))
+        uint8_t at[16];
+        gate_of_task(&parent.spec, at);
+        if (parent.status == S(RUNNING) && memcmp(at, gate, 16) == 0)
             TRY(family_cancel(core, &parent, REASON_OVERLAP, "", hard));
     }
 }

@@ -42,8 +42,9 @@ void family_touch(core_t *core, family_t *family);
  * bytes: its body, which lasts until the batch ends. */
 err_t family_make(core_t *core, task_t *parent, const Pawl__V1__Task *body, slice_t bytes,
                   const members_t *members);
-/* The running fan-outs of a schedule are cancelled, the oldest first; hard: as family_cancel. */
-err_t families_stop_fired(core_t *core, uint32_t schedule, bool hard);
+/* The running fan-outs that count at this gate are cancelled, by their schedules, the oldest first;
+ * schedule: 0, or the only one that counts there; hard: as family_cancel. */
+err_t families_stop_fired(core_t *core, uint32_t schedule, const uint8_t gate[16], bool hard);
 /* The parent's time has come: from waiting to running. */
 err_t family_start(core_t *core, task_t *parent);
 /* The parent is run again by hand: it is open from now on. Without a child until now, its members

@@ -65,31 +65,20 @@ typedef struct decision {
 } decision_t;
 
 static err_t make_task(core_t *core, plan_t *plan, firing_t *firing, enum cause cause,
-                       uint64_t number, bool parked)
+                       uint64_t number, const uint8_t gate[16], bool parked)
 {
     firing->schedule = plan->no;
+    firing->gate = memcmp(gate, plan->gate_id, 16) == 0 ? NULL : gate;
     firing->parked = parked;
     firing_id(core->fixed.secret, plan->row.uid, firing->instant_us, (uint8_t)cause, number,
               firing->id);
-    plan->cur.waiting++;
-    plan->cur.admitted += !parked;
-    plan->cur_dirty = true;
+    TRY(plan_count_in(core, plan, gate, parked));
     after_made(plan);
     uint64_t n;
     TRY(task_fire(core, firing, plan->template, plan->row.principal, &n));
     if (cause == CAUSE_LIVE && firing->range == 0) plan->cur.last_n = n; /* it may be superseded */
-    if (parked) {
-        task_t task;
-        TRY(task_load(core, n, &task));
-        rec_key_t key = key_park(plan->gate_id, firing->range != 0, task.spec.due_us, n);
-        core->scratch.len = 0;
-        park_row_encode(task.spec.lane, &core->scratch);
-        TRY(put_scratch(core, TABLE_park, &key, 0));
-        plan->gate.waiting++;
-        plan->gate_dirty = true;
-    }
     core->ops++;
-    return ERR_OK;
+    return parked ? plan_park(core, plan, gate, n) : ERR_OK;
 }
 
 /* A backfill is asked for so that its instants run: a policy that would drop all but one of them
@@ -113,12 +102,14 @@ static err_t decide(core_t *core, plan_t *plan, const decision_t *decision, bool
     int64_t instant = decision->instant_us;
     extent_t extent = { .from_us = instant, .to_us = instant, .count = 1 };
     if (range == NULL && supersedes(plan)) TRY(plan_supersede(core, plan));
-    TRY(plan_admit(core, plan, overlap_of(plan, range), &answer));
+    uint8_t gate[16];
+    plan_gate(plan, range, gate);
+    TRY(plan_admit(core, plan, gate, overlap_of(plan, range), &answer));
     *fired = answer != DROP;
     if (answer == DROP) {
         extent.verdict = VERDICT_SKIPPED;
         extent.reason = VERDICT_REASON_OVERLAP;
-        extent.aux = plan->cur.leased_n;
+        TRY(plan_blocker(core, plan, gate, &extent.aux));
         return ledger_add(core, plan, range, &extent);
     }
     firing_t firing = { .instant_us = instant,
@@ -129,7 +120,7 @@ static err_t decide(core_t *core, plan_t *plan, const decision_t *decision, bool
                         .start_by_us = range ? 0 : start_by_us(plan, instant) };
     enum cause cause = range ? (enum cause)range->row.cause : CAUSE_LIVE;
     uint64_t number = cause == CAUSE_BACKFILL ? range->no : 0;
-    TRY(make_task(core, plan, &firing, cause, number, answer == PARK));
+    TRY(make_task(core, plan, &firing, cause, number, gate, answer == PARK));
     if (cause == CAUSE_LIVE) {
         plan->cur.fired++;
         if (instant > plan->cur.last_fired_us) plan->cur.last_fired_us = instant;
@@ -144,18 +135,21 @@ err_t schedule_fire_now(core_t *core, plan_t *plan, Pawl__V1__Overlap overlap, u
 {
     enum admission answer;
     if (overlap == PAWL__V1__OVERLAP__OVERLAP_UNSPECIFIED) overlap = plan->spec->overlap;
-    if (overlap == PAWL__V1__OVERLAP__OVERLAP_SKIP &&
-        plan->cur.running >= plan->spec->max_running) {
-        *refusal = "it is running, and its overlap policy is skip: wait, or say --overlap allow";
+    uint8_t gate[16];
+    plan_gate(plan, NULL, gate);
+    TRY(plan_admit(core, plan, gate, overlap, &answer));
+    if (answer == DROP) {
+        *refusal =
+            overlap == PAWL__V1__OVERLAP__OVERLAP_QUEUE_ONE
+                ? "one is waiting already, and its overlap policy is queue_one"
+            : plan->scoped
+                ? "what it counts together with is running, and its overlap policy is skip: wait, "
+                  "or say --overlap allow"
+                : "it is running, and its overlap policy is skip: wait, or say --overlap allow";
         return ERR_OK;
     }
-    if (overlap == PAWL__V1__OVERLAP__OVERLAP_QUEUE_ONE && plan->gate.waiting > 0) {
-        *refusal = "one is waiting already, and its overlap policy is queue_one";
-        return ERR_OK;
-    }
-    TRY(plan_admit(core, plan, overlap, &answer));
     firing_t firing = { .instant_us = core->wall_us, .manual = true };
-    TRY(make_task(core, plan, &firing, CAUSE_MANUAL, ++plan->cur.number, answer == PARK));
+    TRY(make_task(core, plan, &firing, CAUSE_MANUAL, ++plan->cur.number, gate, answer == PARK));
     memcpy(id, firing.id, 16);
     return ERR_OK;
 }

@@ -128,6 +128,7 @@ typedef struct run {
     uint32_t attempts_max;
     int64_t instant_us; /* of a schedule's task; the next four as in its spec */
     uint8_t firing;
+    uint8_t gate[16]; /* FIRING_GATE */
     uint16_t range;
     int64_t folded_first_us;
     uint64_t folded_count;
@@ -273,6 +274,7 @@ typedef struct firing {
     int64_t folded_first_us; /* it stands for folded_count instants from here to its own */
     uint64_t folded_count;   /* 0: only for its own */
     int64_t start_by_us;     /* wall; 0 none */
+    const uint8_t *gate;     /* it counts there; NULL: at its schedule's own */
 } firing_t;
 err_t task_fire(core_t *core, const firing_t *firing, const Pawl__V1__Task *template,
                 uint32_t principal, uint64_t *n);
@@ -421,6 +423,8 @@ struct core {
     struct executor_undo *undo; /* the sessions that this batch changes, as they were */
     size_t undo_n, undo_room;
     map_t plans;
+    map_t gates;
+    gate_t *gates_dirty, **gates_dirty_end; /* to be written when the batch ends */
     plan_t **touched; /* plans that this batch looked at, in that order: others have not changed */
     size_t touched_n, touched_room;
     follower_t **followers;

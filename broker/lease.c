@@ -37,6 +37,7 @@ static void run_fill(run_t *run, const spec_row_t *spec)
     run->parent = spec->parent;
     run->index = spec->index;
     run->firing = spec->firing;
+    memcpy(run->gate, spec->gate, sizeof run->gate);
     run->range = spec->range;
     run->folded_first_us = spec->folded_first_us;
     run->folded_count = spec->folded_count;

@@ -33,6 +33,7 @@ void schedules_free(core_t *core)
     for (plan_t *plan; (plan = map_next(&core->plans, &at)) != NULL;)
         plan_free(plan);
     map_free(&core->plans);
+    gates_free(core);
     free(core->touched);
     core->touched = NULL;
     core->touched_n = core->touched_room = 0;
@@ -147,11 +148,7 @@ static err_t load_row(core_t *core, plan_t *plan)
     TRY(store_get(core->store, TABLE_scur, key_slice(&cur), &value));
     if (!scur_row_decode(&plan->cur, value)) return ERR_CORRUPT;
     gate_of_schedule(plan->no, plan->gate_id);
-    plan->gate = (gate_row_t){ .kind = GATE_OVERLAP, .subject = plan->no };
-    rec_key_t gate = key_gate(plan->gate_id);
-    err_t err = store_get(core->store, TABLE_gate, key_slice(&gate), &value);
-    if (err == ERR_OK && !gate_row_decode(&plan->gate, value)) return ERR_CORRUPT;
-    return err == ERR_NOT_FOUND ? ERR_OK : err;
+    return ERR_OK;
 }
 
 err_t plan_get(core_t *core, uint32_t no, plan_t **out)
@@ -162,7 +159,9 @@ err_t plan_get(core_t *core, uint32_t no, plan_t **out)
         plan->no = no;
         plan->rate_at_us = core->now_us;
         err_t err = load_row(core, plan);
+        const char *why;
         if (err == ERR_OK) err = load_definition(core, plan);
+        if (err == ERR_OK && !gate_find_scope(core, plan, &why)) err = ERR_CORRUPT;
         if (err == ERR_OK)
             err =
                 line_load(core, no, plan->row.uid, plan->row.name, plan->row.revision, &plan->line);
@@ -297,25 +296,14 @@ err_t schedules_flush(core_t *core)
             TRY(put_scratch(core, TABLE_scur, &key, 0));
         }
         TRY(ranges_flush(core, plan));
-        if (plan->gate_dirty) {
-            plan->gate_dirty = false;
-            rec_key_t key = key_gate(plan->gate_id);
-            if (plan->gate.waiting == 0) {
-                err_t err = store_del(core->store, TABLE_gate, key_slice(&key));
-                if (err != ERR_OK && err != ERR_NOT_FOUND) return err;
-            } else {
-                core->scratch.len = 0;
-                gate_row_encode(&plan->gate, &core->scratch);
-                TRY(put_scratch(core, TABLE_gate, &key, 0));
-            }
-        }
     }
-    return ERR_OK;
+    return gates_flush(core);
 }
 
 /* After the batch: plans that were not used lately leave the cache. */
 void schedules_trim(core_t *core)
 {
+    gates_trim(core);
     if (core->plans.n <= PLANS_KEPT) return;
     plan_t *idle[1024]; /* more than a batch brings in, or the cache would grow */
     size_t n = 0, at = 0;

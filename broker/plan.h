@@ -34,6 +34,24 @@ typedef struct range {
     int64_t rate_at_us, rate_tokens_us;
 } range_t;
 
+/* Where firings are counted and wait for room: the row of a gate, read once and kept while it is
+ * used (gate.c). A pointer to one is good until the batch ends. */
+typedef struct gate {
+    struct gate *same_hash, *next; /* next: of those to be written, in the order they changed */
+    uint8_t id[16];
+    gate_row_t row;
+    bool dirty;
+} gate_t;
+err_t gate_get(core_t *core, const uint8_t id[16], gate_t **out);
+void gate_changed(core_t *core, gate_t *gate);
+err_t gates_flush(core_t *core);
+void gates_trim(core_t *core); /* after the batch */
+void gates_free(core_t *core);
+/* Sets `scoped` and `scope_id` of a plan from its definition. False: the key does not fit it, and
+ * *why (a line) says why. */
+struct plan;
+bool gate_find_scope(core_t *core, struct plan *plan, const char **why);
+
 typedef struct plan {
     uint32_t no;
     sched_row_t row; /* name and reason are owned copies */
@@ -49,10 +67,10 @@ typedef struct plan {
     uint16_t range_last; /* number of the newest, done or not */
     int64_t rate_at_us;  /* late tasks: broker time from which tokens count */
     int64_t rate_tokens_us;
-    uint64_t used; /* batch it was last used in */
-    uint8_t gate_id[16];
-    gate_row_t gate;
-    bool gate_dirty;
+    uint64_t used;        /* batch it was last used in */
+    uint8_t gate_id[16];  /* its own */
+    bool scoped;          /* its firings count together with those of others, */
+    uint8_t scope_id[16]; /* there */
 } plan_t;
 
 err_t plan_get(core_t *core, uint32_t no, plan_t **out); /* ERR_NOT_FOUND */
@@ -146,6 +164,7 @@ err_t schedule_task_leased(core_t *core, const task_t *task, bool first);
 err_t schedule_task_ended(core_t *core, const task_t *task, status_t status, bool had_lease,
                           bool was_parked);
 err_t schedule_task_again(core_t *core, task_t *task, bool *park);
+err_t schedule_task_unpark(core_t *core, const task_t *task, int64_t due_us); /* out of its line */
 /* range: NULL, or whose instants these are. Moves its cursor over them. */
 err_t ledger_add(core_t *core, plan_t *plan, range_t *range, const extent_t *extent);
 err_t ledger_close(core_t *core, plan_t *plan, range_t *range); /* nothing follows the newest */
@@ -166,9 +185,18 @@ err_t plan_save(core_t *core, const plan_t *plan); /* its header */
 err_t plan_save_definition(core_t *core, uint32_t no, uint32_t old_len, slice_t bytes);
 err_t plan_save_rule(core_t *core, const plan_t *plan); /* of its present revision */
 err_t plan_load_zone(core_t *core, uint64_t hash, const char *name, zone_t **zone);
-/* What the overlap policy says about one more firing; overlap.c. */
+/* The gate of the plan's next firings; range: NULL, or whose they are; overlap.c. */
+void plan_gate(const plan_t *plan, const range_t *range, uint8_t gate[16]);
+/* What the overlap policy says about one more firing at that gate. */
 enum admission { FIRE, PARK, DROP };
-err_t plan_admit(core_t *core, plan_t *plan, Pawl__V1__Overlap overlap, enum admission *answer);
+err_t plan_admit(core_t *core, plan_t *plan, const uint8_t gate[16], Pawl__V1__Overlap overlap,
+                 enum admission *answer);
+/* The task that is in the way of the next one, by its number; 0: not known. */
+err_t plan_blocker(core_t *core, const plan_t *plan, const uint8_t gate[16], uint64_t *n);
+/* A new firing is counted; then, once its rows are there, a parked one stands in the gate's line.
+ */
+err_t plan_count_in(core_t *core, plan_t *plan, const uint8_t gate[16], bool parked);
+err_t plan_park(core_t *core, plan_t *plan, const uint8_t gate[16], uint64_t n);
 /* An older firing that never had a lease gives way. */
 err_t plan_supersede(core_t *core, plan_t *plan);
 

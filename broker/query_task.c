@@ -51,7 +51,7 @@ err_t task_rows_get(store_view_t *view, uint64_t n, task_rows_t *rows)
                        : spec->flags & SPEC_BLOCKED ? TASK_S(BLOCKED)
                                                     : TASK_S(WAITING);
         rows->parked = rows->status == TASK_S(WAITING) && spec->flags & SPEC_PARKED;
-        if (rows->parked) gate_of_schedule(spec->schedule, rows->gate);
+        if (rows->parked) gate_of_task(spec, rows->gate);
         rows->timer_clock = spec->timer_clock;
         rows->timer_at = spec->timer_at;
     }

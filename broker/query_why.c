@@ -183,6 +183,31 @@ static err_t tell_position(story_t *story, const char *queue)
 /* ---- the statuses
  * ----------------------------------------------------------------------------------- */
 
+/* Parked at a gate that is not its schedule's own. */
+static err_t explain_gate(story_t *story)
+{
+    char *name;
+    bool scope = story->rows.gate[0] == GATE_SCOPE;
+    ANSWER_TRY(answer_name(story->answer, NAME_SCHEDULE, story->rows.spec.schedule, &name));
+    if (scope)
+        TELL(story,
+             "schedule %s counts together with others, and they let no more run side by side",
+             name);
+    else
+        TELL(story, "a backfill of schedule %s lets no more of its tasks run side by side", name);
+    rec_key_t key = key_gate(story->rows.gate);
+    slice_t value;
+    gate_row_t gate;
+    err_t err = store_view_get(story->answer->view, TABLE_gate, key_slice(&key), &value);
+    if (err == ERR_NOT_FOUND) return ERR_OK;
+    if (err != ERR_OK) return err;
+    if (!gate_row_decode(&gate, value)) return ERR_CORRUPT;
+    TELL(story, "%u of their tasks were let through and have not ended, %u wait", gate.admitted,
+         gate.waiting);
+    TELL(story, "`pawl schedule get %s` shows what it counts together with: overlap_scope", name);
+    return ERR_OK;
+}
+
 static err_t explain_parked(story_t *story)
 {
     char *name;
@@ -190,6 +215,7 @@ static err_t explain_parked(story_t *story)
     rec_key_t key = key_u32(schedule);
     slice_t value;
     set_reason(story, task_reason_text(REASON_OVERLAP));
+    if (story->rows.gate[0] != GATE_OVERLAP) return explain_gate(story);
     ANSWER_TRY(answer_name(story->answer, NAME_SCHEDULE, schedule, &name));
     TELL(story, "schedule %s lets no more of its tasks run side by side", name);
     err_t err = store_view_get(story->answer->view, TABLE_scur, key_slice(&key), &value);

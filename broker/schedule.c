@@ -56,11 +56,6 @@ static bool contradicts(core_t *core, const Pawl__V1__Schedule *spec,
                "newest first needs the backlog apart from what is new: say live_first too");
         return true;
     }
-    if (spec->overlap_scope > PAWL__V1__SCOPE__SCOPE_SCHEDULE || spec->overlap_key[0]) {
-        refuse(core, reply, ERR_UNIMPLEMENTED, "schedule.overlap_scope",
-               "overlap is counted for each schedule alone: leave the scope out");
-        return true;
-    }
     if (strict && spec->on_resume != PAWL__V1__ON_RESUME__ON_RESUME_CATCHUP) {
         refuse(core, reply, ERR_CONTRADICTION, "schedule.on_resume",
                "strict makes every instant a task: what a pause drops is said at each resume, not "
@@ -76,6 +71,14 @@ static bool contradicts(core_t *core, const Pawl__V1__Schedule *spec,
         return true;
     }
     return false;
+}
+
+static bool scope_refused(core_t *core, plan_t *plan, Pawl__V1__Reply *reply)
+{
+    const char *why;
+    if (gate_find_scope(core, plan, &why)) return false;
+    refuse(core, reply, ERR_BAD_VALUE, "schedule.overlap_key", "%s", why);
+    return true;
 }
 
 /* The first cursor of a new schedule. Listed dates may lie in the past: strict fires them, normal
@@ -309,7 +312,6 @@ static err_t create(core_t *core, plan_t *plan, uint32_t principal)
         slice(mem_copy(plan->spec->name, strlen(plan->spec->name)), strlen(plan->spec->name));
     plan->row.reason = slice(mem_copy("", 0), 0);
     gate_of_schedule(plan->no, plan->gate_id);
-    plan->gate = (gate_row_t){ .kind = GATE_OVERLAP, .subject = plan->no };
     plan->rate_at_us = core->now_us;
     map_put(&core->plans, plan->no, plan);
     plan_touch(core, plan);
@@ -344,6 +346,8 @@ static err_t edit(core_t *core, plan_t *old, plan_t *plan, const Pawl__V1__Sched
     old->spec = plan->spec;
     old->template = plan->template;
     old->line = plan->line;
+    old->scoped = plan->scoped;
+    memcpy(old->scope_id, plan->scope_id, 16);
     plan->spec = swap.spec;
     plan->template = swap.template;
     plan->line = swap.line;
@@ -407,8 +411,8 @@ static err_t put_one(core_t *core, const command_t *command, const Pawl__V1__Sch
     space_cost_t cost = space_cost(SPACE_SCHEDULE, put->schedule->task.len, core->space.page_bytes);
     if (!space_or_refuse(core, &cost, "a schedule", reply)) return ERR_OK;
     plan_t *plan = plan_made(core, put->schedule);
-    bool refused =
-        contradicts(core, plan->spec, plan->template, reply) || !parse_rule(core, plan, reply);
+    bool refused = contradicts(core, plan->spec, plan->template, reply) ||
+                   scope_refused(core, plan, reply) || !parse_rule(core, plan, reply);
     if (!refused && name_find(core, NAME_TYPE, plan->template->type) == NULL) {
         refuse(core, reply, ERR_UNKNOWN_TYPE, "schedule.task.type",
                "no executor has announced the type \"%s\"", plan->template->type);

@@ -96,6 +96,7 @@ err_t task_of_run(core_t *core, run_t *run, task_t *task)
     task->spec.parent = run->parent;
     task->spec.index = run->index;
     task->spec.firing = run->firing;
+    memcpy(task->spec.gate, run->gate, sizeof run->gate);
     task->spec.range = run->range;
     task->spec.folded_first_us = run->folded_first_us;
     task->spec.folded_count = run->folded_count;
@@ -597,7 +598,9 @@ err_t task_fire(core_t *core, const firing_t *firing, const Pawl__V1__Task *temp
     task.spec.folded_first_us = firing->folded_first_us;
     task.spec.folded_count = firing->folded_count;
     task.spec.firing =
-        (uint8_t)((firing->range ? FIRING_RANGE : 0) | (firing->folded_count ? FIRING_FOLDED : 0));
+        (uint8_t)((firing->range ? FIRING_RANGE : 0) | (firing->folded_count ? FIRING_FOLDED : 0) |
+                  (firing->gate ? FIRING_GATE : 0));
+    if (firing->gate) memcpy(task.spec.gate, firing->gate, 16);
     if (task.spec.firing) task.spec.flags |= SPEC_FIRING;
     if (firing->start_by_us) {
         task.spec.flags |= SPEC_EXPIRES;
@@ -619,17 +622,6 @@ err_t task_fire(core_t *core, const firing_t *firing, const Pawl__V1__Task *temp
 /* ---- places
  * ----------------------------------------------------------------------------------------- */
 
-static err_t unpark(core_t *core, task_t *task, int64_t due_us)
-{
-    plan_t *plan;
-    TRY(plan_get(core, task->spec.schedule, &plan));
-    rec_key_t key = key_park(plan->gate_id, task->spec.range != 0, due_us, task->n);
-    TRY(del_row(core, TABLE_park, &key));
-    plan->gate.waiting--;
-    plan->gate_dirty = true;
-    return ERR_OK;
-}
-
 err_t task_unplace(core_t *core, task_t *task)
 {
     bool moved = task->has_state; /* the state row knows better than the spec */
@@ -638,7 +630,7 @@ err_t task_unplace(core_t *core, task_t *task)
         bool parked = moved ? task->state.park.len > 0 : (task->spec.flags & SPEC_PARKED) != 0;
         task->state.park = slice(NULL, 0);
         task->state.due_us = 0;
-        if (parked) return unpark(core, task, due);
+        if (parked) return schedule_task_unpark(core, task, due);
         if (task->spec.flags & SPEC_PARENT) return ERR_OK; /* on its way to run: in no lane */
         return lane_remove(core, lane_at(core, task_lane(task)), due, task->n);
     }

@@ -59,7 +59,8 @@ pawl_err pawl_schedule_set_text(pawl_schedule_t *self, const char *field, const 
     } texts[] = { { "rule", &message->rule },
                   { "zone", &message->zone },
                   { "exclusions", &message->exclusions },
-                  { "title", &message->title } };
+                  { "title", &message->title },
+                  { "overlap_key", &message->overlap_key } };
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         if (!strcmp(texts[i].name, field))
             return set_text(texts[i].field, value) ? PAWL_OK : PAWL_E_NO_MEMORY;
@@ -71,6 +72,9 @@ pawl_err pawl_schedule_set_text(pawl_schedule_t *self, const char *field, const 
     } else if (!strcmp(field, "overlap")) {
         err = set_word(&pawl__v1__overlap__descriptor, value, &number);
         if (!err) message->overlap = (Pawl__V1__Overlap)number;
+    } else if (!strcmp(field, "overlap_scope")) {
+        err = set_word(&pawl__v1__scope__descriptor, value, &number);
+        if (!err) message->overlap_scope = (Pawl__V1__Scope)number;
     } else if (!strcmp(field, "on_resume")) {
         err = set_word(&pawl__v1__on_resume__descriptor, value, &number);
         if (!err) message->on_resume = (Pawl__V1__OnResume)number;

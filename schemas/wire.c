@@ -443,6 +443,11 @@ static err_t check_schedule(wire_arena_t *arena, const Pawl__V1__Schedule *sched
             return FAULT(fault, ERR_CONTRADICTION, "supersede",
                          "strict drops nothing: supersede must be off");
     }
+    bool by_key = schedule->overlap_scope == PAWL__V1__SCOPE__SCOPE_KEY;
+    if (by_key != (schedule->overlap_key[0] != '\0'))
+        return FAULT(fault, by_key ? ERR_BAD_VALUE : ERR_CONTRADICTION, "overlap_key",
+                     by_key ? "the scope is a key, and none is given"
+                            : "a key is given, and the scope is none: say overlap_scope key");
     if (schedule->to_us && schedule->from_us && schedule->to_us <= schedule->from_us)
         return FAULT(fault, ERR_CONTRADICTION, "to_us", "the schedule ends before it begins");
     err_t err = check_after(schedule, fault);

@@ -215,9 +215,14 @@ enum {
 rec_key_t key_timer(uint8_t clock, int64_t at, uint8_t kind, uint64_t n);
 bool timer_key_decode(slice_t key, uint8_t *clock, int64_t *at, uint8_t *kind, uint64_t *n);
 
-/* ---- park: gate 16, tag 6, due, n -> lane ; gate: gate 16 -> kind, waiting ------------------- */
-enum { GATE_OVERLAP = 1 };
+/* ---- park: gate 16, tag 6, due, n -> lane ; gate: gate 16 -> kind, counters ------------------ */
+/* OVERLAP: of one schedule, whose cursor row holds the other counters. SCOPE: of all schedules that
+ * count together. RANGE: of a range with a policy of its own. */
+enum { GATE_OVERLAP = 1, GATE_SCOPE = 2, GATE_RANGE = 3 };
 void gate_of_schedule(uint32_t schedule, uint8_t gate[16]);
+void gate_of_range(uint32_t schedule, uint16_t range, uint8_t gate[16]);
+/* text: the type, or the key as it was filled in; hashed with the store's secret. */
+void gate_of_scope(const uint8_t secret[32], uint8_t scope, slice_t text, uint8_t gate[16]);
 rec_key_t key_gate(const uint8_t gate[16]);
 /* backlog: the task is of a range: those of the live line leave the gate first. */
 rec_key_t key_park(const uint8_t gate[16], bool backlog, int64_t due_us, uint64_t n);
@@ -226,11 +231,17 @@ void park_row_encode(uint32_t lane, buf_t *to);
 bool park_row_decode(uint32_t *lane, slice_t from);
 typedef struct gate_row {
     uint8_t kind;
-    uint32_t subject; /* schedule */
-    uint32_t waiting;
+    uint32_t subject; /* schedule; SCOPE: 0 */
+    uint32_t waiting; /* park rows */
+    /* SCOPE and RANGE only, of the tasks that count here and have not ended: */
+    uint32_t admitted; /* let through to a lane */
+    uint32_t running;  /* that had a lease */
+    uint64_t leased_n; /* the newest that had a lease; 0 none */
 } gate_row_t;
 void gate_row_encode(const gate_row_t *self, buf_t *to);
 bool gate_row_decode(gate_row_t *self, slice_t from);
+/* Where a task of a schedule counts, for as long as it exists. */
+void gate_of_task(const spec_row_t *spec, uint8_t gate[16]);
 
 /* ---- lane: l -> what all its tasks have in common -------------------------------------------- */
 enum {
@@ -482,7 +493,7 @@ typedef struct scur_row {
     int64_t last_fired_us;
     uint32_t running;  /* tasks of it that had a lease and have not ended */
     uint32_t waiting;  /* tasks of it that never had a lease and have not ended */
-    uint32_t admitted; /* of both, those that its overlap policy let through to a lane */
+    uint32_t admitted; /* of both, at its own gate, those that it let through to a lane */
     uint64_t fired, missed;
     uint64_t number;    /* of manual runs */
     uint64_t last_n;    /* newest task that it made and that never had a lease; 0 none */
@@ -494,6 +505,7 @@ typedef struct scur_row {
     bool due_known;  /* the next two: what a list of a million is made from */
     int64_t due_us;  /* jittered instant after the cursor, INT64_MAX none: to be proposed then */
     int64_t jitter_us;
+    uint32_t parked; /* of `waiting`, those that are parked at the gate of a scope */
 } scur_row_t;
 void scur_row_encode(const scur_row_t *self, buf_t *to);
 bool scur_row_decode(scur_row_t *self, slice_t from);

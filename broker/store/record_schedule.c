@@ -228,11 +228,18 @@ bool extent_decode(extent_t *self, slice_t from)
 }
 
 /* What stands behind the numbers of a cursor. */
-enum { SCUR_EXTENT = 1, SCUR_ELSEWHERE = 2, SCUR_WARNED = 4, SCUR_ZONE = 8, SCUR_DUE = 16 };
+enum {
+    SCUR_EXTENT = 1,
+    SCUR_ELSEWHERE = 2,
+    SCUR_WARNED = 4,
+    SCUR_ZONE = 8,
+    SCUR_DUE = 16,
+    SCUR_PARKED = 32
+};
 
 void scur_row_encode(const scur_row_t *self, buf_t *to)
 {
-    uint8_t *at = record_begin(to, 5 * 8 + 10 * VARINT_MAX + 1 + EXTENT_MAX);
+    uint8_t *at = record_begin(to, 5 * 8 + 11 * VARINT_MAX + 1 + EXTENT_MAX);
     at = be_put_i64(at, self->cursor_us);
     at = be_put_i64(at, self->floor_us);
     at = be_put_i64(at, self->armed_us);
@@ -246,10 +253,11 @@ void scur_row_encode(const scur_row_t *self, buf_t *to)
     at = put_varint(at, self->number);
     at = put_varint(at, self->last_n);
     at = put_varint(at, self->leased_n);
-    at = be_put_u8(
-        at, (uint8_t)((self->open.count ? SCUR_EXTENT : 0) |
-                      (self->elsewhere ? SCUR_ELSEWHERE : 0) | (self->warned ? SCUR_WARNED : 0) |
-                      (self->zone_us ? SCUR_ZONE : 0) | (self->due_known ? SCUR_DUE : 0)));
+    at = be_put_u8(at,
+                   (uint8_t)((self->open.count ? SCUR_EXTENT : 0) |
+                             (self->elsewhere ? SCUR_ELSEWHERE : 0) |
+                             (self->warned ? SCUR_WARNED : 0) | (self->zone_us ? SCUR_ZONE : 0) |
+                             (self->due_known ? SCUR_DUE : 0) | (self->parked ? SCUR_PARKED : 0)));
     if (self->open.count) at = put_extent(at, &self->open);
     if (self->elsewhere) at = put_varint(at, self->elsewhere);
     if (self->zone_us) at = be_put_i64(at, self->zone_us);
@@ -257,6 +265,7 @@ void scur_row_encode(const scur_row_t *self, buf_t *to)
         at = be_put_i64(at, self->due_us);
         at = put_varint(at, (uint64_t)self->jitter_us);
     }
+    if (self->parked) at = put_varint(at, self->parked);
     record_end(to, at);
 }
 
@@ -286,7 +295,8 @@ bool scur_row_decode(scur_row_t *self, slice_t from)
         self->due_us = reader_i64(&in);
         self->jitter_us = (int64_t)take_varint(&in);
     }
-    return record_done(&in) && more < 2 * SCUR_DUE;
+    if (more & SCUR_PARKED) self->parked = take_no(&in);
+    return record_done(&in) && more < 2 * SCUR_PARKED;
 }
 
 /* ---- range ----------------------------------------------------------------------------------- */

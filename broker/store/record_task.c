@@ -3,6 +3,8 @@
  * it, what wakes it. See record.h. */
 #include "broker/store/record_inside.h"
 
+#include <sodium.h>
+
 /* ---- spec ------------------------------------------------------------------------------------ */
 rec_key_t key_n(uint64_t n)
 {
@@ -332,6 +334,33 @@ void gate_of_schedule(uint32_t schedule, uint8_t gate[16])
     be_put_u32(gate + 12, schedule);
 }
 
+void gate_of_range(uint32_t schedule, uint16_t range, uint8_t gate[16])
+{
+    gate_of_schedule(schedule, gate);
+    gate[0] = GATE_RANGE;
+    be_put_u16(gate + 10, range);
+}
+
+void gate_of_scope(const uint8_t secret[32], uint8_t scope, slice_t text, uint8_t gate[16])
+{
+    static const uint8_t use[] = "pawl overlap scope";
+    crypto_generichash_state state;
+    crypto_generichash_init(&state, secret, 32, 16);
+    crypto_generichash_update(&state, use, sizeof use);
+    crypto_generichash_update(&state, &scope, 1);
+    crypto_generichash_update(&state, text.at, text.len);
+    crypto_generichash_final(&state, gate, 16);
+    gate[0] = GATE_SCOPE;
+}
+
+void gate_of_task(const spec_row_t *spec, uint8_t gate[16])
+{
+    if (spec->flags & SPEC_FIRING && spec->firing & FIRING_GATE)
+        memcpy(gate, spec->gate, 16);
+    else
+        gate_of_schedule(spec->schedule, gate);
+}
+
 rec_key_t key_gate(const uint8_t gate[16])
 {
     return key_id(gate);
@@ -370,9 +399,15 @@ bool park_row_decode(uint32_t *lane, slice_t from)
 
 void gate_row_encode(const gate_row_t *self, buf_t *to)
 {
-    uint8_t *at = be_put_u8(record_begin(to, 32), self->kind);
+    uint8_t *at = be_put_u8(record_begin(to, 1 + 5 * VARINT_MAX), self->kind);
     at = put_varint(at, self->subject);
-    record_end(to, put_varint(at, self->waiting));
+    at = put_varint(at, self->waiting);
+    if (self->kind != GATE_OVERLAP) {
+        at = put_varint(at, self->admitted);
+        at = put_varint(at, self->running);
+        at = put_varint(at, self->leased_n);
+    }
+    record_end(to, at);
 }
 
 bool gate_row_decode(gate_row_t *self, slice_t from)
@@ -381,7 +416,12 @@ bool gate_row_decode(gate_row_t *self, slice_t from)
     *self = (gate_row_t){ .kind = reader_u8(&in) };
     self->subject = take_no(&in);
     self->waiting = take_no(&in);
-    return record_done(&in);
+    if (self->kind != GATE_OVERLAP) {
+        self->admitted = take_no(&in);
+        self->running = take_no(&in);
+        self->leased_n = take_varint(&in);
+    }
+    return record_done(&in) && self->kind >= GATE_OVERLAP && self->kind <= GATE_RANGE;
 }
 
 /* ---- lane ------------------------------------------------------------------------------------ */

@@ -172,6 +172,9 @@ static const flag_t calendar_flags[] = {
 static const flag_t policy_flags[] = {
     WORDS("mode", "normal|latest|strict", "what becomes of missed instants (normal)"),
     WORDS("overlap", OVERLAPS, "when the last one still runs"),
+    TEXT("overlap-scope", 0, "SCOPE",
+         "who counts: schedule (its own tasks), type (of all schedules with its type), or a key "
+         "such as db-{label.db} (of all with that key)"),
     SPAN("window", "strict, latest: forget instants older than this"),
     NUMBER("ahead", 0, 1, 1000000, "unfinished tasks of it at most (1000)"),
     SPAN("grace", "lateness that still is on time (30s)"),

@@ -184,6 +184,13 @@ static int set_policies(cli_t *cli, pawl_schedule_t *schedule)
             given ? pawl_schedule_set_int(schedule, numbers[i][1], given->number) : PAWL_OK;
         if (err) return refuse(err, numbers[i][0], given->value);
     }
+    const char *scope = args_text(args, "overlap-scope");
+    if (scope) {
+        bool word = !strcmp(scope, "schedule") || !strcmp(scope, "type") || !*scope;
+        pawl_err err = pawl_schedule_set_text(schedule, "overlap_scope", word ? scope : "key");
+        if (!err) err = pawl_schedule_set_text(schedule, "overlap_key", word ? "" : scope);
+        if (err) return refuse(err, "overlap-scope", scope);
+    }
     const char *live_first = args_text(args, "live-first");
     if (live_first) {
         pawl_err err =

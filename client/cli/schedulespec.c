@@ -53,6 +53,8 @@ static const struct spec_key {
     { "mode", WORD, "mode", "normal|latest|strict", 0, 0, 0, false },
     { "overlap", WORD, "overlap", "allow|skip|queue_one|queue_latest|queue_all|cancel|kill", 0, 0,
       0, false },
+    { "overlap_scope", WORD, "overlap_scope", "schedule|type|key", 0, 0, 0, false },
+    { "overlap_key", FREE_TEXT, "overlap_key", NULL, 0, 0, 0, false },
     { "on_resume", WORD, "on_resume", "catchup|skip|latest", 0, 0, 0, false },
     { "window", SPAN, "window_us", NULL, 0, 0, 0, false },
     { "grace", SPAN, "grace_us", NULL, 0, 0, DEFAULT_GRACE_US, false },

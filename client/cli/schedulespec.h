@@ -4,8 +4,9 @@
  *
  *   {"name", "rule" | "cron" | "every" | "at" | "dates" | "after", "also": [...], "zone", "except",
  *    "calendars": [...], "max_firings", "title",
- *    "mode", "overlap", "on_resume", "window", "grace", "jitter", "start_by", "ahead",
- *    "max_running", "rate", "supersede", "start", "end", "paused", "task": {...}}
+ *    "mode", "overlap", "overlap_scope", "overlap_key", "on_resume", "window", "grace", "jitter",
+ *    "start_by", "ahead", "max_running", "rate", "supersede", "start", "end", "paused",
+ *    "task": {...}}
  *
  * A spec that was read is canonical: one way of writing for one meaning, what is the default left
  * out. So two specs of the same meaning are equal JSON. All JSON here is owned by the caller. */

@@ -177,6 +177,19 @@ def test_overlap_skip_is_on_record_with_its_reason(small):
     assert any("overlap" in row["reason"] for row in rows if row["verdict"] == "skipped")
 
 
+def test_schedules_of_one_scope_run_one_at_a_time_and_a_bad_key_is_refused(small, tmp_path):
+    lock = tmp_path / "lock"
+    body = f"mkdir {lock} || exit 9; sleep 0.3; rmdir {lock}"
+    for name in ("one", "two"):
+        small.pawl("schedule", "add", name, "--every", "1s", "--overlap", "queue_all", "--label", "db=main",
+                   "--overlap-scope", "db-{label.db}", "--shell", body)
+    until(lambda: min(len(history(small, name)) for name in ("one", "two")) >= 3)
+    done = small.pawl("task", "list", "-o", "ndjson").rows
+    assert "finished" in {row["status"] for row in done} and "failed" not in {row["status"] for row in done}
+    bad = small.pawl("schedule", "add", "bad", "--every", "1s", "--overlap-scope", "{host}", "--", "true", code=2)
+    assert "{host} stands for nothing here" in bad.err
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_history_from_an_instant_with_a_limit(small, count):
     small.pawl("schedule", "add", "ticks", "--every", "1s", "--mode", "strict", "--", "true")

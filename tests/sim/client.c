@@ -500,6 +500,11 @@ static void draw_policies(sim_t *sim, Pawl__V1__Schedule *schedule)
     schedule->ahead = (uint32_t)sim_below(sim, 5);
     schedule->rate = (uint32_t)sim_below(sim, 20);
     schedule->max_running = (uint32_t)sim_below(sim, 3);
+    if (sim_coin(sim, 25)) {
+        bool type = sim_coin(sim, 50);
+        schedule->overlap_scope = type ? PAWL__V1__SCOPE__SCOPE_TYPE : PAWL__V1__SCOPE__SCOPE_KEY;
+        if (!type) schedule->overlap_key = (char *)(uintptr_t) "{queue}/{type}";
+    }
     if (sim_coin(sim, 30)) schedule->jitter_us = sim_between(sim, 1, 8 * SEC_US);
     if (sim_coin(sim, 20)) {
         schedule->grace_set_case = PAWL__V1__SCHEDULE__GRACE_SET_GRACE_US;

@@ -16,6 +16,8 @@ typedef struct mtask {
     bool there, purged;
     uint16_t spec_flags;
     uint32_t schedule, type, queue, lane;
+    uint8_t gate[16]; /* of a schedule: it counts there */
+    uint16_t range;
     int64_t instant_us;
     bool at_most_once, targeted;
     uint8_t status;     /* by its rows */
@@ -94,7 +96,7 @@ typedef struct mschedule {
     mrange_t *ranges; /* in order of their numbers */
     size_t ranges_n;
     uint64_t live, manual; /* tasks made: by the rule, by hand */
-    uint32_t leased;
+    uint32_t leased;       /* now, counted at its own gate */
     bool touched;
 } mschedule_t;
 

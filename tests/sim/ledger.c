@@ -193,7 +193,8 @@ void ledger_told(sim_t *sim, const Pawl__V1__Request *request)
         const Pawl__V1__Schedule *spec = schedule->revisions[schedule->revisions_n - 1].spec;
         if (spec == NULL || strcmp(spec->name, change->name) != 0) continue;
         if (change->on_resume) schedule->skip_word = true;
-        if (change->overlap) schedule->loose = true;
+        bool now = change->verb == PAWL__V1__SCHEDULE_VERB__SCHEDULE_NOW;
+        if (change->overlap && now) schedule->loose = true; /* a range's own counts apart */
     }
 }
 

@@ -80,6 +80,7 @@ typedef struct swarm {
     X(CUT_OFF, "exclusive attempt cut off") \
     X(PURGED, "purged") \
     X(PARKED, "parked") \
+    X(SCOPED, "counted together") X(TOGETHER, "two of one scope") X(APART, "a range counted apart") \
     X(FIRED, "fired") \
     X(CATCHUP, "caught up") \
     X(SKIP_LATE, "skipped: late") \

@@ -432,6 +432,10 @@ def refused():
     bad("put-nothing", "schedule_put", pb.SchedulePut(), "BAD_REQUEST", "schedule_put.schedule", **put)
     bad("put-strict-skip", "schedule_put", pb.SchedulePut(schedule=schedule(
         mode=pb.MODE_STRICT, overlap=pb.OVERLAP_SKIP)), "CONTRADICTION", "schedule_put.schedule.overlap", **put)
+    bad("put-scope-without-key", "schedule_put", pb.SchedulePut(schedule=schedule(
+        overlap_scope=pb.SCOPE_KEY)), "BAD_VALUE", "schedule_put.schedule.overlap_key", **put)
+    bad("put-key-without-scope", "schedule_put", pb.SchedulePut(schedule=schedule(
+        overlap_scope=pb.SCOPE_TYPE, overlap_key="db")), "CONTRADICTION", "schedule_put.schedule.overlap_key", **put)
     bad("put-ends-first", "schedule_put", pb.SchedulePut(schedule=schedule(from_us=NOON, to_us=NOON)),
         "CONTRADICTION", "schedule_put.schedule.to_us", **put)
     bad("put-template-type", "schedule_put", pb.SchedulePut(schedule=schedule(task=template(type="x"))),

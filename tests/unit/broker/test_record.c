@@ -122,7 +122,7 @@ static bool scur_row_same(const scur_row_t *a, const scur_row_t *b)
     return EQ(revision) && EQ(cursor_us) && EQ(floor_us) && EQ(armed_us) && EQ(last_fired_us) &&
            EQ(running) && EQ(waiting) && EQ(admitted) && EQ(fired) && EQ(missed) && EQ(number) &&
            EQ(last_n) && EQ(leased_n) && extent_same(&a->open, &b->open) && EQ(elsewhere) &&
-           EQ(warned) && EQ(zone_us) && EQ(due_known) && EQ(due_us) && EQ(jitter_us);
+           EQ(warned) && EQ(zone_us) && EQ(due_known) && EQ(due_us) && EQ(jitter_us) && EQ(parked);
 }
 
 static bool range_row_same(const range_row_t *a, const range_row_t *b)
@@ -271,8 +271,8 @@ ROW(enrolled_all, enrolled_row, { .seen_us = 5000000, .labels = TEXT("role=web\0
 ROW(run_plain, run_row, { .executor = 3, .incarnation = 0x1122334455667788, .token = 1, .attempt = 1, .leased_us = 5000000, .leased_wall_us = 1700000000000000, .lane = 1 })
 ROW(run_extreme, run_row, { UINT32_MAX, MAX64, MAX64, UINT16_MAX, 255, 255, INT64_MIN, INT64_MAX, UINT32_MAX, UINT32_MAX })
 CASE(park, number_t, park_encode, park_decode, number_same, { UINT32_MAX })
-ROW(gate, gate_row, { GATE_OVERLAP, 9, 300 })
-ROW(gate_extreme, gate_row, { 255, UINT32_MAX, UINT32_MAX })
+ROW(gate, gate_row, { .kind = GATE_OVERLAP, .subject = 9, .waiting = 300 })
+ROW(gate_extreme, gate_row, { .kind = GATE_RANGE, .subject = UINT32_MAX, .waiting = UINT32_MAX, .admitted = UINT32_MAX, .running = UINT32_MAX, .leased_n = MAX64 })
 ROW(lane_plain, lane_row, { .queue = 1, .type = 2, .waiting = 1000 })
 ROW(lane_target, lane_row, { UINT32_MAX, UINT32_MAX, BAND_LATE, TARGET_LABELS, TEXT("a=b\0role=web"), UINT32_MAX })
 ROW(try_plain, try_row, { .attempt = 1, .executor = 2, .start_wall_us = 1700000000000000, .end_wall_us = 1700000001000000, .outcome = 2, .flags = STATE_EXIT, .exit_code = 1, .message = TEXT("exit 1") })
@@ -295,7 +295,8 @@ CASE(calendar_user, number_t, user_encode, user_decode, number_same, { 0 })
 ROW(extent_plain, extent, { 60000000, 120000000, 2, VERDICT_FIRED, VERDICT_REASON_ON_TIME, 1, 5, 60000100, 120000100, 0 })
 ROW(extent_extreme, extent, { INT64_MIN, INT64_MAX, MAX64, VERDICT_SUPERSEDED, 255, MAX64, MAX64, INT64_MIN, INT64_MAX, MAX64 })
 ROW(scur_plain, scur_row, { .revision = 1, .cursor_us = 120000000, .floor_us = INT64_MIN, .armed_us = 180000000 })
-ROW(scur_extreme, scur_row, { MAX64, INT64_MIN, INT64_MAX, INT64_MIN, INT64_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX, MAX64, MAX64, MAX64, MAX64, MAX64, { 1, 1, 1, VERDICT_SKIPPED, VERDICT_REASON_LATE, 1, 1, 1, 1, 1 }, 0, false, 0, false, 0, 0 })
+ROW(scur_extreme, scur_row, { MAX64, INT64_MIN, INT64_MAX, INT64_MIN, INT64_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX, MAX64, MAX64, MAX64, MAX64, MAX64, { 1, 1, 1, VERDICT_SKIPPED, VERDICT_REASON_LATE, 1, 1, 1, 1, 1 }, 0, false, 0, false, 0, 0, 0 })
+ROW(scur_parked, scur_row, { .revision = 1, .cursor_us = 120000000, .waiting = 2, .parked = 300 })
 ROW(scur_elsewhere, scur_row, { .revision = 1, .cursor_us = 120000000, .elsewhere = 300, .warned = true, .zone_us = 119000000 })
 ROW(range_plain, range_row, { .state = RANGE_OPEN, .cause = CAUSE_LIVE, .revision = 7, .from_us = 60000000, .to_us = 600000000, .low_us = 120000000, .high_us = 600000000, .made_wall_us = 700000000, .fired = 1, .open = { 120000000, 120000000, 1, VERDICT_FIRED, VERDICT_REASON_CATCHUP, 7, 5, 1, 1, 0 } })
 ROW(range_extreme, range_row, { RANGE_CANCELLED, RANGE_NEWEST | RANGE_STOP, CAUSE_BACKFILL, 255, UINT32_MAX, MAX64, INT64_MIN, INT64_MAX, INT64_MIN, INT64_MAX, INT64_MIN, INT64_MAX, MAX64, MAX64, MAX64, { 0 } })
