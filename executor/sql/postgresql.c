@@ -120,14 +120,18 @@ static void pg_close(sql_link_t *self)
 
 /* ---- connection ------------------------------------------------------------------------------ */
 
-/* The server spoke, and will say the same next time. */
+/* The server spoke, and will say the same next time; libpq has no codes for that. */
 static bool refused(const char *text)
 {
     static const char *const passing[] = { "starting up", "shutting down", "recovery", "too many",
                                            "remaining connection" };
+    static const char *const lasting[] = { "FATAL", "no password supplied", "SSL was required",
+                                           "certificate" };
     for (size_t i = 0; i < ARRAY_LEN(passing); i++)
         if (strstr(text, passing[i])) return false;
-    return strstr(text, "FATAL") || strstr(text, "no password supplied");
+    for (size_t i = 0; i < ARRAY_LEN(lasting); i++)
+        if (strstr(text, lasting[i])) return true;
+    return false;
 }
 
 static PGconn *connect_to(const sql_source_t *source)

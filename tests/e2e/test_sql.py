@@ -423,6 +423,39 @@ def test_a_password_file_that_others_may_read_is_refused(own, databases):
     assert said.returncode == 2 and "0600" in said.stderr and PASSWORD not in said.stderr
 
 
+def test_tls_is_required_and_a_wrong_certificate_refused(own, databases):
+    server, ca = databases.pg, {}
+    for name in ("server", "other"):
+        server.call("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}", "-addext",
+                    "subjectAltName=IP:127.0.0.1", "-keyout", server.folder / f"{name}.key", "-out", server.folder / f"{name}.crt")
+        ca[name] = own.folder / f"{name}.crt"
+        ca[name].write_bytes((server.folder / f"{name}.crt").read_bytes())
+    source = server.source(databases.password)
+    own.broker()
+    own.executor("one", 2, "--config", databases.config(
+        own.folder / "x.yaml", plain={**source, "tls": "disable"}, required={**source, "tls": "require"},
+        right={**source, "tls": "verify", "ca_file": str(ca["server"])},
+        wrong={**source, "tls": "verify", "ca_file": str(ca["other"])},
+        name={**source, "tls": "verify", "ca_file": str(ca["server"]), "host": "localhost"}))
+    encrypted = "select ssl as a from pg_stat_ssl where pid = pg_backend_pid()"
+    task, _ = run(own, "required", encrypted, "failed", retry={"max_attempts": 3})
+    assert "SSL" in task["message"] and task["attempt"] == 1, task  # a server without: never in the clear
+    for setting in (f"ssl_cert_file = '{server.folder}/server.crt'", f"ssl_key_file = '{server.folder}/server.key'", "ssl = on"):
+        server.ask(f"alter system set {setting}")
+    try:
+        server.ask("select pg_reload_conf()")
+        until(lambda: server.ask("show ssl") == [["on"]], 10, 0.1, "the server speaks TLS")
+        assert rows(own, "required", encrypted) == rows(own, "right", encrypted) == [{"a": True}]
+        assert rows(own, "plain", encrypted) == [{"a": False}]
+        for source in ("wrong", "name"):
+            task, _ = run(own, source, encrypted, "failed", retry={"max_attempts": 3})
+            assert "certificate" in task["message"] and task["attempt"] == 1, task
+    finally:
+        for setting in ("ssl", "ssl_cert_file", "ssl_key_file"):
+            server.ask(f"alter system reset {setting}")
+        server.ask("select pg_reload_conf()")
+
+
 # ---- dispatch -------------------------------------------------------------------------------------
 
 def test_a_task_waits_for_an_executor_that_has_its_source(own, databases):
