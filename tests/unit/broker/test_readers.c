@@ -3,6 +3,7 @@
 #include "tests/unit/broker/query_world.h"
 
 #include <czmq.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "broker/readers.h"
@@ -18,7 +19,7 @@ static err_t read_log(void *arg, answer_t *answer, const Pawl__V1__LogRead *ask,
     (void)arg;
     Pawl__V1__LogData *data = answer_take(answer, sizeof *data);
     pawl__v1__log_data__init(data);
-    data->next = ask->offset + log_is_there;
+    data->next = ask->offset + (log_is_there ? 1 : 0);
     data->attempt = log->attempt;
     reply->log = data;
     reply->body_case = PAWL__V1__REPLY__BODY_LOG;
