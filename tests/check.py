@@ -41,11 +41,12 @@ def run(command, log, limit, env=()):
         except subprocess.TimeoutExpired:
             status = -signal.SIGALRM
             out.write(f"\ncheck: not done after {limit} s\n".encode())
-        try:
-            os.killpg(process.pid, signal.SIGKILL)  # what it left behind
-        except ProcessLookupError:
-            pass
-        process.wait()
+        finally:  # also when we are told to stop
+            try:
+                os.killpg(process.pid, signal.SIGKILL)  # what it left behind
+            except ProcessLookupError:
+                pass
+            process.wait()
         out.flush()
         out.seek(begin)
         return status, out.read().decode(errors="replace")
@@ -174,6 +175,7 @@ def main():
         print("\n".join(step.name for step in STEPS))
         return 0
     steps = [s for s in STEPS if not options.steps or any(s.name.startswith(n) for n in options.steps)]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     logs = ROOT / options.build / "log"
     logs.mkdir(parents=True, exist_ok=True)
     begin, passed, failed, failures = time.monotonic(), 0, 0, []
