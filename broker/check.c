@@ -8,8 +8,7 @@
 
 enum { LINES_MAX = 200, NUMBER_MAX = 1 << 24 };
 
-/* ---- the report
- * ---------------------------------------------------------------------------------- */
+/* ---- the report ------------------------------------------------------------------------------ */
 
 void check_problem(check_t *self, table_t table, slice_t key, const char *format, ...)
 {
@@ -43,8 +42,7 @@ tally_t *check_tally(check_t *self, tallies_t *of, uint32_t no, table_t table, s
     return &of->at[no];
 }
 
-/* ---- reading
- * ---------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static void note_place(check_t *self, table_t table, slice_t key)
 {
@@ -99,8 +97,7 @@ bool check_has(check_t *self, table_t table, const rec_key_t *key)
     return err == ERR_OK || err == ERR_CORRUPT;
 }
 
-/* ---- meta, names, counters, journal, replies
- * ------------------------------------------------------------ */
+/* ---- meta, names, counters, journal, replies ------------------------------------------------- */
 
 static void check_meta(check_t *self)
 {
@@ -323,8 +320,7 @@ static void check_watermark(check_t *self, slice_t key, slice_t value)
         check_problem(self, TABLE_watermark, key, "the row cannot be read");
 }
 
-/* ---- the whole
- * ----------------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static err_t check_all(check_t *self)
 {

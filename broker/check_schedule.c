@@ -40,8 +40,7 @@ static void audit_ledger(subject_t *self)
     if (audit_run(&audit) != ERR_OK) TOLD(self, TABLE_ledger, "the ledger cannot be read");
 }
 
-/* ---- one schedule
- * --------------------------------------------------------------------------------------- */
+/* ---- one schedule ---------------------------------------------------------------------------- */
 
 static void audit_counters(subject_t *self)
 {

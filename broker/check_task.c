@@ -21,8 +21,7 @@ static bool expiry_stands(const task_rows_t *rows)
     return rows->spec.flags & SPEC_EXPIRES && !had_lease(rows) && !task_status_ended(rows->status);
 }
 
-/* ---- from the task to its place
- * ------------------------------------------------------------------ */
+/* ---- from the task to its place -------------------------------------------------------------- */
 
 static void check_parts(check_t *self, slice_t of, uint64_t n, uint8_t kind, uint64_t token,
                         uint32_t len)
@@ -151,8 +150,7 @@ static void check_spec(check_t *self, slice_t key, slice_t value)
     tally_schedule(self, key, &rows);
 }
 
-/* ---- from the place to its task
- * ------------------------------------------------------------------- */
+/* ---- from the place to its task -------------------------------------------------------------- */
 
 /* The task that a row names; false: told. */
 static bool task_of(check_t *self, table_t table, slice_t key, uint64_t n, task_rows_t *rows)
@@ -296,8 +294,7 @@ static void check_timer(check_t *self, slice_t key, slice_t value)
                       (unsigned long long)n, rows.status, kind);
 }
 
-/* ---- ids, and rows that hang on a task
- * ------------------------------------------------------------------ */
+/* ---- ids, and rows that hang on a task ------------------------------------------------------- */
 
 static void check_id(check_t *self, slice_t key, slice_t value)
 {

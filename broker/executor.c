@@ -17,8 +17,7 @@
 
 enum { LEASE_BYTES = 128 /* of a Lease in an Assign, beside its texts; at most */ };
 
-/* ---- the table ----------------------------------------------------------------------------------
- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 executor_t *executor_for(core_t *core, named_t *name)
 {
@@ -70,8 +69,7 @@ static void forget_details(executor_t *executor)
     executor->interpreters_n = 0;
 }
 
-/* ---- what a refused commit takes back ---------------------------------------------------------
- */
+/* ---- what a refused commit takes back -------------------------------------------------------- */
 
 struct executor_undo {
     executor_t *executor;
@@ -177,8 +175,7 @@ void executors_free(core_t *core)
     map_free(&core->executors_by_conn);
 }
 
-/* ---- what it may take
- * ----------------------------------------------------------------------------- */
+/* ---- what it may take ------------------------------------------------------------------------ */
 
 static bool has_no(const uint32_t *sorted, size_t n, uint32_t wanted)
 {
@@ -250,8 +247,7 @@ bool executor_serves(core_t *core, const executor_t *executor, const lane_t *lan
     }
 }
 
-/* ---- Hello
- * -------------------------------------------------------------------------------------------- */
+/* ---- Hello ----------------------------------------------------------------------------------- */
 
 static int compare_no(const void *a, const void *b)
 {
@@ -478,8 +474,7 @@ err_t executor_hello(core_t *core, const command_t *command)
     return ERR_OK;
 }
 
-/* ---- the end of a session
- * ------------------------------------------------------------------------------ */
+/* ---- the end of a session -------------------------------------------------------------------- */
 
 err_t executor_lost(core_t *core, executor_t *executor)
 {
@@ -538,9 +533,7 @@ void executor_suspect(core_t *core, conn_t conn, bool suspect)
     if (executor) executor->suspect = suspect;
 }
 
-/* ---- pushes
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- pushes ---------------------------------------------------------------------------------- */
 
 static void direct(core_t *core, executor_t *executor, Pawl__V1__Directive *directive)
 {
@@ -623,8 +616,7 @@ void executors_push(core_t *core)
     }
 }
 
-/* ---- as time passes
- * -------------------------------------------------------------------------------------------- */
+/* ---- as time passes -------------------------------------------------------------------------- */
 
 static err_t send_unseen_again(core_t *core, executor_t *executor)
 {

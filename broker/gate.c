@@ -8,8 +8,7 @@
 
 enum { GATES_KEPT = 20000 };
 
-/* ---- rows ---------------------------------------------------------------------------------------
- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 static uint64_t gate_hash(const uint8_t id[16])
 {
@@ -94,8 +93,7 @@ void gates_trim(core_t *core)
     if (core->gates.n > GATES_KEPT) gates_free(core);
 }
 
-/* ---- scopes
- * ----------------------------------------------------------------------------------------- */
+/* ---- scopes ---------------------------------------------------------------------------------- */
 
 /* What stands for the name between braces; NULL: there is no such thing. */
 static const char *filled(const plan_t *plan, slice_t name)

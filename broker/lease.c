@@ -140,8 +140,7 @@ err_t runs_load(core_t *core)
     }
 }
 
-/* ---- given
- * --------------------------------------------------------------------------------------- */
+/* ---- given ----------------------------------------------------------------------------------- */
 
 static err_t add_to_assign(core_t *core, run_t *run, const task_t *task, slice_t body)
 {
@@ -252,8 +251,7 @@ err_t lease_take(core_t *core, executor_t *executor, lane_t *lane, const fresh_t
     return journal_task(core, EVENT_RUNNING, &task, executor->name->no);
 }
 
-/* ---- ended
- * ------------------------------------------------------------------------------------------ */
+/* ---- ended ----------------------------------------------------------------------------------- */
 
 /* The attempt as it ended goes into the task's state. */
 static err_t record(core_t *core, task_t *task, const run_t *run, const Pawl__V1__Result *result)
@@ -550,8 +548,7 @@ err_t lease_report(core_t *core, const command_t *command, Pawl__V1__Reply *repl
     return ERR_OK;
 }
 
-/* ---- lost and given back
- * -------------------------------------------------------------------------------- */
+/* ---- lost and given back --------------------------------------------------------------------- */
 
 /* How many executors of distinct names this task has cost, the current one included. */
 static err_t count_lost(core_t *core, const run_t *run, unsigned *count)

@@ -8,8 +8,7 @@
 
 #include <stdlib.h>
 
-/* ---- counters
- * --------------------------------------------------------------------------------------- */
+/* ---- counters -------------------------------------------------------------------------------- */
 
 static bool is_own(const gate_t *gate)
 {
@@ -128,8 +127,7 @@ err_t plan_blocker(core_t *core, const plan_t *plan, const uint8_t id[16], uint6
     *n = is_own(gate) ? plan->cur.leased_n : gate->row.leased_n;
     return ERR_OK;
 }
-/* ---- one more
- * ------------------------------------------------------------------------------------------ */
+/* ---- one more -------------------------------------------------------------------------------- */
 
 /* An older firing that never had a lease gives way. */
 err_t plan_supersede(core_t *core, plan_t *plan)
@@ -217,8 +215,7 @@ err_t plan_admit(core_t *core, plan_t *plan, const uint8_t id[16], Pawl__V1__Ove
     return ERR_OK;
 }
 
-/* ---- hooks of the task life cycle
- * ------------------------------------------------------------------------------ */
+/* ---- hooks of the task life cycle ------------------------------------------------------------ */
 
 err_t schedule_task_leased(core_t *core, const task_t *task, bool first)
 {

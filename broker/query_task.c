@@ -10,8 +10,7 @@ bool task_status_ended(Pawl__V1__TaskStatus status)
     return status >= TASK_S(FINISHED);
 }
 
-/* ---- rows
- * ------------------------------------------------------------------------------------------ */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 static err_t get_row(store_view_t *view, table_t table, uint64_t n, slice_t *value, bool *there)
 {
@@ -118,8 +117,7 @@ err_t task_rows_unpack(answer_t *self, const task_rows_t *rows, const Pawl__V1__
                                                                                     : ERR_CORRUPT;
 }
 
-/* ---- TaskInfo
- * ---------------------------------------------------------------------------------------- */
+/* ---- TaskInfo -------------------------------------------------------------------------------- */
 
 static Pawl__V1__Label **copy_labels(answer_t *self, const Pawl__V1__Task *task)
 {
@@ -464,8 +462,7 @@ err_t query_task_get(answer_t *self, const Pawl__V1__TaskGet *ask, Pawl__V1__Rep
     return ERR_OK;
 }
 
-/* ---- TaskWait
- * ------------------------------------------------------------------------------------------ */
+/* ---- TaskWait -------------------------------------------------------------------------------- */
 
 static err_t waited(answer_t *self, const uint64_t *ns, size_t n, const meta_dynamic_t *meta,
                     Pawl__V1__Waited *done)
@@ -521,8 +518,7 @@ err_t query_task_wait(answer_t *self, const Pawl__V1__TaskWait *ask, uint8_t (*o
     return waited(self, ended, ended_n, &meta, done);
 }
 
-/* ---- LogRead: which lease
- * --------------------------------------------------------------------------------- */
+/* ---- LogRead: which lease -------------------------------------------------------------------- */
 
 /* The lease of `token` ended because its executor was lost. */
 static err_t was_lost(answer_t *self, const task_rows_t *rows, uint64_t token, bool *lost)

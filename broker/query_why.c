@@ -41,8 +41,7 @@ static void set_reason(story_t *story, const char *reason)
     story->why->reason = answer_text(story->answer, slice_text(reason));
 }
 
-/* ---- who could run it ---------------------------------------------------------------------------
- */
+/* ---- who could run it ------------------------------------------------------------------------ */
 
 static bool has_text(char *const *texts, size_t n, const char *text)
 {
@@ -180,8 +179,7 @@ static err_t tell_position(story_t *story, const char *queue)
     return ERR_OK;
 }
 
-/* ---- the statuses
- * ----------------------------------------------------------------------------------- */
+/* ---- the statuses ---------------------------------------------------------------------------- */
 
 /* Parked at a gate that is not its schedule's own. */
 static err_t explain_gate(story_t *story)

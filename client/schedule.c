@@ -405,8 +405,7 @@ pawl_err pawl_schedule_change(pawl_client_t *self, const char *verb, const char 
     return err;
 }
 
-/* ---- lists -------------------------------------------------------------------------------------
- */
+/* ---- lists ----------------------------------------------------------------------------------- */
 
 static pawl_err fetch_schedules(pawl_client_t *client, const list_place_t *place,
                                 int64_t timeout_us, Pawl__V1__Reply **reply)

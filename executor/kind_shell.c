@@ -39,8 +39,7 @@ void shell_print_time(int64_t time_us, char *text, size_t room)
         snprintf(text + len, room - len, "Z");
 }
 
-/* ---- the account -------------------------------------------------------------------------------
- */
+/* ---- the account ----------------------------------------------------------------------------- */
 
 struct account {
     char name[64], home[256];
@@ -96,8 +95,7 @@ static bool find_account(const char *name, const executor_config_t *config, laun
     return true;
 }
 
-/* ---- argv and environment
- * ------------------------------------------------------------------------ */
+/* ---- argv and environment -------------------------------------------------------------------- */
 
 /* Texts are gathered one behind the other; pointers are made when all are there. */
 struct gathered {
@@ -307,8 +305,7 @@ static bool gather_argv(struct gathered *self, const executor_config_t *config,
     return true;
 }
 
-/* ---- files
- * ----------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 /* A private copy: whoever has the folder reads it, and it goes away with the attempt. */
 static bool write_secret(const shell_plan_t *plan, const executor_config_t *config,

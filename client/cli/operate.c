@@ -203,8 +203,7 @@ int cmd_broker_check(cli_t *cli)
                 "a copy of the store kept for a report, and the same command again");
 }
 
-// ---- events
-// --------------------------------------------------------------------------------------
+/* ---- events ---------------------------------------------------------------------------------- */
 
 static bool print_event(const pawl_record_t *event, void *arg)
 {
@@ -260,8 +259,7 @@ int cmd_events(cli_t *cli)
     return err && !code ? fail_client(cli->client, err, "cannot list all events") : code;
 }
 
-// ---- help
-// ----------------------------------------------------------------------------------------
+/* ---- help ------------------------------------------------------------------------------------ */
 
 int cmd_version(cli_t *cli)
 {

@@ -18,8 +18,7 @@
 #include "client/cli/taskspec.h"
 #include "client/time/rule.h"
 
-// ---- the rule
-// ------------------------------------------------------------------------------------
+/* ---- the rule -------------------------------------------------------------------------------- */
 
 const char *plan_every(const char *text)
 {
@@ -138,8 +137,7 @@ int plan_rule(cli_t *cli, const char *zone, bool needed, const char **rule)
     }
 }
 
-// ---- the schedule
-// --------------------------------------------------------------------------------
+/* ---- the schedule ---------------------------------------------------------------------------- */
 
 static int refuse(pawl_err err, const char *flag, const char *value)
 {
@@ -218,8 +216,7 @@ static int set_policies(cli_t *cli, pawl_schedule_t *schedule)
     return 0;
 }
 
-// ---- when it runs
-// --------------------------------------------------------------------------------
+/* ---- when it runs ---------------------------------------------------------------------------- */
 
 /* All that says when: what is on record, with the flags over it. */
 typedef struct terms_given {

@@ -263,8 +263,7 @@ static void on_submitted(sim_t *sim, peer_t *peer, const pending_t *asked,
         sim_fail(sim, "%u of %zu accepted, %zu refused", reply->submitted->accepted, n, refused);
 }
 
-/* ---- requests that are remembered -------------------------------------------------------------
- */
+/* ---- requests that are remembered ------------------------------------------------------------ */
 
 static void ask_memo(sim_t *sim, peer_t *peer, Pawl__V1__Request *request)
 {
@@ -631,8 +630,7 @@ static void change_schedule(sim_t *sim, peer_t *peer)
     ask_change(sim, peer, name, verb, on_resume, overlap);
 }
 
-/* ---- queues and executors ---------------------------------------------------------------------
- */
+/* ---- queues and executors -------------------------------------------------------------------- */
 
 static void pause_queue(sim_t *sim, peer_t *peer, size_t which, bool pause)
 {

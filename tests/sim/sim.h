@@ -42,8 +42,7 @@ typedef struct swarm {
     uint64_t map_bytes; /* 0: plenty */
 } swarm_t;
 
-/* ---- what a run should come by ------------------------------------------------------------------
- */
+/* ---- what a run should come by --------------------------------------------------------------- */
 
 // clang-format off
 #define METS(X) \
