@@ -338,6 +338,29 @@ static err_t read_pieces(kv_scan_t *scan, answer_t *answer, const uint8_t log[LO
     return ERR_OK;
 }
 
+err_t log_store_after(log_store_t *self, const uint8_t id[16], uint64_t token, uint64_t *found)
+{
+    uint8_t from[LOG_KEY];
+    kv_view_t *view = NULL;
+    kv_scan_t *scan = NULL;
+    slice_t key, row;
+    *found = 0;
+    if (token == UINT64_MAX) return ERR_OK;
+    log_key(from, id, token + 1);
+    pthread_rwlock_rdlock(&self->opened);
+    err_t err = self->kv ? kv_view_open(self->kv, &view) : ERR_STORE_IO;
+    if (err == ERR_OK) {
+        err = kv_scan_open(view, LOG_TABLE_SIZE, slice(from, sizeof from), false, &scan);
+        if (err == ERR_OK) err = kv_scan_next(scan, &key, &row);
+        if (err == ERR_OK && key.len == LOG_KEY && memcmp(key.at, id, 16) == 0)
+            *found = be_u64(key.at + 16);
+        kv_scan_close(&scan);
+        kv_view_close(&view);
+    }
+    pthread_rwlock_unlock(&self->opened);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
 err_t log_store_read(log_store_t *self, answer_t *answer, const uint8_t id[16], uint64_t token,
                      uint64_t offset, uint32_t limit, Pawl__V1__LogData *data)
 {

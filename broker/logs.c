@@ -264,15 +264,19 @@ err_t logs_read(void *arg, answer_t *answer, const Pawl__V1__LogRead *ask, const
     pawl__v1__log_data__init(data);
     data->attempt = log->attempt;
     *more = false;
+    data->token = log->token;
     err_t err =
-        log_store_read(self->store, answer, log->id, log->token, ask->offset, ask->limit, data);
+        ask->after ? log_store_after(self->store, log->id, ask->token, &data->token) : ERR_OK;
+    if (err == ERR_OK && (data->token || !ask->after))
+        err = log_store_read(self->store, answer, log->id, data->token, ask->offset, ask->limit,
+                             data);
     if (err != ERR_OK) {
         answer_refuse(answer, reply, err, "", "the log cannot be read: %s", err_text(err));
         return ERR_OK;
     }
     data->ended = !log->running && data->next >= data->total;
     data->lost = log->lost;
-    *more = log->running && data->n_pieces == 0;
+    *more = log->running && data->n_pieces == 0 && !ask->after;
     reply->body_case = PAWL__V1__REPLY__BODY_LOG;
     reply->log = data;
     return ERR_OK;

@@ -310,6 +310,11 @@ PAWL_EXPORT pawl_err pawl_task_why(pawl_client_t *self, const uint8_t id[PAWL_ID
 PAWL_EXPORT pawl_err pawl_log_read(pawl_client_t *self, const uint8_t id[PAWL_ID_BYTES],
                                    unsigned attempt, uint64_t offset, int64_t wait_us,
                                    pawl_record_t **log, int64_t timeout_us);
+/* Log of the next lease after `token` (0: the first) that wrote something: an attempt that was
+ * asked again has one for each poll. `token` of the record says whose it is; 0: there is none. */
+PAWL_EXPORT pawl_err pawl_log_next(pawl_client_t *self, const uint8_t id[PAWL_ID_BYTES],
+                                   uint64_t token, uint64_t offset, pawl_record_t **log,
+                                   int64_t timeout_us);
 
 /* Events with a sequence, from `from_seq` (0 = from now on). fn runs inside pawl_client_poll; a gap
  * (older rows are gone) is told by an event of kind "gap", whose seq is the oldest one left; a

@@ -80,6 +80,25 @@ pawl_err pawl_task_why(pawl_client_t *self, const uint8_t id[PAWL_ID_BYTES], paw
     return err;
 }
 
+pawl_err pawl_log_next(pawl_client_t *self, const uint8_t id[PAWL_ID_BYTES], uint64_t token,
+                       uint64_t offset, pawl_record_t **log, int64_t timeout_us)
+{
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__LogRead body = PAWL__V1__LOG_READ__INIT;
+    Pawl__V1__Reply *reply;
+    *log = NULL;
+    body.id = (ProtobufCBinaryData){ PAWL_ID_BYTES, (uint8_t *)(uintptr_t)id };
+    body.token = token;
+    body.after = true;
+    body.offset = offset;
+    body.limit = LIMIT_LOG_ATTEMPT;
+    request.body_case = PAWL__V1__REQUEST__BODY_LOG_READ;
+    request.log_read = &body;
+    pawl_err err = ask(self, &request, PAWL__V1__REPLY__BODY_LOG, 0, timeout_us, &reply);
+    if (!err) *log = record_of(reply->log);
+    return err;
+}
+
 pawl_err pawl_log_read(pawl_client_t *self, const uint8_t id[PAWL_ID_BYTES], unsigned attempt,
                        uint64_t offset, int64_t wait_us, pawl_record_t **log, int64_t timeout_us)
 {

@@ -149,6 +149,7 @@ static const flag_t wait_flags[] = { SWITCH("any", 0, "until one of them has end
 static const flag_t logs_flags[] = {
     SWITCH("follow", 'f', "until the task has ended; of a schedule: task after task"),
     NUMBER("attempt", 0, 1, 1000, "of this attempt (the last)"),
+    SWITCH("polls", 0, "each poll of an attempt that was asked again, in order"),
     END,
 };
 static const flag_t rule_flags[] = {

@@ -151,6 +151,64 @@ int log_print(cli_t *cli, const uint8_t id[PAWL_ID_BYTES], unsigned attempt, con
     return err ? fail_client(cli->client, err, "cannot read the log") : 0;
 }
 
+/* The leases of one attempt: those after `from`, up to `to`. */
+static void leases_of(const pawl_record_t *task, unsigned attempt, uint64_t *from, uint64_t *to)
+{
+    size_t n = pawl_record_count(task, "attempts");
+    if (attempt == 0 && n)
+        attempt = (unsigned)pawl_record_int(pawl_record_sub_at(task, "attempts", n - 1), "attempt");
+    *from = *to = 0;
+    for (size_t i = 0; i < n; i++) {
+        const pawl_record_t *one = pawl_record_sub_at(task, "attempts", i);
+        unsigned number = (unsigned)pawl_record_int(one, "attempt");
+        uint64_t token = (uint64_t)pawl_record_int(one, "token");
+        if (number < attempt && token > *from) *from = token;
+        if (number == attempt && token > *to) *to = token;
+    }
+}
+
+static pawl_err print_poll(log_view_t *view, uint64_t *token, uint64_t to, bool *more)
+{
+    pawl_record_t *log = NULL;
+    uint64_t found = 0, next = 0, total = 1;
+    while (next < total) {
+        pawl_err err =
+            pawl_log_next(view->cli->client, view->id, *token, next, &log, view->cli->timeout_us);
+        if (err) return err;
+        found = (uint64_t)pawl_record_int(log, "token");
+        total = (uint64_t)pawl_record_int(log, "total");
+        *more = found != 0 && found <= to;
+        for (size_t i = 0; *more && i < pawl_record_count(log, "pieces"); i++) {
+            const pawl_record_t *piece = pawl_record_sub_at(log, "pieces", i);
+            if (i == 0 && next == 0 && !output_is_json())
+                printf("[asked at %s]\n", instant_text(pawl_record_int(piece, "time_us")));
+            print_piece(view, piece);
+        }
+        uint64_t after = (uint64_t)pawl_record_int(log, "next");
+        total = *more && after > next ? total : 0;
+        next = after;
+        pawl_record_destroy(&log);
+    }
+    if (view->inside_line && !output_is_json()) putchar('\n');
+    view->inside_line = false;
+    *token = found;
+    return PAWL_OK;
+}
+
+int log_print_polls(cli_t *cli, const uint8_t id[PAWL_ID_BYTES], unsigned attempt)
+{
+    pawl_record_t *task = NULL;
+    uint64_t token = 0, to = 0;
+    pawl_err err = pawl_task_get(cli->client, id, &task, cli->timeout_us);
+    if (!err) leases_of(task, attempt, &token, &to);
+    pawl_record_destroy(&task);
+    log_view_t view = { .cli = cli, .id = id, .prefix = "" };
+    bool more = true;
+    while (!err && more)
+        err = print_poll(&view, &token, to, &more);
+    return err ? fail_client(cli->client, err, "cannot read the logs") : 0;
+}
+
 // ---- the task
 // ------------------------------------------------------------------------------------
 

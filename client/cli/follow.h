@@ -39,6 +39,8 @@ int task_follow(cli_t *cli, const uint8_t id[PAWL_ID_BYTES], const follow_option
                 outcome_t *outcome);
 /* Prints what there is of the log of one attempt (0: the last). */
 int log_print(cli_t *cli, const uint8_t id[PAWL_ID_BYTES], unsigned attempt, const char *prefix);
+/* Of one attempt (0: the last): the log of each poll, in order. */
+int log_print_polls(cli_t *cli, const uint8_t id[PAWL_ID_BYTES], unsigned attempt);
 /* Exit code that an outcome stands for. */
 int outcome_code(const outcome_t *outcome, bool own_exit_code);
 

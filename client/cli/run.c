@@ -136,6 +136,7 @@ int cmd_logs(cli_t *cli)
             code = id_read(cli, name, what, id);
     }
     if (code) return code;
+    if (args_has(&cli->args, "polls")) return log_print_polls(cli, id, attempt);
     if (!follow) return log_print(cli, id, attempt, "");
     outcome_t outcome;
     const follow_options_t options = { .log = true, .attempt = attempt, .prefix = "" };

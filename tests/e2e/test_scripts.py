@@ -186,3 +186,17 @@ def test_bytes_that_are_no_text_are_kept_as_they_came_and_harm_nothing(one):
     assert b"b\xff\xfec" in raw or b"b??c" in raw, raw
     id = script(one, r"printf '{\"a\": \"\377\"' > $PAWL_OUTPUT")
     one.wait_status(id, "finished")
+
+
+def test_the_log_of_each_poll_is_there_in_order(one):
+    text = """n=${PAWL_POLLS:-0}; [ $n = 1 ] || echo "look $n of $PAWL_ATTEMPT"; [ $n -lt 3 ] || exit 3
+              echo '{"pawl": {"again": "0s"}}' > $PAWL_OUTPUT"""
+    id = script(one, text, retry={"max_attempts": 2, "backoff": "10ms"})
+    one.wait_status(id, "failed")
+    def looks(*flags):
+        lines = one.pawl("logs", id, "--polls", *flags).out.splitlines()
+        assert sum(line.startswith("[asked at ") for line in lines) == 3, lines
+        return [line for line in lines if not line.startswith("[")]
+    assert looks("--attempt", "1") == ["look 0 of 1", "look 2 of 1", "look 3 of 1"]  # the second wrote nothing
+    assert looks() == ["look 0 of 2", "look 2 of 2", "look 3 of 2"]
+    assert one.pawl("logs", id).out == "look 3 of 2\n"

@@ -168,6 +168,7 @@ def requests():
         verb=pb.COMPLETE_EXTEND, completion=bytes(32), extend_us=60000000), request_id=REQUEST_ID)
     good("task-why", "task_why", pb.TaskWhy(id=ID1))
     good("log-read", "log_read", pb.LogRead(id=ID1, attempt=2, offset=1 << 40, limit=65536, wait_us=1))
+    good("log-read-after", "log_read", pb.LogRead(id=ID1, token=TOKEN, after=True))
     good("event-read", "event_read", pb.EventRead(from_seq=1, limit=500))
     good("schedule-put", "schedule_put", pb.SchedulePut(schedule=schedule(
         mode=pb.MODE_STRICT, overlap=pb.OVERLAP_QUEUE_ALL, grace_us=0, window_us=86400000000, ahead=10,

@@ -133,6 +133,22 @@ static void what_was_written_reads_back_from_any_offset(void **state)
     assert_int_equal(read_at(f, ID, 1, 500000, 10).next, 500000);
 }
 
+static void the_next_lease_that_wrote_something_is_found(void **state)
+{
+    fixture_t *f = *state;
+    add(f, ID, 3, 0, 10, NOW);
+    add(f, ID, 7, 0, 10, NOW);
+    add(f, OTHER, 5, 0, 10, NOW);
+    static const uint64_t after[][2] = { { 0, 3 }, { 2, 3 }, { 3, 7 }, { 6, 7 }, { 7, 0 } };
+    uint64_t found;
+    for (size_t i = 0; i < ARRAY_LEN(after); i++) {
+        assert_int_equal(log_store_after(f->store, ID, after[i][0], &found), ERR_OK);
+        assert_int_equal(found, after[i][1]);
+    }
+    assert_int_equal(log_store_after(f->store, ID, UINT64_MAX, &found), ERR_OK);
+    assert_int_equal(found, 0);
+}
+
 static void attempts_and_tasks_have_logs_of_their_own(void **state)
 {
     fixture_t *f = *state;
@@ -386,6 +402,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_store, close_store)
         TEST(what_was_written_reads_back_from_any_offset),
+        TEST(the_next_lease_that_wrote_something_is_found),
         TEST(attempts_and_tasks_have_logs_of_their_own),
         TEST(the_same_chunk_twice_is_there_once),
         TEST(a_long_log_keeps_its_head_and_its_end_and_tells_the_hole),
