@@ -87,16 +87,22 @@ static bool remove_tree(const char *path)
 
 cgroup_t *cgroup_open(const char *state_dir, char *why, size_t why_len)
 {
-    char mount[2048], own[1024];
+    char mount[2048], own[1024], place[sizeof mount + sizeof own];
     if (!find_mount(mount, sizeof mount) || !find_own(own, sizeof own)) {
         snprintf(why, why_len, "no cgroup v2");
         return NULL;
     }
+    snprintf(place, sizeof place, "%s%s", mount, own);
+    return cgroup_open_in(place, state_dir, why, why_len);
+}
+
+cgroup_t *cgroup_open_in(const char *place, const char *state_dir, char *why, size_t why_len)
+{
     char *real = realpath(state_dir, NULL);
     uint64_t hash = real ? hash64(real, strlen(real)) : hash64(state_dir, strlen(state_dir));
     free(real);
     cgroup_t *self = mem_new(sizeof *self);
-    snprintf(self->path, sizeof self->path, "%s%s/pawl-executor-%016llx", mount, own,
+    snprintf(self->path, sizeof self->path, "%s/pawl-executor-%016llx", place,
              (unsigned long long)hash);
     if (mkdir(self->path, 0755) != 0) {
         if (errno != EEXIST || !write_file(self->path, "cgroup.kill", "1")) {

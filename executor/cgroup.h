@@ -14,6 +14,8 @@ typedef struct cgroup cgroup_t;
 /* NULL: no cgroup v2 here, no right to make one, or a kernel without cgroup.kill (before 5.14);
  * `why` gets a phrase. What a predecessor with the same state folder left in it is killed. */
 cgroup_t *cgroup_open(const char *state_dir, char *why, size_t why_len);
+/* The same below a given folder of cgroup v2. */
+cgroup_t *cgroup_open_in(const char *place, const char *state_dir, char *why, size_t why_len);
 /* A descriptor of the folder for warden `number` (made when missing), or -1. The caller's. */
 int cgroup_child(cgroup_t *self, unsigned number);
 /* Are memory and number of processes limited there? Only where the controllers were delegated. */

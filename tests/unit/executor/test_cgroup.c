@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What is written into a cgroup's files, and read from them: a folder of plain files stands for a
+ * machine that delegates memory and pids. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "executor/cgroup.h"
+
+typedef struct fixture {
+    char place[64], branch[192];
+} fixture_t;
+
+static void put(const char *folder, const char *name, const char *text)
+{
+    char path[300];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static const char *get(const char *folder, const char *name)
+{
+    static char text[64];
+    char path[300];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    size_t len = fread(text, 1, sizeof text - 1, file);
+    fclose(file);
+    text[len] = '\0';
+    return text;
+}
+
+static int make(void **state)
+{
+    fixture_t *self = calloc(1, sizeof *self);
+    char state_dir[] = "/nowhere/state";
+    snprintf(self->place, sizeof self->place, "/tmp/pawl-cgroup-XXXXXX");
+    if (!mkdtemp(self->place)) return -1;
+    /* the kernel makes the files with the folder; here they stand there before */
+    snprintf(self->branch, sizeof self->branch, "%s/pawl-executor-%016llx", self->place,
+             (unsigned long long)hash64(state_dir, strlen(state_dir)));
+    mkdir(self->branch, 0700);
+    put(self->branch, "cgroup.kill", "");
+    *state = self;
+    return 0;
+}
+
+static int clear(void **state)
+{
+    fixture_t *self = *state;
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'", self->place);
+    free(self);
+    return system(command);
+}
+
+static void memory_and_processes_are_limited_where_they_are_delegated(void **state)
+{
+    fixture_t *self = *state;
+    char why[128] = "", child[256];
+    put(self->branch, "cgroup.subtree_control", "");
+    cgroup_t *cgroup = cgroup_open_in(self->place, "/nowhere/state", why, sizeof why);
+    assert_non_null(cgroup);
+    assert_true(cgroup_has_limits(cgroup));
+    assert_string_equal(get(self->branch, "cgroup.subtree_control"), "+memory +pids");
+    assert_string_equal(get(self->branch, "cgroup.kill"), "1"); /* what a predecessor left */
+    int fd = cgroup_child(cgroup, 7);
+    assert_true(fd >= 0);
+    close(fd);
+    snprintf(child, sizeof child, "%s/7", self->branch);
+    assert_false(cgroup_limit(cgroup, 7, 1 << 20, 64)); /* no files: a limit that is not set */
+    put(child, "memory.max", "");
+    put(child, "pids.max", "");
+    assert_true(cgroup_limit(cgroup, 7, 512 << 20, 64));
+    assert_string_equal(get(child, "memory.max"), "536870912");
+    assert_string_equal(get(child, "pids.max"), "64");
+    put(child, "memory.max", "");
+    put(child, "pids.max", "");
+    assert_true(cgroup_limit(cgroup, 7, 0, 0)); /* the next attempt has none */
+    assert_string_equal(get(child, "memory.max"), "max");
+    assert_string_equal(get(child, "pids.max"), "max");
+    assert_int_equal(cgroup_oom_kills(cgroup, 7), 0);
+    put(child, "memory.events", "low 0\nhigh 0\nmax 12\noom 3\noom_kill 3\n");
+    assert_int_equal(cgroup_oom_kills(cgroup, 7), 3);
+    cgroup_close(&cgroup);
+}
+
+static void without_the_controllers_it_kills_and_says_that_it_limits_nothing(void **state)
+{
+    fixture_t *self = *state;
+    char why[128] = "";
+    cgroup_t *cgroup = cgroup_open_in(self->place, "/nowhere/state", why, sizeof why);
+    assert_non_null(cgroup);
+    assert_false(cgroup_has_limits(cgroup));
+    cgroup_close(&cgroup);
+}
+
+static void a_kernel_without_kill_is_said_to_be_one(void **state)
+{
+    fixture_t *self = *state;
+    char why[128] = "", other[] = "/nowhere/other";
+    assert_null(cgroup_open_in(self->place, other, why, sizeof why));
+    assert_string_equal(why, "a kernel without cgroup.kill");
+    assert_null(cgroup_open_in("/nowhere", other, why, sizeof why));
+    assert_string_equal(why, "no right to make a cgroup");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(memory_and_processes_are_limited_where_they_are_delegated,
+                                        make, clear),
+        cmocka_unit_test_setup_teardown(
+            without_the_controllers_it_kills_and_says_that_it_limits_nothing, make, clear),
+        cmocka_unit_test_setup_teardown(a_kernel_without_kill_is_said_to_be_one, make, clear),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
