@@ -115,6 +115,34 @@ static void check_place(audit_t *self, const course_t *course, const ranges_t *r
         problem(self, TABLE_ledger, "%sinstants before %lld have no verdict", of, from);
 }
 
+/* Between the last span of one revision and the first of a later one: each revision on the way
+ * answers for its instants from its first cursor to that of the next. Where one is no longer kept,
+ * or is of an age that did not say since when it holds, nothing is said. */
+static void check_seam(audit_t *self, const ranges_t *ranges, const extent_t *last, uint64_t later,
+                       int64_t before_us)
+{
+    int64_t from_us = last->to_us;
+    for (uint64_t number = last->revision; number <= later; number++) {
+        revision_t next = { 0 };
+        int64_t upto_us = before_us, begin_us = 0;
+        if (number < later) {
+            err_t err = revision_load(self->answer, self->schedule, number + 1, &next);
+            bool begun = err == ERR_OK && next.begun;
+            upto_us = next.settled_us + 1;
+            begin_us = next.begin_us;
+            revision_close(&next);
+            if (!begun) return;
+        }
+        if (!load_revision(self, number)) return;
+        int64_t hole = self->revision.after_us ? 0 : hole_us(self, ranges, from_us, upto_us);
+        if (hole)
+            problem(self, TABLE_ledger,
+                    "instants of revision %llu from %lld on, before %lld, have no verdict",
+                    (unsigned long long)number, seconds(hole), seconds(upto_us));
+        from_us = begin_us;
+    }
+}
+
 static err_t check_tasks_of(audit_t *self, const course_t *course, audit_span_t *span)
 {
     const extent_t *extent = &span->extent;
@@ -146,6 +174,8 @@ static err_t take_span(audit_t *self, course_t *course, ranges_t *ranges, const 
     bool asked = extent->to_us >= self->from_us && extent->from_us <= self->to_us;
     *(extent->verdict == VERDICT_FIRED ? &course->fired : &course->skipped) += extent->count;
     if (asked && self->seen++ >= self->after && load_revision(self, extent->revision)) {
+        if (course->any && course->row == NULL && course->last.revision < extent->revision)
+            check_seam(self, ranges, &course->last, extent->revision, extent->from_us);
         check_place(self, course, ranges, extent);
         if (course->row == NULL) check_split(self, ranges, extent);
         ANSWER_TRY(check_tasks_of(self, course, &span));
@@ -208,6 +238,8 @@ static err_t walk_live(audit_t *self, ranges_t *ranges)
     else if (course.last.revision == cursor->revision && load_revision(self, cursor->revision) &&
              hole_us(self, ranges, course.last.to_us, cursor->cursor_us + 1))
         problem(self, TABLE_scur, "the cursor passed instants that have no verdict");
+    else if (course.last.revision < cursor->revision)
+        check_seam(self, ranges, &course.last, cursor->revision, cursor->cursor_us + 1);
     return ERR_OK;
 }
 

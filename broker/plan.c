@@ -237,7 +237,10 @@ err_t plan_save_rule(core_t *core, const plan_t *plan)
                              .exclusions = slice_text(spec->exclusions),
                              .also_n = spec->n_also,
                              .calendars_n = spec->n_calendars,
-                             .after_us = spec->after_us };
+                             .after_us = spec->after_us,
+                             .begun = true,
+                             .settled_us = plan->settled_us,
+                             .begin_us = plan->cur.cursor_us };
     for (size_t i = 0; i < spec->n_also; i++)
         row.also[i] = slice_text(spec->also[i]);
     memcpy(row.calendars, plan->line.calendars, spec->n_calendars * sizeof *row.calendars);
@@ -274,6 +277,7 @@ err_t schedule_reread(core_t *core, plan_t *plan, uint64_t zone_hash)
     plan->line.zone_hash = zone_hash;
     memcpy(plan->line.calendars, hashes, spec->n_calendars * sizeof *hashes);
     plan->line.revision = plan->cur.revision = ++plan->row.revision;
+    plan->settled_us = plan->cur.cursor_us;
     plan->cur_dirty = true;
     plan->tell = true;
     TRY(plan_save(core, plan));

@@ -56,6 +56,7 @@ typedef struct plan {
     uint32_t no;
     sched_row_t row; /* name and reason are owned copies */
     scur_row_t cur;
+    int64_t settled_us;       /* set beside a new revision: see sched_rule_row_t */
     bool cur_dirty, tell;     /* tell: followers get its new state when the batch ends */
     bool held;                /* a proposal was answered HELD */
     bool relabelled;          /* when told: who does not choose it any more is told too */

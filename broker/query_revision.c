@@ -111,6 +111,9 @@ err_t revision_load(answer_t *self, const schedule_rows_t *schedule, uint64_t nu
     revision->after_us = row.after_us;
     revision->from_us = row.from_us;
     revision->to_us = row.to_us;
+    revision->begun = row.begun;
+    revision->settled_us = row.settled_us;
+    revision->begin_us = row.begin_us;
     return ERR_OK;
 }
 

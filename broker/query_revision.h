@@ -24,6 +24,8 @@ typedef struct revision {
     ruleset_t *rule;        /* NULL: a fixed delay */
     int64_t after_us;       /* of it */
     int64_t from_us, to_us; /* valid; 0 = no bound */
+    bool begun;             /* the next two are known: see sched_rule_row_t */
+    int64_t settled_us, begin_us;
 } revision_t;
 /* Loads `number` in place of what was loaded; its zone belongs to answer->names. */
 MUST_CHECK err_t revision_load(answer_t *self, const schedule_rows_t *schedule, uint64_t number,

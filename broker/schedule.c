@@ -305,6 +305,7 @@ static err_t create(core_t *core, plan_t *plan, uint32_t principal)
     plan->no = core->meta.next_no[NAME_SCHEDULE]++;
     draw_random(core, plan->row.uid, 16);
     plan->row.revision = plan->line.revision = 1;
+    plan->settled_us = plan->cur.cursor_us;
     line_of_spec(plan);
     plan->row.created_wall_us = core->wall_us;
     plan->row.principal = principal;
@@ -331,6 +332,7 @@ static err_t edit(core_t *core, plan_t *old, plan_t *plan, const Pawl__V1__Sched
 {
     Pawl__V1__CursorAction cursor = put->cursor;
     bool at = cursor == PAWL__V1__CURSOR_ACTION__CURSOR_AT;
+    int64_t stood_us = old->cur.cursor_us;
     bool new_rule = !same_rule(old->spec, plan->spec), had_labels = old->spec->n_labels > 0;
     bool delays = old->spec->after_us && plan->spec->after_us; /* there is no backlog */
     old->relabelled |= !labels_same(old->spec, plan->spec);
@@ -340,6 +342,8 @@ static err_t edit(core_t *core, plan_t *old, plan_t *plan, const Pawl__V1__Sched
     else if ((new_rule && !delays) || cursor == PAWL__V1__CURSOR_ACTION__CURSOR_NOW)
         TRY(close_backlog(core, old, VERDICT_REASON_EDITED));
     int64_t now_us = core->wall_us / PAWL_SEC_US * PAWL_SEC_US;
+    /* behind its last firing the old rule has no instants to answer for */
+    old->settled_us = plan_has_fired_all(old) ? stood_us : old->cur.cursor_us;
     if (plan_has_fired_all(old) && old->cur.cursor_us < now_us)
         old->cur.cursor_us = now_us; /* a larger number begins now */
     plan_t swap = *old;

@@ -445,6 +445,10 @@ typedef struct sched_rule_row { /* key number: revision */
     uint64_t calendars[LIMIT_CALENDARS]; /* hashes of their entries */
     size_t calendars_n;
     int64_t after_us;
+    /* version 3: since when it holds */
+    bool begun;         /* the next two are known */
+    int64_t settled_us; /* the rule before it answers for all of its instants up to here, */
+    int64_t begin_us;   /* and this one for its own after here: its first cursor */
 } sched_rule_row_t;
 void sched_rule_row_encode(const sched_rule_row_t *self, buf_t *to);
 bool sched_rule_row_decode(sched_rule_row_t *self, slice_t from);

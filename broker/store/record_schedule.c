@@ -74,7 +74,7 @@ bool sched_row_decode(sched_row_t *self, slice_t from)
 }
 
 /* Version 1 ends with the exclusions; it is still written where there is no more to say. */
-enum { RULE_VERSION = 2 };
+enum { RULE_VERSION = 2, RULE_VERSION_BEGUN = 3 };
 
 static size_t also_bytes(const sched_rule_row_t *self)
 {
@@ -87,7 +87,7 @@ static size_t also_bytes(const sched_rule_row_t *self)
 void sched_rule_row_encode(const sched_rule_row_t *self, buf_t *to)
 {
     uint8_t *at =
-        record_begin(to, 64 + 5 * VARINT_MAX + self->rule.len + self->zone.len +
+        record_begin(to, 80 + 5 * VARINT_MAX + self->rule.len + self->zone.len +
                              self->exclusions.len + also_bytes(self) + 8 * self->calendars_n);
     at = be_put_u64(at, self->zone_hash);
     at = be_put_i64(at, self->jitter_us);
@@ -96,8 +96,8 @@ void sched_rule_row_encode(const sched_rule_row_t *self, buf_t *to)
     at = put_slice(at, self->rule);
     at = put_slice(at, self->zone);
     at = put_slice(at, self->exclusions);
-    if (self->also_n || self->calendars_n || self->after_us) {
-        to->at[to->len] = RULE_VERSION;
+    if (self->also_n || self->calendars_n || self->after_us || self->begun) {
+        to->at[to->len] = self->begun ? RULE_VERSION_BEGUN : RULE_VERSION;
         at = be_put_i64(at, self->after_us);
         at = put_varint(at, self->also_n);
         for (size_t i = 0; i < self->also_n; i++)
@@ -106,6 +106,7 @@ void sched_rule_row_encode(const sched_rule_row_t *self, buf_t *to)
         for (size_t i = 0; i < self->calendars_n; i++)
             at = be_put_u64(at, self->calendars[i]);
     }
+    if (self->begun) at = be_put_i64(be_put_i64(at, self->settled_us), self->begin_us);
     record_end(to, at);
 }
 
@@ -125,7 +126,8 @@ static void take_rule_tail(reader_t *in, sched_rule_row_t *self)
 bool sched_rule_row_decode(sched_rule_row_t *self, slice_t from)
 {
     reader_t in = record_read(from);
-    bool more = from.len > 0 && from.at[0] == RULE_VERSION;
+    bool begun = from.len > 0 && from.at[0] == RULE_VERSION_BEGUN;
+    bool more = begun || (from.len > 0 && from.at[0] == RULE_VERSION);
     if (more) in.bad = false;
     *self = (sched_rule_row_t){ .zone_hash = reader_u64(&in) };
     self->jitter_us = reader_i64(&in);
@@ -135,6 +137,11 @@ bool sched_rule_row_decode(sched_rule_row_t *self, slice_t from)
     self->zone = take_slice(&in);
     self->exclusions = take_slice(&in);
     if (more) take_rule_tail(&in, self);
+    self->begun = begun;
+    if (begun) {
+        self->settled_us = reader_i64(&in);
+        self->begin_us = reader_i64(&in);
+    }
     return record_done(&in);
 }
 

@@ -284,6 +284,53 @@ static void a_hole_in_the_ledger_is_found(void **state)
     expect_told("have no verdict");
 }
 
+/* Verdicts before an edit, and behind it: one is taken out on each side of the seam. */
+static void a_hole_at_the_seam_of_an_edit_is_found(void **state)
+{
+    (void)state;
+    world_schedule(&world, "seam", "* * * * *", PAWL__V1__MODE__MODE_NORMAL,
+                   PAWL__V1__OVERLAP__OVERLAP_SKIP);
+    for (int i = 0; i < 3; i++) { /* on time, late, on time: three spans */
+        world.wall_us += i == 1 ? 3 * MINUTE : MINUTE;
+        world_propose(&world, "seam");
+    }
+    world_schedule(&world, "seam", "*/2 * * * *", PAWL__V1__MODE__MODE_NORMAL,
+                   PAWL__V1__OVERLAP__OVERLAP_SKIP);
+    for (int i = 0; i < 3; i++) {
+        world.wall_us += i == 1 ? 8 * MINUTE : 2 * MINUTE;
+        world_propose(&world, "seam");
+    }
+    expect_whole();
+    rec_key_t keys[16];
+    size_t n = 0;
+    rec_key_t from = key_ledger(2, 0, INT64_MIN);
+    store_scan_t *scan = NULL;
+    slice_t key, value;
+    (void)world_ask(&world); /* a fresh view */
+    assert_int_equal(store_scan_open(world.view, TABLE_ledger, key_slice(&from), false, &scan),
+                     ERR_OK);
+    for (; n < ARRAY_LEN(keys) && store_scan_next(scan, &key, &value) == ERR_OK; n++) {
+        memcpy(keys[n].at, key.at, key.len);
+        keys[n].len = key.len;
+    }
+    store_scan_close(&scan);
+    store_view_close(&world.view);
+    assert_true(n >= 4);
+    store_t *whole = memstore_clone(world.store);
+    size_t found = 0;
+    for (size_t i = 1; i < n; i++) { /* the oldest may be gone with its age */
+        store_t *kept = world.store;
+        world.store = memstore_clone(whole);
+        del(TABLE_ledger, key_slice(&keys[i]));
+        expect_told("have no verdict");
+        found += strstr(report, "instants of revision") != NULL;
+        store_close(&world.store);
+        world.store = kept;
+    }
+    assert_true(found >= 2);
+    store_close(&whole);
+}
+
 static void held_tasks_of_a_schedule_keep_its_counters_right(void **state)
 {
     (void)state;
@@ -381,6 +428,7 @@ int main(void)
         TEST(a_wrong_counter_is_found),
         TEST(a_cursor_that_lies_is_found),
         TEST(a_hole_in_the_ledger_is_found),
+        TEST(a_hole_at_the_seam_of_an_edit_is_found),
         TEST(held_tasks_of_a_schedule_keep_its_counters_right),
         cmocka_unit_test(a_folder_is_whole_locked_or_damaged),
     };

@@ -110,7 +110,8 @@ static bool sched_rule_row_same(const sched_rule_row_t *a, const sched_rule_row_
 {
     return EQ(zone_hash) && EQ(jitter_us) && EQ(from_us) && EQ(to_us) && EQ_SLICE(rule) &&
            EQ_SLICE(zone) && EQ_SLICE(exclusions) && EQ(also_n) && EQ(calendars_n) &&
-           EQ(after_us) && EQ_SLICE(also[0]) && EQ_SLICE(also[1]) && EQ_ARRAY(calendars);
+           EQ(after_us) && EQ_SLICE(also[0]) && EQ_SLICE(also[1]) && EQ_ARRAY(calendars) &&
+           EQ(begun) && EQ(settled_us) && EQ(begin_us);
 }
 static bool extent_same(const extent_t *a, const extent_t *b)
 {
@@ -290,6 +291,7 @@ ROW(sched, sched_row, { ID16, 3, SCHEDULE_PAUSED, 1, 2, 3, 4, 500, TEXT("backup"
 ROW(sched_extreme, sched_row, { ID16, MAX64, 255, INT64_MIN, INT64_MAX, INT64_MIN, UINT32_MAX, UINT32_MAX, TEXT(""), TEXT("") })
 ROW(sched_rule, sched_rule_row, { .zone_hash = 0xFEDCBA9876543210, .jitter_us = 1000000, .to_us = INT64_MAX, .rule = TEXT("cron 0 3 * * *"), .zone = TEXT("Europe/Berlin"), .exclusions = TEXT("2026-12-25") })
 ROW(sched_rule_more, sched_rule_row, { .zone_hash = 1, .rule = TEXT("0 3 * * *"), .zone = TEXT("UTC"), .exclusions = TEXT(""), .also = { TEXT("0 4 * * *"), TEXT("0 5 * * *") }, .also_n = 2, .calendars = { 7, MAX64 }, .calendars_n = 2 })
+ROW(sched_rule_begun, sched_rule_row, { .zone_hash = 1, .rule = TEXT("0 3 * * *"), .zone = TEXT("UTC"), .exclusions = TEXT(""), .begun = true, .settled_us = 60000000, .begin_us = 120000000 })
 ROW(sched_rule_after, sched_rule_row, { .zone_hash = 1, .rule = TEXT(""), .zone = TEXT("UTC"), .exclusions = TEXT(""), .after_us = 600000000 })
 CASE(calendar_user, number_t, user_encode, user_decode, number_same, { 0 })
 ROW(extent_plain, extent, { 60000000, 120000000, 2, VERDICT_FIRED, VERDICT_REASON_ON_TIME, 1, 5, 60000100, 120000100, 0 })
