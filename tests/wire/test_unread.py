@@ -120,7 +120,7 @@ def test_many_that_do_not_read_do_not_take_what_all_peers_share(broker):
     hogs = [deaf(broker, f"hog-{n}") for n in range(8)]
     most, began = 0, time.monotonic()
     for hog in hogs:
-        ask_without_reading(hog, id, 40)
+        ask_without_reading(hog, id, 100)
     peak = 0
     while peak < 100 * MIB or stats(client)["unread"] > 4 * MIB:
         assert time.monotonic() < began + 20, stats(client)
@@ -129,7 +129,7 @@ def test_many_that_do_not_read_do_not_take_what_all_peers_share(broker):
         most = max(most, resident(broker))
         time.sleep(0.05)
     assert peak < 136 * MIB  # the limit of all, and an answer each
-    assert SANITIZED or most - before < 200 * MIB, f"{(most - before) / MIB:.0f} MiB for eight that do not read"
+    assert SANITIZED or most - before < 320 * MIB, f"{(most - before) / MIB:.0f} MiB for eight that do not read"
     for hog in hogs:
         hog.close()
 
