@@ -170,6 +170,21 @@ def test_strict_makes_every_missed_instant_after_the_broker_was_away(small):
     assert {row["verdict"] for row in rows} == {"fired"}
 
 
+def test_live_first_runs_new_instants_beside_the_backlog_of_an_outage(small):
+    small.pawl("schedule", "add", "job", "--every", "1s", "--mode", "strict", "--overlap", "allow", "--live-first",
+               "yes", "--grace", "400ms", "--rate", "1", "--", "true")
+    until(lambda: len(history(small, "job")) >= 1)
+    [broker] = small.of("broker")
+    broker.kill()
+    time.sleep(4)
+    broker.start()
+    backlog = until(lambda: small.pawl("schedule", "range", "list", "job", "--all", "-o", "ndjson").rows)
+    assert backlog[0]["cause"] == "backlog"
+    until(lambda: any(row["state"] == "done" for row in
+                      small.pawl("schedule", "range", "list", "job", "--all", "-o", "ndjson").rows))
+    small.pawl("schedule", "audit", "job", "--from", "1d")
+
+
 def test_overlap_skip_is_on_record_with_its_reason(small):
     small.pawl("schedule", "add", "slow", "--every", "1s", "--overlap", "skip", "--", "sleep", "1.6")
     until(lambda: {"fired", "skipped"} <= {row["verdict"] for row in history(small, "slow")})
