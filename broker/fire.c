@@ -110,7 +110,10 @@ static err_t decide(core_t *core, plan_t *plan, const decision_t *decision, bool
         extent.verdict = VERDICT_SKIPPED;
         extent.reason = VERDICT_REASON_OVERLAP;
         TRY(plan_blocker(core, plan, gate, &extent.aux));
-        return ledger_add(core, plan, range, &extent);
+        TRY(ledger_add(core, plan, range, &extent));
+        /* what stands in the way may be another schedule's: then no end of ours arms it again */
+        if (range == NULL) after_skipped(core, plan);
+        return ERR_OK;
     }
     firing_t firing = { .instant_us = instant,
                         .late = decision->late,

@@ -208,6 +208,8 @@ size_t judge_external(sim_t *sim, uint8_t tokens[][LIMIT_COMPLETION], size_t roo
 bool judge_pick(sim_t *sim, uint8_t id[16]);        /* some task on record */
 bool judge_known(sim_t *sim, const uint8_t id[16]); /* task, alias or tombstone */
 size_t judge_unfinished(sim_t *sim, char *what, size_t len);
+/* Tasks that have ended. */
+size_t judge_ended(const sim_t *sim);
 size_t judge_backlog(sim_t *sim); /* instants due without a verdict */
 /* A task that any executor could take has waited since then; NULL: none. */
 const mtask_t *judge_work_waits(sim_t *sim, int64_t since_us);

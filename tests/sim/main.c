@@ -342,7 +342,8 @@ static bool at_rest(sim_t *sim)
 
 static void come_to_rest(sim_t *sim)
 {
-    int64_t looked_us = sim->now_us, free_since_us = sim->now_us;
+    int64_t looked_us = sim->now_us, free_since_us = sim->now_us, ended_us = sim->now_us;
+    size_t ended = 0; /* tasks; while one ends now and then the world is only slow */
     uint64_t most = sim->events + REST_EVENTS;
     become_quiet(sim);
     while (!sim->failed) {
@@ -351,7 +352,13 @@ static void come_to_rest(sim_t *sim)
         looked_us = sim->now_us;
         judge_idleness(sim, &free_since_us);
         if (at_rest(sim)) return;
-        if (sim->now_us - sim->quiet_us < REST_US && sim->events < most) continue;
+        size_t before = ended;
+        ended = judge_ended(sim);
+        if (ended != before) ended_us = sim->now_us;
+        if (sim->now_us - ended_us < REST_US) {
+            if (sim->events < most) continue;
+            return; /* a backlog of months, one task at a time: it goes on, and nothing is stuck */
+        }
         char what[300] = "";
         size_t n = judge_unfinished(sim, what, sizeof what);
         size_t busy = 0;

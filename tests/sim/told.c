@@ -114,6 +114,15 @@ size_t judge_unfinished(sim_t *sim, char *what, size_t len)
     return n;
 }
 
+size_t judge_ended(const sim_t *sim)
+{
+    const judge_t *judge = sim->judge;
+    size_t n = 0;
+    for (size_t i = 1; i < judge->tasks_n; i++)
+        n += judge->tasks[i].purged || judge_has_ended(judge->tasks[i].status);
+    return n;
+}
+
 size_t judge_backlog(sim_t *sim)
 {
     size_t n = 0;
