@@ -53,32 +53,6 @@ bool plan_is_dated(const plan_t *plan)
 /* ---- questions ----------------------------------------------------------------------------------
  */
 
-int64_t line_next_us(const line_t *line, int64_t after_us)
-{
-    if (after_us < line->from_us - 1) after_us = line->from_us - 1;
-    int64_t next = ruleset_next(line->rule, after_us >= 0 ? after_us / PAWL_SEC_US : 0);
-    if (next == RULE_NONE || (line->to_us && next * PAWL_SEC_US > line->to_us)) return INT64_MAX;
-    return next * PAWL_SEC_US;
-}
-
-uint64_t line_count(const line_t *line, int64_t after_us, int64_t upto_us)
-{
-    if (after_us < line->from_us - 1) after_us = line->from_us - 1;
-    if (line->to_us && upto_us > line->to_us) upto_us = line->to_us;
-    if (upto_us <= after_us || upto_us < 0) return 0;
-    return ruleset_count(line->rule, after_us >= 0 ? after_us / PAWL_SEC_US : 0,
-                         upto_us / PAWL_SEC_US);
-}
-
-int64_t line_last_us(const line_t *line, int64_t after_us, int64_t upto_us)
-{
-    if (line->to_us && upto_us > line->to_us) upto_us = line->to_us;
-    int64_t last = ruleset_prev(line->rule, upto_us / PAWL_SEC_US + 1);
-    if (last == RULE_NONE || last * PAWL_SEC_US <= after_us || last * PAWL_SEC_US < line->from_us)
-        return INT64_MIN;
-    return last * PAWL_SEC_US;
-}
-
 int64_t plan_jitter_us(const plan_t *plan)
 {
     return plan->line.jitter_us;

@@ -5,7 +5,64 @@
 
 #include <stdlib.h>
 
-enum { PLANS_KEPT = 20000 };
+#define PLANS_BYTES (UINT64_C(128) << 20) /* of plans kept; some 60,000 small ones */
+
+/* ---- the definition, unpacked into one block ----------------------------------------------------
+ */
+
+typedef struct plan_block {
+    struct plan_block *next;
+    size_t room, used;
+    max_align_t at[];
+} plan_block_t;
+
+static void *block_take(void *plan_p, size_t bytes)
+{
+    plan_t *plan = plan_p;
+    plan_block_t *block = plan->definition;
+    bytes = (bytes + 7) & ~(size_t)7;
+    if (block == NULL || block->room - block->used < bytes) { /* the guess was too low */
+        size_t room = bytes > 512 ? bytes : 512;
+        plan_block_t *more = mem_new(sizeof *more + room);
+        *more = (plan_block_t){ .next = block, .room = room };
+        plan->definition = block = more;
+        plan->bytes += sizeof *more + room;
+    }
+    void *taken = (uint8_t *)block->at + block->used;
+    block->used += bytes;
+    return taken;
+}
+
+static void block_give(void *plan, void *at) /* all at once, with the plan */
+{
+    (void)plan;
+    (void)at;
+}
+
+static void definition_free(plan_block_t *block)
+{
+    for (plan_block_t *next; block; block = next) {
+        next = block->next;
+        free(block);
+    }
+}
+
+bool plan_unpack(plan_t *plan, slice_t packed)
+{
+    ProtobufCAllocator allocator = { block_take, block_give, plan };
+    /* the task is in it twice: as it came, and unpacked */
+    size_t room = sizeof *plan->spec + sizeof *plan->template + 2 * packed.len + 128;
+    plan->definition = mem_new(sizeof *plan->definition + room);
+    plan->definition->room = room;
+    /* what is in the definition is in the rule as well, as instants and masks; zones and calendars
+     * are shared */
+    plan->bytes = sizeof *plan + sizeof *plan->definition + room + 1024 + 2 * packed.len;
+    plan->spec = pawl__v1__schedule__unpack(&allocator, packed.len, packed.at);
+    if (plan->spec == NULL) return false;
+    plan->template =
+        pawl__v1__task__unpack(&allocator, plan->spec->task.len, plan->spec->task.data);
+    return plan->template != NULL;
+}
 
 /* ---- rows ---------------------------------------------------------------------------------------
  */
@@ -14,16 +71,22 @@ void plan_free(plan_t *plan)
 {
     line_free(&plan->line);
     ranges_free(plan);
-    if (plan->spec) pawl__v1__schedule__free_unpacked(plan->spec, NULL);
-    if (plan->template) pawl__v1__task__free_unpacked(plan->template, NULL);
+    definition_free(plan->definition);
     free((void *)(uintptr_t)plan->row.name.at);
     free((void *)(uintptr_t)plan->row.reason.at);
     free(plan);
 }
 
+void plan_keep(core_t *core, plan_t *plan)
+{
+    map_put(&core->plans, plan->no, plan);
+    core->plans_bytes += plan->bytes;
+}
+
 void plan_drop(core_t *core, plan_t *plan)
 {
     map_take(&core->plans, plan->no);
+    core->plans_bytes -= plan->bytes;
     plan_free(plan);
 }
 
@@ -34,6 +97,8 @@ void schedules_free(core_t *core)
         plan_free(plan);
     map_free(&core->plans);
     gates_free(core);
+    core_zones_free(core);
+    core->plans_bytes = core->plans_at = 0;
     free(core->touched);
     core->touched = NULL;
     core->touched_n = core->touched_room = 0;
@@ -50,12 +115,6 @@ void plan_touch(core_t *core, plan_t *plan)
     core->touched[core->touched_n++] = plan;
 }
 
-/* By its uid, so the same for ever. */
-int64_t line_jitter_us(const uint8_t uid[16], int64_t bound_us)
-{
-    return bound_us > 0 ? (int64_t)(hash64(uid, 16) % (uint64_t)bound_us) : 0;
-}
-
 static err_t load_definition(core_t *core, plan_t *plan)
 {
     buf_t bytes = { 0 };
@@ -69,68 +128,9 @@ static err_t load_definition(core_t *core, plan_t *plan)
         }
         buf_add(&bytes, value.at, value.len);
     }
-    plan->spec = pawl__v1__schedule__unpack(NULL, bytes.len, bytes.at);
+    bool read = plan_unpack(plan, slice(bytes.at, bytes.len));
     buf_free(&bytes);
-    if (plan->spec == NULL) return ERR_CORRUPT;
-    plan->template = pawl__v1__task__unpack(NULL, plan->spec->task.len, plan->spec->task.data);
-    return plan->template ? ERR_OK : ERR_CORRUPT;
-}
-
-err_t plan_load_zone(core_t *core, uint64_t hash, const char *name, zone_t **zone)
-{
-    buf_t bytes = { 0 };
-    for (uint16_t part = 0;; part++) {
-        rec_key_t key = key_zone(hash, part);
-        slice_t value;
-        err_t err = store_get(core->store, TABLE_zone, key_slice(&key), &value);
-        if (err == ERR_NOT_FOUND) break;
-        if (err != ERR_OK) {
-            buf_free(&bytes);
-            return err;
-        }
-        buf_add(&bytes, value.at, value.len);
-    }
-    err_t err = zone_parse(zone, name, slice(bytes.at, bytes.len));
-    buf_free(&bytes);
-    return err;
-}
-
-void line_free(line_t *line)
-{
-    ruleset_destroy(&line->rule);
-    zone_destroy(&line->zone);
-}
-
-err_t line_load(core_t *core, uint32_t no, const uint8_t uid[16], slice_t name, uint64_t revision,
-                line_t *line)
-{
-    rec_key_t key = key_sched(no, SCHED_RULE, revision);
-    slice_t value;
-    sched_rule_row_t row;
-    TRY(store_get(core->store, TABLE_sched, key_slice(&key), &value));
-    if (!sched_rule_row_decode(&row, value)) return ERR_CORRUPT;
-    char *zone = batch_printf(core, "%.*s", (int)row.zone.len, row.zone.at);
-    *line = (line_t){ .from_us = row.from_us,
-                      .to_us = row.to_us,
-                      .jitter_us = line_jitter_us(uid, row.jitter_us),
-                      .revision = revision,
-                      .zone_hash = row.zone_hash };
-    memcpy(line->calendars, row.calendars, row.calendars_n * sizeof *row.calendars);
-    Pawl__V1__Schedule spec = PAWL__V1__SCHEDULE__INIT; /* reading on may move what the row is in */
-    char *also[LIMIT_RULES];
-    spec.name = batch_printf(core, "%.*s", (int)name.len, name.at);
-    spec.rule = batch_printf(core, "%.*s", (int)row.rule.len, row.rule.at);
-    spec.exclusions = batch_printf(core, "%.*s", (int)row.exclusions.len, row.exclusions.at);
-    spec.also = also;
-    for (; spec.n_also < row.also_n; spec.n_also++)
-        also[spec.n_also] =
-            batch_printf(core, "%.*s", (int)row.also[spec.n_also].len, row.also[spec.n_also].at);
-    spec.n_calendars = row.calendars_n;
-    spec.after_us = row.after_us;
-    if (plan_load_zone(core, row.zone_hash, zone, &line->zone) != ERR_OK) return ERR_CORRUPT;
-    err_t err = plan_read_rules(core, &spec, line->zone, line->calendars, &line->rule, NULL);
-    if (err != ERR_OK) line_free(line);
-    return err == ERR_BAD_RULE ? ERR_CORRUPT : err;
+    return read ? ERR_OK : ERR_CORRUPT;
 }
 
 static err_t load_row(core_t *core, plan_t *plan)
@@ -170,7 +170,7 @@ err_t plan_get(core_t *core, uint32_t no, plan_t **out)
             plan_free(plan);
             return err;
         }
-        map_put(&core->plans, no, plan);
+        plan_keep(core, plan);
     }
     plan_touch(core, plan);
     *out = plan;
@@ -256,14 +256,15 @@ err_t schedule_reread(core_t *core, plan_t *plan, uint64_t zone_hash)
 {
     const Pawl__V1__Schedule *spec = plan->spec;
     uint64_t hashes[LIMIT_CALENDARS];
-    zone_t *zone = NULL;
+    core_zone_t *zone = NULL;
     ruleset_t *rule = NULL;
     size_t bad;
     if (calendar_hashes(core, spec, hashes, &bad) != ERR_OK) return ERR_CORRUPT;
-    if (plan_load_zone(core, zone_hash, spec->zone, &zone) != ERR_OK) return ERR_CORRUPT;
-    err_t err = plan_read_rules(core, spec, zone, hashes, &rule, NULL);
+    if (core_zone_use(core, zone_hash, spec->zone, &zone) != ERR_OK) return ERR_CORRUPT;
+    err_t err = plan_read_rules(core, spec, zone->parsed, hashes, &rule, NULL);
     if (err != ERR_OK) {
-        zone_destroy(&zone); /* e.g. a local date that is none any more: it keeps what it has */
+        core_zone_release(
+            &zone); /* e.g. a local date that is none any more: it keeps what it has */
         return err == ERR_BAD_RULE ? ERR_OK : err;
     }
     /* Instants that are late only because the zone changed count as on time. */
@@ -272,7 +273,7 @@ err_t schedule_reread(core_t *core, plan_t *plan, uint64_t zone_hash)
         plan->cur_dirty = true;
     }
     line_free(&plan->line);
-    plan->line.rule = rule;
+    line_set_rule(&plan->line, rule);
     plan->line.zone = zone;
     plan->line.zone_hash = zone_hash;
     memcpy(plan->line.calendars, hashes, spec->n_calendars * sizeof *hashes);
@@ -304,17 +305,28 @@ err_t schedules_flush(core_t *core)
     return gates_flush(core);
 }
 
-/* After the batch: plans that were not used lately leave the cache. */
+/* After the batch: plans that were not used in it leave the cache until it is small enough. The
+ * walk goes on where it stopped, so that each has its turn. Those that are held or have ranges know
+ * what no row says. */
 void schedules_trim(core_t *core)
 {
     gates_trim(core);
-    if (core->plans.n <= PLANS_KEPT) return;
-    plan_t *idle[1024]; /* more than a batch brings in, or the cache would grow */
-    size_t n = 0, at = 0;
-    for (plan_t *plan; n < ARRAY_LEN(idle) && (plan = map_next(&core->plans, &at)) != NULL;)
-        if (plan->used != core->meta.batch && !plan->held && plan->ranges == NULL) idle[n++] = plan;
-    for (size_t i = 0; i < n; i++)
-        plan_drop(core, idle[i]);
+    enum { AT_ONCE = 512 };
+    plan_t *idle[AT_ONCE];
+    for (unsigned i = 0; i < 16 && core->plans_bytes > PLANS_BYTES; i++) {
+        size_t n = 0, looked = 0;
+        while (n < AT_ONCE && looked++ < (size_t)4 * AT_ONCE) {
+            plan_t *plan = map_next(&core->plans, &core->plans_at);
+            if (plan == NULL) { /* from the beginning, with the next lot: none is taken twice */
+                core->plans_at = 0;
+                break;
+            }
+            if (plan->used != core->meta.batch && !plan->held && plan->ranges == NULL)
+                idle[n++] = plan;
+        }
+        while (n > 0)
+            plan_drop(core, idle[--n]);
+    }
 }
 
 /* ---- told to schedulers

@@ -1,22 +1,42 @@
 /* SPDX-License-Identifier: Apache-2.0
- * broker/plan.h - schedules inside core: plan.c (rows, rule), schedule.c (made and edited), fire.c
- * (instants decided), ledger.c (on record), overlap.c (counters), instants.c (which there are),
- * after.c (fixed delays), calendar.c, rezone.c. A part of
- * broker/inside.h, which alone includes it. Instants: microseconds of calendar time, un-jittered.
+ * broker/plan.h - schedules inside core: plan.c (rows), line.c (rule, zone), schedule.c (made and
+ * edited), fire.c (instants decided), ledger.c (on record), overlap.c (counters), instants.c (which
+ * there are), after.c (fixed delays), calendar.c, rezone.c. A part of broker/inside.h, which alone
+ * includes it. Instants: microseconds of calendar time, un-jittered.
  */
 #ifndef BROKER_PLAN_H
 #define BROKER_PLAN_H
 
+/* Zone data, parsed once for all lines that use it (line.c). */
+typedef struct core_zone {
+    zone_t *parsed; /* owned */
+    uint64_t hash;  /* of its bytes */
+    size_t users;
+} core_zone_t;
+err_t core_zone_use(core_t *core, uint64_t hash, const char *name, core_zone_t **out);
+void core_zone_release(core_zone_t **zone); /* *zone NULL: nothing to do */
+void core_zones_free(core_t *core);
+
+/* Next instants that were asked for lately, in seconds; a memory of answers, nothing else. */
+typedef struct line_known {
+    struct {
+        int64_t start, next; /* next 0: none */
+    } at[4];
+    size_t turn;
+} line_known_t;
+
 /* The rule of one revision, and the span of time it is valid in. */
 typedef struct line {
-    ruleset_t *rule; /* owned, as is the zone; NULL: a fixed delay */
-    zone_t *zone;
+    ruleset_t *rule;     /* owned; NULL: a fixed delay */
+    line_known_t *known; /* owned; NULL as rule is */
+    core_zone_t *zone;
     int64_t from_us, to_us, jitter_us; /* 0: no bound; jitter: of this very schedule */
     uint64_t revision, zone_hash;
     uint64_t calendars[LIMIT_CALENDARS]; /* hashes that the rule was read with */
 } line_t;
 err_t line_load(core_t *core, uint32_t no, const uint8_t uid[16], slice_t name, uint64_t revision,
                 line_t *line);
+void line_set_rule(line_t *line, ruleset_t *rule); /* takes it */
 void line_free(line_t *line);
 int64_t line_jitter_us(const uint8_t uid[16], int64_t bound_us);
 int64_t line_next_us(const line_t *line, int64_t after_us);                  /* INT64_MAX: none */
@@ -56,11 +76,13 @@ typedef struct plan {
     uint32_t no;
     sched_row_t row; /* name and reason are owned copies */
     scur_row_t cur;
-    int64_t settled_us;       /* set beside a new revision: see sched_rule_row_t */
-    bool cur_dirty, tell;     /* tell: followers get its new state when the batch ends */
-    bool held;                /* a proposal was answered HELD */
-    bool relabelled;          /* when told: who does not choose it any more is told too */
-    Pawl__V1__Schedule *spec; /* unpacked definition, malloc'ed by protobuf-c */
+    int64_t settled_us;            /* set beside a new revision: see sched_rule_row_t */
+    bool cur_dirty, tell;          /* tell: followers get its new state when the batch ends */
+    bool held;                     /* a proposal was answered HELD */
+    bool relabelled;               /* when told: who does not choose it any more is told too */
+    struct plan_block *definition; /* owned: what spec and template are in */
+    uint64_t bytes;                /* of the cache that it takes, about */
+    Pawl__V1__Schedule *spec;
     Pawl__V1__Task *template;
     line_t line;              /* of its revision */
     uint64_t calendars_stamp; /* core's when its calendars were compared with what is in force */
@@ -77,7 +99,9 @@ typedef struct plan {
 err_t plan_get(core_t *core, uint32_t no, plan_t **out); /* ERR_NOT_FOUND */
 err_t plan_by_name(core_t *core, const char *name, plan_t **out);
 err_t plan_by_uid(core_t *core, slice_t uid, plan_t **out);
-void plan_drop(core_t *core, plan_t *plan); /* out of the cache */
+void plan_keep(core_t *core, plan_t *plan);     /* into the cache, which owns it then */
+void plan_drop(core_t *core, plan_t *plan);     /* out of the cache */
+bool plan_unpack(plan_t *plan, slice_t packed); /* its definition; false: it is none */
 /* Instants (instants.c). */
 int64_t plan_jitter_us(const plan_t *plan);
 int64_t plan_next_us(const plan_t *plan, int64_t after_us); /* un-jittered; INT64_MAX: none */
@@ -185,7 +209,6 @@ void plan_free(plan_t *plan);
 err_t plan_save(core_t *core, const plan_t *plan); /* its header */
 err_t plan_save_definition(core_t *core, uint32_t no, uint32_t old_len, slice_t bytes);
 err_t plan_save_rule(core_t *core, const plan_t *plan); /* of its present revision */
-err_t plan_load_zone(core_t *core, uint64_t hash, const char *name, zone_t **zone);
 /* The gate of the plan's next firings; range: NULL, or whose they are; overlap.c. */
 void plan_gate(const plan_t *plan, const range_t *range, uint8_t gate[16]);
 /* What the overlap policy says about one more firing at that gate. */

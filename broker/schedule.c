@@ -128,7 +128,7 @@ static bool parse_rule(core_t *core, plan_t *plan, Pawl__V1__Reply *reply)
     const Pawl__V1__Schedule *spec = plan->spec;
     named_t *zone = name_find(core, NAME_ZONE, spec->zone);
     if (zone == NULL || zone->value == 0 || zone->flags & REG_GONE ||
-        plan_load_zone(core, zone->value, spec->zone, &plan->line.zone) != ERR_OK) {
+        core_zone_use(core, zone->value, spec->zone, &plan->line.zone) != ERR_OK) {
         refuse(core, reply, ERR_BAD_ZONE, "schedule.zone",
                "\"%s\" is no time zone here: names look like Europe/Paris and are case-sensitive",
                spec->zone);
@@ -145,8 +145,10 @@ static bool parse_rule(core_t *core, plan_t *plan, Pawl__V1__Reply *reply)
     }
     plan->calendars_stamp = core->calendars_stamp;
     rule_refusal_t refusal = { 0 };
-    err_t err = plan_read_rules(core, spec, plan->line.zone, plan->line.calendars, &plan->line.rule,
-                                &refusal);
+    ruleset_t *rule;
+    err_t err =
+        plan_read_rules(core, spec, plan->line.zone->parsed, plan->line.calendars, &rule, &refusal);
+    line_set_rule(&plan->line, rule);
     const char *field = "schedule.rule";
     if (refusal.error.in_exclusions)
         field = "schedule.exclusions";
@@ -314,7 +316,7 @@ static err_t create(core_t *core, plan_t *plan, uint32_t principal)
     plan->row.reason = slice(mem_copy("", 0), 0);
     gate_of_schedule(plan->no, plan->gate_id);
     plan->rate_at_us = core->now_us;
-    map_put(&core->plans, plan->no, plan);
+    plan_keep(core, plan);
     plan_touch(core, plan);
     rec_key_t name = key_name(NAME_SCHEDULE, plan->row.name);
     core->scratch.len = 0;
@@ -347,11 +349,16 @@ static err_t edit(core_t *core, plan_t *old, plan_t *plan, const Pawl__V1__Sched
     if (plan_has_fired_all(old) && old->cur.cursor_us < now_us)
         old->cur.cursor_us = now_us; /* a larger number begins now */
     plan_t swap = *old;
+    core->plans_bytes += plan->bytes - old->bytes;
+    old->definition = plan->definition;
+    old->bytes = plan->bytes;
     old->spec = plan->spec;
     old->template = plan->template;
     old->line = plan->line;
     old->scoped = plan->scoped;
     memcpy(old->scope_id, plan->scope_id, 16);
+    plan->definition = swap.definition;
+    plan->bytes = swap.bytes;
     plan->spec = swap.spec;
     plan->template = swap.template;
     plan->line = swap.line;
@@ -377,10 +384,7 @@ static plan_t *plan_made(core_t *core, const Pawl__V1__Schedule *wanted)
     size_t len = pawl__v1__schedule__get_packed_size(&copy);
     uint8_t *bytes = batch_alloc(core, len);
     pawl__v1__schedule__pack(&copy, bytes);
-    plan->spec = pawl__v1__schedule__unpack(NULL, len, bytes);
-    CHECK(plan->spec != NULL);
-    plan->template = pawl__v1__task__unpack(NULL, copy.task.len, copy.task.data);
-    CHECK(plan->template != NULL); /* the wire's checks saw to it */
+    CHECK(plan_unpack(plan, slice(bytes, len))); /* the wire's checks saw to it */
     return plan;
 }
 
