@@ -11,8 +11,7 @@
 
 enum { ZONES_IDLE = 16 }; /* nobody uses them, kept all the same: they are often wanted again */
 
-/* ---- zones --------------------------------------------------------------------------------------
- */
+/* ---- zones ----------------------------------------------------------------------------------- */
 
 static void drop_idle_zones(core_t *core)
 {
@@ -81,8 +80,7 @@ void core_zone_release(core_zone_t **zone)
     *zone = NULL;
 }
 
-/* ---- rows ---------------------------------------------------------------------------------------
- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 /* By its uid, so the same for ever. */
 int64_t line_jitter_us(const uint8_t uid[16], int64_t bound_us)
@@ -141,8 +139,7 @@ err_t line_load(core_t *core, uint32_t no, const uint8_t uid[16], slice_t name, 
     return err == ERR_BAD_RULE ? ERR_CORRUPT : err;
 }
 
-/* ---- instants -----------------------------------------------------------------------------------
- */
+/* ---- instants -------------------------------------------------------------------------------- */
 
 /* A firing asks for the same few again and again: when it is due, until when it is on time, when
  * the next one takes its place, and when the scheduler has to come again. An instant is behind the

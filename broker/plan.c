@@ -7,8 +7,7 @@
 
 #define PLANS_BYTES (UINT64_C(128) << 20) /* of plans kept; some 60,000 small ones */
 
-/* ---- the definition, unpacked into one block ----------------------------------------------------
- */
+/* ---- the definition, unpacked into one block ------------------------------------------------- */
 
 typedef struct plan_block {
     struct plan_block *next;

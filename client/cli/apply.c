@@ -27,6 +27,11 @@ static const column_t apply_columns[] = {
     { 0 },
 };
 
+enum {
+    BATCH = 250,     /* written at once, in one request */
+    LOOKS_MAX = 100, /* with more than these a list of all that is on record costs less */
+};
+
 typedef struct wanted {
     const char *path;
     int line;
@@ -38,6 +43,9 @@ typedef struct applying {
     cli_t *cli;
     wanted_t *wanted;
     size_t count, faults;
+    json_t *names[2]; /* of what is wanted, schedules and calendars: name -> index */
+    json_t *there;    /* schedules on record, as keys; NULL: not asked, each is looked at */
+    struct batch *batch;
     const char *mark; /* "apply/OWNER" */
     bool writes;      /* neither diff nor --dry-run */
     output_t *output; /* NULL: for people */
@@ -65,12 +73,15 @@ static void take_document(applying_t *self, const yaml_file_t *file, const yaml_
                              *error.field ? ": " : "", error.why));
         return;
     }
-    for (size_t i = 0; i < self->count; i++)
-        if (self->wanted[i].calendar == calendar &&
-            strcmp(text_at(self->wanted[i].spec, "name"), text_at(spec, "name")) == 0)
-            tell_fault(self, say("%s:%d: name: \"%s\" is that of %s:%d already", file->path,
-                                 yaml_line(found, "name"), text_at(spec, "name"),
-                                 self->wanted[i].path, self->wanted[i].line));
+    const char *name = text_at(spec, "name");
+    const json_t *taken = json_object_get(self->names[calendar], name);
+    if (taken) {
+        const wanted_t *first = &self->wanted[json_integer_value(taken)];
+        tell_fault(self, say("%s:%d: name: \"%s\" is that of %s:%d already", file->path,
+                             yaml_line(found, "name"), name, first->path, first->line));
+    } else {
+        json_object_set_new(self->names[calendar], name, json_integer((json_int_t)self->count));
+    }
     self->wanted = mem_grow(self->wanted, (self->count + 1) * sizeof *self->wanted);
     self->wanted[self->count++] = (wanted_t){ file->path, line, spec, calendar };
 }
@@ -165,13 +176,40 @@ static int settle_calendar(applying_t *self, const wanted_t *wanted)
     return code;
 }
 
+/* Looked at, and not yet written and told of. */
+typedef struct batch {
+    size_t n, writing_n;
+    const wanted_t *wanted[BATCH];
+    settlement_t settled[BATCH];
+    settling_t writing[BATCH];
+} batch_t;
+
+static void finish_batch(applying_t *self)
+{
+    batch_t *batch = self->batch;
+    size_t *const counts[] = { &self->unchanged, &self->created, &self->edited, &self->refused };
+    if (batch->writing_n) settle_write_many(self->cli, batch->writing, batch->writing_n);
+    for (size_t i = 0; i < batch->n; i++) {
+        settlement_t *settled = &batch->settled[i];
+        ++*counts[settled->kind];
+        report(self, text_at(batch->wanted[i]->spec, "name"), batch->wanted[i], settled);
+        settlement_free(settled);
+    }
+    batch->n = batch->writing_n = 0;
+}
+
 static int settle(applying_t *self, const wanted_t *wanted)
 {
     cli_t *cli = self->cli;
+    batch_t *batch = self->batch;
     settlement_t settled;
     const char *cursor = args_text(&cli->args, "cursor");
     bool adopts = args_has(&cli->args, "adopt");
-    int code = settle_look(cli, &settled, wanted->spec, true);
+    int code = 0;
+    if (self->there && !json_object_get(self->there, text_at(wanted->spec, "name")))
+        settle_absent(&settled, wanted->spec);
+    else
+        code = settle_look(cli, &settled, wanted->spec, true);
     if (code) return code;
     bool marks = settled.old && adopts && strcmp(settled.made_by, self->mark) != 0;
     if (marks && settled.kind == SETTLE_UNCHANGED) settled.kind = SETTLE_EDIT;
@@ -182,24 +220,42 @@ static int settle(applying_t *self, const wanted_t *wanted)
         settled.kind = SETTLE_REFUSED;
         settled.why = say("it is of %s (--owner, or --adopt to take it over)", settled.made_by);
     } else if (self->writes && settled.kind != SETTLE_UNCHANGED) {
-        settle_write(cli, &settled, !settled.old || adopts ? self->mark : NULL, cursor);
+        batch->writing[batch->writing_n++] =
+            (settling_t){ &batch->settled[batch->n], !settled.old || adopts ? self->mark : NULL,
+                          cursor };
     }
-    size_t *const counts[] = { &self->unchanged, &self->created, &self->edited, &self->refused };
-    ++*counts[settled.kind];
-    report(self, text_at(wanted->spec, "name"), wanted, &settled);
-    settlement_free(&settled);
+    batch->wanted[batch->n] = wanted;
+    batch->settled[batch->n++] = settled;
+    if (batch->n == BATCH) finish_batch(self);
     return 0;
 }
 
-/* ---- what is no longer there ----------------------------------------------------------------- */
-
-static bool is_wanted(const applying_t *self, const char *name)
+/* One list instead of a question for each: who is not in it need not be looked at. */
+static int list_those_there(applying_t *self)
 {
-    for (size_t i = 0; i < self->count; i++)
-        if (!self->wanted[i].calendar && strcmp(text_at(self->wanted[i].spec, "name"), name) == 0)
-            return true;
-    return false;
+    pawl_list_t *list = NULL;
+    const pawl_record_t *row;
+    pawl_err err = pawl_schedule_list(self->cli->client, "", &list, self->cli->timeout_us);
+    self->there = json_object();
+    while (!err && (row = pawl_list_next(list, &err)))
+        json_object_set_new(self->there, pawl_record_text(row, "name"), json_true());
+    pawl_list_destroy(&list);
+    return err ? fail_client(self->cli->client, err, "cannot list schedules") : 0;
 }
+
+static int settle_schedules(applying_t *self)
+{
+    int code = self->count > LOOKS_MAX ? list_those_there(self) : 0;
+    self->batch = mem_new(sizeof *self->batch);
+    for (size_t i = 0; !code && i < self->count; i++)
+        if (!self->wanted[i].calendar) code = settle(self, &self->wanted[i]);
+    finish_batch(self); /* what was looked at before something failed, too */
+    free(self->batch);
+    json_decref(self->there);
+    return code;
+}
+
+/* ---- what is no longer there ----------------------------------------------------------------- */
 
 static int prune_one(applying_t *self, const char *name)
 {
@@ -236,7 +292,7 @@ static int prune(applying_t *self)
     int code = 0;
     pawl_err err = pawl_schedule_list(cli->client, "", &list, cli->timeout_us);
     while (!err && (row = pawl_list_next(list, &err))) {
-        if (is_wanted(self, pawl_record_text(row, "name"))) continue;
+        if (json_object_get(self->names[0], pawl_record_text(row, "name"))) continue;
         names = mem_grow(names, (count + 1) * sizeof *names);
         names[count++] = say("%s", pawl_record_text(row, "name"));
     }
@@ -266,8 +322,7 @@ static int apply_all(applying_t *self)
     if (!code) code = cli_connect(self->cli);
     for (size_t i = 0; !code && i < self->count; i++) /* schedules name them */
         if (self->wanted[i].calendar) code = settle_calendar(self, &self->wanted[i]);
-    for (size_t i = 0; !code && i < self->count; i++)
-        if (!self->wanted[i].calendar) code = settle(self, &self->wanted[i]);
+    if (!code) code = settle_schedules(self);
     if (!code && args_has(args, "prune")) code = prune(self);
     return code;
 }
@@ -279,6 +334,8 @@ int cmd_schedule_apply(cli_t *cli)
     applying_t self = { .cli = cli, .writes = !diff && !cli->dry_run };
     bool people = !output_is_json() && strcmp(output_format(), "csv") != 0 &&
                   strcmp(output_format(), "id") != 0;
+    for (size_t i = 0; i < ARRAY_LEN(self.names); i++)
+        self.names[i] = json_object();
     self.mark = say("apply/%s", owner ? owner : "default");
     int code = 0;
     if (!args_has(&cli->args, "file"))
@@ -299,6 +356,8 @@ int cmd_schedule_apply(cli_t *cli)
                  self.writes ? "" : "   (nothing changed)");
     for (size_t i = 0; i < self.count; i++)
         json_decref(self.wanted[i].spec);
+    for (size_t i = 0; i < ARRAY_LEN(self.names); i++)
+        json_decref(self.names[i]);
     free(self.wanted);
     return code ? code : printed ? printed : self.refused ? EXIT_PARTLY : EXIT_OK;
 }

@@ -5,6 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+void settle_absent(settlement_t *out, const json_t *spec)
+{
+    *out = (settlement_t){ .kind = SETTLE_CREATE, .whole = true, .made_by = "" };
+    out->spec = json_deep_copy(spec);
+    schedule_spec_anchor(out->spec, NULL);
+}
+
 int settle_look(cli_t *cli, settlement_t *out, const json_t *spec, bool whole)
 {
     pawl_record_t *record = NULL;
@@ -37,56 +44,108 @@ static bool changed(const settlement_t *self, const char *field)
     return false;
 }
 
-static bool refused(settlement_t *self, const char *why)
+static void refuse(settlement_t *self, const char *why)
 {
     self->kind = SETTLE_REFUSED;
     self->why = why;
-    return false;
 }
 
-/* Creates or edits it; what only `paused` says is done apart. */
-static pawl_err put(cli_t *cli, settlement_t *self, const char *mark, const char *cursor,
-                    spec_error_t *error)
+/* As it is to be on record; NULL: *err, or *error, says why not. */
+static pawl_schedule_t *wanted_schedule(cli_t *cli, const settlement_t *self, const char *mark,
+                                        pawl_err *err, spec_error_t *error)
 {
     pawl_schedule_t *schedule = NULL;
     uint64_t revision = (uint64_t)self->revision;
     const char *name = text_at(self->spec, "name");
-    pawl_err err = PAWL_OK;
+    *err = PAWL_OK;
     if (self->old && !self->whole)
-        err = pawl_schedule_load(cli->client, name, &schedule, &revision, cli->timeout_us);
+        *err = pawl_schedule_load(cli->client, name, &schedule, &revision, cli->timeout_us);
     else
         schedule = pawl_schedule_new(name);
-    if (!err && !schedule) err = PAWL_E_NO_MEMORY;
-    if (!err && (int64_t)revision != self->revision) err = PAWL_E_CONFLICT;
-    if (!err && !schedule_spec_put(self->spec, mark, schedule, error)) err = PAWL_E_BAD_REQUEST;
-    if (!err)
-        err =
-            pawl_schedule_put(cli->client, schedule, self->revision, cursor, NULL, cli->timeout_us);
+    if (!*err && !schedule) *err = PAWL_E_NO_MEMORY;
+    if (!*err && (int64_t)revision != self->revision) *err = PAWL_E_CONFLICT;
+    if (!*err && !schedule_spec_put(self->spec, mark, schedule, error)) *err = PAWL_E_BAD_REQUEST;
+    if (*err) pawl_schedule_destroy(&schedule);
+    return schedule;
+}
+
+static const char *cursor_of(const settlement_t *self, const char *cursor)
+{
+    static const char *const of_a_rule[] = { "rule",      "zone",   "also",  "except", "after",
+                                             "calendars", "jitter", "start", "end" };
+    if (!self->old) return NULL;
+    for (size_t i = 0; !cursor && i < ARRAY_LEN(of_a_rule); i++)
+        if (changed(self, of_a_rule[i])) cursor = "";
+    return cursor ? cursor : "keep";
+}
+
+/* What only `paused` says is done apart. */
+static bool is_put(const settlement_t *self)
+{
+    bool only_paused = changed(self, "paused") && json_array_size(self->changes) == 1;
+    return self->kind == SETTLE_CREATE || !only_paused;
+}
+
+static void pause_or_resume(cli_t *cli, settlement_t *self)
+{
+    const json_t *paused = json_object_get(self->spec, "paused");
+    bool was_paused = json_is_true(json_object_get(self->old, "paused"));
+    if (self->kind == SETTLE_REFUSED || !paused || json_is_true(paused) == was_paused) return;
+    pawl_err err = pawl_schedule_change(cli->client, was_paused ? "resume" : "pause",
+                                        text_at(self->spec, "name"), "as its file says", NULL, NULL,
+                                        cli->timeout_us);
+    if (err) refuse(self, client_why(cli->client, err));
+}
+
+static void take_outcome(cli_t *cli, settlement_t *self, pawl_schedule_item_t *item)
+{
+    pawl_schedule_t *schedule = (pawl_schedule_t *)(uintptr_t)item->schedule;
     pawl_schedule_destroy(&schedule);
-    return err;
+    if (item->err)
+        refuse(self, *item->why ? say("%s (%s)", item->why, pawl_err_name(item->err))
+                                : client_why(cli->client, item->err));
+}
+
+void settle_write_many(cli_t *cli, settling_t *items, size_t n)
+{
+    pawl_schedule_item_t *puts = mem_new((n + 1) * sizeof *puts);
+    settlement_t **of = mem_new((n + 1) * sizeof *of);
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        settlement_t *self = items[i].settled;
+        const char *mark = items[i].made_by ? items[i].made_by : self->made_by;
+        spec_error_t error = { "", "" };
+        if (!is_put(self)) continue;
+        pawl_schedule_item_t put = { .if_revision = self->revision,
+                                     .cursor = cursor_of(self, items[i].cursor) };
+        put.schedule = wanted_schedule(cli, self, mark, &put.err, &error);
+        if (!put.schedule) {
+            refuse(self, *error.why ? say("%s: %s", error.field, error.why)
+                                    : client_why(cli->client, put.err));
+        } else if (n > 1 && put.cursor == NULL) {
+            of[count] = self;
+            puts[count++] = put;
+        } else { /* what its cursor does is said in a request of its own */
+            put.err = pawl_schedule_put(cli->client, put.schedule, put.if_revision, put.cursor,
+                                        NULL, cli->timeout_us);
+            take_outcome(cli, self, &put);
+        }
+    }
+    /* each item has its outcome, that of the whole included */
+    (void)pawl_schedule_put_many(cli->client, puts, count, cli->timeout_us);
+    for (size_t i = 0; i < count; i++)
+        take_outcome(cli, of[i], &puts[i]);
+    for (size_t i = 0; i < n; i++)
+        pause_or_resume(cli, items[i].settled);
+    free(puts);
+    free(of);
 }
 
 bool settle_write(cli_t *cli, settlement_t *self, const char *made_by, const char *cursor)
 {
-    spec_error_t error = { "", "" };
-    const json_t *paused = json_object_get(self->spec, "paused");
-    bool was_paused = json_is_true(json_object_get(self->old, "paused"));
-    bool only_paused = changed(self, "paused") && json_array_size(self->changes) == 1;
-    const char *mark = made_by ? made_by : self->made_by;
-    static const char *const of_a_rule[] = { "rule",      "zone",   "also",  "except", "after",
-                                             "calendars", "jitter", "start", "end" };
-    for (size_t i = 0; !cursor && i < ARRAY_LEN(of_a_rule); i++)
-        if (changed(self, of_a_rule[i])) cursor = "";
-    if (!cursor) cursor = "keep";
-    bool puts = self->kind == SETTLE_CREATE || !only_paused;
-    pawl_err err = puts ? put(cli, self, mark, self->old ? cursor : NULL, &error) : PAWL_OK;
-    if (err && *error.why) return refused(self, say("%s: %s", error.field, error.why));
-    if (!err && paused && json_is_true(paused) != was_paused)
-        err = pawl_schedule_change(cli->client, was_paused ? "resume" : "pause",
-                                   text_at(self->spec, "name"), "as its file says", NULL, NULL,
-                                   cli->timeout_us);
-    if (err) return refused(self, client_why(cli->client, err));
-    return true;
+    settling_t one = { self, made_by, cursor };
+    settle_write_many(cli, &one, 1);
+    return self->kind != SETTLE_REFUSED;
 }
 
 void settlement_free(settlement_t *self)

@@ -25,9 +25,17 @@ typedef struct settlement {
 /* Looks at the schedule named by `spec` (copied). Without a connection it counts as absent. 0, or
  * the code of a printed error: the broker could not be asked. */
 int settle_look(cli_t *cli, settlement_t *out, const json_t *spec, bool whole);
+/* The same for one that is known not to be there. */
+void settle_absent(settlement_t *out, const json_t *spec);
 /* Does it. `made_by`: the mark to leave; NULL: the one it has. cursor: NULL = now when the rule or
  * the zone changed, else keep. False, and kind is SETTLE_REFUSED with `why`. */
 bool settle_write(cli_t *cli, settlement_t *self, const char *made_by, const char *cursor);
+/* The same for many, in few requests; each is done or refused by itself. */
+typedef struct settling {
+    settlement_t *settled;
+    const char *made_by, *cursor; /* as in settle_write */
+} settling_t;
+void settle_write_many(cli_t *cli, settling_t *items, size_t n);
 void settlement_free(settlement_t *self);
 
 const char *settle_word(settle_kind_t kind); /* created, edited, unchanged, refused */

@@ -102,10 +102,11 @@ def main(folder):
     print(f"scheduler: connected after {first - begun:.2f} s, whole list after {time.monotonic() - begun:.2f} s, "
           f"{memory(scheduler) / args.schedules:.0f} bytes a schedule")
     for i in range(args.rounds):
+        base = cpu(broker)
         fired = said(scheduler, r"FIRED n=(\d+) p50_us=(\d+) p99_us=(\d+) max_us=(\d+)", times=i + 1)
         n, p50, p99, most = map(int, fired.groups())
         print(f"minute: {n:,} fired; lateness p50 {p50 / 1000:.0f} ms, p99 {p99 / 1000:.0f} ms, last {most / 1000:.0f} ms; "
-              f"broker {memory(broker) >> 20} MiB")
+              f"broker {memory(broker) >> 20} MiB, {1e6 * (cpu(broker) - base) / n:.1f} us of CPU a firing")
     scheduler.kill()
 
     second = fleet.scheduler("seconds", "--select", "group=second")
