@@ -425,9 +425,9 @@ struct core {
     map_t plans;
     map_t gates;
     gate_t *gates_dirty, **gates_dirty_end; /* to be written when the batch ends */
-    uint64_t plans_bytes; /* of them, about */
-    size_t plans_at;      /* where the next trim begins */
-    map_t zones;          /* parsed, by hash */
+    uint64_t plans_bytes;                   /* of them, about */
+    size_t plans_at;                        /* where the next trim begins */
+    map_t zones;                            /* parsed, by hash */
     plan_t **touched; /* plans that this batch looked at, in that order: others have not changed */
     size_t touched_n, touched_room;
     follower_t **followers;
