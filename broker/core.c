@@ -707,6 +707,7 @@ static err_t apply_all(core_t *core, const batch_t *batch)
     core->meta.wall_us = core->wall_us;
     core->random_used = 0;
     core->firings_left = LIMIT_FIRINGS;
+    core->rule_work_left_ns = LIMIT_RULE_WORK_US * INT64_C(1000);
     core->touched_n = 0;
     core->assigned_bytes = 0;
     core->more_to_give = false;

@@ -498,6 +498,41 @@ static err_t propose_range(core_t *core, plan_t *plan, const Pawl__V1__Proposal 
     return ERR_OK;
 }
 
+/* ---- the work of rules ----------------------------------------------------------------------- */
+
+/* What a batch may spend on rules is bounded (LIMIT_RULE_WORK_US), so that a submit beside ten
+ * thousand proposals is not kept waiting. Counted by what was measured at most
+ * (docs/benchmarks.md), never timed: a replay stops at the same proposal. */
+enum {
+    WORK_PROPOSAL_NS = 1000, /* a rule read, its next instant sought */
+    WORK_INSTANT_NS = 250,   /* one step to the next instant, of each rule and calendar */
+    WORK_DAY_NS = 50,        /* of a span that is counted, not walked */
+};
+
+/* False: this batch has done its part; the answer says: again, at once. */
+static bool rule_work_left(core_t *core, const Pawl__V1__Proposal *proposal,
+                           Pawl__V1__ProposalAnswer *answer)
+{
+    if (core->rule_work_left_ns > 0) return true;
+    answer->verdict = PAWL__V1__PROPOSAL_VERDICT__PROPOSAL_HELD;
+    answer->revision = proposal->revision;
+    answer->cursor_us = proposal->expect_cursor_us;
+    answer->next_us = answer->retry_us = core->wall_us;
+    return false;
+}
+
+static void rule_work_done(core_t *core, const plan_t *plan, const Pawl__V1__Proposal *proposal,
+                           const Pawl__V1__ProposalAnswer *answer)
+{
+    int64_t rules = 1 + (int64_t)plan->spec->n_also + (int64_t)plan->spec->n_calendars;
+    int64_t steps = 1 + answer->fired;
+    int64_t days = 0;
+    if (answer->skipped)
+        days = (proposal->new_cursor_us - proposal->expect_cursor_us) / (86400 * PAWL_SEC_US);
+    core->rule_work_left_ns -=
+        WORK_PROPOSAL_NS + rules * (steps * WORK_INSTANT_NS + (days > 0 ? days : 0) * WORK_DAY_NS);
+}
+
 err_t schedules_propose(core_t *core, const command_t *command, Pawl__V1__Reply *reply)
 {
     const Pawl__V1__Propose *request = command->request->propose;
@@ -510,6 +545,7 @@ err_t schedules_propose(core_t *core, const command_t *command, Pawl__V1__Reply 
         Pawl__V1__ProposalAnswer *answer = batch_alloc(core, sizeof *answer);
         pawl__v1__proposal_answer__init(answer);
         proposed->items[proposed->n_items++] = answer;
+        if (!rule_work_left(core, proposal, answer)) continue;
         plan_t *plan;
         err_t err = plan_by_uid(core, slice(proposal->uid.data, proposal->uid.len), &plan);
         if (err == ERR_NOT_FOUND) {
@@ -524,6 +560,7 @@ err_t schedules_propose(core_t *core, const command_t *command, Pawl__V1__Reply 
         }
         if (proposal->range) {
             TRY(propose_range(core, plan, proposal, answer));
+            rule_work_done(core, plan, proposal, answer);
             continue;
         }
         TRY(propose(core, plan, proposal, answer));
@@ -531,6 +568,7 @@ err_t schedules_propose(core_t *core, const command_t *command, Pawl__V1__Reply 
         answer->revision = plan->row.revision;
         answer->cursor_us = plan->cur.cursor_us;
         answer->next_us = next == INT64_MAX ? 0 : next + plan_jitter_us(plan);
+        rule_work_done(core, plan, proposal, answer);
     }
     reply->body_case = PAWL__V1__REPLY__BODY_PROPOSED;
     reply->proposed = proposed;

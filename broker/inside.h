@@ -438,6 +438,7 @@ struct core {
     uint32_t alone_first;       /* one of them */
     int64_t rate_all_at_us, rate_all_tokens_us;
     unsigned firings_left;            /* of this batch */
+    int64_t rule_work_left_ns;        /* of this batch; counted, not timed: see fire.c */
     uint32_t rezone_at;               /* schedule to look at next; 0: no zone has changed */
     map_t calendars;                  /* those in force, by hash; each held once */
     uint64_t calendars_stamp;         /* rises with each change of a calendar */

@@ -269,6 +269,7 @@ static inline const Pawl__V1__Reply *change(world_t *w, Pawl__V1__TaskVerb verb,
 }
 
 typedef struct plan_spec {
+    char *name; /* NULL: nightly */
     char *rule;
     Pawl__V1__Mode mode;
     uint32_t ahead;
@@ -295,7 +296,8 @@ static inline const Pawl__V1__ScheduleInfo *put_schedule(world_t *w, plan_spec_t
     command.shell = "true";
     task.type = "pawl/shell";
     task.command = &command;
-    s.name = "nightly";
+    s.name = spec.name ? spec.name : "nightly";
+    snprintf((char *)request_id + 4, sizeof request_id - 4, "%s", s.name);
     s.rule = spec.rule;
     s.zone = "UTC";
     s.mode = spec.mode;
