@@ -55,7 +55,7 @@ err_t check_gates(check_t *self)
             if (!tally->row && (tally->admitted || tally->running || tally->parked))
                 check_problem(self, TABLE_gate, slice(tally->id, 16),
                               "%llu tasks count at a gate that has no row",
-                              (unsigned long long)(tally->admitted + tally->parked));
+                              (unsigned long long)tally->admitted + tally->parked);
     return ERR_OK;
 }
 

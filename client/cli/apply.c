@@ -76,6 +76,7 @@ static void take_document(applying_t *self, const yaml_file_t *file, const yaml_
     const char *name = text_at(spec, "name");
     const json_t *taken = json_object_get(self->names[calendar], name);
     if (taken) {
+        CHECK(self->wanted != NULL); /* what `names` counts is there */
         const wanted_t *first = &self->wanted[json_integer_value(taken)];
         tell_fault(self, say("%s:%d: name: \"%s\" is that of %s:%d already", file->path,
                              yaml_line(found, "name"), name, first->path, first->line));
