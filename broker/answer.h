@@ -39,7 +39,8 @@ typedef struct answer {
     store_view_t *view;
     names_t *names;
     wire_arena_t *arena;
-    int64_t wall_us; /* calendar time at which the view was opened */
+    int64_t wall_us;       /* calendar time at which the view was opened */
+    const char *principal; /* who asks */
     int64_t (*clock_us)(
         void); /* steady; a page ends ANSWER_PAGE_US after its first row. NULL: never */
     const Pawl__V1__ExecutorItems *executors; /* TaskWhy: who is connected; NULL: not told */

@@ -273,7 +273,7 @@ err_t task_purge_rows(core_t *core, task_t *task)
     TRY(forget_parts(core, task->n));
     TRY(forget_id(core, task));
     if (strcmp(name_at(core, NAME_TYPE, task->spec.type)->name, "pawl/sql-producer") == 0)
-        TRY(produce_forget_task(core, task->spec.id));
+        TRY(watermark_forget_task(core, task->spec.id));
     rec_key_t key = key_n(task->n);
     TRY(del_row(core, TABLE_state, &key));
     TRY(del_row(core, TABLE_spec, &key));

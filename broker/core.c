@@ -485,6 +485,7 @@ static const struct handler {
     [BODY(SCHEDULE_CHANGE)] = { schedule_change, true },
     [BODY(CALENDAR_PUT)] = { calendar_put, true },
     [BODY(CALENDAR_REMOVE)] = { calendar_remove, true },
+    [BODY(WATERMARK_CHANGE)] = { watermark_change, true },
     [BODY(SCHEDULE_FOLLOW)] = { schedule_follow, false },
     [BODY(QUEUE_CHANGE)] = { on_queue_change, true },
     [BODY(EXECUTOR_CHANGE)] = { executor_change, true },

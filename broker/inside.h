@@ -333,13 +333,24 @@ err_t task_complete(core_t *core, const command_t *command, Pawl__V1__Reply *rep
 #define DEFAULT_QUEUE "default"
 #include "broker/family.h"
 
-/* ---- producers (produce.c)
- * --------------------------------------------------------------------------- */
+/* ---- producers (produce.c) and their watermarks (watermark.c) -------------------------------- */
 
 err_t produce(core_t *core, const command_t *command, Pawl__V1__Reply *reply);
+
+typedef struct mark {
+    uint8_t scope[16], time[6]; /* time: what ids of the scope begin with */
+    bool known;                 /* the row is on record */
+    watermark_row_t row;        /* its slices last until the batch ends */
+} mark_t;
+/* Of the scope of a producer; mark_load fills in what is on record. */
+err_t mark_of_producer(core_t *core, const task_t *task, const Pawl__V1__SqlProducer *spec,
+                       mark_t *out);
+err_t mark_load(core_t *core, mark_t *self);
+err_t mark_save(core_t *core, mark_t *self, uint64_t writer); /* 0: by hand */
+err_t watermark_change(core_t *core, const command_t *command, Pawl__V1__Reply *reply);
 /* What was kept for a producer, or for a schedule of producers, that is gone. */
-err_t produce_forget_task(core_t *core, const uint8_t id[16]);
-err_t produce_forget_schedule(core_t *core, const uint8_t uid[16]);
+err_t watermark_forget_task(core_t *core, const uint8_t id[16]);
+err_t watermark_forget_schedule(core_t *core, const uint8_t uid[16]);
 
 /* ---- timers (timer.c)
  * ---------------------------------------------------------------------------------- */

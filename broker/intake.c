@@ -29,6 +29,7 @@ static target_t target_of(const request_t *request)
     case PAWL__V1__REQUEST__BODY_SCHEDULE_AUDIT:
     case PAWL__V1__REQUEST__BODY_QUEUE_LIST:
     case PAWL__V1__REQUEST__BODY_CALENDAR_LIST:
+    case PAWL__V1__REQUEST__BODY_WATERMARK_LIST:
         return TO_READERS;
     case PAWL__V1__REQUEST__BODY_PING:
     case PAWL__V1__REQUEST__BODY_EXECUTOR_LIST:

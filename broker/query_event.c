@@ -4,6 +4,7 @@
  * Entries hold numbers; what people read (id, type, queue, executor) is joined from the task's spec
  * and the names of the snapshot. A task that was purged since leaves an entry without them. */
 #include "broker/query_task.h"
+#include "broker/query_watermark.h"
 
 static err_t join_task(answer_t *self, const journal_entry_t *entry, Pawl__V1__EventInfo *info)
 {
@@ -30,6 +31,27 @@ static err_t join_task(answer_t *self, const journal_entry_t *entry, Pawl__V1__E
     return ERR_OK;
 }
 
+/* The scope whose watermark was changed by hand. */
+static err_t join_watermark(answer_t *self, const journal_entry_t *entry, Pawl__V1__EventInfo *info)
+{
+    static const char *const words[] = { [SCOPE_TASK] = "of the task",
+                                         [SCOPE_SCHEDULE] = "of the schedule",
+                                         [SCOPE_NAMED] = "of a scope of" };
+    char *principal = NULL;
+    if (entry->attempt < ARRAY_LEN(words) && words[entry->attempt])
+        info->detail = answer_text(self, slice_text(words[entry->attempt]));
+    if (entry->attempt == SCOPE_SCHEDULE)
+        return answer_name(self, NAME_SCHEDULE, (uint32_t)entry->subject, &info->name);
+    if (entry->attempt == SCOPE_NAMED) {
+        ANSWER_TRY(answer_name(self, NAME_PRINCIPAL, (uint32_t)entry->subject, &principal));
+        info->detail = answer_printf(self, "%s %s", info->detail, principal);
+        return watermark_name(self, entry->aux, &info->name);
+    }
+    journal_entry_t plain = *entry;
+    plain.aux = plain.attempt = 0;
+    return join_task(self, &plain, info);
+}
+
 static err_t join(answer_t *self, const journal_entry_t *entry, Pawl__V1__EventInfo *info)
 {
     const char *kind = journal_event_text(entry->event);
@@ -38,6 +60,8 @@ static err_t join(answer_t *self, const journal_entry_t *entry, Pawl__V1__EventI
     info->kind =
         kind ? answer_text(self, slice_text(kind)) : answer_printf(self, "event.%u", entry->event);
     if (entry->event < EVENT_SCHEDULE_CREATED) return join_task(self, entry, info);
+    if (entry->event == EVENT_WATERMARK_SET || entry->event == EVENT_WATERMARK_REMOVED)
+        return join_watermark(self, entry, info);
     bool fanout = entry->event == EVENT_FANOUT_STOPPED || entry->event == EVENT_FANOUT_JOINED;
     if (fanout) { /* aux counts children here */
         journal_entry_t plain = *entry;

@@ -6,6 +6,7 @@
 
 #include "broker/map.h"
 #include "broker/query_calendar.h"
+#include "broker/query_watermark.h"
 #include "broker/space.h"
 #include "client/base/clock.h"
 #include "client/base/log.h"
@@ -113,6 +114,8 @@ err_t readers_attempt(const readers_config_t *config, answer_t *answer,
         return query_queue_list(answer, request->queue_list, reply);
     case PAWL__V1__REQUEST__BODY_CALENDAR_LIST:
         return query_calendar_list(answer, request->calendar_list, reply);
+    case PAWL__V1__REQUEST__BODY_WATERMARK_LIST:
+        return query_watermark_list(answer, request->watermark_list, reply);
     case PAWL__V1__REQUEST__BODY_TASK_WAIT:
         err = query_task_wait(answer, request->task_wait, waits, waits_n, reply);
         *more = err == ERR_OK && reply->error == NULL && !reply->waited->done;
@@ -278,6 +281,7 @@ static void look(readers_t *self, store_view_t *view, parked_t *parked, bool las
                         .names = self->names,
                         .arena = &self->arena,
                         .wall_us = clock_wall_us(),
+                        .principal = parked->query->principal,
                         .clock_us = clock_steady_us,
                         .executors = parked->query->executors,
                         .output_max = self->config.output_max,

@@ -15,9 +15,9 @@ typedef struct list_place {
     char *select;                     /* schedules: choice by labels */
     int64_t from_us, to_us, after_us; /* history */
     bool missed_only;
-    bool by_uid; /* history: of a schedule that was removed */
-    uint8_t uid[PAWL_ID_BYTES];
-    bool everything; /* ranges: those that are done too */
+    bool by_uid;                /* history: of a schedule that was removed */
+    uint8_t uid[PAWL_ID_BYTES]; /* ... ; watermarks: the last one's scope, when by_uid */
+    bool everything;            /* ranges: those that are done too */
 } list_place_t;
 
 typedef struct list_kind {

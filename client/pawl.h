@@ -405,6 +405,28 @@ PAWL_EXPORT pawl_err pawl_calendar_list(pawl_client_t *self, pawl_list_t **list,
                                         int64_t timeout_us);
 PAWL_EXPORT pawl_err pawl_calendar_remove(pawl_client_t *self, const char *name,
                                           int64_t timeout_us);
+
+/* Whose watermark: one of them, the others NULL. name: of the scope that producers of `principal`
+ * (NULL: the caller) have named; scope: the field of its record. task: a producer; then it is the
+ * one that this producer uses. */
+typedef struct pawl_watermark_of {
+    const char *schedule, *name, *principal;
+    const uint8_t *task, *scope; /* PAWL_ID_BYTES */
+} pawl_watermark_of_t;
+/* How far producers have come: WatermarkInfo records. */
+PAWL_EXPORT pawl_err pawl_watermark_list(pawl_client_t *self, pawl_list_t **list,
+                                         int64_t timeout_us);
+PAWL_EXPORT pawl_err pawl_watermark_get(pawl_client_t *self, const pawl_watermark_of_t *of,
+                                        pawl_record_t **watermark, int64_t timeout_us);
+/* json: the value of `:watermark` in the next run, at most 1,024 bytes. if_revision: -1 whatever
+ * stands there, 0 there must be none, else that of its record (PAWL_E_CONFLICT). While a producer
+ * of it runs: PAWL_E_IN_USE, or with force that attempt makes no more tasks and fails, and the next
+ * one goes on from the new value. */
+PAWL_EXPORT pawl_err pawl_watermark_set(pawl_client_t *self, const pawl_watermark_of_t *of,
+                                        const void *json, size_t len, int64_t if_revision,
+                                        bool force, int64_t timeout_us);
+PAWL_EXPORT pawl_err pawl_watermark_remove(pawl_client_t *self, const pawl_watermark_of_t *of,
+                                           int64_t if_revision, bool force, int64_t timeout_us);
 /* Runs the instants of [from_us, to_us), past or to come, beside the live ones: a range. The texts
  * may be NULL: oldest first; the schedule's overlap policy, queue_all where that would drop
  * instants. rate: tasks a second, 0 the schedule's. stop: at the first task that fails. *range (may

@@ -576,6 +576,22 @@ static err_t check_calendar(const Pawl__V1__Calendar *calendar, wire_fault_t *fa
     return err;
 }
 
+/* Which scope is meant is said once: where the fields are empty, or there are none, nothing is. */
+static err_t check_watermark_of(const Pawl__V1__WatermarkOf *of, wire_fault_t *fault)
+{
+    bool said = (of->of_case == PAWL__V1__WATERMARK_OF__OF_SCOPE && of->scope.len) ||
+                (of->of_case == PAWL__V1__WATERMARK_OF__OF_SCHEDULE && of->schedule[0]) ||
+                (of->of_case == PAWL__V1__WATERMARK_OF__OF_TASK && of->task.len) ||
+                (of->of_case == PAWL__V1__WATERMARK_OF__OF_NAME && of->name[0]);
+    if (!said)
+        return FAULT(fault, ERR_BAD_VALUE, "of",
+                     "of: names no watermark: scope, schedule, task or name is needed");
+    if (of->principal[0] && of->of_case != PAWL__V1__WATERMARK_OF__OF_NAME)
+        return FAULT(fault, ERR_CONTRADICTION, "of.principal",
+                     "of.principal: only a name belongs to a principal");
+    return ERR_OK;
+}
+
 /* What concerns several fields of one body; puts the body's name in front of the path. */
 static err_t check_body(wire_arena_t *arena, const Pawl__V1__Request *request, wire_fault_t *fault)
 {
@@ -618,6 +634,15 @@ static err_t check_body(wire_arena_t *arena, const Pawl__V1__Request *request, w
         name = "calendar_put";
         err = check_calendar(request->calendar_put->calendar, fault);
         break;
+    case PAWL__V1__REQUEST__BODY_WATERMARK_LIST:
+        name = "watermark_list";
+        if (request->watermark_list->of)
+            err = check_watermark_of(request->watermark_list->of, fault);
+        break;
+    case PAWL__V1__REQUEST__BODY_WATERMARK_CHANGE:
+        name = "watermark_change";
+        err = check_watermark_of(request->watermark_change->of, fault);
+        break;
     case PAWL__V1__REQUEST__BODY_SCHEDULE_HISTORY:
         name = "schedule_history";
         err = check_history(request->schedule_history, fault);
@@ -637,6 +662,7 @@ static bool reply_is_remembered(Pawl__V1__Request__BodyCase body)
            body == PAWL__V1__REQUEST__BODY_SCHEDULE_CHANGE ||
            body == PAWL__V1__REQUEST__BODY_CALENDAR_PUT ||
            body == PAWL__V1__REQUEST__BODY_CALENDAR_REMOVE ||
+           body == PAWL__V1__REQUEST__BODY_WATERMARK_CHANGE ||
            body == PAWL__V1__REQUEST__BODY_QUEUE_CHANGE ||
            body == PAWL__V1__REQUEST__BODY_EXECUTOR_CHANGE;
 }

@@ -377,7 +377,9 @@ static void *place(const field_plan_t *plan, uint8_t *message)
 
 static err_t missing(reading_t *self, const message_plan_t *plan, uint64_t seen)
 {
-    const field_plan_t *field = &plan->fields[__builtin_ctzll(plan->required & ~seen)];
+    const field_plan_t *field = plan->fields;
+    while (!(field->required & ~seen))
+        field++;
     const char *name = field->field->name;
     err_t err = field->rule == RULE_ID                                  ? ERR_BAD_ID
                 : field->rule == RULE_PART                              ? ERR_BAD_REQUEST
@@ -400,15 +402,14 @@ static err_t read_message(reading_t *self, const message_plan_t *plan, const uin
         if (!at || tag > UINT32_MAX || tag < 8) return malformed(self, "bad field number");
         uint32_t number = (uint32_t)tag >> 3;
         unsigned wire_type = (unsigned)tag & 7;
-        uint8_t index = number < NUMBERS ? plan->by_number[number] : 0;
-        if (!index) {
+        const field_plan_t *field = wire_plan_field(plan, number);
+        if (!field) {
             if (depth == 0 && !self->unknown) self->unknown = number;
             at = wire_skip(at, end, wire_type);
             if (!at) return malformed(self, "a field is cut short");
             continue;
         }
-        const field_plan_t *field = &plan->fields[index - 1];
-        seen |= UINT64_C(1) << (index - 1);
+        seen |= field->required;
         bool many = field->shape == REPEATED;
 
         if (wire_type == WT_VARINT && field->wire_type == WT_VARINT) {

@@ -166,19 +166,42 @@ rec_key_t key_watermark(const uint8_t scope[16])
     return key;
 }
 
+/* Version 2 adds whose it is and who wrote it; version 1 knew only the hash. */
+enum { WATERMARK_VERSION = 2 };
+
 void watermark_row_encode(const watermark_row_t *self, buf_t *to)
 {
-    uint8_t *at = record_begin(to, 1 + 2 * VARINT_MAX + self->value.len);
-    record_end(to, put_slice(put_varint(be_put_u8(at, self->kind), self->created), self->value));
+    size_t start = to->len;
+    uint8_t *at = record_begin(to, 1 + 8 + 6 * VARINT_MAX + self->value.len + self->name.len);
+    at = put_slice(put_varint(be_put_u8(at, self->kind), self->created), self->value);
+    if (self->revision) {
+        to->at[start] = WATERMARK_VERSION;
+        at = put_varint(put_varint(at, self->revision), self->no);
+        at = be_put_i64(put_varint(put_slice(at, self->name), self->writer), self->changed_wall_us);
+    }
+    record_end(to, at);
 }
 
 bool watermark_row_decode(watermark_row_t *self, slice_t from)
 {
-    reader_t in = record_read(from);
+    reader_t in = reader(from);
+    uint8_t version = reader_u8(&in);
+    if (version != RECORD_VERSION && version != WATERMARK_VERSION) in.bad = true;
+    *self = (watermark_row_t){ 0 };
     self->kind = reader_u8(&in);
     self->created = take_varint(&in);
     self->value = take_slice(&in);
-    return record_done(&in) && self->kind >= SCOPE_TASK && self->kind <= SCOPE_NAMED;
+    if (version == WATERMARK_VERSION) {
+        self->revision = take_varint(&in);
+        self->no = take_no(&in);
+        self->name = take_slice(&in);
+        self->writer = take_varint(&in);
+        self->changed_wall_us = reader_i64(&in);
+        if (self->revision == 0) in.bad = true;
+    }
+    bool whole = self->name.len == 0 || self->kind == SCOPE_NAMED ||
+                 (self->kind == SCOPE_TASK && self->name.len == 16);
+    return record_done(&in) && whole && self->kind >= SCOPE_TASK && self->kind <= SCOPE_NAMED;
 }
 
 void scope_id(const uint8_t secret[32], scope_kind_t kind, slice_t name, uint8_t scope[16])
@@ -191,6 +214,16 @@ void scope_id(const uint8_t secret[32], scope_kind_t kind, slice_t name, uint8_t
     crypto_generichash_update(&state, &number, 1);
     crypto_generichash_update(&state, name.at, name.len);
     crypto_generichash_final(&state, scope, 16);
+}
+
+void scope_of_name(const uint8_t secret[32], uint32_t principal, const char *name,
+                   uint8_t scope[16])
+{
+    uint8_t text[4 + LIMIT_LABEL];
+    size_t len = strlen(name);
+    CHECK(len <= LIMIT_LABEL);
+    be_put_bytes(be_put_u32(text, principal), name, len);
+    scope_id(secret, SCOPE_NAMED, slice(text, 4 + len), scope);
 }
 
 void produced_id(const uint8_t secret[32], const uint8_t scope[16], const uint8_t time[6],

@@ -187,7 +187,8 @@ bool ready_key_decode(slice_t key, uint32_t *lane, int64_t *due_us, uint64_t *n)
 enum {
     RUN_CANCELLING = 1,
     RUN_HAS_STATE = 2,
-    RUN_LOST = 4 /* on_lost fail: waits one more lease */
+    RUN_LOST = 4,     /* on_lost fail: waits one more lease */
+    RUN_REPLACED = 8, /* a producer whose watermark was changed by hand: it makes nothing more */
 };
 typedef struct run_row {
     uint32_t executor;
@@ -307,7 +308,8 @@ bool uniq_row_decode(uint64_t *n, slice_t from);
     X(RANGE_CANCELLED, 75, "schedule.range.cancelled") X(BACKLOG, 76, "schedule.backlog")          \
     X(EXECUTOR_STOPPED, 85, "executor.stop") X(EXECUTOR_RETIRED, 97, "executor.retire")            \
     X(FANOUT_STOPPED, 87, "fanout.stopped") X(FANOUT_JOINED, 88, "fanout.joined")          \
-    X(SCHEDULE_UNATTENDED, 77, "schedule.unattended") X(SCHEDULE_ATTENDED, 78, "schedule.attended")
+    X(SCHEDULE_UNATTENDED, 77, "schedule.unattended") X(SCHEDULE_ATTENDED, 78, "schedule.attended") \
+    X(WATERMARK_SET, 110, "watermark.set") X(WATERMARK_REMOVED, 111, "watermark.removed")
 // clang-format on
 enum journal_event {
 #define X(name, number, text) EVENT_##name = (number),
@@ -319,7 +321,9 @@ enum { JOURNAL_ROW_MAX = 2000 };
 /* One entry. subject: task n (event < 32), schedule s, executor x, queue q. aux: executor number of
  * running and what ended a run; the count of schedule.skipped, schedule.backlog,
  * schedule.unattended, a range's instants (attempt: its number) and store.history_gave_way; bytes
- * of peer.cut and logs.lost, whose subject is the executor x, if it is one, or 0. */
+ * of peer.cut and logs.lost, whose subject is the executor x, if it is one, or 0. watermark.set,
+ * watermark.removed: attempt is the scope_kind_t, subject the task n, schedule s or principal p,
+ * aux the first eight bytes of the scope. */
 typedef struct journal_entry {
     uint64_t seq;
     uint8_t event;
@@ -560,16 +564,29 @@ void firing_id(const uint8_t secret[32], const uint8_t uid[16], int64_t instant_
 /* ---- watermark: scope 16 -> how far a producer has come ------------------------------------- */
 typedef enum { SCOPE_TASK = 1, SCOPE_SCHEDULE = 2, SCOPE_NAMED = 3 } scope_kind_t;
 typedef struct watermark_row {
-    uint8_t kind;     /* scope_kind_t */
-    uint64_t created; /* tasks made within the scope */
-    slice_t value;    /* JSON; empty: none yet */
+    uint8_t kind;      /* scope_kind_t */
+    uint64_t created;  /* tasks made within the scope */
+    slice_t value;     /* JSON; empty: none yet */
+    uint64_t revision; /* rises with each write. 0: a row of version 1, without what follows */
+    uint32_t no;       /* SCOPE_NAMED: principal; SCOPE_SCHEDULE: schedule; else 0 */
+    slice_t name;      /* SCOPE_NAMED: the name; SCOPE_TASK: the id; else empty */
+    uint64_t writer;   /* number of the producer that wrote it last; 0: by hand */
+    int64_t changed_wall_us;
 } watermark_row_t;
+/* As peers know it: rows of version 1 are as good as written once. */
+static inline uint64_t watermark_revision(const watermark_row_t *row)
+{
+    return row->revision ? row->revision : 1;
+}
 rec_key_t key_watermark(const uint8_t scope[16]);
 void watermark_row_encode(const watermark_row_t *self, buf_t *to);
 bool watermark_row_decode(watermark_row_t *self, slice_t from);
 /* A scope and the ids within it are hashes keyed with the store's secret. name: a task's id, a
  * schedule's uid, or principal (u32) and text. */
 void scope_id(const uint8_t secret[32], scope_kind_t kind, slice_t name, uint8_t scope[16]);
+/* Of a name, at most LIMIT_LABEL bytes long, that producers of a principal have. */
+void scope_of_name(const uint8_t secret[32], uint32_t principal, const char *name,
+                   uint8_t scope[16]);
 /* time: the first six bytes, as they are in the scope. identity: a row's key, or (content) the hash
  * of what it holds. */
 void produced_id(const uint8_t secret[32], const uint8_t scope[16], const uint8_t time[6],

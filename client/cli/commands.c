@@ -170,6 +170,16 @@ static const flag_t calendar_flags[] = {
     TEXT("title", 0, "TEXT", "words for people"),
     END,
 };
+static const flag_t watermark_flags[] = {
+    TEXT("expect", 0, "VALUE", "only if this is the present value; \"\": only if there is none"),
+    TEXT("principal", 0, "NAME", "whose scope=NAME it is (yours)"),
+    SWITCH("force", 0, "also while a producer of it runs: its attempt makes no more tasks and fails"),
+    END,
+};
+static const flag_t principal_flags[] = {
+    TEXT("principal", 0, "NAME", "whose scope=NAME it is (yours)"),
+    END,
+};
 static const flag_t policy_flags[] = {
     WORDS("mode", "normal|latest|strict", "what becomes of missed instants (normal)"),
     WORDS("overlap", OVERLAPS, "when the last one still runs"),
@@ -404,6 +414,19 @@ const command_t commands[] = {
       { NULL }, 1, 1, REST_NONE, NULL },
     { "calendar rm", "NAME", "remove it; refused while schedules use it",
       "pawl calendar rm holidays", cmd_calendar_rm, { NULL }, 1, 1, REST_NONE, NULL },
+
+    GROUP("watermark", "how far producers of tasks (--each) have come", "pawl watermark list"),
+    { "watermark list", "", "all that are kept", "pawl watermark list -o wide",
+      cmd_watermark_list, { limit_flags }, 0, 0, REST_NONE, NULL },
+    { "watermark show", "WHICH", "one: schedule=NAME, scope=NAME, task=ID or id=ID",
+      "pawl watermark show schedule=harvest", cmd_watermark_show, { principal_flags },
+      1, 1, REST_NONE, NULL },
+    { "watermark set", "WHICH VALUE", "the next run goes on behind this value",
+      "pawl watermark set schedule=harvest 1200 --expect 3400", cmd_watermark_change,
+      { watermark_flags }, 2, 2, REST_NONE, NULL },
+    { "watermark rm", "WHICH", "forget it: the next run begins anew",
+      "pawl watermark rm scope=mails", cmd_watermark_change, { watermark_flags },
+      1, 1, REST_NONE, NULL },
 
     { "when", "RULE", "what a rule means, and its next instants; needs no broker",
       "pawl when \"0 2 * * 1-5\" --zone Europe/Paris -n 3", cmd_when, { when_flags, count_flags },

@@ -32,6 +32,9 @@
     HANDLER(calendar_list)                                                                         \
     HANDLER(calendar_show)                                                                         \
     HANDLER(calendar_rm)                                                                           \
+    HANDLER(watermark_list)                                                                        \
+    HANDLER(watermark_show)                                                                        \
+    HANDLER(watermark_change)                                                                      \
     HANDLER(when)                                                                                  \
     HANDLER(executor_list)                                                                         \
     HANDLER(executor_show)                                                                         \

@@ -159,8 +159,7 @@ bool sqlspec_read_producer(pawl_task_t *task, const json_t *producer, const char
 
 /* ---- from flags ------------------------------------------------------------------------------ */
 
-/* A number only where JSON keeps every digit of it; else the text, which databases read as well. */
-static json_t *param_value(const char *text)
+json_t *sql_param_value(const char *text)
 {
     json_t *value = json_loads(text, JSON_DECODE_ANY, NULL);
     if (json_is_real(value)) {
@@ -181,7 +180,7 @@ static bool params_from_args(json_t *statement, const args_t *args)
     json_t *params = NULL;
     for (size_t i = 0; (given = args_given(args, "param", i)); i++) {
         const char *equals = strchr(given->value, '=');
-        json_t *value = equals && equals != given->value ? param_value(equals + 1) : NULL;
+        json_t *value = equals && equals != given->value ? sql_param_value(equals + 1) : NULL;
         if (!value) {
             json_decref(params);
             fail(EXIT_USAGE, "bad value of --param",

@@ -22,6 +22,10 @@ bool sqlspec_read_producer(pawl_task_t *task, const json_t *producer, const char
 bool sqlspec_from_args(json_t *object, const args_t *args);
 bool sqlspec_each_from_args(json_t *object, const args_t *args);
 
+/* A value as --param and watermarks have it: a number only where JSON keeps every digit of it; else
+ * the text, which databases read as well. NULL: not UTF-8. */
+json_t *sql_param_value(const char *text);
+
 void sqlspec_from_message(json_t *object, const Pawl__V1__Task *task);
 
 #endif

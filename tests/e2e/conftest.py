@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import sys
 import tempfile
+import time
 
 import pytest
 
@@ -149,6 +150,15 @@ def sql(databases):
         no_sanitizer_spoke(fleet.folder)
     finally:
         fleet.remove()
+
+
+@pytest.fixture
+def parked(sql):
+    """A queue of its own that nobody serves, so that what is made can be counted."""
+    name = f"parked-{time.monotonic_ns()}"
+    sql.pawl("queue", "pause", name)
+    yield name
+    sql.pawl("task", "cancel", "--all-matching", "--queue", name, "-y", code=None)
 
 
 __all__ = ["until"]

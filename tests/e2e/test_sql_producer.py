@@ -7,50 +7,7 @@ import time
 import pytest
 
 from fleet import until
-
-ALL = ["pg", "my", "lite"]
-SERIES = {"pg": "select g as n, 'row ' || g as words from generate_series(1, {n}) g where g > :watermark order by g",
-          "my": "select seq as n, concat('row ', seq) as words from seq_1_to_{n} where seq > :watermark order by seq",
-          "lite": "with recursive g(n) as (select 1 union all select n + 1 from g where n < {n})"
-                  " select n, 'row ' || n as words from g where n > :watermark order by n"}
-
-
-def producer(source, text, task=None, **more):
-    names = ("params", "columns", "watermark", "scope", "batch", "rows", "dry_run")
-    spec = {"source": source, "text": text, "task": task or {"argv": ["true"], "queue": "parked"},
-            **{name: more.pop(name) for name in names if name in more}}
-    return {"sql_producer": spec, **more}
-
-
-def submit(fleet, task):
-    return fleet.pawl("task", "submit", "-", input=json.dumps(task) + "\n").lines[0]
-
-
-def run(fleet, task, status="finished", timeout=60):
-    """(task, output) once it has ended so."""
-    id = submit(fleet, task)
-    ended = fleet.wait_status(id, "finished", "failed", "cancelled", timeout=timeout)
-    assert ended["status"] == status, (ended["message"], ended)
-    out = fleet.pawl("task", "output", id, code=None).out
-    return ended, json.loads(out) if out else None
-
-
-@pytest.fixture
-def parked(sql):
-    """A queue of its own that nobody serves, so that what is made can be counted."""
-    name = f"parked-{time.monotonic_ns()}"
-    sql.pawl("queue", "pause", name)
-    yield name
-    sql.pawl("task", "cancel", "--all-matching", "--queue", name, "-y", code=None)
-
-
-def made(fleet, queue):
-    return fleet.tasks("--queue", queue)
-
-
-def inputs(fleet, queue):
-    return [fleet.task(task["id"])["task"]["input"] for task in made(fleet, queue)]
-
+from producers import ALL, SERIES, inputs, made, producer, run, submit
 
 @pytest.mark.parametrize("source", ALL)
 def test_each_row_becomes_a_task_with_its_columns(sql, parked, source):

@@ -645,6 +645,13 @@ static void pause_queue(sim_t *sim, peer_t *peer, size_t which, bool pause)
     ask_memo(sim, peer, &request);
 }
 
+static void change_watermark(sim_t *sim, peer_t *peer)
+{
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    rows_change_t change;
+    if (rows_change(sim, &change, &request)) ask_memo(sim, peer, &request);
+}
+
 static void drain_executor(sim_t *sim, peer_t *peer, size_t which, bool drain)
 {
     Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
@@ -783,6 +790,8 @@ void client_tick(sim_t *sim, peer_t *peer)
         complete(sim, peer);
     else if (draw < 97)
         garbage(sim, peer);
+    else if (sim->swarm.producers)
+        change_watermark(sim, peer);
 }
 
 bool client_resumed(const peer_t *peer)

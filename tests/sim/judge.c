@@ -294,6 +294,9 @@ static void on_run(sim_t *sim, uint64_t n, slice_t value, bool gone)
         sim_fail(sim, "task %llu was leased twice at once", (unsigned long long)n);
     task->run = true;
     task->run_lost = (run.flags & RUN_LOST) != 0;
+    bool replaced = (run.flags & RUN_REPLACED) != 0;
+    if (replaced && !task->replaced) sim_met(MET_REPLACED);
+    task->replaced = !replaced ? 0 : task->replaced ? task->replaced : sim->judge->batches;
     task->run_token = task->token = run.token;
     task->run_executor = run.executor;
 }

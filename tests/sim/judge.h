@@ -50,6 +50,7 @@ typedef struct mtask {
     uint64_t born; /* batch of a parent's own commit */
     bool family_touched, loose;
     uint8_t scope[16];     /* of a producer (rows.c) */
+    uint64_t replaced;     /* batch in which its watermark was changed under its lease; 0: not */
     uint8_t family_status; /* when its family was judged last */
 } mtask_t;
 

@@ -37,6 +37,45 @@ void rows_draw(sim_t *sim, Pawl__V1__Task *task, rows_wish_t *wish, bool schedul
     task->command = NULL;
 }
 
+static table_rows_t *table_of(judge_t *judge, const uint8_t scope[16]);
+
+/* That of a producer that runs, or any. */
+static const table_rows_t *table_drawn(sim_t *sim)
+{
+    judge_t *judge = sim->judge;
+    static const uint8_t none[16];
+    if (judge->tables_n == 0) return NULL;
+    size_t first = sim_below(sim, judge->tasks_n), most = sim_coin(sim, 80) ? judge->tasks_n : 0;
+    for (size_t i = 0; i < most; i++) {
+        const mtask_t *task = &judge->tasks[(first + i) % judge->tasks_n];
+        if (task->run && memcmp(task->scope, none, sizeof none) != 0)
+            return table_of(judge, task->scope);
+    }
+    return &judge->tables[sim_below(sim, judge->tables_n)];
+}
+
+bool rows_change(sim_t *sim, rows_change_t *room, Pawl__V1__Request *request)
+{
+    const table_rows_t *table = table_drawn(sim);
+    if (table == NULL) return false;
+    pawl__v1__watermark_of__init(&room->of);
+    pawl__v1__watermark_change__init(&room->body);
+    memcpy(room->scope, table->scope, sizeof room->scope);
+    room->of.of_case = PAWL__V1__WATERMARK_OF__OF_SCOPE;
+    room->of.scope = (ProtobufCBinaryData){ sizeof room->scope, room->scope };
+    room->body.of = &room->of;
+    room->body.force = sim_coin(sim, 70);
+    if (table->marked && sim_coin(sim, 70)) { /* never ahead: rows in between would be lost */
+        snprintf(room->value, sizeof room->value, "%u",
+                 (unsigned)sim_below(sim, (uint64_t)table->mark + 1));
+        room->body.value_set_case = PAWL__V1__WATERMARK_CHANGE__VALUE_SET_VALUE;
+        room->body.value = (ProtobufCBinaryData){ strlen(room->value), (uint8_t *)room->value };
+    }
+    request->body_case = PAWL__V1__REQUEST__BODY_WATERMARK_CHANGE;
+    request->watermark_change = &room->body;
+    return true;
+}
+
 /* ---- who reads ------------------------------------------------------------------------------- */
 
 void rows_begin(const sim_t *sim, reading_t *self, const Pawl__V1__SqlProducer *producer)
@@ -206,6 +245,9 @@ void rows_spec(sim_t *sim, mtask_t *task, const spec_row_t *spec, const Pawl__V1
                  (unsigned long long)task->n);
         return;
     }
+    if (producer->run && producer->replaced && producer->replaced < sim->judge->batches)
+        sim_fail(sim, "task %llu is a row of an attempt whose watermark was changed by hand",
+                 (unsigned long long)task->n);
     table_rows_t *table = table_of(sim->judge, producer->scope);
     sim_met(MET_ROW);
     uint64_t before = table->made[row];

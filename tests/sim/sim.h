@@ -108,7 +108,8 @@ typedef struct swarm {
     X(JOINED, "child joined") \
     X(ROW, "row became a task") \
     X(ROWS_AGAIN, "rows sent again") \
-    X(WENT_ON, "went on behind a watermark")
+    X(WENT_ON, "went on behind a watermark") \
+    X(REPLACED, "a producer's watermark was changed under it")
 // clang-format on
 typedef enum {
 #define X(name, text) MET_##name,
@@ -273,6 +274,14 @@ typedef struct rows_wish {
     Pawl__V1__SqlProducer producer;
 } rows_wish_t;
 void rows_draw(sim_t *sim, Pawl__V1__Task *task, rows_wish_t *wish, bool scheduled);
+/* A watermark that somebody sets back or removes. False: there is none. */
+typedef struct rows_change {
+    Pawl__V1__WatermarkOf of;
+    Pawl__V1__WatermarkChange body;
+    uint8_t scope[16];
+    char value[16];
+} rows_change_t;
+bool rows_change(sim_t *sim, rows_change_t *room, Pawl__V1__Request *request);
 void rows_begin(const sim_t *sim, reading_t *self, const Pawl__V1__SqlProducer *producer);
 void rows_ask(sim_t *sim, peer_t *peer, reading_t *self, const uint8_t id[16], uint64_t token,
               unsigned kind);

@@ -185,6 +185,12 @@ def requests():
         request_id=REQUEST_ID)
     good("calendar-list", "calendar_list", pb.CalendarList(name="holidays"))
     good("calendar-remove", "calendar_remove", pb.CalendarRemove(name="holidays"), request_id=REQUEST_ID)
+    good("watermark-list", "watermark_list", pb.WatermarkList(after=UID, limit=10))
+    good("watermark-get", "watermark_list", pb.WatermarkList(of=pb.WatermarkOf(schedule="harvest")))
+    good("watermark-set", "watermark_change", pb.WatermarkChange(
+        of=pb.WatermarkOf(name="mails", principal="web"), value=b"1200", if_revision=7), request_id=REQUEST_ID)
+    good("watermark-remove", "watermark_change", pb.WatermarkChange(
+        of=pb.WatermarkOf(task=ID1), force=True), request_id=REQUEST_ID)
     good("schedule-get", "schedule_get", pb.ScheduleGet(name="nightly"))
     good("schedule-list", "schedule_list", pb.ScheduleList(after="a", limit=10, text="night"))
     good("schedule-change", "schedule_change", pb.ScheduleChange(
@@ -461,6 +467,20 @@ def refused():
     bad("calendar-empty", "calendar_put", pb.CalendarPut(calendar=pb.Calendar(name="c")), "BAD_VALUE",
         "calendar_put.calendar.entries", **put)
     bad("calendar-without-request-id", "calendar_remove", pb.CalendarRemove(name="c"), "BAD_REQUEST", "request_id")
+    bad("watermark-of-nothing", "watermark_change", pb.WatermarkChange(of=pb.WatermarkOf(schedule=""), value=b"1"),
+        "BAD_VALUE", "watermark_change.of", **put)
+    bad("watermark-without-of", "watermark_change", pb.WatermarkChange(value=b"1"),
+        "BAD_REQUEST", "watermark_change.of", **put)
+    bad("watermark-scope-short", "watermark_list", pb.WatermarkList(of=pb.WatermarkOf(scope=b"short")),
+        "BAD_VALUE", "watermark_list.of.scope")
+    bad("watermark-principal-of-task", "watermark_list", pb.WatermarkList(of=pb.WatermarkOf(
+        task=ID1, principal="web")), "CONTRADICTION", "watermark_list.of.principal")
+    bad("watermark-value-empty", "watermark_change", pb.WatermarkChange(of=pb.WatermarkOf(name="mails"), value=b""),
+        "BAD_VALUE", "watermark_change.value", **put)
+    bad("watermark-value-long", "watermark_change", pb.WatermarkChange(
+        of=pb.WatermarkOf(name="mails"), value=b"1" * 1025), "TOO_LARGE", "watermark_change.value", **put)
+    bad("watermark-without-request-id", "watermark_change", pb.WatermarkChange(
+        of=pb.WatermarkOf(name="mails"), value=b"1"), "BAD_REQUEST", "request_id")
     bad("range-too-large", "schedule_change", pb.ScheduleChange(
         verb=pb.SCHEDULE_RANGE_PAUSE, name="nightly", range=65536), "BAD_VALUE", "schedule_change.range", **put)
     bad("range-list-of-nothing", "range_list", pb.RangeList(), "BAD_NAME", "range_list.name")
@@ -503,6 +523,9 @@ def from_broker():
         lost=True))
     reply("reply-peers-page", peers=pb.PeerItems(items=[pb.PeerInfo(name="c", role="client")], next=18))
     reply("reply-events-gap", events=pb.EventItems(next_seq=900, oldest_seq=500))
+    reply("reply-watermarks", watermarks=pb.WatermarkItems(items=[pb.WatermarkInfo(
+        scope=UID, kind="scope", name="mails", principal="uid:1000", value=b"1200", created=2400, revision=3,
+        changed_us=NOON, writer=ID1, running=True)], next=UID))
     reply("reply-stats", stats=pb.Stats(json="{}"))
     reply("reply-status", status=pb.Status(software="pawl 0.1.0", rejected_frames=3, store_level="ok"))
     push("push-assign", assign=pb.Assign(number=1, leases=[pb.Lease(

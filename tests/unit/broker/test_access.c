@@ -41,11 +41,12 @@ static void a_request_nobody_knows_is_for_nobody_but_an_administrator(void **sta
 static void who_may_only_watch_reads_no_payload_and_changes_nothing(void **state)
 {
     static const unsigned closed[] = {
-        PAWL__V1__REQUEST__BODY_SUBMIT,       PAWL__V1__REQUEST__BODY_TASK_GET,
-        PAWL__V1__REQUEST__BODY_TASK_CHANGE,  PAWL__V1__REQUEST__BODY_LOG_READ,
-        PAWL__V1__REQUEST__BODY_SCHEDULE_GET, PAWL__V1__REQUEST__BODY_SCHEDULE_PUT,
-        PAWL__V1__REQUEST__BODY_QUEUE_CHANGE, PAWL__V1__REQUEST__BODY_REPORT,
-        PAWL__V1__REQUEST__BODY_PROPOSE
+        PAWL__V1__REQUEST__BODY_SUBMIT,          PAWL__V1__REQUEST__BODY_TASK_GET,
+        PAWL__V1__REQUEST__BODY_TASK_CHANGE,     PAWL__V1__REQUEST__BODY_LOG_READ,
+        PAWL__V1__REQUEST__BODY_SCHEDULE_GET,    PAWL__V1__REQUEST__BODY_SCHEDULE_PUT,
+        PAWL__V1__REQUEST__BODY_QUEUE_CHANGE,    PAWL__V1__REQUEST__BODY_REPORT,
+        PAWL__V1__REQUEST__BODY_PROPOSE,         PAWL__V1__REQUEST__BODY_WATERMARK_LIST,
+        PAWL__V1__REQUEST__BODY_WATERMARK_CHANGE
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(closed); i++)

@@ -83,7 +83,8 @@ static bool lane_row_same(const lane_row_t *a, const lane_row_t *b)
 }
 static bool watermark_row_same(const watermark_row_t *a, const watermark_row_t *b)
 {
-    return EQ(kind) && EQ(created) && EQ_SLICE(value);
+    return EQ(kind) && EQ(created) && EQ_SLICE(value) && EQ(revision) && EQ(no) && EQ_SLICE(name) &&
+           EQ(writer) && EQ(changed_wall_us);
 }
 static bool try_row_same(const try_row_t *a, const try_row_t *b)
 {
@@ -278,8 +279,10 @@ ROW(lane_plain, lane_row, { .queue = 1, .type = 2, .waiting = 1000 })
 ROW(lane_target, lane_row, { UINT32_MAX, UINT32_MAX, BAND_LATE, TARGET_LABELS, TEXT("a=b\0role=web"), UINT32_MAX })
 ROW(try_plain, try_row, { .attempt = 1, .executor = 2, .start_wall_us = 1700000000000000, .end_wall_us = 1700000001000000, .outcome = 2, .flags = STATE_EXIT, .exit_code = 1, .message = TEXT("exit 1") })
 ROW(try_extreme, try_row, { UINT16_MAX, UINT32_MAX, INT64_MIN, INT64_MAX, ENDED_STALE, 255, 255, -1, INT64_MAX, INT64_MIN, TEXT("") })
-ROW(watermark, watermark_row, { SCOPE_SCHEDULE, 300, TEXT("17") })
-ROW(watermark_extreme, watermark_row, { SCOPE_NAMED, MAX64, TEXT("") })
+ROW(watermark, watermark_row, { .kind = SCOPE_SCHEDULE, .created = 300, .value = TEXT("17"), .name = TEXT("") })
+ROW(watermark_extreme, watermark_row, { .kind = SCOPE_NAMED, .created = MAX64, .value = TEXT(""), .name = TEXT("") })
+ROW(watermark_named, watermark_row, { SCOPE_NAMED, 300, TEXT("17"), 2, 3, TEXT("orders"), 301, 1700000000000000 })
+ROW(watermark_named_extreme, watermark_row, { SCOPE_NAMED, MAX64, TEXT(""), MAX64, UINT32_MAX, TEXT(""), MAX64, INT64_MIN })
 CASE(uniq, number_t, uniq_encode, uniq_decode, number_same, { MAX64 })
 ROW(block, block_row, { .counts = { 1, 0, 0, 0, 20, 3, 0, 1000 }, .created_min_us = 1, .created_max_us = 2, .end_min_us = 3, .end_max_us = 4 })
 ROW(block_extreme, block_row, { { UINT16_MAX, UINT16_MAX, UINT16_MAX, UINT16_MAX, UINT16_MAX, UINT16_MAX, UINT16_MAX, UINT16_MAX, UINT16_MAX, UINT16_MAX, UINT16_MAX, UINT16_MAX }, INT64_MIN, INT64_MAX, INT64_MIN, INT64_MAX })
