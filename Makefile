@@ -50,6 +50,9 @@ $(BUILD)/bin/pawl:           $(BUILD)/client/cli/main.o $(call lib,cli client ti
 $(BUILD)/bin/pawl-broker $(BUILD)/bin/pawl-scheduler: LDLIBS = $(call libs_of,$(DAEMON_PKGS))
 $(BUILD)/bin/pawl-executor: LDLIBS = $(call libs_of,$(DAEMON_PKGS) $(SQL_PKGS) jansson)
 $(BUILD)/bin/pawl: LDLIBS = $(call libs_of,$(CLI_PKGS))
+# All symbols are bound at the start: executor/lean.h needs it.
+bind_now := -Wl,-z,relro,-z,now
+$(BUILD)/bin/pawl-executor: LDFLAGS += $(bind_now)
 
 $(BUILD)/lib/libpawl.so.0: $(call obj,client/*.c) $(call lib,base schemas)
 	$(CC) -shared -Wl,-soname,libpawl.so.0 -Wl,--version-script=client/libpawl.map $(ldflags) -o $@ $^ $(call libs_of,$(SDK_PKGS))

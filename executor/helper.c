@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "executor/lean.h"
 #include "executor/tree.h"
 #include "executor/warden.h"
 
@@ -75,7 +76,7 @@ static bool reap(struct nursery *self)
 
 static void start_warden(struct nursery *self, int sock, int cgroup_fd)
 {
-    pid_t pid = fork();
+    pid_t pid = _Fork(); /* see lean.h */
     if (pid == 0) {
         /* nothing of the helper or of other wardens may stay open: a copy of an end would hide that
          * the other side has closed */
@@ -145,6 +146,7 @@ static _Noreturn void helper_main(int control)
     struct nursery self = { .control = control,
                             .signals = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK) };
     CHECK(self.signals >= 0);
+    lean_children();
     bool open_control = true, strangers = false;
     for (;;) {
         struct pollfd watch[2] = { { .fd = self.signals, .events = POLLIN },

@@ -16,7 +16,7 @@
 #include "schemas/limits.h"
 #include "schemas/requirement.h"
 
-#define INPUT         "input.json"
+#define INPUT         SPARE_INPUT
 #define OUTPUT        "output.json"
 #define COMPLETION    "PAWL_COMPLETION"
 #define SCRIPT        "script"
@@ -345,13 +345,14 @@ static bool write_files(shell_plan_t *plan, const executor_config_t *config,
                         const shell_task_t *task, const struct account *account, buf_t *message)
 {
     bool ours = account->uid == (uid_t)-1;
-    err_t err = ours && task->spare && workfolder_take(task->spare, plan->folder)
-                    ? ERR_OK
-                    : workfolder_make(plan->folder, account->uid, account->gid);
-    slice_t input = task->input.len ? task->input : slice_text("null\n");
-    if (!err)
+    bool again = ours && task->spare && spare_take(task->spare, plan->folder);
+    bool is_null = task->input.len == 0, written = again && is_null && task->spare->null_input;
+    err_t err = again ? ERR_OK : workfolder_make(plan->folder, account->uid, account->gid);
+    slice_t input = is_null ? slice_text(SPARE_NULL) : task->input;
+    if (!err && !written)
         err = workfolder_write(plan->folder, INPUT, input.at, input.len, 0600, account->uid,
                                account->gid);
+    if (ours && task->spare) task->spare->null_input = is_null;
     if (!err && task->script.len)
         err = workfolder_write(plan->folder, SCRIPT, task->script.at, task->script.len, 0700,
                                account->uid, account->gid);
@@ -363,12 +364,11 @@ static bool write_files(shell_plan_t *plan, const executor_config_t *config,
                                account->uid, account->gid);
     for (size_t i = 0; !err && i < task->secret_count; i++)
         if (!write_secret(plan, config, task->secrets[i], account, message)) return false;
-    char path[WORKFOLDER_PATH + 16] = "/dev/null";
-    if (task->standard_input.len || task->input.len)
-        snprintf(path, sizeof path, "%s/%s", plan->folder,
-                 task->standard_input.len ? STDIN : INPUT);
-    if (!err) plan->stdin_fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (err || plan->stdin_fd < 0) {
+    bool reads = task->standard_input.len || task->input.len;
+    char path[WORKFOLDER_PATH + 16];
+    snprintf(path, sizeof path, "%s/%s", plan->folder, task->standard_input.len ? STDIN : INPUT);
+    if (!err && reads) plan->stdin_fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (err || (reads && plan->stdin_fd < 0)) {
         plan->error = errno;
         buf_printf(message, "folder %s could not be prepared: %s", plan->folder, strerror(errno));
         return false;
@@ -399,8 +399,8 @@ bool shell_plan_make(shell_plan_t *plan, const executor_config_t *config, const 
         !gather_environment(&envp, config, task, &account, folder, message))
         return false;
     size_t cwd_at = plan->texts.len;
-    const char *home = access(account.home, F_OK) == 0 ? account.home : "/";
-    const char *cwd = *task->cwd ? task->cwd : home;
+    const char *cwd = *task->cwd ? task->cwd : account.home;
+    launch->cwd_or_root = !*task->cwd;
     buf_add(&plan->texts, cwd, strlen(cwd) + 1);
 
     plan->pointers = mem_new((argv.count + envp.count + 2) * sizeof *plan->pointers);

@@ -23,7 +23,7 @@
 
 #include "executor/config.h"
 #include "executor/launch.h"
-#include "executor/workfolder.h"
+#include "executor/spare.h"
 
 struct shell_env {
     const char *name, *value;
@@ -52,23 +52,24 @@ typedef struct shell_task {
     const char *completion; /* token by which somebody else may end it */
     unsigned polls;         /* how often this attempt said: ask again */
     slice_t poll_state;     /* what it left then */
-    const char *spare;      /* a folder that may be used again (workfolder_take), or NULL */
+    spare_t *spare;         /* a folder that may be used again, or NULL */
 } shell_task_t;
 
 /* What was made of it. Limits of memory and processes that a cgroup sets are in `limits`. */
 typedef struct shell_plan {
     launch_t launch;
     struct config_limits limits;
-    int stdin_fd;                 /* to be passed as descriptor 0 */
+    int stdin_fd;                 /* to be passed as descriptor 0; -1: it reads nothing */
     int error;                    /* errno when its folder could not be prepared, else 0 */
-    char folder[WORKFOLDER_PATH]; /* of the attempt; made, and removed by the caller */
+    char folder[WORKFOLDER_PATH]; /* of the attempt; made, and given up by the caller; "": none */
     const char *program;          /* for messages */
     buf_t texts;                  /* what argv and envp point into */
     char **pointers;
 } shell_plan_t;
 
 /* True: run `plan`. False: the attempt fails with `message` and `exit_code` (126, 127). Call
- * shell_plan_release in both cases, and workfolder_remove(plan->folder) unless that is "". */
+ * shell_plan_release in both cases, and before it workfolder_remove(plan->folder) unless that is
+ * "", or spare_keep. */
 bool shell_plan_make(shell_plan_t *plan, const executor_config_t *config, const char *work,
                      const shell_task_t *task, buf_t *message, int *exit_code);
 void shell_plan_release(shell_plan_t *plan);

@@ -17,7 +17,7 @@
  * with its NUL. */
 struct launch_head {
     uint32_t argc, envc;
-    uint32_t has_cwd, switch_user;
+    uint32_t has_cwd, cwd_or_root, switch_user;
     uint32_t mask;
     int32_t nice;
     uint32_t uid, gid;
@@ -40,6 +40,7 @@ void launch_encode(const launch_t *self, buf_t *to)
     struct launch_head head = { .argc = count(self->argv),
                                 .envc = count(self->envp),
                                 .has_cwd = self->cwd != NULL,
+                                .cwd_or_root = self->cwd_or_root,
                                 .switch_user = self->switch_user,
                                 .mask = self->mask,
                                 .nice = self->nice,
@@ -79,6 +80,7 @@ bool launch_decode(launch_t *self, void *bytes, size_t len)
     self->mask = head.mask;
     self->nice = head.nice;
     self->switch_user = head.switch_user != 0;
+    self->cwd_or_root = head.cwd_or_root != 0;
     self->uid = head.uid;
     self->gid = head.gid;
     self->group_count = head.group_count;
@@ -206,7 +208,9 @@ _Noreturn void launch_become(const launch_t *self, const int stdio[3], int cgrou
         errno = ECHILD;
         give_up(failure, STEP_PARENT);
     }
-    if (self->cwd && chdir(self->cwd) != 0) give_up(failure, STEP_CWD);
+    if (self->cwd && chdir(self->cwd) != 0 &&
+        !(self->cwd_or_root && errno == ENOENT && chdir("/") == 0))
+        give_up(failure, STEP_CWD);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);

@@ -39,6 +39,7 @@ typedef struct launch {
     char **argv;      /* NULL at the end; argv[0] without a slash is looked up in PATH of envp */
     char **envp;      /* NULL at the end: the whole environment */
     const char *cwd;  /* NULL: stays where the executor is */
+    bool cwd_or_root; /* / when there is no such folder */
     mode_t mask;      /* umask */
     int nice;         /* added to the executor's */
     bool switch_user; /* become uid, gid, groups */

@@ -6,13 +6,13 @@
  * pipes. The first TERM or INT drains (takes nothing, lets what runs end, at most drain_timeout),
  * the second stops hard. Results stand in the outbox before they leave and until they are answered.
  */
-#include <argp.h>
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,23 +20,21 @@
 #include "client/base/clock.h"
 #include "client/base/log.h"
 #include "client/pawl.h"
+#include "executor/ahead.h"
 #include "executor/cgroup.h"
 #include "executor/config.h"
+#include "executor/flags.h"
 #include "executor/helper.h"
-#include "executor/interpreters.h"
 #include "executor/lock.h"
+#include "executor/offer.h"
 #include "executor/outbox.h"
+#include "executor/refuse.h"
 #include "executor/slots.h"
 #include "executor/sql/runner.h"
 #include "executor/workfolder.h"
 #include "schemas/limits.h"
 
 enum {
-    EXIT_FAILED = 1,
-    EXIT_USAGE = 2,
-    EXIT_CONFLICT = 4,
-    EXIT_REFUSED = 5,
-
     TIDY_US = 1000000,      /* the outbox is looked after this often */
     DRAIN_LOOK_US = 50000,  /* while draining: is everything answered? */
     HARD_STOP_US = 5000000, /* after a second signal or an over-long drain */
@@ -44,100 +42,14 @@ enum {
     CONNECT_US = 500000,    /* one try while waiting for the broker */
     CLOSE_US = 2000000,
     HELPER_WAIT_MS = 5000,
-
-    AHEAD_SHORT_US = 50000,     /* longer attempts are not asked for ahead */
-    AHEAD_US = 10000,           /* a report and the next lease take less than that */
-    AHEAD_PATIENCE_US = 200000, /* so long a lease may wait for a slot */
-    AHEAD_MAX = 64,
 };
 enum what { WHAT_SIGNAL = 1, WHAT_WORKER, WHAT_HELPER };
 
-/* ---- flags ----------------------------------------------------------------------------------- */
-
-struct flags {
-    executor_config_t *config;
-    const char *file;
-    const char *value[6]; /* of the keys below; applied after file and environment */
-    char **labels;
-    size_t label_count;
-    bool check, print;
-};
-enum { FLAG_PRINT = 256 };
-static const struct {
-    int letter;
-    const char *key;
-} flag_keys[] = {
-    { 's', "state_dir" }, { 'b', "broker" }, { 'n', "name" }, { 'j', "slots" }, { 'k', "key" }
-};
-
-static const struct argp_option options[] = {
-    { "config", 'c', "FILE", 0, "configuration (YAML; section executor)", 0 },
-    { "state", 's', "DIR", 0, "folder for lock, outbox and work", 0 },
-    { "key", 'k', "FILE", 0, "the key that a tcp endpoint needs", 1 },
-    { "broker", 'b', "ENDPOINT", 0, "where the broker listens, e.g. ipc:///run/pawl/broker.sock",
-      0 },
-    { "name", 'n', "NAME", 0, "name of this executor (default: host name)", 0 },
-    { "slots", 'j', "N", 0, "commands run at once (default: number of CPUs)", 0 },
-    { "labels", 'l', "KEY=VALUE", 0, "labels, with commas or repeated", 0 },
-    { "check-config", 'C', NULL, 0, "read the configuration, say whether it is fine, end", 0 },
-    { "print-config", FLAG_PRINT, NULL, 0, "say every key, its value and where that comes from",
-      0 },
-    { 0 }
-};
-/* Seen by the C library, though everything else is hidden. */
-__attribute__((visibility("default"))) const char *argp_program_version =
-    "pawl-executor " PAWL_VERSION;
-
-static error_t parse_flag(int letter, char *value, struct argp_state *state)
-{
-    struct flags *flags = state->input;
-    if (letter == 'c') {
-        flags->file = value;
-    } else if (letter == 'C') {
-        flags->check = true;
-    } else if (letter == FLAG_PRINT) {
-        flags->print = true;
-    } else if (letter == 'l') {
-        flags->labels = mem_grow(flags->labels, (flags->label_count + 1) * sizeof(char *));
-        flags->labels[flags->label_count++] = value;
-    } else if (letter == ARGP_KEY_ARG) {
-        argp_error(state, "unexpected word \"%s\"", value);
-    } else {
-        for (size_t i = 0; i < ARRAY_LEN(flag_keys); i++)
-            if (flag_keys[i].letter == letter) {
-                flags->value[i] = value;
-                return 0;
-            }
-        return ARGP_ERR_UNKNOWN;
-    }
-    return 0;
-}
-
-static err_t read_config(struct flags *flags, char *why, size_t len)
-{
-    executor_config_t *config = flags->config;
-    err_t err = flags->file ? conf_load_all(config->conf, flags->file, why, len) : ERR_OK;
-    if (!err) err = conf_environment(config->conf, CONFIG_ENVIRONMENT, environ, why, len);
-    for (size_t i = 0; !err && i < ARRAY_LEN(flag_keys); i++)
-        if (flags->value[i])
-            err =
-                conf_set(config->conf, flag_keys[i].key, flags->value[i], "command line", why, len);
-    for (size_t i = 0; !err && i < flags->label_count; i++)
-        err = conf_add(config->conf, "labels", flags->labels[i], "--labels", why, len);
-    return err ? err : config_complete(config, why, len);
-}
-
 /* ---- the executor ---------------------------------------------------------------------------- */
-
-struct found {
-    const char *name; /* of the configuration */
-    char version[INTERPRETER_VERSION];
-};
 
 struct executor {
     executor_config_t *config;
-    struct found *interpreters;
-    size_t interpreter_count;
+    offer_t *offer;
     helper_t *helper;
     int lock;
     char work[PATH_MAX];
@@ -149,13 +61,12 @@ struct executor {
     slots_t *slots;
     runner_t *runner; /* NULL: no sources */
     int epoll, signals;
-    int64_t tidy_us;       /* steady: next look at the outbox */
-    int64_t ahead;         /* leases asked for beyond the slots */
-    int64_t ahead_look_us; /* steady: has one of them waited too long? */
-    uint32_t asked_by;     /* whose signal came first */
-    int64_t asked_us;      /* steady: when it came; 0 = none came */
-    int64_t drain_us;      /* steady: drain ends then by force; 0 = not draining */
-    bool hard;             /* stopping by force */
+    int64_t tidy_us; /* steady: next look at the outbox */
+    ahead_t ahead;
+    uint32_t asked_by; /* whose signal came first */
+    int64_t asked_us;  /* steady: when it came; 0 = none came */
+    int64_t drain_us;  /* steady: drain ends then by force; 0 = not draining */
+    bool hard;         /* stopping by force */
     bool done;
     int exit_code;
 };
@@ -198,17 +109,8 @@ static bool make_folders(const char *path)
     return mkdir(part, 0711) == 0 || errno == EEXIST;
 }
 
-/* Three lines: what, why, what to type. Returns `code`. */
-static int refuse(int code, const char *what, const char *why, const char *then)
-{
-    fprintf(stderr, "pawl-executor: %s\n  why:  %s\n  then: %s\n", what, why, then);
-    return code;
-}
-
 static const char OTHER_STATE[] =
     "pawl-executor --state DIR, a folder of its own for each executor";
-static const char ALL_KEYS[] = "pawl-executor --print-config tells all keys";
-
 /* Lock, work folder, cgroup, outbox: all that is of this state folder. 0 or the exit code. */
 static int open_state(struct executor *self)
 {
@@ -263,51 +165,6 @@ static bool conf_set_all(pawl_conf_t *conf, const executor_config_t *config, cha
            (!*config->key || pawl_conf_set(conf, "key", config->key, why, len) == PAWL_OK);
 }
 
-/* Which interpreters there are, as they told before any thread began. */
-static void found_interpreter(void *arg, const char *name, const char *version)
-{
-    struct executor *self = arg;
-    self->interpreters =
-        mem_grow(self->interpreters, (self->interpreter_count + 1) * sizeof *self->interpreters);
-    struct found *found = &self->interpreters[self->interpreter_count++];
-    found->name = name;
-    snprintf(found->version, sizeof found->version, "%s", version);
-}
-
-static pawl_err describe_worker(struct executor *self)
-{
-    const executor_config_t *config = self->config;
-    static const struct {
-        const char *kind, *type;
-        bool sql; /* only with a source to run on */
-    } known[] = { { "shell", "pawl/shell", false },
-                  { "script", "pawl/script", false },
-                  { "sql", "pawl/sql", true },
-                  { "sql-producer", "pawl/sql-producer", true } };
-    pawl_err err = pawl_worker_slots(self->worker, (unsigned)config->slots);
-    if (!err) err = pawl_worker_prefetch(self->worker, 0); /* see ask_ahead */
-    for (size_t i = 0; !err && i < ARRAY_LEN(known); i++)
-        if (conf_listed(config->conf, "allow.kinds", known[i].kind) &&
-            (!known[i].sql || config->sources.count > 0)) {
-            err = pawl_worker_kind(self->worker, known[i].kind);
-            if (!err) err = pawl_worker_type(self->worker, known[i].type, NULL, NULL);
-        }
-    bool scripts = conf_listed(config->conf, "allow.kinds", "script");
-    for (size_t i = 0; !err && scripts && i < self->interpreter_count; i++)
-        err = pawl_worker_interpreter(self->worker, self->interpreters[i].name,
-                                      self->interpreters[i].version);
-    for (size_t i = 0; !err && i < conf_count(config->conf, "queues"); i++)
-        err = pawl_worker_queue(self->worker, conf_item(config->conf, "queues", i));
-    for (size_t i = 0; !err && i < conf_count(config->conf, "labels"); i++)
-        err = pawl_worker_label(self->worker, conf_name(config->conf, "labels", i),
-                                conf_item(config->conf, "labels", i));
-    for (size_t i = 0; !err && i < config->sources.count; i++)
-        err = pawl_worker_source(self->worker, config->sources.items[i].name);
-    if (!err && !conf_mapped(config->conf, "labels", "process_control"))
-        err = pawl_worker_label(self->worker, "process_control", self->cgroup ? "cgroup" : "sweep");
-    return err;
-}
-
 /* 0 or the exit code. */
 static int make_worker(struct executor *self)
 {
@@ -321,10 +178,12 @@ static int make_worker(struct executor *self)
                       "pawl-executor --broker ipc:///run/pawl/broker.sock");
     }
     self->worker = pawl_worker_new(self->client);
-    pawl_err err = self->worker ? describe_worker(self) : PAWL_E_NO_MEMORY;
+    pawl_err err = self->worker
+                       ? offer_make(self->offer, self->worker, self->cgroup ? "cgroup" : "sweep")
+                       : PAWL_E_NO_MEMORY;
     if (err) {
         return refuse(EXIT_USAGE, "the configuration is wrong", pawl_client_error(self->client),
-                      ALL_KEYS);
+                      REFUSE_ALL_KEYS);
     }
     pawl_worker_outbox(self->worker, &(pawl_outbox_t){ keep_result, forget_result, self });
     err_t read = outbox_each(self->outbox, restore_result, self);
@@ -401,29 +260,6 @@ static void on_worker(struct executor *self)
     }
 }
 
-/* Commands may run for hours: none may stand behind another, shown as running, while a second
- * executor is idle. Where they are short, though, a slot would be empty for as long as a report and
- * the next lease are under way; so there as many leases are asked for ahead as are done in that
- * time, and what then finds no slot goes back. */
-static void ask_ahead(struct executor *self, int64_t now)
-{
-    int64_t typical = slots_typical_us(self->slots), slots = self->config->slots;
-    if (self->ahead && busy(self) == (size_t)slots && now >= self->ahead_look_us) {
-        self->ahead_look_us = now + AHEAD_PATIENCE_US;
-        if (pawl_worker_return_waiting(self->worker, AHEAD_PATIENCE_US))
-            slots_expect(self->slots, AHEAD_SHORT_US); /* they were not as short as that */
-        typical = slots_typical_us(self->slots);
-    }
-    int64_t ahead = typical >= AHEAD_SHORT_US ? 0 : slots * (1 + AHEAD_US / (typical + 1));
-    if (ahead > AHEAD_MAX) ahead = AHEAD_MAX;
-    /* small changes are not worth a word */
-    if (ahead == self->ahead ||
-        (ahead && self->ahead && ahead < 2 * self->ahead && self->ahead < 2 * ahead))
-        return;
-    self->ahead = ahead;
-    (void)!pawl_worker_prefetch(self->worker, (unsigned)ahead);
-}
-
 static void look_after_drain(struct executor *self, int64_t now)
 {
     if (pawl_worker_drain(self->worker, 0) == PAWL_OK && busy(self) == 0) {
@@ -448,8 +284,7 @@ static int wait_ms(const struct executor *self)
     int64_t now = clock_steady_us(), next = slots_deadline(self->slots);
     if (self->runner && runner_deadline(self->runner) < next) next = runner_deadline(self->runner);
     if (self->tidy_us < next) next = self->tidy_us;
-    if (self->ahead && self->ahead_look_us < next && now < self->ahead_look_us)
-        next = self->ahead_look_us;
+    if (ahead_deadline(&self->ahead, now) < next) next = ahead_deadline(&self->ahead, now);
     if (self->drain_us && now + DRAIN_LOOK_US < next) next = now + DRAIN_LOOK_US;
     int64_t ms = next <= now ? 0 : (next - now + 999) / 1000;
     return ms > INT_MAX ? INT_MAX : (int)ms;
@@ -478,7 +313,8 @@ static void loop(struct executor *self)
         int64_t now = clock_steady_us();
         slots_tick(self->slots, now);
         if (self->runner) runner_tick(self->runner, now);
-        ask_ahead(self, now);
+        ahead_ask(&self->ahead, self->worker, self->slots, self->config->slots,
+                  busy(self) == (size_t)self->config->slots, now);
         if (self->drain_us) look_after_drain(self, now);
         if (now >= self->tidy_us) {
             err_t err = outbox_tidy(self->outbox, clock_wall_us());
@@ -518,8 +354,20 @@ static void watch(struct executor *self, int fd, enum what what)
     CHECK(epoll_ctl(self->epoll, EPOLL_CTL_ADD, fd, &event) == 0);
 }
 
+/* A slot needs five descriptors. Commands keep the limit that we were given: they are started by
+ * the helper, which was forked before. */
+static void want_files(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == files.rlim_max) return;
+    files.rlim_cur = files.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &files) != 0)
+        log_event(LOG_WARN, "FEW_FILES", "why=\"%s\"", strerror(errno));
+}
+
 static void run(struct executor *self)
 {
+    want_files();
     self->epoll = epoll_create1(EPOLL_CLOEXEC);
     sigset_t stop;
     sigemptyset(&stop);
@@ -559,7 +407,7 @@ static void stop(struct executor *self)
         log_event(LOG_ERROR, "HELPER_STAYS", "some processes cannot be killed");
     cgroup_close(&self->cgroup);
     config_destroy(&self->config);
-    free(self->interpreters);
+    offer_destroy(&self->offer);
     if (self->lock >= 0) close(self->lock);
     close(self->signals);
     close(self->epoll);
@@ -567,35 +415,15 @@ static void stop(struct executor *self)
 
 int main(int argc, char **argv)
 {
-    struct flags flags = { .config = config_new() };
-    const struct argp parser = { options,
-                                 parse_flag,
-                                 NULL,
-                                 "Runs commands and scripts that the broker leases to it.\v"
-                                 "TERM or INT drains; a second one stops at once.",
-                                 NULL,
-                                 NULL,
-                                 NULL };
-    argp_err_exit_status = EXIT_USAGE;
-    argp_parse(&parser, argc, argv, 0, NULL, &flags);
-    char why[512];
-    err_t err = read_config(&flags, why, sizeof why);
-    free(flags.labels);
-    if (err) {
-        config_destroy(&flags.config);
-        return refuse(EXIT_USAGE, "the configuration is wrong", why, ALL_KEYS);
+    int exit_code;
+    executor_config_t *config = config_new();
+    if (!flags_read(argc, argv, config, &exit_code)) {
+        config_destroy(&config);
+        return exit_code;
     }
-    if (flags.check || flags.print) {
-        if (flags.print)
-            conf_print(flags.config->conf, stdout);
-        else
-            printf("configuration is fine\n");
-        config_destroy(&flags.config);
-        return 0;
-    }
-    log_open("executor", flags.config->log_level);
+    log_open("executor", config->log_level);
 
-    struct executor self = { .config = flags.config, .lock = -1, .epoll = -1, .signals = -1 };
+    struct executor self = { .config = config, .lock = -1, .epoll = -1, .signals = -1 };
     if (helper_start(&self.helper) != ERR_OK) {
         config_destroy(&self.config);
         return refuse(EXIT_FAILED, "no process could be made", strerror(errno),
@@ -608,9 +436,9 @@ int main(int argc, char **argv)
     sigaddset(&blocked, SIGINT);
     sigaddset(&blocked, SIGPIPE);
     sigprocmask(SIG_BLOCK, &blocked, NULL);
-    interpreters_probe(self.config->conf, found_interpreter, &self);
+    self.offer = offer_new(self.config);
     run(&self);
-    int exit_code = self.exit_code;
+    exit_code = self.exit_code;
     stop(&self);
     return exit_code;
 }

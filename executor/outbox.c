@@ -18,9 +18,11 @@
  *
  * `fresh` is a run of records: u32 length of the bytes, u32 CRC32C of all that follows it, u8 kind
  * (1 stored, 2 settled), key, bytes. A record that is cut or does not fit its checksum ends the
- * file: the process died while writing it, so its result was never given. When nothing in it waits
- * the file is cut to nothing; under steady load it is written anew from what waits each
- * FRESH_BYTES. */
+ * file: the process died while writing it, so its result was never given. That a result was
+ * settled is written with the next one that is stored, or by outbox_tidy: what dies in between
+ * reports it once more and is answered as before. When nothing in it waits the file is cut to
+ * nothing, once it has FRESH_CUT bytes or by outbox_tidy; under steady load it is written anew from
+ * what waits each FRESH_BYTES. */
 #define ORPHANS_LOOK_US INT64_C(60000000)
 
 enum {
@@ -35,6 +37,7 @@ enum {
     TIDY_ROWS = 500,    /* orphans forgotten in one commit */
     FRESH_HEAD = 9,
     FRESH_BYTES = 8 << 20,
+    FRESH_CUT = 64 << 10, /* cutting costs more than a hundred appends */
     FRESH_STORED = 1,
     FRESH_SETTLED = 2,
 };
@@ -61,6 +64,7 @@ struct outbox {
     int fd;         /* of `fresh` */
     char path[512]; /* its name */
     off_t size;     /* of `fresh` */
+    buf_t news;     /* records of settled results, to be written with the next */
     struct fresh *first, **last;
     int64_t orphans_us; /* wall: next look at the orphans */
     struct settled settled[SETTLED_MAX];
@@ -114,22 +118,45 @@ static err_t finish(outbox_t *self, err_t err)
 
 /* ---- fresh ----------------------------------------------------------------------------------- */
 
-static err_t append(outbox_t *self, int kind, const uint8_t key[KEY], const void *bytes, size_t len)
+enum { RECORD_HEAD = FRESH_HEAD + KEY };
+
+static void make_head(uint8_t head[RECORD_HEAD], int kind, const uint8_t key[KEY],
+                      const void *bytes, size_t len)
 {
-    uint8_t head[FRESH_HEAD + KEY];
     be_put_u32(head, (uint32_t)len);
     be_put_bytes(be_put_u8(head + 8, (uint8_t)kind), key, KEY);
     be_put_u32(head + 4, crc32c(crc32c(0, head + 8, 1 + KEY), bytes, len));
-    struct iovec parts[2] = { { head, sizeof head }, { (void *)(uintptr_t)bytes, len } };
-    ssize_t put = pwritev(self->fd, parts, len ? 2 : 1, self->size);
-    if (put != (ssize_t)(sizeof head + len)) {
+}
+
+/* The news, and behind it a record in two parts (`bytes` of it may be none). */
+static err_t append(outbox_t *self, slice_t head, slice_t bytes)
+{
+    struct iovec parts[3];
+    const slice_t slices[3] = { slice(self->news.at, self->news.len), head, bytes };
+    int count = 0;
+    size_t len = 0;
+    for (size_t i = 0; i < ARRAY_LEN(slices); i++) {
+        if (slices[i].len == 0) continue;
+        parts[count++] = (struct iovec){ (void *)(uintptr_t)slices[i].at, slices[i].len };
+        len += slices[i].len;
+    }
+    ssize_t put = pwritev(self->fd, parts, count, self->size);
+    if (put != (ssize_t)len) {
         bool full = put >= 0 || errno == ENOSPC || errno == EDQUOT;
         int cut = ftruncate(self->fd, self->size); /* half a record would end the file, too */
         (void)cut;
         return full ? ERR_DISK_FULL : ERR_OS;
     }
     self->size += put;
+    self->news.len = 0;
     return ERR_OK;
+}
+
+static err_t append_stored(outbox_t *self, const uint8_t key[KEY], const void *bytes, size_t len)
+{
+    uint8_t head[RECORD_HEAD];
+    make_head(head, FRESH_STORED, key, bytes, len);
+    return append(self, slice(head, sizeof head), slice(bytes, len));
 }
 
 static void keep(outbox_t *self, const uint8_t key[KEY], const void *bytes, size_t len)
@@ -159,14 +186,19 @@ static void drop(outbox_t *self, struct fresh **at)
     free(row);
 }
 
-/* The file again with what waits only. */
+/* Nothing in it waits. */
+static void cut_fresh(outbox_t *self)
+{
+    self->news.len = 0;
+    if (self->size && ftruncate(self->fd, 0) == 0) self->size = 0;
+}
+
+/* The file again with what waits only, when it has become long. */
 static void rewrite(outbox_t *self)
 {
-    if (self->first && self->size < FRESH_BYTES) return;
-    if (!self->first) {
-        if (self->size && ftruncate(self->fd, 0) == 0) self->size = 0;
-        return;
-    }
+    if (!self->first && self->size >= FRESH_CUT) cut_fresh(self);
+    if (!self->first || self->size < FRESH_BYTES) return;
+    self->news.len = 0;
     char path[sizeof self->path + 8];
     snprintf(path, sizeof path, "%s.new", self->path);
     int old_fd = self->fd;
@@ -175,7 +207,7 @@ static void rewrite(outbox_t *self)
     self->size = 0;
     err_t err = self->fd < 0 ? ERR_OS : ERR_OK;
     for (struct fresh *row = self->first; row && !err; row = row->next)
-        err = append(self, FRESH_STORED, row->key, row->bytes, row->len);
+        err = append_stored(self, row->key, row->bytes, row->len);
     if (!err && rename(path, self->path) == 0) {
         close(old_fd);
         return;
@@ -219,7 +251,7 @@ err_t outbox_store(outbox_t *self, const uint8_t id[16], uint64_t token, const v
     uint8_t key[KEY];
     key_of(key, id, token);
     pthread_mutex_lock(&self->lock);
-    err_t err = append(self, FRESH_STORED, key, bytes, len);
+    err_t err = append_stored(self, key, bytes, len);
     if (!err) keep(self, key, bytes, len);
     pthread_mutex_unlock(&self->lock);
     return err;
@@ -248,7 +280,10 @@ static err_t flush(outbox_t *self, int64_t older_than_us)
             drop(self, at);
         else
             at = &(*at)->next;
-    rewrite(self);
+    if (self->first)
+        rewrite(self);
+    else
+        cut_fresh(self);
     return err;
 }
 
@@ -261,9 +296,10 @@ void outbox_settled(outbox_t *self, const uint8_t id[16], uint64_t token, bool u
     if (*row && unknown) {
         (*row)->orphan = true;
     } else if (*row) {
+        uint8_t head[RECORD_HEAD];
         drop(self, row);
-        err_t err = self->first ? append(self, FRESH_SETTLED, key, NULL, 0) : ERR_OK;
-        (void)err; /* then it is reported once more after a crash, and answered as before */
+        make_head(head, FRESH_SETTLED, key, NULL, 0);
+        buf_add(&self->news, head, sizeof head);
         rewrite(self);
     } else if (self->settled_count < SETTLED_MAX || flush(self, INT64_MIN) == ERR_OK) {
         /* a list that stays full because the disk fails: reported again at the next start */
@@ -331,6 +367,10 @@ err_t outbox_tidy(outbox_t *self, int64_t now_us)
 {
     pthread_mutex_lock(&self->lock);
     err_t err = flush(self, clock_steady_us() - OUTBOX_FRESH_US);
+    if (!self->first)
+        cut_fresh(self);
+    else if (self->news.len)
+        (void)!append(self, slice(NULL, 0), slice(NULL, 0)); /* tried again with the next */
     if (!err && now_us >= self->orphans_us) {
         self->orphans_us = now_us + ORPHANS_LOOK_US;
         err = forget_orphans(self, now_us - OUTBOX_KEEP_ORPHANS_US);
@@ -381,10 +421,12 @@ void outbox_close(outbox_t **self_p)
     if (self->kv) {
         err_t err = self->fd < 0 ? ERR_OK : flush(self, INT64_MAX);
         (void)err; /* then they stay in `fresh` */
+        if (self->fd >= 0 && !self->first) cut_fresh(self);
         kv_close(&self->kv);
     }
     while (self->first)
         drop(self, &self->first);
+    buf_free(&self->news);
     if (self->fd >= 0) close(self->fd);
     pthread_mutex_destroy(&self->lock);
     free(self);

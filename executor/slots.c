@@ -4,19 +4,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "client/base/clock.h"
 #include "client/base/log.h"
+#include "executor/attempt.h"
 #include "executor/ending.h"
-#include "executor/kind_shell.h"
 #include "executor/lines.h"
 #include "executor/output.h"
+#include "executor/pipes.h"
+#include "executor/seat.h"
 #include "executor/warden.h"
 #include "schemas/limits.h"
 
@@ -28,8 +28,7 @@ enum {
     PATIENCE_US = 1000000, /* so long a full buffer may hold up a command; then bytes are cut */
     REPORT_US = 1000000,   /* the outbox refused a result: try again */
     EXTEND_US = 100000,    /* so often exclusive work is let go on */
-    READ_BYTES = 64 << 10,
-    TYPICAL_OF = 8, /* attempts that the typical time remembers, about */
+    TYPICAL_OF = 8,        /* attempts that the typical time remembers, about */
 };
 
 enum state { IDLE, RUNNING, TERMINATING, KILLING, DRAINING, SWEEPING, FLUSHING, ENDING, STATES };
@@ -52,25 +51,21 @@ struct slot {
     uint32_t number, generation; /* raised with each job: old events of epoll are told by it */
     enum state state;
     int64_t deadline_us; /* steady; INT64_MAX: none */
-    int warden;          /* -1: none yet */
-    unsigned cgroup;     /* number of its cgroup */
-    bool warden_last;    /* it takes no more orders: replace it */
+    seat_t seat;         /* stays from job to job, as does: */
+    spare_t spare;
 
     pawl_job_t *job;
     int64_t taken_us; /* steady */
     int64_t until_us; /* steady: exclusive work has ended by then; INT64_MAX: no bound */
     char id[PAWL_ID_TEXT];
     enum ending_cause cause;
-    int pipes[2];      /* stdout, stderr; -1: closed */
+    pipes_t pipes;
     bool paused;       /* pipes are not read: the SDK's buffer is full */
     int64_t paused_us; /* since */
     output_t *output;
     lines_t *lines; /* what a script says; NULL: it is not heard */
-    char folder[WORKFOLDER_PATH];
-    char *program, *cwd, *account; /* for messages */
+    shell_plan_t plan;
     int64_t limit_us;
-    struct config_limits limits;
-    uint64_t oom_kills; /* in its cgroup, before it began */
     bool exited, alive; /* main process ended; processes are left */
     int status;         /* of wait(2) */
     uint32_t survivors;
@@ -82,10 +77,11 @@ struct slot {
 
 struct slots {
     struct slots_setup setup;
+    seat_maker_t maker;
     size_t count, busy;
-    unsigned cgroups;   /* numbers given out */
     int64_t typical_us; /* how long attempts take, the late ones counting most */
-    uint8_t *bytes;     /* READ_BYTES */
+    uint8_t *bytes;     /* PIPES_READ */
+    int null;           /* for commands that read nothing */
     struct slot slots[];
 };
 
@@ -99,56 +95,10 @@ static uint64_t what_of(const struct slot *self, enum part part)
            (uint64_t)part;
 }
 
-static void watch(struct slot *self, int fd, enum part part)
-{
-    struct epoll_event event = { .events = EPOLLIN, .data.u64 = what_of(self, part) };
-    int epoll = self->all->setup.epoll;
-    if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) != 0 &&
-        (errno != EEXIST || epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event) != 0))
-        log_event(LOG_ERROR, "WATCH_FAILED", "task=%s why=\"%s\"", self->id, strerror(errno));
-}
-
-static void unwatch(struct slot *self, int fd)
-{
-    epoll_ctl(self->all->setup.epoll, EPOLL_CTL_DEL, fd, NULL);
-}
-
 static void set_deadline(struct slot *self, int64_t after_us)
 {
     int64_t now = clock_steady_us();
     self->deadline_us = after_us > INT64_MAX - now ? INT64_MAX : now + after_us;
-}
-
-static void close_pipe(struct slot *self, int which)
-{
-    if (self->pipes[which] >= 0) close(self->pipes[which]);
-    self->pipes[which] = -1;
-}
-
-static void drop_warden(struct slot *self)
-{
-    if (self->warden < 0) return;
-    close(self->warden);
-    self->warden = -1;
-    self->warden_last = false;
-    if (self->all->setup.cgroup) cgroup_drop(self->all->setup.cgroup, self->cgroup);
-}
-
-static bool need_warden(struct slot *self)
-{
-    if (self->warden_last) drop_warden(self);
-    if (self->warden >= 0) return true;
-    int cgroup_fd = -1;
-    if (self->all->setup.cgroup) {
-        self->cgroup = self->all->cgroups++;
-        cgroup_fd = cgroup_child(self->all->setup.cgroup, self->cgroup);
-    }
-    err_t err = helper_warden(self->all->setup.helper, cgroup_fd, &self->warden);
-    int error = errno;
-    if (cgroup_fd >= 0) close(cgroup_fd);
-    if (err) self->warden = -1;
-    errno = error;
-    return err == ERR_OK;
 }
 
 /* ---- output ---------------------------------------------------------------------------------- */
@@ -176,46 +126,30 @@ static void pause_reading(struct slot *self)
 {
     self->paused = true;
     self->paused_us = clock_steady_us();
-    for (int i = 0; i < 2; i++)
-        if (self->pipes[i] >= 0) unwatch(self, self->pipes[i]);
+    pipes_unwatch(&self->pipes, self->all->setup.epoll);
 }
 
 static void resume_reading(struct slot *self)
 {
     self->paused = false;
-    for (int i = 0; i < 2; i++)
-        if (self->pipes[i] >= 0) watch(self, self->pipes[i], i == 0 ? PART_OUT : PART_ERR);
+    pipes_watch(&self->pipes, self->all->setup.epoll, what_of(self, PART_OUT));
 }
 
-/* Reads what is there. The number of rounds is bounded so that one loud command does not starve the
- * others. Closes the pipe at its end. */
+static void hear(void *arg, int which, const uint8_t *bytes, size_t len)
+{
+    struct slot *self = arg;
+    output_add(self->output, which + 1, bytes, len);
+    if (which == 0 && self->lines) lines_hear(self->lines, bytes, len);
+}
+
 static void read_pipe(struct slot *self, int which, int rounds)
 {
-    while (rounds-- && self->pipes[which] >= 0) {
-        ssize_t got = read(self->pipes[which], self->all->bytes, READ_BYTES);
-        if (got > 0) {
-            output_add(self->output, which + 1, self->all->bytes, (size_t)got);
-            if (which == 0 && self->lines) lines_hear(self->lines, self->all->bytes, (size_t)got);
-            if (got < READ_BYTES / 16 && self->state == RUNNING)
-                return; /* likely empty: epoll tells */
-        } else if (got == 0) {
-            close_pipe(self, which);
-        } else if (errno == EAGAIN) {
-            return;
-        } else if (errno != EINTR) {
-            close_pipe(self, which);
-        }
-    }
+    pipes_read(&self->pipes, which, rounds, self->all->bytes, hear, self);
 }
 
 /* ---- the machine ----------------------------------------------------------------------------- */
 
 static void fire(struct slot *self, enum event event);
-
-static bool pipes_done(const struct slot *self)
-{
-    return self->pipes[0] < 0 && self->pipes[1] < 0;
-}
 
 static void order(struct slot *self, int failed)
 {
@@ -226,29 +160,30 @@ static void terminate(struct slot *self)
 {
     if (self->cause == ENDING_NONE) self->cause = ENDING_TIMEOUT; /* nobody asked: the clock did */
     set_deadline(self, self->all->setup.config->kill_grace_us);
-    order(self, warden_terminate(self->warden));
+    order(self, warden_terminate(self->seat.warden));
 }
 
 static void kill_now(struct slot *self)
 {
     set_deadline(self, SWEEP_US);
-    order(self, warden_kill(self->warden));
+    order(self, warden_kill(self->seat.warden));
 }
 
 static void drain(struct slot *self)
 {
     set_deadline(self, DRAIN_US);
+    pipes_end(&self->pipes);
     for (int i = 0; i < 2; i++)
         read_pipe(self, i, 32);
-    if (pipes_done(self)) fire(self, self->alive ? EV_LEFT : EV_GONE);
+    if (pipes_done(&self->pipes)) fire(self, self->alive ? EV_LEFT : EV_GONE);
 }
 
 static void close_output(struct slot *self)
 {
-    for (int i = 0; i < 2; i++) {
+    pipes_end(&self->pipes);
+    for (int i = 0; i < 2; i++)
         read_pipe(self, i, 64); /* what still stands in it, 4 MiB at most */
-        close_pipe(self, i);
-    }
+    pipes_close(&self->pipes);
 }
 
 static void flush(struct slot *self)
@@ -279,8 +214,15 @@ static void flush(struct slot *self)
 static void lost(struct slot *self)
 {
     log_event(LOG_ERROR, "WARDEN_LOST", "task=%s", self->id);
-    self->warden_last = true;
+    self->seat.spent = true;
     self->cause = self->cause == ENDING_NONE ? ENDING_LOST : self->cause;
+    flush(self);
+}
+
+/* The warden does not say that all are gone: it may be hung, and takes no further command. */
+static void leave(struct slot *self)
+{
+    self->seat.spent = true;
     flush(self);
 }
 
@@ -293,57 +235,43 @@ static bool no_room(int error)
     return false;
 }
 
-static const char *spare_of(const struct slot *self)
-{
-    static char path[WORKFOLDER_PATH];
-    snprintf(path, sizeof path, "%s/.spare-%u", self->all->setup.work, self->number);
-    return path;
-}
-
 static void release(struct slot *self)
 {
     output_destroy(&self->output);
-    if (*self->folder) workfolder_set_aside(self->folder, spare_of(self));
-    free(self->program);
-    free(self->cwd);
-    free(self->account);
+    spare_keep(&self->spare, self->plan.folder);
+    if (self->survivors) spare_remove(&self->spare); /* they may still write there */
+    shell_plan_release(&self->plan);
     free(self->lines);
     self->lines = NULL;
     buf_free(&self->message);
-    self->program = self->cwd = self->account = NULL;
     int64_t took_us = clock_steady_us() - self->taken_us;
     self->all->typical_us += (took_us - self->all->typical_us) / TYPICAL_OF;
     self->state = IDLE;
     self->deadline_us = INT64_MAX;
     self->generation++;
     self->all->busy--;
-    if (self->warden_last) drop_warden(self);
-}
-
-static bool out_of_memory(const struct slot *self)
-{
-    const cgroup_t *cgroup = self->all->setup.cgroup;
-    return self->limits.memory && cgroup_has_limits(cgroup) &&
-           cgroup_oom_kills(cgroup, self->cgroup) > self->oom_kills;
+    if (self->seat.spent) seat_clear(&self->seat, &self->all->maker);
 }
 
 static pawl_err give_result(struct slot *self)
 {
-    struct ending ending = { .cause = self->cause,
-                             .exited = self->exited,
-                             .status = self->status,
-                             .exit_code = self->exit_code,
-                             .message = &self->message,
-                             .trouble = self->trouble,
-                             .survivors = self->survivors,
-                             .limit_us = self->limit_us,
-                             .cpu_us = self->cpu_us,
-                             .limits = &self->limits,
-                             .out_of_memory = out_of_memory(self),
-                             .output = self->output,
-                             .lines = self->lines,
-                             .id = self->id,
-                             .folder = self->folder };
+    struct ending ending = {
+        .cause = self->cause,
+        .exited = self->exited,
+        .status = self->status,
+        .exit_code = self->exit_code,
+        .message = &self->message,
+        .trouble = self->trouble,
+        .survivors = self->survivors,
+        .limit_us = self->limit_us,
+        .cpu_us = self->cpu_us,
+        .limits = &self->plan.limits,
+        .out_of_memory = seat_out_of_memory(&self->seat, &self->all->maker, &self->plan.limits),
+        .output = self->output,
+        .lines = self->lines,
+        .id = self->id,
+        .folder = spare_look(&self->spare, self->plan.folder) ? "" : self->plan.folder
+    };
     return ending_give(&ending, &self->job);
 }
 
@@ -399,7 +327,7 @@ static const struct step {
     },
     [SWEEPING] = {
         [EV_GONE]     = { FLUSHING, flush },
-        [EV_DEADLINE] = { FLUSHING, flush },
+        [EV_DEADLINE] = { FLUSHING, leave },
         [EV_LOST]     = { FLUSHING, flush },
     },
     [FLUSHING] = {
@@ -424,127 +352,39 @@ static void fire(struct slot *self, enum event event)
 
 /* ---- starting -------------------------------------------------------------------------------- */
 
-static const char **texts_of(const pawl_record_t *record, const char *field, size_t *count)
+static int order_run(struct slot *self)
 {
-    *count = record ? pawl_record_count(record, field) : 0;
-    const char **texts = mem_new((*count + 1) * sizeof *texts);
-    for (size_t i = 0; i < *count; i++)
-        texts[i] = pawl_record_text_at(record, field, i);
-    return texts;
+    seat_maker_t *maker = &self->all->maker;
+    const shell_plan_t *plan = &self->plan;
+    const int stdio[3] = { plan->stdin_fd >= 0 ? plan->stdin_fd : self->all->null,
+                           self->pipes.out[0], self->pipes.out[1] };
+    if (!seat_prepare(&self->seat, maker, &plan->limits, what_of(self, PART_WARDEN))) return errno;
+    return warden_run(self->seat.warden, &plan->launch, stdio, self->until_us);
 }
 
-static slice_t bytes_of(const pawl_record_t *record, const char *field)
+static bool launch(struct slot *self)
 {
-    size_t len = 0;
-    const void *at = record ? pawl_record_bytes(record, field, &len) : NULL;
-    return slice(at, at ? len : 0);
-}
-
-static const char *text_of(const pawl_record_t *record, const char *field)
-{
-    return record ? pawl_record_text(record, field) : "";
-}
-
-/* The plan of the attempt; false: refused, message and exit code are set. */
-static bool make_plan(struct slot *self, shell_plan_t *plan)
-{
-    const pawl_record_t *task = pawl_job_task(self->job);
-    const pawl_record_t *command = pawl_record_sub(task, "command");
-    char parent[PAWL_ID_TEXT] = "";
-    if (pawl_job_parent(self->job)) pawl_id_print(pawl_job_parent(self->job), parent);
-    shell_task_t what = { .id = self->id,
-                          .type = pawl_job_type(self->job),
-                          .schedule = pawl_job_schedule(self->job),
-                          .parent = parent,
-                          .shard_index = pawl_job_shard_index(self->job),
-                          .shard_total = pawl_job_shard_total(self->job),
-                          .attempt = pawl_job_attempt(self->job),
-                          .token = pawl_job_token(self->job),
-                          .planned_us = pawl_job_planned_us(self->job),
-                          .shell = text_of(command, "shell"),
-                          .interpreter = text_of(command, "interpreter"),
-                          .script = bytes_of(command, "script_text"),
-                          .standard_input = bytes_of(command, "stdin"),
-                          .cwd = text_of(command, "cwd"),
-                          .account = text_of(command, "account"),
-                          .script_file = text_of(command, "script_file"),
-                          .completion = pawl_job_completion(self->job),
-                          .polls = pawl_job_polls(self->job),
-                          .spare = spare_of(self) };
-    what.folded_count = pawl_job_folded(self->job, &what.folded_first_us, NULL);
-    size_t input_len = 0;
-    const void *input = pawl_job_input(self->job, &input_len);
-    what.input = slice(input, input_len);
-    const void *left = pawl_job_poll_state(self->job, &input_len);
-    what.poll_state = slice(left, input_len);
-    const char **argv = texts_of(command, "argv", &what.argc);
-    const char **secrets = texts_of(command, "secrets", &what.secret_count);
-    what.argv = argv;
-    what.secrets = secrets;
-    what.env_count = command ? pawl_record_count(command, "env") : 0;
-    struct shell_env *env = mem_new((what.env_count + 1) * sizeof *env);
-    for (size_t i = 0; i < what.env_count; i++) {
-        const pawl_record_t *one = pawl_record_sub_at(command, "env", i);
-        env[i] =
-            (struct shell_env){ pawl_record_text(one, "name"), pawl_record_text(one, "value") };
-    }
-    what.env = env;
-    bool made = shell_plan_make(plan, self->all->setup.config, self->all->setup.work, &what,
-                                &self->message, &self->exit_code);
-    self->trouble = !made && no_room(plan->error);
-    memcpy(self->folder, plan->folder, sizeof self->folder);
-    self->account = mem_text(what.account);
-    self->cwd = mem_text(plan->launch.cwd);
-    self->program = mem_text(plan->program);
-    self->limits = plan->limits;
-    free(argv);
-    free(secrets);
-    free(env);
-    return made;
-}
-
-/* What the cgroup limits in place of each process. */
-static bool limit_tree(struct slot *self)
-{
-    const cgroup_t *cgroup = self->all->setup.cgroup;
-    if (!cgroup_has_limits(cgroup)) return true;
-    self->oom_kills = self->limits.memory ? cgroup_oom_kills(cgroup, self->cgroup) : 0;
-    return cgroup_limit(cgroup, self->cgroup, self->limits.memory, self->limits.processes);
-}
-
-static bool launch(struct slot *self, const shell_plan_t *plan)
-{
-    int ends[2][2] = { { -1, -1 }, { -1, -1 } };
-    bool fine =
-        pipe2(ends[0], O_CLOEXEC | O_NONBLOCK) == 0 && pipe2(ends[1], O_CLOEXEC | O_NONBLOCK) == 0;
-    int failed = fine ? 0 : errno;
-    if (fine) {
-        /* only our ends are non-blocking: a command may expect to wait when a pipe is full */
-        for (int i = 0; i < 2; i++)
-            fcntl(ends[i][1], F_SETFL, 0);
-        failed = need_warden(self) && limit_tree(self) ? 0 : errno;
-        if (!failed)
-            failed = warden_run(self->warden, &plan->launch,
-                                (int[3]){ plan->stdin_fd, ends[0][1], ends[1][1] }, self->until_us);
-        if (failed == EPIPE) { /* the warden died while idle: another one, once */
-            drop_warden(self);
-            failed =
-                need_warden(self) && limit_tree(self)
-                    ? warden_run(self->warden, &plan->launch,
-                                 (int[3]){ plan->stdin_fd, ends[0][1], ends[1][1] }, self->until_us)
-                    : errno;
-        }
-    }
-    for (int i = 0; i < 2; i++) {
-        if (ends[i][1] >= 0) close(ends[i][1]);
-        self->pipes[i] = ends[i][0];
+    int failed = pipes_open(&self->pipes) ? order_run(self) : errno;
+    if (failed == EPIPE) { /* the warden died while idle: another one, once */
+        seat_clear(&self->seat, &self->all->maker);
+        failed = order_run(self);
     }
     if (failed) {
-        launch_explain(STEP_FORK, failed, self->program, NULL, NULL, &self->message);
+        launch_explain(STEP_FORK, failed, self->plan.program, NULL, NULL, &self->message);
         self->exit_code = 126;
         self->trouble = no_room(failed);
     }
     return !failed;
+}
+
+/* The plan of the attempt; false: refused, message and exit code are set. */
+static bool make_plan(struct slot *self)
+{
+    struct attempt_place place = { self->all->setup.config, self->all->setup.work, &self->spare };
+    if (attempt_plan(&self->plan, self->job, self->id, &place, &self->message, &self->exit_code))
+        return true;
+    self->trouble = no_room(self->plan.error);
+    return false;
 }
 
 void slots_take(slots_t *self, pawl_job_t *job)
@@ -553,20 +393,17 @@ void slots_take(slots_t *self, pawl_job_t *job)
     while (slot < self->slots + self->count && slot->state != IDLE)
         slot++;
     CHECK(slot < self->slots + self->count);
-    int warden = slot->warden;
-    unsigned cgroup = slot->cgroup;
-    bool warden_last = slot->warden_last;
     *slot = (struct slot){ .all = self,
                            .number = slot->number,
                            .generation = slot->generation,
                            .state = RUNNING,
                            .deadline_us = INT64_MAX,
-                           .warden = warden,
-                           .cgroup = cgroup,
-                           .warden_last = warden_last,
+                           .seat = slot->seat,
+                           .spare = slot->spare,
                            .job = job,
                            .taken_us = clock_steady_us(),
-                           .pipes = { -1, -1 } };
+                           .pipes = PIPES_NONE,
+                           .plan = { .stdin_fd = -1 } };
     self->busy++;
     pawl_id_print(pawl_job_id(job), slot->id);
     slot->output = output_new(&(struct output_sink){ put_log, skip_log, slot });
@@ -577,20 +414,18 @@ void slots_take(slots_t *self, pawl_job_t *job)
     }
     pawl_job_started(job, clock_wall_us());
 
-    shell_plan_t plan = { .stdin_fd = -1 };
     slot->until_us = pawl_job_until_us(job);
     bool in_time = slot->until_us > clock_steady_us();
     if (!in_time) slot->cause = ENDING_CUT_OFF;
-    bool started = in_time && make_plan(slot, &plan) && launch(slot, &plan);
-    shell_plan_release(&plan);
+    bool started = in_time && make_plan(slot) && launch(slot);
+    if (slot->plan.stdin_fd >= 0) close(slot->plan.stdin_fd);
+    slot->plan.stdin_fd = -1;
     slot->limit_us = pawl_record_int(pawl_job_task(job), "time_limit_us");
-    if (slot->limit_us <= 0) slot->limit_us = slot->limits.time_limit_us;
+    if (slot->limit_us <= 0) slot->limit_us = slot->plan.limits.time_limit_us;
     if (!started) {
         fire(slot, EV_REFUSED);
         return;
     }
-    /* the warden may be an old one: its events carry the number of this job from now on */
-    watch(slot, slot->warden, PART_WARDEN);
     resume_reading(slot);
     if (slot->limit_us > 0) set_deadline(slot, slot->limit_us);
 }
@@ -600,22 +435,22 @@ void slots_take(slots_t *self, pawl_job_t *job)
 static void on_notice(struct slot *self)
 {
     struct notice notice;
-    int failed = warden_notice(self->warden, &notice);
+    int failed = warden_notice(self->seat.warden, &notice);
     if (failed == EAGAIN) return;
     if (failed) {
-        unwatch(self, self->warden); /* its end stays readable, whatever the state makes of it */
-        self->warden_last = true;
+        seat_lost(&self->seat, &self->all->maker);
         fire(self, EV_LOST);
         return;
     }
-    self->warden_last |= notice.last != 0;
+    self->seat.spent |= notice.last != 0;
     if (notice.cut_off && self->cause == ENDING_NONE) self->cause = ENDING_CUT_OFF;
     self->cpu_us = notice.cpu_us;
     self->rss_bytes = notice.rss_bytes;
     switch (notice.kind) {
     case NOTICE_REFUSED:
-        self->exit_code = launch_explain((enum launch_step)notice.step, notice.error, self->program,
-                                         self->cwd, self->account, &self->message);
+        self->exit_code =
+            launch_explain((enum launch_step)notice.step, notice.error, self->plan.program,
+                           self->plan.launch.cwd, attempt_account(self->job), &self->message);
         self->trouble = notice.step == STEP_FORK && no_room(notice.error);
         fire(self, EV_REFUSED);
         break;
@@ -653,7 +488,8 @@ static void on_pipe(struct slot *self, int which)
 {
     read_pipe(self, which, 4);
     if (output_full(self->output) && !self->paused) pause_reading(self);
-    if (self->state == DRAINING && pipes_done(self)) fire(self, self->alive ? EV_LEFT : EV_GONE);
+    if (self->state == DRAINING && pipes_done(&self->pipes))
+        fire(self, self->alive ? EV_LEFT : EV_GONE);
 }
 
 void slots_event(slots_t *self, uint64_t what)
@@ -661,27 +497,16 @@ void slots_event(slots_t *self, uint64_t what)
     uint32_t number = (uint32_t)what >> 10;
     CHECK(number < self->count);
     struct slot *slot = &self->slots[number];
-    if (slot->state == IDLE || slot->generation != (uint32_t)(what >> 32)) {
-        /* the warden of an idle slot died: another one is made with the next job */
-        struct notice notice;
-        if (slot->state == IDLE && slot->warden >= 0 &&
-            warden_notice(slot->warden, &notice) == EPIPE)
-            drop_warden(slot);
-        return;
-    }
-    switch ((enum part)(what & 3)) {
-    case PART_WARDEN:
-        on_notice(slot);
-        break;
-    case PART_OUT:
-        on_pipe(slot, 0);
-        break;
-    case PART_ERR:
-        on_pipe(slot, 1);
-        break;
-    case PARTS:
-        break;
-    }
+    enum part part = (enum part)(what & 3);
+    struct notice notice;
+    if (part == PART_WARDEN && slot->state != IDLE)
+        on_notice(slot); /* it serves one job after the other; nothing of the last one is left */
+    else if (part == PART_WARDEN && slot->seat.warden >= 0 &&
+             warden_notice(slot->seat.warden, &notice) == EPIPE)
+        seat_clear(&slot->seat, &self->maker); /* it died idle: another one with the next job */
+    else if (part != PART_WARDEN && slot->state != IDLE &&
+             slot->generation == (uint32_t)(what >> 32))
+        on_pipe(slot, part == PART_ERR);
 }
 
 /* Each answer of the broker lets exclusive work go on. A dead warden is seen by its socket. */
@@ -691,7 +516,7 @@ static void extend(struct slot *self)
     int64_t until_us = pawl_job_until_us(self->job);
     if (until_us <= self->until_us) return;
     self->until_us = until_us;
-    (void)!warden_extend(self->warden, until_us);
+    (void)!warden_extend(self->seat.warden, until_us);
 }
 
 int64_t slots_deadline(const slots_t *self)
@@ -770,14 +595,17 @@ slots_t *slots_new(const struct slots_setup *setup)
     slots_t *self = mem_new(sizeof *self + count * sizeof *self->slots);
     self->setup = *setup;
     self->count = count;
-    self->bytes = mem_new(READ_BYTES);
+    self->maker = (seat_maker_t){ setup->helper, setup->cgroup, 0, setup->epoll };
+    self->bytes = mem_new(PIPES_READ);
+    self->null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    CHECK(self->null >= 0);
     self->typical_us = PAWL_SEC_US; /* until the first have ended */
     for (size_t i = 0; i < count; i++)
         self->slots[i] = (struct slot){ .all = self,
                                         .number = (uint32_t)i,
                                         .deadline_us = INT64_MAX,
-                                        .warden = -1,
-                                        .pipes = { -1, -1 } };
+                                        .seat = SEAT_EMPTY,
+                                        .pipes = PIPES_NONE };
     return self;
 }
 
@@ -787,13 +615,14 @@ void slots_destroy(slots_t **self_p)
     if (!self) return;
     for (size_t i = 0; i < self->count; i++) {
         struct slot *slot = &self->slots[i];
-        workfolder_remove(spare_of(slot));
-        drop_warden(slot); /* its warden kills the tree when the socket closes */
-        if (slot->state == IDLE) continue;
-        close_pipe(slot, 0);
-        close_pipe(slot, 1);
-        release(slot);
+        seat_clear(&slot->seat, &self->maker); /* its warden kills the tree now */
+        if (slot->state != IDLE) {
+            pipes_close(&slot->pipes);
+            release(slot);
+        }
+        spare_remove(&slot->spare);
     }
+    close(self->null);
     free(self->bytes);
     free(self);
     *self_p = NULL;

@@ -162,38 +162,6 @@ void workfolder_remove(const char *path)
     if (!remove_plain(path)) remove_tree(path);
 }
 
-/* Ours, as we made it, and nothing in it but an input that nobody else holds a link to. */
-static bool is_clean(const char *path)
-{
-    struct stat info;
-    DIR *folder = lstat(path, &info) == 0 && S_ISDIR(info.st_mode) && info.st_uid == geteuid() &&
-                          (info.st_mode & 07777) == 0700
-                      ? opendir(path)
-                      : NULL;
-    if (!folder) return false;
-    bool clean = true;
-    for (struct dirent *entry; clean && (entry = readdir(folder));) {
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
-        clean = strcmp(entry->d_name, "input.json") == 0 &&
-                fstatat(dirfd(folder), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
-                S_ISREG(info.st_mode) && info.st_nlink == 1 && info.st_uid == geteuid() &&
-                (info.st_mode & 07777) == 0600;
-    }
-    closedir(folder);
-    return clean;
-}
-
-void workfolder_set_aside(const char *path, const char *spare)
-{
-    if (!is_clean(path) || renameat2(AT_FDCWD, path, AT_FDCWD, spare, RENAME_NOREPLACE) != 0)
-        workfolder_remove(path);
-}
-
-bool workfolder_take(const char *spare, const char *path)
-{
-    return renameat2(AT_FDCWD, spare, AT_FDCWD, path, RENAME_NOREPLACE) == 0;
-}
-
 /* Does the environment of this process name a folder of ours as the place of its output? */
 static bool belongs(const char *pid, const char *wanted, size_t wanted_len)
 {

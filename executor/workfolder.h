@@ -3,7 +3,8 @@
  * them.
  *
  * WORK/<id>-<token>, mode 0700, owned by the account that runs the command; it holds the input, the
- * script and what the command writes as its output, and is removed with the attempt. */
+ * script and what the command writes as its output, and is removed with the attempt, unless it is
+ * as good as new (executor/spare.h). */
 #ifndef EXECUTOR_WORKFOLDER_H
 #define EXECUTOR_WORKFOLDER_H
 
@@ -15,14 +16,7 @@ enum { WORKFOLDER_PATH = 512 };
 
 /* Makes the folder `path`. ERR_OS: errno says why. owner (uid_t)-1: ours. */
 MUST_CHECK err_t workfolder_make(const char *path, uid_t owner, gid_t group);
-/* Folders of our own account are used again: ext4 searches long for a new inode where many were
- * freed within seconds, which cost more than all else that a short command costs here. Sets `path`
- * aside as `spare` when it holds nothing but its input and is as we made it; else, or when there is
- * a spare already, removes it. */
-void workfolder_set_aside(const char *path, const char *spare);
-/* Takes the spare as `path`. False: there is none, make one. */
-bool workfolder_take(const char *spare, const char *path);
-/* A new file in it (in a folder that was set aside: its input anew). ERR_OS. */
+/* A new file in it (in a folder that is used again, executor/spare.h: its input anew). ERR_OS. */
 MUST_CHECK err_t workfolder_write(const char *path, const char *name, const void *bytes, size_t len,
                                   mode_t mode, uid_t owner, gid_t group);
 /* What the command left as output. ERR_NOT_FOUND: no such file; ERR_TOO_LARGE: above `limit`, `to`

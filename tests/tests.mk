@@ -24,6 +24,8 @@ unit-$(1): $$(unit_$(1))
 endef
 $(foreach m,$(test_modules),$(eval $(call unit_module,$(m))))
 
+$(unit_executor): LDFLAGS += $(bind_now)
+
 unit: $(foreach m,$(test_modules),unit-$(m))
 
 # Everything that is C, compiled and no more: for another compiler's warnings.

@@ -71,6 +71,7 @@ static int run(struct fixture *self, const shell_task_t *task, char *text, size_
     int code, out[2];
     assert_true(shell_plan_make(&plan, self->config, self->work, task, &message, &code));
     assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+    if (plan.stdin_fd < 0) plan.stdin_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     assert_int_equal(
         warden_run(self->sock, &plan.launch, (int[3]){ plan.stdin_fd, out[1], out[1] }, INT64_MAX),
         0);
@@ -309,33 +310,111 @@ static void a_folder_is_removed_however_deep_and_forbidding_it_is(void **state)
     assert_int_equal(access(folder, F_OK), -1);
 }
 
+/* An attempt in a folder below `work`: as write_files of kind_shell makes it. */
+static void begin_in(spare_t *spare, const char *folder, bool null_input)
+{
+    bool again = spare_take(spare, folder);
+    if (!again) assert_int_equal(workfolder_make(folder, (uid_t)-1, (gid_t)-1), ERR_OK);
+    const char *input = null_input ? SPARE_NULL : "[1]";
+    if (!again || !null_input || !spare->null_input)
+        assert_int_equal(
+            workfolder_write(folder, SPARE_INPUT, input, strlen(input), 0600, (uid_t)-1, (gid_t)-1),
+            ERR_OK);
+    spare->null_input = null_input;
+}
+
+static void expect_input(const char *folder, const char *want)
+{
+    char file[160], text[32] = "";
+    snprintf(file, sizeof file, "%s/" SPARE_INPUT, folder);
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_true(read(fd, text, sizeof text - 1) >= 0);
+    close(fd);
+    assert_string_equal(text, want);
+}
+
+/* Time stamps become firm. */
+static void let_a_tick_pass(void)
+{
+    poll(NULL, 0, 40);
+}
+
 static void a_folder_is_used_again_only_when_it_is_as_it_was_made(void **state)
 {
     struct fixture *self = *state;
-    char folder[128], spare[128], file[160];
+    char folder[128], next[128], file[160], other[160];
     snprintf(folder, sizeof folder, "%s/x", self->work);
-    snprintf(spare, sizeof spare, "%s/.spare", self->work);
-    snprintf(file, sizeof file, "%s/input.json", folder);
-    for (int spoilt = 0; spoilt < 5; spoilt++) {
-        assert_int_equal(workfolder_make(folder, (uid_t)-1, (gid_t)-1), ERR_OK);
-        assert_int_equal(workfolder_write(folder, "input.json", "1", 1, 0600, (uid_t)-1, (gid_t)-1),
+    snprintf(next, sizeof next, "%s/y", self->work);
+    snprintf(file, sizeof file, "%s/" SPARE_INPUT, folder);
+    enum { AS_MADE, LINKED_OUT, LINKED, FOLDER_OPEN, INPUT_OPEN, OUTPUT, CASES };
+    for (int firm = 0; firm < 2; firm++)
+        for (int spoilt = 0; spoilt < CASES; spoilt++) {
+            spare_t spare = { 0 };
+            begin_in(&spare, folder, true);
+            if (firm) {
+                let_a_tick_pass();
+                spare_keep(&spare, folder);
+                begin_in(&spare, next, true);
+                spare_keep(&spare, next);
+                begin_in(&spare, folder, true);
+            }
+            snprintf(other, sizeof other, "%s/other", spoilt == LINKED ? self->work : folder);
+            if (spoilt == LINKED_OUT)
+                assert_int_equal(symlink("/etc/passwd", other), 0);
+            else if (spoilt == LINKED)
+                assert_int_equal(link(file, other), 0);
+            else if (spoilt == FOLDER_OPEN)
+                assert_int_equal(chmod(folder, 0777), 0);
+            else if (spoilt == INPUT_OPEN)
+                assert_int_equal(chmod(file, 0666), 0);
+            else if (spoilt == OUTPUT)
+                assert_int_equal(
+                    workfolder_write(folder, "output.json", "1", 1, 0600, (uid_t)-1, (gid_t)-1),
+                    ERR_OK);
+            bool untouched = spare_look(&spare, folder);
+            if (spoilt == LINKED_OUT || spoilt == FOLDER_OPEN || spoilt == OUTPUT)
+                assert_false(untouched); /* its output is looked for */
+            spare_keep(&spare, folder);
+            assert_int_equal(spare_take(&spare, next), spoilt == AS_MADE);
+            assert_int_equal(access(folder, F_OK), -1);
+            if (spoilt == LINKED) unlink(other);
+            spare_remove(&spare);
+            assert_int_equal(access(next, F_OK), -1);
+        }
+}
+
+static void the_next_attempt_finds_its_own_input_whatever_the_last_one_did_to_it(void **state)
+{
+    struct fixture *self = *state;
+    char first[128], next[128], file[160];
+    snprintf(first, sizeof first, "%s/x", self->work);
+    snprintf(next, sizeof next, "%s/y", self->work);
+    snprintf(file, sizeof file, "%s/" SPARE_INPUT, next);
+    for (int firm = 0; firm < 2; firm++) {
+        spare_t spare = { 0 };
+        begin_in(&spare, first, false);
+        spare_keep(&spare, first);
+        begin_in(&spare, next, true);
+        expect_input(next, SPARE_NULL);
+        if (firm) let_a_tick_pass();
+        spare_keep(&spare, next);
+        begin_in(&spare, next, true); /* the same name, which is what a second lease is not */
+        expect_input(next, SPARE_NULL);
+        assert_int_equal(workfolder_write(next, SPARE_INPUT, "gone", 4, 0600, (uid_t)-1, (gid_t)-1),
                          ERR_OK);
-        char other[160];
-        snprintf(other, sizeof other, "%s/%s", spoilt == 2 ? self->work : folder, "other");
-        if (spoilt == 1)
-            assert_int_equal(symlink("/etc/passwd", other), 0);
-        else if (spoilt == 2)
-            assert_int_equal(link(file, other), 0);
-        else if (spoilt == 3)
-            assert_int_equal(chmod(folder, 0777), 0);
-        else if (spoilt == 4)
-            assert_int_equal(chmod(file, 0666), 0);
-        workfolder_set_aside(folder, spare);
-        assert_int_equal(access(folder, F_OK), -1);
-        assert_int_equal(workfolder_take(spare, folder), spoilt == 0);
-        if (spoilt == 2) unlink(other);
+        spare_keep(&spare, next);
+        begin_in(&spare, first, true);
+        expect_input(first, SPARE_NULL);
+        spare_keep(&spare, first);
+        begin_in(&spare, next, false);
+        expect_input(next, "[1]");
+        assert_int_equal(unlink(file), 0);
+        spare_keep(&spare, next);
+        begin_in(&spare, first, true);
+        expect_input(first, SPARE_NULL);
+        spare_remove(&spare);
     }
-    workfolder_remove(folder);
 }
 
 static void leftovers_of_a_dead_predecessor_are_killed_and_cleared(void **state)
@@ -491,6 +570,7 @@ int main(void)
         case_of(a_folder_is_removed_with_all_that_a_command_put_there_but_not_through_links),
         case_of(a_folder_is_removed_however_deep_and_forbidding_it_is),
         case_of(a_folder_is_used_again_only_when_it_is_as_it_was_made),
+        case_of(the_next_attempt_finds_its_own_input_whatever_the_last_one_did_to_it),
         case_of(a_script_may_be_a_file_of_an_allowed_folder_and_of_no_other),
         case_of(a_secret_is_a_private_copy_that_goes_with_the_attempt),
         case_of(what_the_last_poll_left_is_a_file),

@@ -14,6 +14,7 @@
 #include "client/base/clock.h"
 #include "executor/cgroup.h"
 #include "executor/helper.h"
+#include "executor/tree.h"
 #include "tests/unit/executor/process_kit.h"
 
 static helper_t *helper; /* forked before the first test: nothing else runs yet */
@@ -415,6 +416,35 @@ static int stop_all(void **state)
 #test "(cgroup)", test, set_up_cgroup, tear_down, NULL                                     \
     }
 
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+/* This program is linked with as many libraries as the executor. */
+static void its_forks_copy_the_mappings_of_no_library_but_the_c_library(void **state)
+{
+    struct fixture *self = *state;
+    pid_t pids[16];
+    char path[64], line[512];
+    struct command command;
+    char *argv[] = { (char *)"true", NULL };
+    assert_int_equal(command_run(&command, self->sock, argv, self->envp, NULL), 0);
+    assert_int_equal(command_notice(&command, 5000).kind, NOTICE_EXITED); /* so it is there */
+    command_close(&command);
+    size_t n = tree_children(helper_pid(helper), pids, ARRAY_LEN(pids));
+    assert_true(n > 0);
+    snprintf(path, sizeof path, "/proc/%d/maps", (int)pids[n - 1]);
+    FILE *maps = fopen(path, "re");
+    assert_non_null(maps);
+    unsigned c_library = 0;
+    while (fgets(line, sizeof line, maps)) {
+        if (!strstr(line, ".so")) continue;
+        bool wanted = strstr(line, "/libc.so") || strstr(line, "/ld-linux");
+        if (!wanted) fail_msg("%s", line);
+        c_library++;
+    }
+    fclose(maps);
+    assert_true(c_library > 0);
+}
+#endif
+
 int main(void)
 {
     struct rlimit files = { 77, 77 };
@@ -435,6 +465,9 @@ int main(void)
         case_of(it_ends_when_the_process_ends_not_when_its_pipes_do),
         case_of(what_is_left_and_ends_by_itself_is_told),
         case_of(a_dead_warden_leaves_nothing),
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+        case_of(its_forks_copy_the_mappings_of_no_library_but_the_c_library),
+#endif
         case_of(a_killed_executor_leaves_nothing),
         cgroup_case(a_command_ends_with_its_exit_code_and_output),
         cgroup_case(a_kill_takes_the_whole_tree),
