@@ -393,8 +393,14 @@ static pawl_err end(pawl_job_t **self_p, Pawl__V1__Outcome outcome, const char *
         self->fd = -1;
         if (worker->waiting.n == 0) worker->waiting_since_us = clock_steady_us();
         job_move(self, LEASE_WAITING);
-        worker_signal(worker); /* a slot is free */
-        if (worker->waiting.n == 1 || worker->waiting.n >= GATHER_MOST) client_wake(client);
+        if (worker->ready.n)
+            worker_signal(worker); /* a slot is free for it */
+        else
+            pthread_cond_broadcast(&worker->changed);
+        /* the answer to a report in flight wakes the link anyway */
+        bool looks = worker->flight[job_has_words(self) ? LANE_WORDS : LANE_RESULTS].seq == 0;
+        if (looks && (worker->waiting.n == 1 || worker->waiting.n == GATHER_MOST))
+            client_wake(client);
     }
     pthread_mutex_unlock(&client->work_lock);
     return err ? fail_with(client, err,

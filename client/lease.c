@@ -112,6 +112,11 @@ void job_settle(struct pawl_job *self, const char *verdict)
     pthread_cond_broadcast(&worker->changed);
 }
 
+bool job_has_words(const struct pawl_job *self)
+{
+    return self->logs || self->logs_sent || self->has_progress || self->progress_sent;
+}
+
 void job_end_unrun(struct pawl_job *self, Pawl__V1__Outcome outcome, const char *message)
 {
     /* Out of memory: it stays READY; the broker will ask again, or take it back with the session.
@@ -139,6 +144,7 @@ uint32_t worker_credit(const pawl_worker_t *self)
 
 void worker_signal(pawl_worker_t *self)
 {
-    raise_fd(self->fd);
+    if (!self->raised) raise_fd(self->fd);
+    self->raised = true;
     pthread_cond_broadcast(&self->changed);
 }

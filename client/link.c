@@ -182,18 +182,18 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static void send_report(pawl_client_t *client, int64_t now, int64_t *due)
+static void send_report(pawl_client_t *client, report_lane lane, int64_t now, int64_t *due)
 {
     link_t *self = client->link;
     pthread_mutex_lock(&client->work_lock);
     pawl_worker_t *worker = client->worker;
     bytes_t body = { 0 };
     uint64_t seq;
-    if (worker && !self->blocked && worker_next_report(worker, now, &body, due)) {
+    if (worker && !self->blocked && worker_next_report(worker, lane, now, &body, due)) {
         if (link_send_frame(client, NULL, &body, &seq))
-            worker_report_sent(worker, seq);
+            worker_report_sent(worker, lane, seq);
         else
-            worker_report_unsent(worker);
+            worker_report_unsent(worker, lane);
     }
     pthread_mutex_unlock(&client->work_lock);
     bytes_free(&body);
@@ -227,7 +227,8 @@ static int64_t step_up(pawl_client_t *client, int64_t now)
     int64_t ping_us = client->ping_us; /* written by this thread only */
     int64_t due = look_after_follow(client, now);
     if (!self->blocked) {
-        send_report(client, now, &due);
+        send_report(client, LANE_RESULTS, now, &due);
+        send_report(client, LANE_WORDS, now, &due);
         if (now >= self->busy_until_us) link_send_calls(client);
         if (now - self->sent_us >= ping_us || (self->ack_due_us && now >= self->ack_due_us))
             send_ping(client);

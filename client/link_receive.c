@@ -130,10 +130,10 @@ static void on_reply(pawl_client_t *client, Pawl__V1__Reply *reply)
     pawl_worker_t *worker = client->worker;
     for (size_t i = 0; worker && i < reply->n_directives; i++)
         worker_on_directive(worker, reply->directives[i]);
-    bool reported = worker && reply->seq && reply->seq == worker->report_seq;
-    if (reported) worker_on_reported(worker, reply, clock_steady_us());
+    report_lane lane = worker ? worker_lane_of(worker, reply->seq) : LANES;
+    if (lane != LANES) worker_on_reported(worker, lane, reply, clock_steady_us());
     pthread_mutex_unlock(&client->work_lock);
-    if (reported) {
+    if (lane != LANES) {
         arena_free_of(reply);
         return;
     }
@@ -187,8 +187,8 @@ static void on_unreadable(pawl_client_t *client, const uint8_t *bytes, size_t le
         if (!(bytes[i] & 0x80)) break;
     }
     pthread_mutex_lock(&client->work_lock);
-    if (client->worker && seq && seq == client->worker->report_seq)
-        worker_on_reported(client->worker, NULL, clock_steady_us());
+    report_lane lane = client->worker ? worker_lane_of(client->worker, seq) : LANES;
+    if (lane != LANES) worker_on_reported(client->worker, lane, NULL, clock_steady_us());
     pthread_mutex_unlock(&client->work_lock);
     pthread_mutex_lock(&client->lock);
     call_t *call = link_flying_with(client, seq);

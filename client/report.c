@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What a worker tells the broker and hears from it. All on the I/O thread, under work_lock.
  *
- * One Report is in flight at a time; what happens meanwhile goes with the next one. A result goes
- * only when all of its job's log has gone, in the same report or before. What was in a report that
- * had no answer when the session ended waits again, and Hello claims it: the result's lease is kept
- * until it comes. */
+ * One Report of each lane (client/worker.h) is in flight at a time; what happens meanwhile goes
+ * with the next one. A result goes only when all of its job's log has gone: with its last chunks in
+ * lane WORDS, or in lane RESULTS when the broker has confirmed them or there were none. What was in
+ * a report that had no answer when the session ended waits again, and Hello claims it: the result's
+ * lease is kept until it comes. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -243,23 +244,12 @@ static void draft_free(draft_t *self)
     free(self->report.running);
 }
 
-static bool draft_open(draft_t *self, pawl_worker_t *worker)
+/* The list of what is held, and the credit: both hold from now on, so they are not to stand behind
+ * somebody's log. */
+static bool draft_standing(draft_t *self, pawl_worker_t *worker)
 {
-    const pawl_client_t *client = worker->client;
-    *self = (draft_t){ .items_max = worker->one_by_one ? 1 : client->limit_items,
-                       .bytes_max = client->limit_message - REPORT_ROOM };
-    pawl__v1__report__init(&self->report);
-    self->log_room = words_of(&worker->waiting, &self->progress_room) +
-                     words_of(&worker->running, &self->progress_room) +
-                     words_of(&worker->storing, &self->progress_room);
-    self->logs = calloc(self->log_room + 1, sizeof *self->logs);
-    self->report.logs = calloc(self->log_room + 1, sizeof *self->report.logs);
-    self->progress = calloc(self->progress_room + 1, sizeof *self->progress);
-    self->report.progress = calloc(self->progress_room + 1, sizeof *self->report.progress);
-    if (!self->logs || !self->report.logs || !self->progress || !self->report.progress)
-        return false;
     if (worker->send_running) {
-        if (!worker_make_claims(worker, client->limit_items)) return false;
+        if (!worker_make_claims(worker, worker->client->limit_items)) return false;
         self->report.running = worker_claim_list(worker);
         if (!self->report.running) return false;
         self->report.n_running = worker->claim_count;
@@ -271,22 +261,74 @@ static bool draft_open(draft_t *self, pawl_worker_t *worker)
     return true;
 }
 
+static bool draft_open(draft_t *self, pawl_worker_t *worker, report_lane lane)
+{
+    const pawl_client_t *client = worker->client;
+    *self = (draft_t){ .items_max = worker->flight[lane].one_by_one ? 1 : client->limit_items,
+                       .bytes_max = client->limit_message - REPORT_ROOM };
+    pawl__v1__report__init(&self->report);
+    if (lane == LANE_RESULTS) return draft_standing(self, worker);
+    self->log_room = words_of(&worker->waiting, &self->progress_room) +
+                     words_of(&worker->running, &self->progress_room) +
+                     words_of(&worker->storing, &self->progress_room);
+    self->logs = calloc(self->log_room + 1, sizeof *self->logs);
+    self->report.logs = calloc(self->log_room + 1, sizeof *self->report.logs);
+    self->progress = calloc(self->progress_room + 1, sizeof *self->progress);
+    self->report.progress = calloc(self->progress_room + 1, sizeof *self->report.progress);
+    return self->logs && self->report.logs && self->progress && self->report.progress;
+}
+
+static bool draft_result(draft_t *self, struct pawl_job *job, report_lane lane)
+{
+    if (!has_room(self, job->result.len + 16)) return false;
+    self->bytes += job->result.len + 16;
+    self->items++;
+    job->lane = lane;
+    job_move(job, LEASE_SENT);
+    return true;
+}
+
+/* Results that have nothing to say beside. */
+static void draft_quiet(draft_t *self, const pawl_worker_t *worker)
+{
+    for (struct pawl_job *job = worker->waiting.first, *next; job; job = next) {
+        next = job->next;
+        if (!job_has_words(job) && !draft_result(self, job, LANE_RESULTS)) return;
+    }
+}
+
+/* Words, first of what has ended, with its result behind the last of them. */
+static void draft_loud(draft_t *self, const pawl_worker_t *worker)
+{
+    for (struct pawl_job *job = worker->waiting.first, *next; job; job = next) {
+        next = job->next;
+        if (!job_has_words(job)) continue;
+        if (!draft_words(self, job) || !draft_result(self, job, LANE_WORDS)) break;
+    }
+    for (struct pawl_job *job = worker->running.first; job; job = job->next)
+        draft_words(self, job);
+    for (struct pawl_job *job = worker->storing.first; job; job = job->next)
+        draft_words(self, job);
+}
+
 enum { RESULT_TAG = 0x0a, REPORT_TAG = 0x72 /* Request.report */ };
 
 /* The body: field tag and length of Report, the packed results one by one, then the rest. */
-static bool write_body(const draft_t *draft, const pawl_worker_t *worker, bytes_t *body)
+static bool write_body(const draft_t *draft, const pawl_worker_t *worker, report_lane lane,
+                       bytes_t *body)
 {
     const uint8_t report_tag = REPORT_TAG, result_tag = RESULT_TAG;
     bytes_t rest = { 0 };
     size_t len = 0;
     bool ok = bytes_add_message(&rest, &draft->report.base);
     for (const struct pawl_job *job = worker->sent.first; job; job = job->next)
-        len += 1 + varint_size(job->result.len) + job->result.len;
+        if (job->lane == lane) len += 1 + varint_size(job->result.len) + job->result.len;
     ok = ok && bytes_need(body, len + rest.len + 16) && bytes_add(body, &report_tag, 1) &&
          bytes_add_varint(body, len + rest.len);
     for (const struct pawl_job *job = worker->sent.first; ok && job; job = job->next)
-        ok = bytes_add(body, &result_tag, 1) && bytes_add_varint(body, job->result.len) &&
-             bytes_add(body, job->result.at, job->result.len);
+        if (job->lane == lane)
+            ok = bytes_add(body, &result_tag, 1) && bytes_add_varint(body, job->result.len) &&
+                 bytes_add(body, job->result.at, job->result.len);
     ok = ok && bytes_add(body, rest.at, rest.len);
     bytes_free(&rest);
     return ok;
@@ -300,58 +342,65 @@ static int64_t results_due(const pawl_worker_t *self, int64_t now)
 }
 
 /* When something has to go: now for results and the like, in a while for logs. */
-static int64_t report_due(const pawl_worker_t *self, int64_t now)
+static int64_t report_due(const pawl_worker_t *self, report_lane lane, int64_t now)
 {
     int64_t due = INT64_MAX;
-    if (self->waiting.n) due = results_due(self, now);
-    if (self->report_wanted || self->send_running) due = now;
-    const job_list_t *lists[] = { &self->running, &self->storing };
-    for (int k = 0; k < 2; k++)
-        for (const struct pawl_job *job = lists[k]->first; job && due > now; job = job->next)
-            if (job->log_since_us && job->log_since_us + LOG_FLUSH_US < due)
-                due = job->log_since_us + LOG_FLUSH_US;
-    return due > self->not_before_us ? due : self->not_before_us;
+    for (const struct pawl_job *job = self->waiting.first; job && due == INT64_MAX; job = job->next)
+        if (job_has_words(job) == (lane == LANE_WORDS)) due = results_due(self, now);
+    if (lane == LANE_RESULTS) {
+        if (self->report_wanted || self->send_running) due = now;
+    } else {
+        const job_list_t *lists[] = { &self->running, &self->storing };
+        for (int k = 0; k < 2; k++)
+            for (const struct pawl_job *job = lists[k]->first; job && due > now; job = job->next)
+                if (job->log_since_us && job->log_since_us + LOG_FLUSH_US < due)
+                    due = job->log_since_us + LOG_FLUSH_US;
+    }
+    int64_t not_before = self->flight[lane].not_before_us;
+    return due > not_before ? due : not_before;
 }
 
-bool worker_next_report(pawl_worker_t *self, int64_t now_us, bytes_t *body, int64_t *due_us)
+bool worker_next_report(pawl_worker_t *self, report_lane lane, int64_t now_us, bytes_t *body,
+                        int64_t *due_us)
 {
-    if (self->report_seq) return false; /* its answer will wake us */
-    int64_t due = report_due(self, now_us);
+    struct report_flight *flight = &self->flight[lane];
+    if (flight->seq) return false; /* its answer will wake us */
+    int64_t due = report_due(self, lane, now_us);
     if (due > now_us) {
         *due_us = due < *due_us ? due : *due_us;
         return false;
     }
     draft_t draft;
-    bool ok = draft_open(&draft, self);
+    bool ok = draft_open(&draft, self, lane);
     if (ok) {
-        for (struct pawl_job *job = self->waiting.first, *next; job; job = next) {
-            next = job->next;
-            if (!draft_words(&draft, job)) break;
-            if (!has_room(&draft, job->result.len + 16)) break;
-            draft.bytes += job->result.len + 16;
-            draft.items++;
-            job_move(job, LEASE_SENT);
-        }
-        for (struct pawl_job *job = self->running.first; job; job = job->next)
-            draft_words(&draft, job);
-        for (struct pawl_job *job = self->storing.first; job; job = job->next)
-            draft_words(&draft, job);
-        self->report_items = draft.items;
-        ok = write_body(&draft, self, body);
+        if (lane == LANE_RESULTS)
+            draft_quiet(&draft, self);
+        else
+            draft_loud(&draft, self);
+        flight->items = draft.items;
+        ok = write_body(&draft, self, lane, body);
     }
     draft_free(&draft);
     if (!ok) {
-        worker_report_unsent(self);
-        self->not_before_us = now_us + AGAIN_US;
-    } else {
+        worker_report_unsent(self, lane);
+        flight->not_before_us = now_us + AGAIN_US;
+    } else if (lane == LANE_RESULTS) {
         self->report_wanted = self->send_running = false;
     }
     return ok;
 }
 
-void worker_report_sent(pawl_worker_t *self, uint64_t seq)
+void worker_report_sent(pawl_worker_t *self, report_lane lane, uint64_t seq)
 {
-    self->report_seq = seq;
+    self->flight[lane].seq = seq;
+}
+
+report_lane worker_lane_of(const pawl_worker_t *self, uint64_t seq)
+{
+    report_lane lane = LANE_RESULTS;
+    while (lane < LANES && (seq == 0 || self->flight[lane].seq != seq))
+        lane++;
+    return lane;
 }
 
 /* Chunks in flight of one list go back in front of what waits, or are done with. */
@@ -395,33 +444,43 @@ static void for_every_list(pawl_worker_t *self, void (*visit)(const job_list_t *
     visit(&self->sent);
 }
 
-void worker_report_unsent(pawl_worker_t *self)
+/* To the front of what waits. */
+static void wait_first(struct pawl_job *job)
 {
-    self->report_seq = 0;
-    if (self->claim_count) self->send_running = true;
-    worker_forget_claims(self);
-    self->report_wanted = true;
-    for_every_list(self, chunks_back);
-    while (self->sent.last) { /* to the front of `waiting`, in their order */
-        struct pawl_job *job = self->sent.last;
-        job_move(job, LEASE_WAITING);
-        if (job->prev) {
-            job_list_t *list = &self->waiting;
-            list->last = job->prev;
-            list->last->next = NULL;
-            job->prev = NULL;
-            job->next = list->first;
-            list->first->prev = job;
-            list->first = job;
-        }
+    job_list_t *list = &job->worker->waiting;
+    job_move(job, LEASE_WAITING);
+    if (!job->prev) return;
+    list->last = job->prev;
+    list->last->next = NULL;
+    job->prev = NULL;
+    job->next = list->first;
+    list->first->prev = job;
+    list->first = job;
+}
+
+void worker_report_unsent(pawl_worker_t *self, report_lane lane)
+{
+    self->flight[lane].seq = 0;
+    if (lane == LANE_WORDS) {
+        for_every_list(self, chunks_back);
+    } else {
+        if (self->claim_count) self->send_running = true;
+        worker_forget_claims(self);
+        self->report_wanted = true;
+    }
+    for (struct pawl_job *job = self->sent.last, *before; job; job = before) { /* in their order */
+        before = job->prev;
+        if (job->lane == lane) wait_first(job);
     }
 }
 
 void worker_on_lost(pawl_worker_t *self)
 {
-    worker_report_unsent(self);
+    for (report_lane lane = LANE_RESULTS; lane < LANES; lane++) {
+        worker_report_unsent(self, lane);
+        self->flight[lane].not_before_us = 0;
+    }
     self->send_running = false; /* Hello claims everything */
-    self->not_before_us = 0;
 }
 
 static const char *verdict_word(Pawl__V1__ReportVerdict verdict)
@@ -444,16 +503,26 @@ static const char *verdict_word(Pawl__V1__ReportVerdict verdict)
 
 /* The broker refused a report as a whole, and would again. Of one with many items the next reports
  * carry one each; a single result is sent once more without what may be wrong in it. */
-static void on_refused(pawl_worker_t *self, const Pawl__V1__Error *error, int64_t now_us)
+static struct pawl_job *first_sent(const pawl_worker_t *self, report_lane lane)
 {
     struct pawl_job *job = self->sent.first;
-    if (self->report_items != 1) {
-        worker_report_unsent(self);
-        self->one_by_one = self->report_items;
-        self->not_before_us = now_us + (self->report_items ? LOG_FLUSH_US : AGAIN_US);
+    while (job && job->lane != lane)
+        job = job->next;
+    return job;
+}
+
+static void on_refused(pawl_worker_t *self, report_lane lane, const Pawl__V1__Error *error,
+                       int64_t now_us)
+{
+    struct report_flight *flight = &self->flight[lane];
+    struct pawl_job *job = first_sent(self, lane);
+    if (flight->items != 1) {
+        worker_report_unsent(self, lane);
+        flight->one_by_one = flight->items;
+        flight->not_before_us = now_us + (flight->items ? LOG_FLUSH_US : AGAIN_US);
         return;
     }
-    for_every_list(self, chunks_done); /* a refused piece of log is given up */
+    if (lane == LANE_WORDS) for_every_list(self, chunks_done); /* a refused piece is given up */
     if (job && job->stripped) {
         job_settle(job, "unknown");
     } else if (job) {
@@ -470,13 +539,15 @@ static bool is_refusal(const Pawl__V1__Error *error)
     return error->code != ERR_STORE_IO && !pawl_err_retryable(-(pawl_err)(error->code % 10000));
 }
 
-void worker_on_reported(pawl_worker_t *self, const Pawl__V1__Reply *reply, int64_t now_us)
+void worker_on_reported(pawl_worker_t *self, report_lane lane, const Pawl__V1__Reply *reply,
+                        int64_t now_us)
 {
-    self->report_seq = 0;
-    self->one_by_one -= self->one_by_one > 0;
+    struct report_flight *flight = &self->flight[lane];
+    flight->seq = 0;
+    flight->one_by_one -= flight->one_by_one > 0;
     bool answered = reply && !reply->error && reply->body_case == PAWL__V1__REPLY__BODY_REPORTED;
     if (!answered && reply && reply->error && is_refusal(reply->error)) {
-        on_refused(self, reply->error, now_us);
+        on_refused(self, lane, reply->error, now_us);
         pthread_cond_broadcast(&self->changed);
         return;
     }
@@ -484,32 +555,36 @@ void worker_on_reported(pawl_worker_t *self, const Pawl__V1__Reply *reply, int64
         int64_t wait = reply && reply->error && reply->error->retry_after_us > 0
                            ? reply->error->retry_after_us
                            : LOG_FLUSH_US;
-        worker_report_unsent(self);
-        self->not_before_us = now_us + (wait < 10 * PAWL_SEC_US ? wait : 10 * PAWL_SEC_US);
+        worker_report_unsent(self, lane);
+        flight->not_before_us = now_us + (wait < 10 * PAWL_SEC_US ? wait : 10 * PAWL_SEC_US);
         return;
     }
     const Pawl__V1__Reported *reported = reply->reported;
-    for_every_list(self, chunks_done);
+    if (lane == LANE_WORDS) for_every_list(self, chunks_done);
     size_t i = 0;
-    for (struct pawl_job *job = self->sent.first, *next; job; job = next, i++) {
+    for (struct pawl_job *job = self->sent.first, *next; job; job = next) {
         next = job->next;
+        if (job->lane != lane) continue;
         const char *word = i < reported->n_verdicts ? verdict_word(reported->verdicts[i]) : NULL;
+        i++;
         if (word) {
             job_settle(job, word);
         } else { /* no verdict: ask again, but not in a circle */
             job_move(job, LEASE_WAITING);
-            self->not_before_us = now_us + LOG_FLUSH_US;
+            flight->not_before_us = now_us + LOG_FLUSH_US;
         }
     }
-    for (i = 0; i < reported->n_claims && i < self->claim_count; i++)
-        worker_on_verdict(self, &self->claims[i], reported->claims[i]);
-    worker_forget_claims(self);
+    if (lane == LANE_RESULTS) {
+        for (i = 0; i < reported->n_claims && i < self->claim_count; i++)
+            worker_on_verdict(self, &self->claims[i], reported->claims[i]);
+        worker_forget_claims(self);
+    }
     pthread_cond_broadcast(&self->changed);
 }
 
 void worker_on_closed(pawl_worker_t *self)
 {
     self->closed = true;
-    worker_report_unsent(self);
+    worker_on_lost(self);
     worker_signal(self);
 }

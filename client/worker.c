@@ -259,7 +259,10 @@ pawl_err pawl_worker_next(pawl_worker_t *self, pawl_job_t **job, int64_t timeout
     int64_t deadline = deadline_of(timeout_us);
     pthread_mutex_lock(&self->client->work_lock);
     err = take(self, false, job, deadline);
-    if (err) lower_fd(self->fd); /* seen: nothing to take now */
+    if (err && self->raised) { /* seen: nothing to take now */
+        lower_fd(self->fd);
+        self->raised = false;
+    }
     pthread_mutex_unlock(&self->client->work_lock);
     return err ? fail_with(self->client, err, err == PAWL_E_TIMEOUT ? "no job came in time" : NULL)
                : PAWL_OK;

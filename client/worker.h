@@ -9,13 +9,24 @@
 #include "client/client.h"
 #include "schemas/limits.h"
 
-enum { GATHER_US = 2000, GATHER_MOST = 16 }; /* of results, while other work is at hand */
+enum { GATHER_US = 5000, GATHER_MOST = 32 }; /* of results, while other work is at hand */
 enum { WORKER_BUCKETS = 1024, WORKER_SETTLED = 1024, WORKER_LOG_WAITING = 4 << 20 };
 
 /* READY: assigned, not taken. RUNNING: a program has it as a job. STORING: ended, its thread
- * gives the result to the outbox. WAITING: the result is to be sent. SENT: it is in the report in
+ * gives the result to the outbox. WAITING: the result is to be sent. SENT: it is in a report in
  * flight. */
 typedef enum { LEASE_READY, LEASE_RUNNING, LEASE_STORING, LEASE_WAITING, LEASE_SENT } lease_stage;
+
+/* Reports go in two lanes, one of each in flight at a time. WORDS carries log chunks, progress and
+ * the results that go with them: the broker writes logs before it looks at such a report. RESULTS
+ * carries all other results, credit and claims: what is quiet waits for nobody's log. */
+typedef enum { LANE_RESULTS, LANE_WORDS, LANES } report_lane;
+struct report_flight {
+    uint64_t seq;          /* of the report in flight; 0: none */
+    size_t items;          /* in it */
+    size_t one_by_one;     /* one was refused: so many of one item each, to find the culprit */
+    int64_t not_before_us; /* no report before it */
+};
 
 typedef struct log_chunk {
     struct log_chunk *next;
@@ -32,6 +43,7 @@ struct pawl_job {
     uint8_t id[16];
     uint64_t token;
     lease_stage stage;
+    report_lane lane; /* SENT: of the report that has its result */
     unsigned attempt, attempts_max;
     int64_t planned_us, started_us;
     int64_t came_us;         /* steady: when its lease arrived */
@@ -102,6 +114,7 @@ struct pawl_worker {
     bool drain_local, drain_remote;
     pthread_cond_t changed; /* jobs, results, drain */
     int fd;
+    bool raised; /* fd is readable */
     pthread_t *threads;
     unsigned thread_count;
     bool ending;
@@ -115,15 +128,12 @@ struct pawl_worker {
     size_t settled_at;
 
     uint64_t assign_seen;
-    bool send_running;       /* the whole list with the next report */
-    bool report_wanted;      /* even an empty one: the credit changed */
-    uint64_t report_seq;     /* of the report in flight; 0: none */
+    bool send_running;  /* the whole list with the next report */
+    bool report_wanted; /* even an empty one: the credit changed */
+    struct report_flight flight[LANES];
     Pawl__V1__Claim *claims; /* the list in Hello or in the report in flight, for the verdicts */
     uint8_t (*claim_ids)[16];
     size_t claim_count;
-    int64_t not_before_us; /* no report before it */
-    size_t report_items;   /* in the report in flight */
-    size_t one_by_one;     /* a report was refused: so many of one item each, to find the culprit */
 };
 
 /* ---- the link's side (report.c, claims.c) ---------------------------------------------------- */
@@ -133,12 +143,17 @@ void worker_on_verdicts(pawl_worker_t *self, const Pawl__V1__ClaimVerdict *verdi
 void worker_on_lost(pawl_worker_t *self); /* the session ended: what was in flight waits again */
 void worker_on_assign(pawl_worker_t *self, const Pawl__V1__Assign *assign);
 void worker_on_directive(pawl_worker_t *self, const Pawl__V1__Directive *directive);
-/* The body of the next report, if it is time for one. *due_us: when to ask again. */
-bool worker_next_report(pawl_worker_t *self, int64_t now_us, bytes_t *body, int64_t *due_us);
-void worker_report_sent(pawl_worker_t *self, uint64_t seq);
-void worker_report_unsent(pawl_worker_t *self); /* it did not leave: as after worker_on_lost */
+/* The body of the lane's next report, if it is time for one. *due_us: when to ask again. */
+bool worker_next_report(pawl_worker_t *self, report_lane lane, int64_t now_us, bytes_t *body,
+                        int64_t *due_us);
+void worker_report_sent(pawl_worker_t *self, report_lane lane, uint64_t seq);
+/* It did not leave: as after worker_on_lost. */
+void worker_report_unsent(pawl_worker_t *self, report_lane lane);
+/* The lane whose report in flight has this seq; LANES: none has. */
+report_lane worker_lane_of(const pawl_worker_t *self, uint64_t seq);
 /* reply NULL: it could not be read. */
-void worker_on_reported(pawl_worker_t *self, const Pawl__V1__Reply *reply, int64_t now_us);
+void worker_on_reported(pawl_worker_t *self, report_lane lane, const Pawl__V1__Reply *reply,
+                        int64_t now_us);
 void worker_on_closed(pawl_worker_t *self);
 
 /* ---- between worker.c, job.c, report.c and claims.c ------------------------------------------ */
@@ -155,7 +170,8 @@ void worker_insert(pawl_worker_t *self, struct pawl_job *job); /* READY list and
 void job_move(struct pawl_job *self, lease_stage stage);
 void job_free(struct pawl_job *self); /* leaves list and table */
 void job_settle(struct pawl_job *self,
-                const char *verdict); /* answered: the outbox may forget it */
+                const char *verdict);            /* answered: the outbox may forget it */
+bool job_has_words(const struct pawl_job *self); /* that the broker has not confirmed */
 void job_set_state(struct pawl_job *self, pawl_job_state state);
 /* Of a job that was restored: its log has so many bytes; what the broker lacks of them is lost.
  * False: out of memory. */
