@@ -7,6 +7,20 @@ bench: all $(bench_programs)
 	$(PYTHON) tests/bench/run.py --bin $(BUILD)/bin $(BENCH_FLAGS)
 .PHONY: bench
 
+# Empty commands through the whole system beside posix_spawn in one loop, and what 1,000 executors
+# that have nothing to do cost the broker.
+$(BUILD)/bin/bench_spawn: $(BUILD)/tests/bench/bench_spawn.o $(call lib,executor client base schemas)
+	@mkdir -p $(@D)
+	$(CC) $(ldflags) -o $@ $^ $(call libs_of,$(PKGS))
+$(BUILD)/bin/bench_spawn: LDFLAGS += $(bind_now)
+bench: bench-commands bench-idle
+bench-commands: all $(BUILD)/bin/bench_spawn
+	$(BUILD)/bin/bench_spawn
+	$(PYTHON) tests/bench/bench_commands.py --bin $(BUILD)/bin $(COMMANDS_FLAGS)
+bench-idle: all
+	$(PYTHON) tests/bench/bench_idle.py --bin $(BUILD)/bin $(IDLE_FLAGS)
+.PHONY: bench-commands bench-idle
+
 # Rows of PostgreSQL that become tasks, undisturbed and under ten kills; 20,000 of them are in check.
 SQL_ROWS ?= 1000000
 bench: bench-sql

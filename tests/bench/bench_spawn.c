@@ -3,7 +3,8 @@
  * posix_spawn in one loop, and through the executor's wardens, without and with a cgroup. The
  * ways take turns, so that all of them see the same machine. One line a way, then the ratios.
  *
- * usage: bench_spawn [COMMANDS [AT_ONCE]]   default 2000, 2 */
+ * usage: bench_spawn [COMMANDS [AT_ONCE [posix_spawn]]]   default 2000, 2, all ways; posix_spawn: that
+ * one alone, one round (for tests/bench/bench_commands.py) */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -138,11 +139,16 @@ int main(int argc, char **argv)
     if (helper_start(&helper) != ERR_OK) fail("helper");
     int commands = argc > 1 ? atoi(argv[1]) : 2000;
     at_once = argc > 2 ? atoi(argv[2]) : 2;
-    if (commands < 1 || at_once < 1 || at_once > AT_ONCE_MAX) {
-        fprintf(stderr, "usage: bench_spawn [COMMANDS [AT_ONCE]]\n");
+    bool alone = argc > 3 && strcmp(argv[3], "posix_spawn") == 0;
+    if (commands < 1 || at_once < 1 || at_once > AT_ONCE_MAX || (argc > 3 && !alone)) {
+        fprintf(stderr, "usage: bench_spawn [COMMANDS [AT_ONCE [posix_spawn]]]\n");
         return 2;
     }
     null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (alone) {
+        printf("spawn posix_spawn %.0f/s, %d at a time\n", commands / run(commands, false), at_once);
+        return helper_stop(&helper, 3000) ? 0 : 1;
+    }
     char why[128], state[] = "/tmp/pawl-bench-XXXXXX";
     if (!mkdtemp(state)) fail("mkdtemp");
     cgroup_t *cgroup = cgroup_open(state, why, sizeof why);

@@ -357,8 +357,18 @@ static void held_tasks_of_a_schedule_keep_its_counters_right(void **state)
 
 /* ---- as a program ---------------------------------------------------------------------------- */
 
-static void remove_all(const char *folder)
+static char folder[32];
+
+static int make_folder(void **state)
 {
+    (void)state;
+    snprintf(folder, sizeof folder, "/tmp/pawl-check-XXXXXX");
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
     static const char *const names[] = { "store/data.mdb", "store/lock.mdb",     "store/lock.pawl",
                                          "store/new.mdb",  "store/new.mdb-lock", "store" };
     char path[256];
@@ -366,10 +376,10 @@ static void remove_all(const char *folder)
         snprintf(path, sizeof path, "%s/%s", folder, names[i]);
         remove(path);
     }
-    rmdir(folder);
+    return rmdir(folder);
 }
 
-static int check_folder(const char *folder)
+static int check_folder(void)
 {
     FILE *out = tmpfile();
     assert_non_null(out);
@@ -383,9 +393,8 @@ static int check_folder(const char *folder)
 static void a_folder_is_whole_locked_or_damaged(void **state)
 {
     (void)state;
-    char folder[] = "/tmp/pawl-check-XXXXXX", path[128];
-    assert_non_null(mkdtemp(folder));
-    assert_int_equal(check_folder(folder), CHECK_MISSING); /* no store there, and none is made */
+    char path[128];
+    assert_int_equal(check_folder(), CHECK_MISSING); /* no store there, and none is made */
     snprintf(path, sizeof path, "%s/store", folder);
     struct stat info;
     assert_int_equal(stat(path, &info), -1);
@@ -396,10 +405,10 @@ static void a_folder_is_whole_locked_or_damaged(void **state)
     core_config_default(&config);
     assert_int_equal(store_open(&store, path, 64 << 20, 0, NULL), ERR_OK);
     assert_int_equal(core_open(&core, store, &config, WORLD_BEGIN, WORLD_BEGIN, random), ERR_OK);
-    assert_int_equal(check_folder(folder), CHECK_LOCKED);
+    assert_int_equal(check_folder(), CHECK_LOCKED);
     core_close(&core);
     store_close(&store);
-    assert_int_equal(check_folder(folder), CHECK_WHOLE);
+    assert_int_equal(check_folder(), CHECK_WHOLE);
     assert_non_null(strstr(report, "ok: 0 tasks"));
     /* every page but the two heads is overwritten: unreadable or a dead reader, never "ok" */
     snprintf(path, sizeof path, "%s/store/data.mdb", folder);
@@ -410,9 +419,8 @@ static void a_folder_is_whole_locked_or_damaged(void **state)
     for (off_t at = 2 * 4096; at < 64 * 4096; at += 4096)
         assert_int_equal(pwrite(fd, noise, sizeof noise, at), sizeof noise);
     close(fd);
-    assert_int_equal(check_folder(folder), CHECK_DAMAGED);
+    assert_int_equal(check_folder(), CHECK_DAMAGED);
     assert_non_null(strstr(report, "damaged"));
-    remove_all(folder);
 }
 
 int main(void)
@@ -430,7 +438,8 @@ int main(void)
         TEST(a_hole_in_the_ledger_is_found),
         TEST(a_hole_at_the_seam_of_an_edit_is_found),
         TEST(held_tasks_of_a_schedule_keep_its_counters_right),
-        cmocka_unit_test(a_folder_is_whole_locked_or_damaged),
+        cmocka_unit_test_setup_teardown(a_folder_is_whole_locked_or_damaged, make_folder,
+                                        remove_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
