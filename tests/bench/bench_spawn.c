@@ -3,8 +3,8 @@
  * posix_spawn in one loop, and through the executor's wardens, without and with a cgroup. The
  * ways take turns, so that all of them see the same machine. One line a way, then the ratios.
  *
- * usage: bench_spawn [COMMANDS [AT_ONCE [posix_spawn]]]   default 2000, 2, all ways; posix_spawn: that
- * one alone, one round (for tests/bench/bench_commands.py) */
+ * usage: bench_spawn [COMMANDS [AT_ONCE [posix_spawn]]]   default 2000, 2, all ways; posix_spawn:
+ * that one alone, one round (for tests/bench/bench_commands.py) */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -146,7 +146,8 @@ int main(int argc, char **argv)
     }
     null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (alone) {
-        printf("spawn posix_spawn %.0f/s, %d at a time\n", commands / run(commands, false), at_once);
+        printf("spawn posix_spawn %.0f/s, %d at a time\n", commands / run(commands, false),
+               at_once);
         return helper_stop(&helper, 3000) ? 0 : 1;
     }
     char why[128], state[] = "/tmp/pawl-bench-XXXXXX";
