@@ -2,9 +2,9 @@
  * schemas/errors.tbl.h - every error, once. Numbers are on the wire: never renumber or reuse.
  *
  * ERR(name, number, retry, exit, "what it means")
- *   retry  NEVER: the same request fails again; LATER: may succeed later; RESEND: sent again by the
- * SDK exit   exit code of `pawl` when a command ends with it (1 failed, 2 usage, 3 not found, 4
- * conflict, 5 refused, 6 unreachable, 8 part of a bulk, 9 limit or full)
+ *   retry  NEVER: the same request fails again; LATER: may succeed later; RESEND: sent again by the SDK
+ *   exit   exit code of `pawl` when a command ends with it (1 failed, 2 usage, 3 not found, 4 conflict,
+ *          5 refused, 6 unreachable, 8 part of a bulk, 9 limit or full)
  */
 ERR(OK, 0, NEVER, 0, "success")
 /* requests */
@@ -47,8 +47,7 @@ ERR(IN_USE, 66, NEVER, 4, "something uses it")
 ERR(BAD_CALENDAR, 67, NEVER, 2, "an entry of the calendar cannot be read")
 ERR(NO_INSTANT, 70, NEVER, 2, "the rule has no instant in this span")
 /* store */
-ERR(STORE_FULL, 80, LATER, 9,
-    "the store is near its limit: what adds is refused, what ends is taken")
+ERR(STORE_FULL, 80, LATER, 9, "the store is near its limit: what adds is refused, what ends is taken")
 ERR(STORE_IO, 81, NEVER, 1, "the disk failed")
 ERR(CORRUPT, 82, NEVER, 1, "a record fails its checksum or contradicts another")
 ERR(STORE_LOCKED, 83, LATER, 4, "another broker holds the store")
