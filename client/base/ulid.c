@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client/base/clock.h"
 
@@ -18,12 +19,18 @@ ulid_t ulid_make(int64_t wall_us, const uint8_t random[10])
     return id;
 }
 
-/* Within a millisecond the random part counts up, so that ids of one process stay in order. */
+/* Within a millisecond the random part counts up, so that ids of one process stay in order. A child
+ * must not count on from what its parent counts on from: it begins with a random part of its own.
+ */
 ulid_t ulid_now(void)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     static ulid_t last;
+    static pid_t owner;
+    pid_t process = getpid();
     pthread_mutex_lock(&lock);
+    if (owner != process) last = (ulid_t){ { 0 } };
+    owner = process;
     uint8_t random[10];
     random_bytes(random, sizeof random);
     ulid_t id = ulid_make(clock_wall_us(), random);

@@ -5,6 +5,8 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "client/base/base.h"
 #include "client/base/ulid.h"
@@ -41,6 +43,30 @@ static void ids_of_one_process_rise(void **state)
     }
 }
 
+/* Within one millisecond, which is why it is tried often. */
+static void a_forked_child_draws_ids_of_its_own(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 50; i++) {
+        int pipes[2], ended;
+        ulid_t last = ulid_now(), theirs;
+        assert_int_equal(pipe(pipes), 0);
+        pid_t pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            ulid_t drawn = ulid_now();
+            _exit(write(pipes[1], &drawn, sizeof drawn) != sizeof drawn);
+        }
+        ulid_t ours = ulid_now();
+        assert_int_equal(read(pipes[0], &theirs, sizeof theirs), sizeof theirs);
+        assert_int_equal(waitpid(pid, &ended, 0), pid);
+        close(pipes[0]);
+        close(pipes[1]);
+        assert_true(memcmp(ours.at, theirs.at, ULID_BYTES) != 0);
+        assert_true(memcmp(ours.at, last.at, ULID_BYTES) > 0);
+    }
+}
+
 static void a_prefix_stands_for_a_range(void **state)
 {
     (void)state;
@@ -64,6 +90,7 @@ int main(void)
         cmocka_unit_test(an_id_reads_back_from_its_text),
         cmocka_unit_test(the_reference_text_has_the_reference_bytes),
         cmocka_unit_test(ids_of_one_process_rise),
+        cmocka_unit_test(a_forked_child_draws_ids_of_its_own),
         cmocka_unit_test(a_prefix_stands_for_a_range),
         cmocka_unit_test(the_checksum_is_castagnolis),
     };
