@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "broker/map.h"
 
@@ -149,15 +150,26 @@ static err_t refuse_doubles(const owners_t *owners, char *why, size_t len)
     return ERR_OK;
 }
 
+/* Who can put a file into the folder can let anybody in. A folder that is not there lets nobody. */
+static const char *not_ours(const char *folder)
+{
+    struct stat info;
+    if (stat(folder, &info) != 0) return NULL;
+    if (info.st_uid != geteuid() && info.st_uid != 0)
+        return "it belongs to another user: chown it to the user that runs the broker";
+    return info.st_mode & 022 ? "others can write to it: chmod go-w" : NULL;
+}
+
 err_t keys_load(keys_t *self, char *why, size_t len)
 {
     owners_t owners = { 0 };
     struct dirent **entries;
     int n = list_folder(self->folder, &entries);
-    err_t err = n < 0 ? ERR_OS : n > OWNERS_MOST ? ERR_CONFIG : ERR_OK;
-    if (err != ERR_OK)
-        snprintf(why, len, "%s: %s", self->folder,
-                 n < 0 ? strerror(errno) : "it has more than 20000 keys");
+    const char *fault = n < 0             ? strerror(errno)
+                        : n > OWNERS_MOST ? "it has more than 20000 keys"
+                                          : not_ours(self->folder);
+    err_t err = fault == NULL ? ERR_OK : n < 0 ? ERR_OS : ERR_CONFIG;
+    if (fault) snprintf(why, len, "%s: %s", self->folder, fault);
     /* before the files are read: a change meanwhile is seen by the next look */
     uint64_t look = look_of(self->folder, entries, n);
     for (int i = 0; i < n && err == ERR_OK; i++) {

@@ -98,6 +98,12 @@ static err_t take_text(const char *path, char *text, keyfile_t *out, char *why, 
     return ERR_CONFIG;
 }
 
+/* A public half decides who is let in, as what: whoever can write to it can come as anybody. */
+static const char *not_guarded(const struct stat *info)
+{
+    return info->st_mode & 022 ? "others can write to it: chmod go-w" : NULL;
+}
+
 static const char *not_private(const struct stat *info)
 {
     if (info->st_uid != geteuid() && info->st_uid != 0)
@@ -121,7 +127,7 @@ err_t keyfile_read(const char *path, bool secret, keyfile_t *out, char *why, siz
     const char *fault = !S_ISREG(info.st_mode)     ? "it is no file"
                         : info.st_size > FILE_MOST ? "it is larger than 4 KiB"
                         : secret                   ? not_private(&info)
-                                                   : NULL;
+                                                   : not_guarded(&info);
     ssize_t got = fault ? 0 : read(fd, text, FILE_MOST);
     close(fd);
     if (fault || got < 0) {

@@ -28,9 +28,10 @@ typedef struct keyfile {
 bool keyfile_is_name(const char *text);
 bool keyfile_is_key(const char *text); /* 40 characters of Z85 (https://rfc.zeromq.org/spec/32/) */
 
-/* Reads a file of at most 4 KiB. `secret`: it must have a secret key, be a file of this user or of
- * root, and nobody else may read it. ERR_NOT_FOUND; ERR_CONFIG: it says something else, or others
- * can read it; ERR_OS. `why`: one sentence with path and line; no key is ever in it. */
+/* Reads a file of at most 4 KiB that nobody but its owner may write to. `secret`: it must have a
+ * secret key, be a file of this user or of root, and nobody else may read it. ERR_NOT_FOUND;
+ * ERR_CONFIG: it says something else, or others can read or write it; ERR_OS. `why`: one sentence
+ * with path and line; no key is ever in it. */
 MUST_CHECK err_t keyfile_read(const char *path, bool secret, keyfile_t *out, char *why, size_t len);
 /* Makes the file (a secret one 0600, else 0644) and syncs it; ERR_EXISTS: there is one already. */
 MUST_CHECK err_t keyfile_write(const char *path, const keyfile_t *keys, char *why, size_t len);

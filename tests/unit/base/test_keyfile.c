@@ -89,7 +89,7 @@ static void a_mistake_is_told_with_its_line_and_without_a_key(void **state)
 static void a_secret_file_that_others_can_read_is_refused_and_a_public_one_not(void **state)
 {
     static const char text[] = "name: a\npublic: " KEY "\nsecret: " KEY "\n";
-    static const mode_t open_modes[] = { 0640, 0604, 0660, 0644 };
+    static const mode_t open_modes[] = { 0640, 0604, 0644 };
     keyfile_t keys;
     char why[512];
     (void)state;
@@ -99,6 +99,20 @@ static void a_secret_file_that_others_can_read_is_refused_and_a_public_one_not(v
         assert_non_null(strstr(why, "others can read it"));
         assert_int_equal(keys.secret_key[0], 0);
         assert_int_equal(keyfile_read(path, false, &keys, why, sizeof why), ERR_OK);
+    }
+}
+
+static void a_public_file_that_others_can_write_to_is_refused(void **state)
+{
+    static const char text[] = "name: a\nrole: admin\npublic: " KEY "\n";
+    static const mode_t open_modes[] = { 0664, 0646, 0622 };
+    keyfile_t keys;
+    char why[512];
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(open_modes); i++) {
+        const char *path = write_file(text, sizeof text - 1, open_modes[i]);
+        assert_int_equal(keyfile_read(path, false, &keys, why, sizeof why), ERR_CONFIG);
+        assert_non_null(strstr(why, "others can write to it"));
     }
 }
 
@@ -142,6 +156,7 @@ int main(void)
         cmocka_unit_test(what_was_written_is_read),
         cmocka_unit_test(a_mistake_is_told_with_its_line_and_without_a_key),
         cmocka_unit_test(a_secret_file_that_others_can_read_is_refused_and_a_public_one_not),
+        cmocka_unit_test(a_public_file_that_others_can_write_to_is_refused),
         cmocka_unit_test(what_is_no_small_file_is_refused),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
