@@ -162,7 +162,8 @@ static uint64_t hash_of(const uint8_t id[16])
 
 static void forget_wakes(readers_t *self, parked_t *parked)
 {
-    for (size_t i = 0; i < parked->wakes_n; i++) {
+    for (size_t i = parked->wakes_n;
+         i-- > 0;) { /* the last came first: of one id it stands first */
         wake_t *wake = &parked->wakes[i];
         uint64_t hash = hash_of(wake->id);
         wake_t *first = map_get(&self->wakes, hash);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/front_inside.h"
+#include "broker/map.h"
 #include "schemas/limits.h"
 
 static const char *role_text(Pawl__V1__Role role)
@@ -101,15 +102,26 @@ static const char *executor_state(const session_t *session)
     return session->draining ? "draining" : "ready";
 }
 
-/* Newest session of its name? Older ones are history that `executor list` need not show. */
-static bool newest(sessions_t *sessions, const session_t *session)
+static uint64_t key_of(const session_t *session)
 {
-    for (session_t *s = sessions_next(sessions, session->conn); s;
-         s = sessions_next(sessions, s->conn))
-        if (s->hello->role == PAWL__V1__ROLE__ROLE_EXECUTOR && s->state != SESSION_CONNECTING &&
-            strcmp(s->hello->name, session->hello->name) == 0)
-            return false;
-    return true;
+    uint64_t hash = hash64(session->hello->name, strlen(session->hello->name));
+    return hash ? hash : 1; /* a map has no key 0 */
+}
+
+static bool is_listed_executor(const session_t *session)
+{
+    return session->hello->role == PAWL__V1__ROLE__ROLE_EXECUTOR &&
+           session->state != SESSION_CONNECTING;
+}
+
+/* Newest session of its name? Older ones are history that `executor list` need not show. `newest`
+ * is filled when it is first needed: in one pass, for the front does nothing else meanwhile. */
+static bool is_newest(sessions_t *sessions, const session_t *session, map_t *newest)
+{
+    if (newest->n == 0)
+        for (session_t *s = sessions_next(sessions, 0); s; s = sessions_next(sessions, s->conn))
+            if (is_listed_executor(s)) map_put(newest, key_of(s), s);
+    return map_get(newest, key_of(session)) == session;
 }
 
 void roster_executors(sessions_t *sessions, const Pawl__V1__ExecutorList *ask, wire_arena_t *arena,
@@ -117,14 +129,14 @@ void roster_executors(sessions_t *sessions, const Pawl__V1__ExecutorList *ask, w
 {
     pawl__v1__executor_items__init(items);
     const char *name = ask->name;
+    map_t newest = { 0 };
     roster_page_t page = page_of(sessions, ask->cursor, ask->limit);
     items->items = take(arena, (page.limit + 1) * sizeof *items->items);
     for (session_t *s = sessions_next(sessions, ask->cursor); s;
          s = sessions_next(sessions, s->conn)) {
-        if (s->hello->role != PAWL__V1__ROLE__ROLE_EXECUTOR || s->state == SESSION_CONNECTING)
-            continue;
-        if (s->state == SESSION_GONE || (*name && strcmp(name, s->hello->name) != 0)) continue;
-        if (!session_live(s) && !newest(sessions, s)) continue;
+        if (!is_listed_executor(s) || s->state == SESSION_GONE) continue;
+        if (*name && strcmp(name, s->hello->name) != 0) continue;
+        if (!session_live(s) && !is_newest(sessions, s, &newest)) continue;
         if (!page_has_room(&page)) {
             items->next = page.last;
             break;
@@ -161,6 +173,7 @@ void roster_executors(sessions_t *sessions, const Pawl__V1__ExecutorList *ask, w
         items->items[items->n_items++] = info;
         page_add(&page, s, pawl__v1__executor_info__get_packed_size(info));
     }
+    map_free(&newest);
 }
 
 const followers_t *roster_followers(sessions_t *sessions, moment_t now, wire_arena_t *arena)

@@ -190,12 +190,16 @@ uint64_t sessions_bytes_in_flight(const sessions_t *self)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
-/* Everything but the claims, which may be long and are nobody's business after the Hello. */
+/* Without what may be long and is nobody's business after the Hello: the claims, and of who runs
+ * nothing all that says what it would run. Copies are kept for a while after the session's end, so
+ * a peer that comes again and again must not fill the memory with them. */
 static Pawl__V1__Hello *hello_copy(const Pawl__V1__Hello *hello)
 {
     Pawl__V1__Hello plain = *hello;
     plain.n_claims = 0;
-    plain.claims = NULL;
+    if (hello->role != PAWL__V1__ROLE__ROLE_EXECUTOR)
+        plain.n_kinds = plain.n_types = plain.n_queues = plain.n_labels = plain.n_interpreters =
+            plain.n_sources = 0;
     size_t len = pawl__v1__hello__get_packed_size(&plain);
     uint8_t *bytes = mem_new(len);
     pawl__v1__hello__pack(&plain, bytes);

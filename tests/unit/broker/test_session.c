@@ -387,6 +387,32 @@ static void a_hello_is_kept_without_its_claims(void **state)
     sessions_destroy(&sessions);
 }
 
+/* 1,000 ended sessions are kept: what a client says of itself must not fill the memory. */
+static void of_a_client_nothing_is_kept_that_only_executors_have(void **state)
+{
+    (void)state;
+    sessions_t *sessions = fresh();
+    char *types[] = { "a/b", "c/d" };
+    const Pawl__V1__Role roles[] = { CLIENT, EXECUTOR };
+    for (size_t i = 0; i < ARRAY_LEN(roles); i++) {
+        Pawl__V1__Hello message = hello("x", roles[i]);
+        conn_t conn, replaced;
+        message.types = message.queues = message.kinds = message.sources = types;
+        message.n_types = message.n_queues = message.n_kinds = message.n_sources = 2;
+        assert_int_equal(
+            sessions_hello(sessions, ROUTE + i, &message, "uid:1", "", 1, at(0), &conn, &replaced),
+            ERR_OK);
+        const Pawl__V1__Hello *kept = sessions_by_conn(sessions, conn)->hello;
+        size_t n = roles[i] == EXECUTOR ? 2 : 0;
+        assert_int_equal(kept->n_types, n);
+        assert_int_equal(kept->n_queues, n);
+        assert_int_equal(kept->n_kinds, n);
+        assert_int_equal(kept->n_sources, n);
+        assert_string_equal(kept->name, "x");
+    }
+    sessions_destroy(&sessions);
+}
+
 static void executors_that_fall_silent_and_come_back_are_told_once_each_way(void **state)
 {
     (void)state;
@@ -557,6 +583,7 @@ int main(void)
         cmocka_unit_test(a_session_with_requests_in_flight_is_kept_until_they_are_answered),
         cmocka_unit_test(thousands_of_routes_come_and_go_without_mixing),
         cmocka_unit_test(a_hello_is_kept_without_its_claims),
+        cmocka_unit_test(of_a_client_nothing_is_kept_that_only_executors_have),
         cmocka_unit_test(a_peer_with_too_much_unread_is_busy_until_it_reads),
         cmocka_unit_test(who_takes_nothing_for_a_lease_or_leaves_too_much_is_deaf),
         cmocka_unit_test(a_broker_that_stood_still_blames_nobody_for_what_was_not_taken),
