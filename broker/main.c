@@ -299,11 +299,16 @@ static void make_state(const char *path)
         *at = was;
         if (was == '\0') break;
     }
+    char why[4200], advice[4200];
     if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode) || (info.st_mode & 0022) != 0) {
-        char why[4200], advice[4200];
         snprintf(why, sizeof why, "%s is not a folder that only its owner may write to", path);
         snprintf(advice, sizeof advice, "chmod go-w %s", path);
         die(ERR_CONFIG, why, advice);
+    }
+    if (info.st_uid != geteuid()) { /* its owner could put another store in place of this one */
+        snprintf(why, sizeof why, "%s belongs to user %u, this program runs as user %u", path,
+                 (unsigned)info.st_uid, (unsigned)geteuid());
+        die(ERR_CONFIG, why, "pawl-broker --state DIR with a folder of its own user");
     }
 }
 

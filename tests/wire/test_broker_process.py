@@ -93,6 +93,18 @@ def test_sockets_and_folders_are_for_this_user_alone(broker):
         assert stat.S_IMODE((broker.state / name).stat().st_mode) == 0o700
 
 
+def test_a_state_folder_of_another_user_is_refused(tmp_path):
+    """Its owner could put another store, with other commands, in place of ours."""
+    state = pathlib.Path("/usr")  # root's, whoever runs this
+    if os.geteuid() == 0:
+        state = tmp_path / "state"
+        state.mkdir(mode=0o700)
+        os.chown(state, 12345, 12345)
+    done = subprocess.run([BIN, "--state", state], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 3, done
+    assert f"{state} belongs to user" in done.stderr
+
+
 def test_what_was_acknowledged_survives_a_kill(broker):
     client = Peer(broker.endpoint, "c").open()
     tasks = [task() for _ in range(50)]
