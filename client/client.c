@@ -329,8 +329,9 @@ pawl_err pawl_client_close(pawl_client_t *self, int64_t timeout_us)
     self->stopping = true;
     client_wake(self);
     in_time = true;
+    deadline = deadline_of(PAWL_SEC_US); /* the thread ends by itself */
     while (self->state != PAWL_STOPPED && in_time)
-        in_time = cond_wait_until(&self->changed, &self->lock, deadline_of(PAWL_SEC_US));
+        in_time = cond_wait_until(&self->changed, &self->lock, deadline);
     end_calls(self, false);
     pthread_cond_broadcast(&self->changed);
     pthread_mutex_unlock(&self->lock);

@@ -39,6 +39,24 @@ static bool read_token(const char *text, uint8_t bytes[LIMIT_COMPLETION])
     return true;
 }
 
+/* Negative: no end. */
+static int64_t left_until(int64_t deadline_us)
+{
+    int64_t left = deadline_us - clock_steady_us();
+    return deadline_us == INT64_MAX ? -1 : left > 0 ? left : 0;
+}
+
+/* Not pawl_client_poll: callbacks run where their owner expects them. False: the handle closes. */
+static bool rest(pawl_client_t *client, int64_t until_us)
+{
+    pthread_mutex_lock(&client->lock);
+    while (!client->closing && cond_wait_until(&client->changed, &client->lock, until_us)) {
+    }
+    bool open = !client->closing;
+    pthread_mutex_unlock(&client->lock);
+    return open;
+}
+
 pawl_err pawl_task_complete(pawl_client_t *self, const pawl_completion_t *completion,
                             uint8_t id_out[PAWL_ID_BYTES], int64_t timeout_us)
 {
@@ -68,18 +86,19 @@ pawl_err pawl_task_complete(pawl_client_t *self, const pawl_completion_t *comple
     body.extend_us = completion->by_us;
     request.body_case = PAWL__V1__REQUEST__BODY_TASK_COMPLETE;
     request.task_complete = &body;
-    int64_t until = clock_steady_us() + timeout_us;
+    int64_t until = deadline_of(timeout_us);
     for (;;) {
         Pawl__V1__Reply *reply;
-        err =
-            ask(self, &request, PAWL__V1__REPLY__BODY_CHANGED, ASK_REMEMBERED, timeout_us, &reply);
+        err = ask(self, &request, PAWL__V1__REPLY__BODY_CHANGED, ASK_REMEMBERED, left_until(until),
+                  &reply);
         if (!err) {
             if (id_out && reply->changed->id.len == 16) memcpy(id_out, reply->changed->id.data, 16);
             arena_free_of(reply);
             return PAWL_OK;
         }
         /* who was told the token may be faster than the attempt that told it */
-        if (err != -(pawl_err)ERR_NOT_YET || clock_steady_us() + LOOK_AGAIN_US >= until) return err;
-        pawl_client_poll(self, LOOK_AGAIN_US);
+        int64_t again = deadline_of(LOOK_AGAIN_US);
+        if (err != -(pawl_err)ERR_NOT_YET || again >= until) return err;
+        if (!rest(self, again)) return fail_with(self, PAWL_E_CLOSED, NULL);
     }
 }

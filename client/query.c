@@ -193,13 +193,14 @@ typedef struct changing {
     pawl_err first;
 } changing_t;
 
-/* `at`: the first task of this request. The first refusal of all is the handle's error. */
+/* `at`: the first task of this request, which has n. The first refusal of all is the handle's
+ * error. */
 static void read_changed(pawl_client_t *self, const Pawl__V1__Changed *changed, changing_t *all,
-                         size_t at)
+                         size_t at, size_t n)
 {
     for (size_t i = 0; i < changed->n_items; i++) {
         const Pawl__V1__ItemResult *item = changed->items[i];
-        if (!item->error) continue;
+        if (!item->error || item->index >= n) continue;
         all->refused++;
         if (!all->first) all->first = fail_from_wire(self, item->error);
         if (all->each)
@@ -235,7 +236,7 @@ pawl_err pawl_task_change_each(pawl_client_t *self, const char *verb, const uint
         err =
             ask(self, &request, PAWL__V1__REPLY__BODY_CHANGED, ASK_REMEMBERED, timeout_us, &reply);
         if (err) break;
-        read_changed(self, reply->changed, &all, at);
+        read_changed(self, reply->changed, &all, at, body.n_ids);
         arena_free_of(reply);
     }
     free(fields);

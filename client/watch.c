@@ -19,7 +19,7 @@ struct pawl_watch {
     uint64_t next_seq; /* 0: from now on, not known yet */
     bool ended;
     Pawl__V1__Reply *page; /* due */
-    pawl_err err;          /* due instead of a page */
+    pawl_err err;          /* due instead of a page; the watch is over then */
 };
 
 static void watch_release(pawl_watch_t *self)
@@ -111,7 +111,12 @@ static int run_page(due_t *due)
     const Pawl__V1__EventItems *events = self->err ? NULL : self->page->events;
     uint64_t next = self->next_seq;
     if (go_on && self->err) {
-        tell_own(self, "error", next, self->page->error ? self->page->error->text : "");
+        const Pawl__V1__Error *error = self->page->error;
+        if (error)
+            fail_from_wire(client, error);
+        else
+            fail_with(client, self->err, "the broker's answer is of another kind");
+        tell_own(self, "error", next, error ? error->text : "");
         ran++;
         go_on = false;
     }
@@ -167,6 +172,14 @@ uint64_t pawl_watch_seq(const pawl_watch_t *self)
     uint64_t seq = self->next_seq;
     pthread_mutex_unlock(&self->client->lock);
     return seq;
+}
+
+pawl_err pawl_watch_error(const pawl_watch_t *self)
+{
+    pthread_mutex_lock(&self->client->lock);
+    pawl_err err = self->ended ? self->err : PAWL_OK;
+    pthread_mutex_unlock(&self->client->lock);
+    return err;
 }
 
 void pawl_watch_destroy(pawl_watch_t **self_p)

@@ -115,6 +115,120 @@ static void a_watch_from_now_on_first_learns_where_now_is_and_ends_when_told(voi
     peer_close(&peer);
 }
 
+/* A role that may not read events, for one: its program must not wait for ever. */
+static void a_watch_that_is_refused_is_told_and_over_with_the_brokers_words(void **state)
+{
+    (void)state;
+    peer_t *peer = peer_open();
+    pawl_client_t *client = peer_client(peer, "client", NULL);
+    seen_t seen = { 0 };
+    peer_greet(peer);
+    pawl_watch_t *watch = pawl_watch_new(client, 1, on_event, &seen);
+    assert_non_null(watch);
+    peer_next(peer, PAWL__V1__REQUEST__BODY_EVENT_READ);
+    assert_int_equal(pawl_watch_error(watch), 0);
+    peer_error(peer, ERR_REFUSED, "you may not", 0);
+    poll_until(client, &seen, 1);
+    assert_string_equal(seen.text, "error:1");
+    assert_int_equal(pawl_watch_error(watch), PAWL_E_REFUSED);
+    assert_string_equal(pawl_client_error(client), "you may not");
+    pawl_watch_destroy(&watch);
+    pawl_client_destroy(&client);
+    peer_close(&peer);
+}
+
+/* ---- changes --------------------------------------------------------------------------------- */
+
+static void note_refusal(void *arg, const uint8_t id[PAWL_ID_BYTES], pawl_err err, const char *why)
+{
+    char word[64];
+    snprintf(word, sizeof word, "%d:%d:%s", id[0], err, why);
+    note(arg, word);
+}
+
+static void *cancel_two(void *client)
+{
+    seen_t *seen = calloc(1, sizeof *seen);
+    uint8_t ids[2 * PAWL_ID_BYTES] = { 7 };
+    size_t refused = 0;
+    ids[PAWL_ID_BYTES] = 8;
+    assert_int_equal(pawl_task_change_each(client, "cancel", ids, 2, "", note_refusal, seen,
+                                           &refused, 5 * SECOND),
+                     PAWL_E_WRONG_STATUS);
+    assert_int_equal(refused, 1);
+    return seen;
+}
+
+static void a_refusal_of_a_task_that_was_not_named_is_nobodys(void **state)
+{
+    (void)state;
+    peer_t *peer = peer_open();
+    pawl_client_t *client = peer_client(peer, "client", NULL);
+    pthread_t thread;
+    seen_t *seen;
+    Pawl__V1__Reply reply = PAWL__V1__REPLY__INIT;
+    Pawl__V1__Changed changed = PAWL__V1__CHANGED__INIT;
+    Pawl__V1__ItemResult rows[2], *list[2] = { &rows[0], &rows[1] };
+    Pawl__V1__Error error = PAWL__V1__ERROR__INIT;
+    peer_greet(peer);
+    assert_int_equal(pthread_create(&thread, NULL, cancel_two, client), 0);
+    peer_next(peer, PAWL__V1__REQUEST__BODY_TASK_CHANGE);
+    error.code = ERR_WRONG_STATUS;
+    error.text = (char *)(uintptr_t) "ended";
+    for (size_t i = 0; i < 2; i++) {
+        pawl__v1__item_result__init(&rows[i]);
+        rows[i].error = &error;
+    }
+    rows[0].index = 1000000;
+    rows[1].index = 1;
+    changed.n_items = 2;
+    changed.items = list;
+    reply.body_case = PAWL__V1__REPLY__BODY_CHANGED;
+    reply.changed = &changed;
+    peer_reply(peer, &reply);
+    assert_int_equal(pthread_join(thread, (void **)&seen), 0);
+    assert_string_equal(seen->text, "8:-45:ended");
+    free(seen);
+    pawl_client_destroy(&client);
+    peer_close(&peer);
+}
+
+static const char TOKEN[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+static void *complete_for_ever(void *client)
+{
+    static pawl_err err;
+    pawl_completion_t completion = { .verb = "done", .token = TOKEN };
+    err = pawl_task_complete(client, &completion, NULL, -1);
+    return &err;
+}
+
+/* Who was told the token may be faster than the attempt that told it. */
+static void a_completion_without_a_time_limit_waits_for_its_attempt(void **state)
+{
+    (void)state;
+    peer_t *peer = peer_open();
+    pawl_client_t *client = peer_client(peer, "client", NULL);
+    pthread_t thread;
+    pawl_err *err;
+    Pawl__V1__Reply reply = PAWL__V1__REPLY__INIT;
+    Pawl__V1__Changed changed = PAWL__V1__CHANGED__INIT;
+    peer_greet(peer);
+    assert_int_equal(pthread_create(&thread, NULL, complete_for_ever, client), 0);
+    for (int i = 0; i < 2; i++) {
+        peer_next(peer, PAWL__V1__REQUEST__BODY_TASK_COMPLETE);
+        peer_error(peer, ERR_NOT_YET, "it still runs", 0);
+    }
+    peer_next(peer, PAWL__V1__REQUEST__BODY_TASK_COMPLETE);
+    reply.body_case = PAWL__V1__REPLY__BODY_CHANGED;
+    reply.changed = &changed;
+    peer_reply(peer, &reply);
+    assert_int_equal(pthread_join(thread, (void **)&err), 0);
+    assert_int_equal(*err, 0);
+    pawl_client_destroy(&client);
+    peer_close(&peer);
+}
+
 /* ---- schedules ------------------------------------------------------------------------------- */
 
 static void on_schedule(const pawl_record_t *schedule, void *arg)
@@ -413,6 +527,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_watch_goes_on_behind_the_last_event_after_a_reconnect_and_tells_gaps),
         cmocka_unit_test(a_watch_from_now_on_first_learns_where_now_is_and_ends_when_told),
+        cmocka_unit_test(a_watch_that_is_refused_is_told_and_over_with_the_brokers_words),
+        cmocka_unit_test(a_refusal_of_a_task_that_was_not_named_is_nobodys),
+        cmocka_unit_test(a_completion_without_a_time_limit_waits_for_its_attempt),
         cmocka_unit_test(a_follower_hears_all_then_changes_and_begins_anew_in_a_new_session),
         cmocka_unit_test(a_follower_begins_anew_when_something_was_lost_on_the_way),
         cmocka_unit_test(proposals_are_answered_inside_poll),
