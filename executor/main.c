@@ -343,7 +343,7 @@ static bool start_session(struct executor *self)
         }
         if (!told)
             log_event(LOG_WARN, "BROKER_AWAY", "endpoint=%s why=\"%s\"",
-                      pawl_client_endpoint(self->client), pawl_err_text(err));
+                      pawl_client_endpoint(self->client), pawl_client_error(self->client));
         told = true;
     }
 }

@@ -142,17 +142,46 @@ static pawl_client_t *make_client(const conf_t *conf)
     return client;
 }
 
-/* Until TERM or INT. */
-static void run(pawl_client_t *client, proposals_t *proposals, int signals)
+enum { AWAY_TOLD_US = 2000000 };
+
+/* An outage that lasts is told, once. What it returns ends the program: the broker will not have
+ * this scheduler. */
+static pawl_err look_for_broker(pawl_client_t *client, int64_t *away_since_us, bool *told)
 {
-    bool told = false;
+    pawl_err err = pawl_client_connect(client, 0);
+    int64_t now = clock_steady_us();
+    if (err == PAWL_OK) {
+        if (*told)
+            log_event(LOG_INFO, "BROKER_BACK", "after_ms=%lld",
+                      (long long)(now - *away_since_us) / 1000);
+        *away_since_us = 0;
+        *told = false;
+        return PAWL_OK;
+    }
+    if (!pawl_err_retryable(err)) return err;
+    if (*away_since_us == 0) *away_since_us = now;
+    if (!*told && now - *away_since_us >= AWAY_TOLD_US) {
+        log_event(LOG_WARN, "BROKER_AWAY", "endpoint=%s why=\"%s\"", pawl_client_endpoint(client),
+                  pawl_client_error(client));
+        *told = true;
+    }
+    return PAWL_OK;
+}
+
+/* Until TERM or INT, or the broker refuses us. */
+static pawl_err run(pawl_client_t *client, proposals_t *proposals, int signals)
+{
+    bool told = false, away_told = false;
+    int64_t away_since_us = 0;
     for (;;) {
+        pawl_err err = look_for_broker(client, &away_since_us, &away_told);
+        if (err != PAWL_OK) return err;
         int64_t now = clock_wall_us();
         int64_t next = proposals_run(proposals, now);
         int64_t wait_ms = next > now ? (next - now + 999) / 1000 : 0;
         struct pollfd fds[] = { { .fd = signals, .events = POLLIN },
                                 { .fd = pawl_client_fd(client), .events = POLLIN } };
-        if (poll(fds, 2, (int)wait_ms) > 0 && fds[0].revents) return;
+        if (poll(fds, 2, (int)wait_ms) > 0 && fds[0].revents) return PAWL_OK;
         pawl_client_poll(client, 0);
         if (!told && pawl_client_state(client) == PAWL_CONNECTED) {
             told = true;
@@ -186,18 +215,18 @@ int main(int argc, char **argv)
     if (client == NULL) return 2;
     proposals_t *proposals = proposals_new(client);
     pawl_err err = proposals_start(proposals, conf_text(flags.conf, "select"));
-    if (err == PAWL_OK)
-        run(client, proposals, signals);
-    else
+    if (err == PAWL_OK) err = run(client, proposals, signals);
+    if (err != PAWL_OK)
         fprintf(stderr,
-                "pawl-scheduler: it cannot start\n  why:  %s\n"
+                "pawl-scheduler: the broker refuses this scheduler\n  why:  %s (%s)\n"
                 "  then: pawl broker status, to see which broker that is\n",
-                pawl_client_error(client));
+                pawl_client_error(client), pawl_err_name(err));
+    int code = err == PAWL_OK ? 0 : pawl_err_exit_code(err);
     pawl_client_close(client, 1000000);
     pawl_client_poll(client, 0); /* answers of the last moment have owners to be freed */
     pawl_client_destroy(&client);
     proposals_destroy(&proposals);
     close(signals);
     conf_destroy(&flags.conf);
-    return err == PAWL_OK ? 0 : 1;
+    return code;
 }

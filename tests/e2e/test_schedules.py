@@ -344,3 +344,15 @@ def test_an_edit_of_a_strict_schedule_leaves_its_backlog_to_the_old_rule(fleet):
     assert len(rows) == row["left"] and {one["reason"] for one in rows} == {"catchup"}
     fleet.pawl("schedule", "audit", "edited")
     fleet.pawl("schedule", "rm", "edited")
+
+
+def test_a_scheduler_says_when_the_broker_is_away_and_when_it_is_back(own):
+    scheduler = own.scheduler("scheduler", start=False).start(wait=False)
+    until(lambda: "BROKER_AWAY" in scheduler.said())
+    assert own.endpoint in scheduler.said() and not scheduler.ready()
+    broker = own.broker()
+    scheduler.wait_ready()
+    until(lambda: "BROKER_BACK" in scheduler.said())
+    broker.kill()
+    until(lambda: scheduler.said().count("BROKER_AWAY") == 2)
+    assert scheduler.alive()
