@@ -103,6 +103,15 @@ int64_t cli_away_us(cli_t *self)
     return since ? clock_steady_us() - since : 0;
 }
 
+void cli_hush(cli_t *self)
+{
+    self->quiet = true;
+    if (!self->notice) return;
+    pthread_mutex_lock(&self->notice->lock);
+    self->notice->quiet = true;
+    pthread_mutex_unlock(&self->notice->lock);
+}
+
 /* ---- the session ----------------------------------------------------------------------------- */
 
 /* A folder or a socket file may be given in place of an endpoint. */

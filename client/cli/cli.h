@@ -35,6 +35,8 @@ int cli_connect(cli_t *self);
 bool cli_try_connect(cli_t *self, int64_t timeout_us);
 /* How long the session has been away, microseconds; 0 while it stands. */
 int64_t cli_away_us(cli_t *self);
+/* No notes and no line about the broker from now on, as with -q. */
+void cli_hush(cli_t *self);
 /* From now on Ctrl-C ends the program at once with exit code 130; `words` (may be NULL, borrowed)
  * go to stderr first. */
 void cli_leave_on_interrupt(const char *words);

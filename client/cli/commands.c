@@ -324,7 +324,7 @@ const command_t commands[] = {
       "pawl task children 01JZ3K7V -o ndjson", cmd_task_children, { limit_flags },
       1, 1, REST_NONE, NULL },
     { "task logs", "ID", "what a task printed; of a fan-out: behind each host's name",
-      "pawl task logs 01JZ3K7V", cmd_logs, { logs_flags }, 1, 1, REST_NONE, NULL },
+      "pawl task logs -f 01JZ3K7V", cmd_logs, { logs_flags }, 1, 1, REST_NONE, NULL },
     { "task wait", "ID...", "wait until tasks have ended; exit 7 when one did not finish",
       "pawl task wait 01JZ3K7V 01JZ3K7W", cmd_task_wait, { wait_flags }, 1, ANY, REST_NONE, NULL },
     { "task cancel", "ID...|-", "stop or drop tasks",
@@ -348,8 +348,6 @@ const command_t commands[] = {
     { "task extend", "TOKEN", "move the deadline of an external task",
       "pawl task extend $PAWL_COMPLETION --by 2h", cmd_task_complete, { extend_flags },
       1, 1, REST_NONE, NULL },
-    { "task logs", "ID", "what a task printed",
-      "pawl task logs -f 01JZ3K7V", cmd_logs, { logs_flags }, 1, 1, REST_NONE, NULL },
     { "task output", "ID", "the result a task returned, as its bytes",
       "pawl task output 01JZ3K7V", cmd_task_output, { NULL }, 1, 1, REST_NONE, NULL },
 

@@ -34,11 +34,14 @@ int cmd_task_complete(cli_t *cli)
                                      .by_us = args_number(&cli->args, "by", 0) };
     if (!code && strcmp(completion.verb, "extend") == 0 && completion.by_us == 0)
         code = fail(EXIT_USAGE, what, "by how long is not given", "pawl task extend TOKEN --by 1h");
+    bool changes = !code && !cli->dry_run;
     pawl_err err =
-        code ? PAWL_OK : pawl_task_complete(cli->client, &completion, id, cli->timeout_us);
+        changes ? pawl_task_complete(cli->client, &completion, id, cli->timeout_us) : PAWL_OK;
     if (err) code = fail_client(cli->client, err, what);
+    if (!code && cli->dry_run)
+        cli_note(cli, "would %s the task of this token (nothing changed)", verb_of(cli));
     buf_free(&bytes);
-    if (code) return code;
+    if (code || cli->dry_run) return code;
     pawl_id_print(id, text);
     cli_note(cli, "%s: %s", verb_of(cli), text);
     return 0;

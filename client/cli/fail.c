@@ -33,7 +33,8 @@ void fail_in(const char *command)
 /* What lists the things this command is about. */
 static const char *where_they_are(void)
 {
-    static const char *const nouns[] = { "schedule", "executor", "queue", "task", "watermark" };
+    static const char *const nouns[] = { "schedule", "executor", "queue",
+                                         "task",     "calendar", "watermark" };
     for (size_t i = 0; i < sizeof nouns / sizeof *nouns; i++)
         if (strncmp(running, nouns[i], strlen(nouns[i])) == 0)
             return say("pawl %s list shows what there is", nouns[i]);

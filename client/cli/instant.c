@@ -13,22 +13,34 @@
 
 enum { INSTANTS = 8, INSTANT_ROOM = 64 };
 
+/* Europe/Paris of /usr/share/zoneinfo/Europe/Paris, or of a link to it. False: it names no zone. */
+static bool zone_of_path(const char *path, char *name, size_t size)
+{
+    static const char folder[] = "zoneinfo/";
+    char target[512];
+    const char *at = strstr(path, folder);
+    ssize_t len = at ? 0 : readlink(path, target, sizeof target - 1);
+    if (len > 0) {
+        target[len] = '\0';
+        at = strstr(target, folder);
+    }
+    return at && (size_t)snprintf(name, size, "%s", at + sizeof folder - 1) < size;
+}
+
 const char *local_zone(void)
 {
     static char found[512];
     if (*found) return found;
     const char *zone = getenv("TZ");
-    if (zone && *zone) {
-        snprintf(found, sizeof found, "%s", zone[0] == ':' ? zone + 1 : zone);
+    if (zone && *zone == ':') zone++;
+    if (zone && *zone && *zone != '/') {
+        snprintf(found, sizeof found, "%s", zone);
         return found;
     }
-    char path[512];
-    ssize_t len = readlink("/etc/localtime", path, sizeof path - 1);
-    if (len > 0) {
-        path[len] = '\0';
-        const char *name = strstr(path, "zoneinfo/");
-        if (name) snprintf(found, sizeof found, "%s", name + strlen("zoneinfo/"));
-    }
+    char path[512]; /* TZ=:/etc/localtime spares programs a look at the file each time */
+    if (!(zone && *zone && zone_of_path(zone, found, sizeof found)) &&
+        !zone_of_path("/etc/localtime", found, sizeof found))
+        *found = '\0';
     FILE *file = *found ? NULL : fopen("/etc/timezone", "re");
     if (file) {
         if (fgets(path, sizeof path, file)) {
@@ -43,9 +55,14 @@ const char *local_zone(void)
 
 bool zone_exists(const char *name)
 {
+    char magic[4] = "";
     if (!*name || name[0] == '/' || strstr(name, "..")) return false;
     const char *folder = getenv("TZDIR");
-    return access(say("%s/%s", folder ? folder : "/usr/share/zoneinfo", name), R_OK) == 0;
+    FILE *file = fopen(say("%s/%s", folder ? folder : "/usr/share/zoneinfo", name), "re");
+    bool zone = file && fread(magic, 1, sizeof magic, file) == sizeof magic &&
+                memcmp(magic, "TZif", sizeof magic) == 0; /* a folder or a table is none */
+    if (file) fclose(file);
+    return zone;
 }
 
 void zone_show(const char *name)

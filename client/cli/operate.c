@@ -88,26 +88,40 @@ static json_t *running_on(cli_t *cli, const char *name)
     return rows;
 }
 
-int cmd_executor_show(cli_t *cli)
+/* The executor of the first word, as long as *list lives. NULL: *code is that of a printed error.
+ */
+static const pawl_record_t *executor_named(cli_t *cli, const char *what, pawl_list_t **list,
+                                           int *code)
 {
-    const char *name = cli->args.words[0], *what = say("cannot show executor %s", name);
-    pawl_list_t *list = NULL;
+    const char *name = cli->args.words[0];
     const pawl_record_t *executor = NULL;
-    int code = cli_connect(cli);
-    if (code) return code;
-    pawl_err err = pawl_executor_list(cli->client, name, &list, cli->timeout_us);
-    while (!err && (executor = pawl_list_next(list, &err)) &&
+    *list = NULL;
+    *code = cli_connect(cli);
+    if (*code) return NULL;
+    pawl_err err = pawl_executor_list(cli->client, name, list, cli->timeout_us);
+    while (!err && (executor = pawl_list_next(*list, &err)) &&
            strcmp(pawl_record_text(executor, "name"), name) != 0) {
     }
+    if (err)
+        *code = fail_client(cli->client, err, what);
+    else if (!executor)
+        *code = fail(EXIT_NOT_FOUND, what, "no executor of that name has been seen",
+                     "pawl executor list");
+    return executor;
+}
+
+int cmd_executor_show(cli_t *cli)
+{
+    pawl_list_t *list;
+    int code;
+    const char *name = cli->args.words[0];
+    const pawl_record_t *executor =
+        executor_named(cli, say("cannot show executor %s", name), &list, &code);
     if (executor) {
         json_t *object = record_json(executor, executor_columns);
         json_object_set_new(object, "running", running_on(cli, name));
         code = output_object(object);
-    } else if (err)
-        code = fail_client(cli->client, err, what);
-    else
-        code = fail(EXIT_NOT_FOUND, what, "no executor of that name has been seen",
-                    "pawl executor list");
+    }
     pawl_list_destroy(&list);
     return code;
 }
@@ -116,7 +130,15 @@ int cmd_executor_change(cli_t *cli)
 {
     const char *verb = verb_of(cli), *name = cli->args.words[0];
     const char *reason = args_text(&cli->args, "reason");
+    const char *what = say("cannot %s executor %s", verb, name);
     int code = cli_connect(cli);
+    if (!code && cli->dry_run) {
+        pawl_list_t *list;
+        if (executor_named(cli, what, &list, &code))
+            cli_note(cli, "would %s executor %s (nothing changed)", verb, name);
+        pawl_list_destroy(&list);
+        return code;
+    }
     if (code) return code;
     bool quiet = strcmp(verb, "resume") != 0; /* quiet is another word for drain */
     pawl_err err;
@@ -127,7 +149,7 @@ int cmd_executor_change(cli_t *cli)
         err = pawl_executor_retire(cli->client, name, reason, cli->timeout_us);
     else
         err = pawl_executor_change(cli->client, name, quiet, reason, cli->timeout_us);
-    if (err) return fail_client(cli->client, err, say("cannot %s executor %s", verb, name));
+    if (err) return fail_client(cli->client, err, what);
     cli_note(cli, "%s: %s", verb, name);
     return 0;
 }
@@ -137,7 +159,8 @@ int cmd_queue_change(cli_t *cli)
     const char *verb = verb_of(cli), *name = cli->args.words[0];
     const char *reason = args_text(&cli->args, "reason");
     int code = cli_connect(cli);
-    if (code) return code;
+    if (!code && cli->dry_run) cli_note(cli, "would %s queue %s (nothing changed)", verb, name);
+    if (code || cli->dry_run) return code;
     pawl_err err = pawl_queue_change(cli->client, name, strcmp(verb, "pause") == 0,
                                      reason ? reason : "", cli->timeout_us);
     if (err) return fail_client(cli->client, err, say("cannot %s queue %s", verb, name));
@@ -205,37 +228,54 @@ int cmd_broker_check(cli_t *cli)
 
 /* ---- events ---------------------------------------------------------------------------------- */
 
+typedef struct listening {
+    output_t *output; /* NULL: lines for people */
+    int64_t left;     /* of --limit */
+} listening_t;
+
+static void print_line(const pawl_record_t *event)
+{
+    json_t *row = record_json(event, event_columns);
+    const char *id = json_string_value(json_object_get(row, "id"));
+    printf("%-8" PRId64 " %s  %-12s %s%s%s %s\n", pawl_record_int(event, "seq"),
+           instant_text(pawl_record_int(event, "time_us")), pawl_record_text(event, "kind"),
+           id ? id : "", id ? " " : "", pawl_record_text(event, "name"),
+           pawl_record_text(event, "detail"));
+    json_decref(row);
+}
+
 static bool print_event(const pawl_record_t *event, void *arg)
 {
-    (void)arg;
-    if (output_is_json()) {
-        json_t *row = record_json(event, event_columns);
-        json_dumpf(row, stdout, JSON_COMPACT);
-        json_decref(row);
-        putchar('\n');
-    } else {
-        json_t *row = record_json(event, event_columns);
-        const char *id = json_string_value(json_object_get(row, "id"));
-        printf("%-8" PRId64 " %s  %-12s %s%s%s %s\n", pawl_record_int(event, "seq"),
-               instant_text(pawl_record_int(event, "time_us")), pawl_record_text(event, "kind"),
-               id ? id : "", id ? " " : "", pawl_record_text(event, "name"),
-               pawl_record_text(event, "detail"));
-        json_decref(row);
-    }
+    listening_t *self = arg;
+    if (strcmp(pawl_record_text(event, "kind"), "error") == 0)
+        return false; /* the watch is over; what it says comes with the exit code */
+    if (self->output)
+        output_record(self->output, event);
+    else
+        print_line(event);
     fflush(stdout);
-    return true;
+    return --self->left > 0;
 }
 
 static int follow_events(cli_t *cli, uint64_t from)
 {
     enum { TURN_US = 500 * 1000 };
+    static const char what[] = "cannot follow events";
+    bool people = strcmp(output_format(), "table") == 0 || strcmp(output_format(), "wide") == 0;
+    listening_t self = { .output = people ? NULL : output_stream(event_columns),
+                         .left = args_number(&cli->args, "limit", INT64_MAX) };
     cli_leave_on_interrupt(NULL);
-    pawl_watch_t *watch = pawl_watch_new(cli->client, from, print_event, NULL);
-    if (!watch) return fail_client(cli->client, PAWL_E_NO_MEMORY, "cannot follow events");
-    while (cli_away_us(cli) <= cli->timeout_us)
+    pawl_watch_t *watch = pawl_watch_new(cli->client, from, print_event, &self);
+    pawl_err err = watch ? PAWL_OK : PAWL_E_NO_MEMORY;
+    while (!err && self.left > 0 && cli_away_us(cli) <= cli->timeout_us) {
         pawl_client_poll(cli->client, TURN_US);
-    uint64_t seq = pawl_watch_seq(watch);
+        err = pawl_watch_error(watch);
+    }
+    uint64_t seq = watch ? pawl_watch_seq(watch) : from;
     pawl_watch_destroy(&watch);
+    int code = self.output ? output_end(&self.output) : output_written();
+    if (err) return fail_client(cli->client, err, what);
+    if (code || self.left <= 0) return code;
     return fail(EXIT_UNREACHABLE, "the broker is away",
                 say("for longer than %s (--timeout)", duration_text(cli->timeout_us)),
                 say("pawl events -f --from %" PRIu64 " goes on where this ended", seq));

@@ -171,6 +171,12 @@ output_t *output_new(const column_t *columns, uint64_t limit)
     return self;
 }
 
+output_t *output_stream(const column_t *columns)
+{
+    if (setup.format == JSON) setup.format = NDJSON;
+    return output_new(columns, UINT64_MAX);
+}
+
 // ---- rows --------------------------------------------------------------------------------------
 
 static void print_csv_cell(const char *text, bool first)

@@ -60,6 +60,8 @@ int output_written(void);
 typedef struct output output_t;
 /* limit 0: none was given, then a table shows 100 rows and a hint. */
 output_t *output_new(const column_t *columns, uint64_t limit);
+/* For rows that go on coming: json is written as ndjson, an array would have no end. */
+output_t *output_stream(const column_t *columns);
 /* Takes row. False: enough, no more rows are wanted. */
 bool output_row(output_t *self, json_t *row);
 bool output_record(output_t *self, const pawl_record_t *record);

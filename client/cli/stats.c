@@ -2,6 +2,7 @@
  * client/cli/stats.c - pawl stats and pawl top: the broker's numbers, once or every second. */
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <termios.h>
@@ -10,22 +11,23 @@
 #include "client/cli/handlers.h"
 #include "client/cli/output.h"
 
-enum { TURN_MS = 1000 };
+enum { TURN_MS = 1000, KEY_US = 300 * 1000 };
 
-/* NULL: *code is that of a printed error. */
-static json_t *ask(cli_t *cli, char **text, int *code)
+static int tell_failure(const cli_t *cli, pawl_err err)
+{
+    static const char what[] = "cannot show the numbers";
+    if (err) return fail_client(cli->client, err, what);
+    return fail(EXIT_FAILED, what, "what the broker sent is not JSON",
+                "a broker of this program's version");
+}
+
+/* NULL: *err, or PAWL_OK and what came is not JSON. `text` (may be NULL): what came, to be freed.
+ */
+static json_t *ask(const cli_t *cli, int64_t timeout_us, char **text, pawl_err *err)
 {
     char *answer = NULL;
-    json_error_t why;
-    pawl_err err = pawl_stats_json(cli->client, &answer, cli->timeout_us);
-    if (err) {
-        *code = fail_client(cli->client, err, "cannot show the numbers");
-        return NULL;
-    }
-    json_t *object = json_loads(answer, 0, &why);
-    if (!object)
-        *code = fail(EXIT_FAILED, "cannot show the numbers", say("not JSON: %s", why.text),
-                     "a broker of this program's version");
+    *err = pawl_stats_json(cli->client, &answer, timeout_us);
+    json_t *object = *err ? NULL : json_loads(answer, 0, NULL);
     if (text)
         *text = answer;
     else
@@ -66,7 +68,9 @@ static int print_once(cli_t *cli)
 {
     int code = 0;
     char *text = NULL;
-    json_t *object = ask(cli, &text, &code);
+    pawl_err err;
+    json_t *object = ask(cli, cli->timeout_us, &text, &err);
+    if (!object) code = tell_failure(cli, err);
     if (object && !args_text(&cli->args, "fields") &&
         (strcmp(output_format(), "json") == 0 || strcmp(output_format(), "ndjson") == 0)) {
         puts(text); /* as it is: also what the stats socket publishes */
@@ -90,6 +94,7 @@ static int print_numbers(cli_t *cli, bool watch)
         if (!watch) break;
         if (!output_is_json()) putchar('\n');
         fflush(stdout);
+        text_forget(); /* it may go on for days */
         poll(NULL, 0, TURN_MS);
     }
     return code;
@@ -159,12 +164,23 @@ static void draw(const json_t *stats, bool screen)
 }
 
 static struct termios before;
+static volatile sig_atomic_t terminal_taken;
 
-static void restore_terminal(void)
+/* Also from a handler: only calls that are safe there. */
+static void give_terminal_back(void)
 {
+    static const char leave[] = "\033[?1049l\033[?25h";
+    if (!terminal_taken) return;
+    terminal_taken = 0;
     tcsetattr(STDIN_FILENO, TCSANOW, &before);
-    fputs("\033[?1049l\033[?25h", stdout);
-    fflush(stdout);
+    ssize_t ignored = write(STDOUT_FILENO, leave, sizeof leave - 1);
+    (void)ignored;
+}
+
+static void on_end(int number)
+{
+    give_terminal_back();
+    _exit(128 + number);
 }
 
 static void take_terminal(void)
@@ -174,33 +190,55 @@ static void take_terminal(void)
     raw = before;
     raw.c_lflag &= (tcflag_t) ~(ICANON | ECHO | ISIG); /* Ctrl-C comes as a byte and quits */
     tcsetattr(STDIN_FILENO, TCSANOW, &raw);
-    atexit(restore_terminal);
+    terminal_taken = 1;
+    signal(SIGTERM, on_end);
+    signal(SIGHUP, on_end);
     fputs("\033[?1049h\033[?25l\033[2J", stdout);
+    fflush(stdout);
 }
 
 /* True: the person wants to leave. */
-static bool quits(void)
+static bool quits(int wait_ms)
 {
     struct pollfd look = { .fd = STDIN_FILENO, .events = POLLIN };
     char key = 0;
-    if (poll(&look, 1, TURN_MS) <= 0) return false;
+    if (poll(&look, 1, wait_ms) <= 0) return false;
     return read(STDIN_FILENO, &key, 1) != 1 || key == 'q' || key == 3 || key == 27;
+}
+
+/* One picture. False: *err ends it, or what came is not JSON. */
+static bool show(cli_t *cli, bool screen, pawl_err *err)
+{
+    json_t *stats = ask(cli, screen ? KEY_US : cli->timeout_us, NULL, err);
+    bool late = screen && (*err == PAWL_E_TIMEOUT || *err == PAWL_E_UNREACHABLE);
+    if (late && cli_away_us(cli) <= cli->timeout_us) {
+        printf("\033[Hwaiting for broker at %s; q quits\033[K", pawl_client_endpoint(cli->client));
+        fflush(stdout);
+        return true;
+    }
+    if (stats) {
+        shorten(stats);
+        draw(stats, screen);
+    }
+    json_decref(stats);
+    text_forget(); /* it may go on for days */
+    return stats != NULL;
 }
 
 int cmd_top(cli_t *cli)
 {
     if (output_is_json()) return print_numbers(cli, !args_has(&cli->args, "once"));
     int code = cli_connect(cli);
+    if (code) return code;
     bool once = args_has(&cli->args, "once") || !isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO);
-    if (!code && !once) take_terminal();
-    while (!code) {
-        json_t *stats = ask(cli, NULL, &code);
-        if (stats) {
-            shorten(stats);
-            draw(stats, !once);
-        }
-        json_decref(stats);
-        if (once || code || quits()) break;
-    }
-    return code;
+    pawl_err err = PAWL_OK;
+    if (once) return show(cli, false, &err) ? output_written() : tell_failure(cli, err);
+    cli_hush(cli); /* what it says would stand across the picture */
+    take_terminal();
+    bool good = show(cli, true, &err);
+    while (good && !quits(err ? 0 : TURN_MS))
+        good = show(cli, true, &err);
+    fflush(stdout);
+    give_terminal_back(); /* before the error: what stands on the other screen goes with it */
+    return good ? 0 : tell_failure(cli, err);
 }

@@ -38,8 +38,9 @@ typedef struct submitting {
     const char *zone;
     round_t rounds[UNDER_WAY];
     unsigned first, filling; /* the oldest under way; the one being filled. Modulo UNDER_WAY */
-    size_t number, accepted, refused;
-    int failed; /* a printed error that ends it */
+    size_t number, accepted, refused, unanswered;
+    int failed;    /* a printed error that ends it */
+    bool given_up; /* no answer came in time: none is waited for any more */
 } submitting_t;
 
 static void refuse(submitting_t *self, size_t number, const char *why)
@@ -57,17 +58,26 @@ static void settle_line(submitting_t *self, const round_t *round, const line_t *
         puts("-");
         return;
     }
+    if (self->cli->dry_run) {
+        pawl_id_print(line->id, text);
+        puts(text);
+        self->accepted++;
+        return;
+    }
     size_t i = (*index)++;
     uint8_t id[PAWL_ID_BYTES];
-    if (err) {
+    if (err > PAWL_E_UNREACHABLE && err < 0) {
+        puts("-");
+        refuse(self, line->number, say("%s (%s)", pawl_err_text(err), pawl_err_name(err)));
+        return;
+    }
+    if (err) { /* errors from there on are local: nobody knows what the broker did */
         pawl_id_print(line->id, text);
         puts("-");
-        /* beyond UNREACHABLE errors are local: nobody knows what the broker did */
-        refuse(self, line->number,
-               err > PAWL_E_UNREACHABLE
-                   ? say("%s (%s)", pawl_err_text(err), pawl_err_name(err))
-                   : say("no answer (%s): whether it is on record, pawl task show %s tells",
-                         pawl_err_text(err), text));
+        fflush(stdout);
+        fprintf(stderr, "line %zu: no answer: whether it is on record, pawl task show %s tells\n",
+                line->number, text);
+        self->unanswered++;
         return;
     }
     err = pawl_batch_item_error(round->batch, i);
@@ -88,7 +98,8 @@ static void settle_line(submitting_t *self, const round_t *round, const line_t *
 static void settle(submitting_t *self)
 {
     round_t *round = &self->rounds[self->first % UNDER_WAY];
-    pawl_err err = round->op ? pawl_op_wait(round->op, self->cli->timeout_us) : PAWL_OK;
+    int64_t patience = self->given_up ? 0 : self->cli->timeout_us;
+    pawl_err err = round->op ? pawl_op_wait(round->op, patience) : PAWL_OK;
     size_t index = 0;
     for (size_t i = 0; i < round->count; i++)
         settle_line(self, round, &round->lines[i], &index, err);
@@ -96,7 +107,9 @@ static void settle(submitting_t *self)
     pawl_batch_clear(round->batch);
     round->count = round->sent = round->bytes = 0;
     self->first++;
-    if (err) self->failed = fail_client(self->cli->client, err, "the submit stopped");
+    if (err && !self->given_up)
+        self->failed = fail_client(self->cli->client, err, "the submit stopped");
+    self->given_up |= err != PAWL_OK;
 }
 
 /* Sends what is gathered. */
@@ -105,7 +118,7 @@ static void flush_round(submitting_t *self)
     round_t *round = &self->rounds[self->filling % UNDER_WAY];
     pawl_err err = PAWL_OK;
     if (round->count == 0) return;
-    if (round->sent) {
+    if (round->sent && !self->cli->dry_run) {
         round->op = pawl_batch_submit_op(self->cli->client, round->batch, &err);
         if (!round->op && err == PAWL_E_BACKPRESSURE && self->first != self->filling) {
             settle(self);
@@ -133,7 +146,8 @@ static void take_line(submitting_t *self, const char *text, size_t len)
     line_t *line = &round->lines[round->count++];
     *line = (line_t){ .number = self->number };
     pawl_task_t *task = text ? task_from_line(text, len, self->zone, &error) : NULL;
-    pawl_err err = task ? pawl_batch_add(round->batch, task) : PAWL_OK;
+    bool adds = task && !self->cli->dry_run;
+    pawl_err err = adds ? pawl_batch_add(round->batch, task) : PAWL_OK;
     if (!task) {
         refuse(self, self->number,
                *error.field ? say("%s: %s", error.field, error.why) : error.why);
@@ -214,7 +228,7 @@ int cmd_task_submit(cli_t *cli)
     submitting_t *self = mem_new(sizeof *self);
     self->cli = cli;
     self->zone = local_zone();
-    self->failed = cli_connect(cli);
+    self->failed = cli->dry_run ? 0 : cli_connect(cli);
     for (size_t i = 0; i < UNDER_WAY; i++)
         self->rounds[i].batch = pawl_batch_new();
     if (!self->failed) read_lines(self, fd, name);
@@ -227,8 +241,12 @@ int cmd_task_submit(cli_t *cli)
     int code = self->failed ? self->failed : self->refused ? EXIT_PARTLY : EXIT_OK;
     if (fflush(stdout) != 0 && !code)
         code = fail(EXIT_FAILED, "cannot write the ids", strerror(errno), "a place with room");
-    if (self->refused || cli->verbose)
-        cli_note(cli, "%zu on record, %zu refused", self->accepted, self->refused);
+    if (cli->dry_run)
+        cli_note(cli, "%zu would be submitted, %zu refused (nothing submitted)", self->accepted,
+                 self->refused);
+    else if (self->refused || self->unanswered || cli->verbose)
+        cli_note(cli, "%zu on record, %zu refused%s", self->accepted, self->refused,
+                 self->unanswered ? say(", %zu without an answer", self->unanswered) : "");
     free(self);
     return code;
 }

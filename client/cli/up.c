@@ -56,6 +56,9 @@ static int open_folder(const char *given, const char **folder_out)
 {
     struct sockaddr_un address;
     const char *advice = "--state DIR with a folder that you may write to";
+    if (!*given)
+        return fail(EXIT_USAGE, "the state folder has no name", "--state is empty",
+                    "--state DIR, or no --state for ~/.local/share/pawl");
     char *here = given[0] == '/' ? NULL : getcwd(NULL, 0);
     const char *folder = here ? say("%s/%s", text_keep(here), given) : given;
     const char *longest = say("%s/broker.sock", folder);
@@ -155,9 +158,9 @@ static void start_roles(up_t *self)
 
 static void print_roles(const up_t *self)
 {
-    const char *pawl = program_called();
     bool usual = strcmp(self->state, default_state()) == 0 && !getenv("PAWL_BROKER");
-    const char *broker = usual ? "" : say(" -b %s", self->endpoint);
+    char *words[] = { changeable(program_called()), changeable("-b"), changeable(self->endpoint) };
+    const char *pawl = shell_words(words, usual ? 1 : ARRAY_LEN(words)); /* to be copied */
     printf("pawl %s   state %s   log %s/log\n", pawl_version(), self->state, self->state);
     printf("  broker     pid %-8d %s   numbers %s\n", (int)supervisor_pid(self->supervisor, 0),
            self->endpoint, say("ipc://%s/stats.sock", self->state));
@@ -166,11 +169,11 @@ static void print_roles(const up_t *self)
         printf("  executor   pid %-8d %" PRId64 " slots\n",
                (int)supervisor_pid(self->supervisor, (size_t)i + 2), self->slots);
     printf("try, in another terminal:\n"
-           "  %s%s run --follow -- echo \"it works\"\n"
-           "  %s%s schedule add hello --every 10s -- echo \"it works\"\n"
-           "  %s%s task list\n"
+           "  %s run --follow -- echo \"it works\"\n"
+           "  %s schedule add hello --every 10s -- echo \"it works\"\n"
+           "  %s task list\n"
            "stop: Ctrl-C (running tasks get 30 s)\n",
-           pawl, broker, pawl, broker, pawl, broker);
+           pawl, pawl, pawl);
     fflush(stdout);
 }
 

@@ -2,6 +2,7 @@
 """Processes killed and frozen: nothing is lost, nothing is doubled, everything comes back."""
 import json
 import signal
+import subprocess
 import threading
 import time
 
@@ -35,6 +36,24 @@ def test_a_task_that_may_run_at_most_once_fails_when_its_executor_is_lost(small)
     worker.start()
     task = small.wait_status(id, "failed")
     assert "lost" in task["reason"] and len(task["attempts"]) == 1
+
+
+def test_a_submit_to_a_broker_that_stands_still_gives_up_once_and_says_so_of_each_line(own):
+    broker = own.broker()
+    own.executor("worker", 1)
+    submitting = own.start_pawl("task", "submit", "-", "--timeout", "2s", stdin=subprocess.PIPE)
+    submitting.stdin.write(json.dumps({"argv": ["true"]}) + "\n")
+    submitting.stdin.flush()
+    assert len(submitting.stdout.readline().strip()) == 26  # it is under way
+    broker.kill(signal.SIGSTOP)
+    began = time.monotonic()
+    out, err = submitting.communicate((json.dumps({"argv": ["true"]}) + "\n") * 3000, timeout=60)
+    took = time.monotonic() - began
+    broker.kill(signal.SIGCONT)
+    assert submitting.returncode == 6 and err.count("error: ") == 1, err
+    assert took < 5, f"{took:.1f} s at a patience of 2 s"
+    assert set(out.split()) == {"-"} and err.count(": no answer: ") == out.count("-")
+    assert "1 on record, 0 refused, 3000 without an answer" in err
 
 
 def test_an_executor_frozen_past_its_lease_is_stale_and_the_task_ran_elsewhere(own):

@@ -133,6 +133,18 @@ def test_the_stats_command_prints_the_same_object(fleet):
     assert set(fleet.stats()["queues"]["default"]) == set(published["queues"]["default"])
 
 
+def test_events_that_are_followed_have_every_format_and_an_end(fleet):
+    for _ in range(2):
+        fleet.pawl("run", "--wait", "--", "true")
+    listed = fleet.pawl("events", "--limit", "3", "-o", "ndjson").rows
+    follow = ["events", "-f", "--from", listed[0]["seq"], "--limit", "3"]
+    assert fleet.pawl(*follow, "-o", "json").rows == listed  # a line each: an array would have no end
+    assert fleet.pawl(*follow, "-o", "id").lines == [str(row["seq"]) for row in listed]
+    csv = fleet.pawl(*follow, "-o", "csv", "--fields", "seq,kind").lines
+    assert csv == ["seq,kind", *(f"{row['seq']},{row['kind']}" for row in listed)]
+    assert len(fleet.pawl(*follow).lines) == 3
+
+
 def test_the_event_topic_tells_each_change_of_status_with_its_sequence(fleet):
     socket = subscribe(fleet, b"event.", b"stats.json")
     receive(socket)  # the subscription stands

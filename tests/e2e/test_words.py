@@ -10,7 +10,8 @@ from conftest import ROOT
 COMMANDS = re.findall(r'^ *\{ "([a-z ]+)", "', (ROOT / "client/cli/commands.c").read_text(), re.M)
 
 
-def test_the_commands_are_known():
+def test_the_commands_are_known_and_each_once():
+    assert sorted(set(COMMANDS)) == sorted(COMMANDS)
     assert {"up", "run", "task submit", "schedule add", "when", "broker check"} <= set(COMMANDS)
 
 
@@ -55,6 +56,8 @@ ERRORS = [
     (2, "frobnicate"),
     (2, "run"),
     (2, "run", "--in", "5", "--", "true"),
+    (2, "up", "--state", ""),
+    (2, "task", "list", "--tz", "Europe"),
     (3, "task", "show", "not-an-id!"),
 ]
 
@@ -100,6 +103,30 @@ def test_dry_run_changes_nothing(fleet):
     fleet.pawl("schedule", "add", "dry", "--every", "1s", "--dry-run", "--", "true")
     assert len(fleet.tasks()) == before
     fleet.pawl("schedule", "show", "dry", code=3)
+
+
+def test_dry_run_changes_nothing_whatever_the_command(fleet):
+    said = fleet.pawl("task", "submit", "-", "--dry-run", code=8,
+                      input='{"argv":["true"]}\n{"argv":"true"}\n{"shell":"true"}\n')
+    assert [len(line) for line in said.lines] == [26, 1, 26] and "line 2: " in said.err, said
+    assert "2 would be submitted, 1 refused (nothing submitted)" in said.err
+    fleet.pawl("task", "show", said.lines[0], code=3)
+    for verb in ("drain", "quiet", "stop", "retire", "resume"):
+        assert f"would {verb} executor two" in fleet.pawl("executor", verb, "two", "--dry-run").err
+        fleet.pawl("executor", verb, "no-such-executor", "--dry-run", code=3)
+    assert fleet.pawl("executor", "show", "two", "-o", "json").json["state"] == "ready"
+    assert "nothing changed" in fleet.pawl("queue", "pause", "default", "--dry-run").err
+    assert not any(queue["paused"] for queue in fleet.pawl("queue", "list", "-o", "ndjson").rows)
+    for verb, *more in (["complete"], ["fail"], ["extend", "--by", "1h"]):
+        assert "nothing changed" in fleet.pawl("task", verb, "0" * 64, *more, "--dry-run").err
+
+
+def test_a_zone_that_is_told_by_a_path_is_understood(fleet):
+    """TZ=:/etc/localtime spares programs a look at the file each time; servers are set up so."""
+    for zone in (":/etc/localtime", "/etc/localtime", ":/usr/share/zoneinfo/Europe/Paris"):
+        said = fleet.pawl("when", "0 2 * * *", TZ=zone)
+        assert "zone /" not in said.out, said
+    assert "zone Europe/Paris" in said.out, said
 
 
 def test_json_is_never_mixed_with_notes(fleet):

@@ -202,6 +202,8 @@ def test_no_secret_key_is_ever_in_a_log(door):
     (lambda keys: (keys / "broker.key").unlink(), "No such file"),
     (lambda keys: (keys / "broker.key").write_text("name: broker\n"), "public key"),
     (lambda keys: (keys / "authorized" / "x.pub").write_text("nonsense\n"), "name: value"),
+    (lambda keys: (keys / "authorized" / "admin.pub").chmod(0o666), "others can write to it"),
+    (lambda keys: (keys / "authorized").chmod(0o777), "others can write to it"),
 ])
 def test_a_broker_whose_keys_are_no_good_does_not_start(tmp_path, spoil, word):
     door = Door(tmp_path)
@@ -218,3 +220,17 @@ def test_an_endpoint_that_is_no_tcp_is_refused(tmp_path):
                          capture_output=True, text=True, timeout=20)
     assert run.returncode == 2
     assert "tcp://ADDRESS:PORT" in run.stderr
+
+
+def test_events_that_a_role_may_not_follow_are_refused_in_three_lines(door):
+    said = subprocess.run([PAWL, "-b", door.tcp, "--key-file", door.folder / "submitter.key", "events", "-f"],
+                          capture_output=True, text=True, timeout=20)
+    assert said.returncode == 5 and said.stdout == "", said
+    assert len(said.stderr.splitlines()) == 3 and "role submitter" in said.stderr, said
+
+
+def test_a_scheduler_whose_key_has_another_role_ends_and_says_why(door):
+    said = subprocess.run([PAWL.parent / "pawl-scheduler", "--broker", door.tcp, "--key", door.folder / "executor.key"],
+                          capture_output=True, text=True, timeout=20)
+    assert said.returncode == 5 and "role executor" in said.stderr, said
+    assert len([line for line in said.stderr.splitlines() if not line.startswith("20")]) == 3, said
