@@ -5,20 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "client/time/zone.h"
-
 /* ---- names ----------------------------------------------------------------------------------- */
-
-enum { ZONES_KEPT = 256 };
 
 struct names {
     char **texts[NAME_KINDS]; /* by number; NULL: not asked for yet */
     size_t room[NAME_KINDS];
-    struct {
-        uint64_t hash;
-        zone_t *zone;
-    } zones[ZONES_KEPT]; /* a ring */
-    size_t zones_at;
+    zone_cache_t zones;
 };
 
 names_t *names_new(void)
@@ -35,25 +27,14 @@ void names_destroy(names_t **self_p)
             free(self->texts[kind][no]);
         free(self->texts[kind]);
     }
-    for (size_t i = 0; i < ZONES_KEPT; i++)
-        zone_destroy(&self->zones[i].zone);
+    zone_cache_free(&self->zones);
     free(self);
     *self_p = NULL;
 }
 
-const zone_t *names_zone(const names_t *self, uint64_t hash)
+zone_cache_t *names_zones(names_t *self)
 {
-    for (size_t i = 0; i < ZONES_KEPT && self->zones[i].zone; i++)
-        if (self->zones[i].hash == hash) return self->zones[i].zone;
-    return NULL;
-}
-
-void names_keep_zone(names_t *self, uint64_t hash, zone_t *zone)
-{
-    size_t at = self->zones_at++ % ZONES_KEPT;
-    zone_destroy(&self->zones[at].zone);
-    self->zones[at].hash = hash;
-    self->zones[at].zone = zone;
+    return &self->zones;
 }
 
 static char **slot_of(names_t *self, enum name_kind kind, uint32_t no)

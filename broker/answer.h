@@ -16,6 +16,7 @@
 #include "broker/store/family_record.h"
 #include "broker/store/record.h"
 #include "broker/store/store.h"
+#include "broker/zone_cache.h"
 #include "client/base/select.h"
 #include "schemas/wire.h"
 
@@ -23,11 +24,8 @@
 typedef struct names names_t;
 names_t *names_new(void);
 void names_destroy(names_t **self_p);
-/* Zones that were parsed, by the hash of their data. NULL: not kept. keep takes the zone over; it
- * lasts until the next but ZONES_KEPT - 1 is kept, longer than any one answer needs it. */
-struct zone;
-const struct zone *names_zone(const names_t *self, uint64_t hash);
-void names_keep_zone(names_t *self, uint64_t hash, struct zone *zone);
+/* Zones that answers read rules with, kept likewise. */
+zone_cache_t *names_zones(names_t *self);
 
 /* The selectors of the schedulers that are connected. */
 typedef struct followers {

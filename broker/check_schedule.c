@@ -105,6 +105,17 @@ static void audit_calendars(subject_t *self)
     }
 }
 
+/* Each range that the header lists is there; check_range looks the other way. */
+static void audit_ranges(subject_t *self)
+{
+    const range_list_t *list = &self->schedule.row.ranges;
+    for (size_t i = 0; i < list->n; i++) {
+        rec_key_t key = key_range(self->schedule.no, list->open[i]);
+        if (!check_has(self->check, TABLE_range, &key))
+            TOLD(self, TABLE_range, "range %u, which is not done, is missing", list->open[i]);
+    }
+}
+
 /* What a scheduler is told of when it is due stands in the cursor's row: it must be what the rule
  * says. A fixed delay has `armed` for it. */
 static void audit_due(subject_t *self)
@@ -140,6 +151,7 @@ static void audit_schedule(check_t *check, slice_t key, uint32_t no)
         audit_counters(&subject);
         audit_due(&subject);
         audit_calendars(&subject);
+        audit_ranges(&subject);
         audit_ledger(&subject);
     }
     names_destroy(&subject.answer.names);
@@ -196,6 +208,13 @@ static void check_ledger(check_t *self, slice_t key, slice_t value)
         check_problem(self, TABLE_ledger, key, "the schedule does not exist");
 }
 
+static bool lists(const range_list_t *list, uint16_t range)
+{
+    for (size_t i = 0; i < list->n; i++)
+        if (list->open[i] == range) return true;
+    return false;
+}
+
 static void check_range(check_t *self, slice_t key, slice_t value)
 {
     uint32_t no = 0;
@@ -206,8 +225,19 @@ static void check_range(check_t *self, slice_t key, slice_t value)
         return;
     }
     rec_key_t header = key_sched(no, SCHED_HEADER, 0);
+    slice_t found;
+    sched_row_t schedule;
     if (!check_has(self, TABLE_sched, &header))
         check_problem(self, TABLE_range, key, "the schedule does not exist");
+    if (!check_get(self, TABLE_sched, &header, &found) || !sched_row_decode(&schedule, found) ||
+        !schedule.ranges.known)
+        return;
+    if (range > schedule.ranges.last)
+        check_problem(self, TABLE_range, key, "the schedule knows of ranges up to %u only",
+                      schedule.ranges.last);
+    if (lists(&schedule.ranges, range) != (row.state < RANGE_DONE))
+        check_problem(self, TABLE_range, key, "it is %s, and the schedule's header says otherwise",
+                      range_state_text(row.state));
 }
 
 static void check_zone(check_t *self, slice_t key, slice_t value)

@@ -75,7 +75,8 @@ static err_t make_task(core_t *core, plan_t *plan, firing_t *firing, enum cause 
     TRY(plan_count_in(core, plan, gate, parked));
     after_made(plan);
     uint64_t n;
-    TRY(task_fire(core, firing, plan->template, plan->row.principal, &n));
+    slice_t bytes = slice(plan->spec->task.data, plan->spec->task.len);
+    TRY(task_fire(core, firing, plan->template, bytes, plan->row.principal, &n));
     if (cause == CAUSE_LIVE && firing->range == 0) plan->cur.last_n = n; /* it may be superseded */
     core->ops++;
     return parked ? plan_park(core, plan, gate, n) : ERR_OK;
@@ -501,13 +502,8 @@ static err_t propose_range(core_t *core, plan_t *plan, const Pawl__V1__Proposal 
 /* ---- the work of rules ----------------------------------------------------------------------- */
 
 /* What a batch may spend on rules is bounded (LIMIT_RULE_WORK_US), so that a submit beside ten
- * thousand proposals is not kept waiting. Counted by what was measured at most
- * (docs/benchmarks.md), never timed: a replay stops at the same proposal. */
-enum {
-    WORK_PROPOSAL_NS = 1000, /* a rule read, its next instant sought */
-    WORK_INSTANT_NS = 250,   /* one step to the next instant, of each rule and calendar */
-    WORK_DAY_NS = 50,        /* of a span that is counted, not walked */
-};
+ * thousand proposals is not kept waiting. Counted where rules are asked (line.c), never timed: a
+ * replay stops at the same proposal. */
 
 /* False: this batch has done its part; the answer says: again, at once. */
 static bool rule_work_left(core_t *core, const Pawl__V1__Proposal *proposal,
@@ -521,16 +517,11 @@ static bool rule_work_left(core_t *core, const Pawl__V1__Proposal *proposal,
     return false;
 }
 
-static void rule_work_done(core_t *core, const plan_t *plan, const Pawl__V1__Proposal *proposal,
-                           const Pawl__V1__ProposalAnswer *answer)
+static void rule_work_done(core_t *core, const plan_t *plan)
 {
-    int64_t rules = 1 + (int64_t)plan->spec->n_also + (int64_t)plan->spec->n_calendars;
-    int64_t steps = 1 + answer->fired;
-    int64_t days = 0;
-    if (answer->skipped)
-        days = (proposal->new_cursor_us - proposal->expect_cursor_us) / (86400 * PAWL_SEC_US);
-    core->rule_work_left_ns -=
-        WORK_PROPOSAL_NS + rules * (steps * WORK_INSTANT_NS + (days > 0 ? days : 0) * WORK_DAY_NS);
+    core->rule_work_left_ns -= line_work_ns(&plan->line);
+    for (const range_t *range = plan->ranges; range; range = range->next)
+        core->rule_work_left_ns -= line_work_ns(&range->line);
 }
 
 err_t schedules_propose(core_t *core, const command_t *command, Pawl__V1__Reply *reply)
@@ -560,15 +551,16 @@ err_t schedules_propose(core_t *core, const command_t *command, Pawl__V1__Reply 
         }
         if (proposal->range) {
             TRY(propose_range(core, plan, proposal, answer));
-            rule_work_done(core, plan, proposal, answer);
+            rule_work_done(core, plan);
             continue;
         }
         TRY(propose(core, plan, proposal, answer));
-        int64_t next = plan_next_us(plan, plan->cur.cursor_us);
+        int64_t due = plan_due_us(plan);
+        bool paused = plan->row.flags & SCHEDULE_PAUSED; /* nothing is due until a push says so */
         answer->revision = plan->row.revision;
         answer->cursor_us = plan->cur.cursor_us;
-        answer->next_us = next == INT64_MAX ? 0 : next + plan_jitter_us(plan);
-        rule_work_done(core, plan, proposal, answer);
+        answer->next_us = due == INT64_MAX || paused ? 0 : due;
+        rule_work_done(core, plan);
     }
     reply->body_case = PAWL__V1__REPLY__BODY_PROPOSED;
     reply->proposed = proposed;

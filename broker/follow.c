@@ -239,7 +239,7 @@ static err_t brief_row(core_t *core, const follower_t *follower, int64_t due_us,
     TRY(store_get(core->store, TABLE_sched, key_slice(&key), &header));
     if (!sched_row_decode(&row, header)) return ERR_CORRUPT;
     if (row.flags & SCHEDULE_GONE) return ERR_OK;
-    bool ranges = row.flags & SCHEDULE_RANGES;
+    bool ranges = !row.ranges.known || row.ranges.n > 0;
     TRY(chosen(core, follower, no, &yes));
     if (!yes) return ERR_OK;
     Pawl__V1__ScheduleInfo *info = batch_alloc(core, sizeof *info);

@@ -16,6 +16,7 @@
 #include "broker/space.h"
 #include "broker/store/family_record.h"
 #include "broker/store/record.h"
+#include "broker/zone_cache.h"
 #include "client/base/hist.h"
 #include "client/base/select.h"
 #include "client/time/ruleset.h"
@@ -276,7 +277,9 @@ typedef struct firing {
     int64_t start_by_us;     /* wall; 0 none */
     const uint8_t *gate;     /* it counts there; NULL: at its schedule's own */
 } firing_t;
-err_t task_fire(core_t *core, const firing_t *firing, const Pawl__V1__Task *template,
+/* bytes: the template as it was submitted, which is the task's body (copied: an edit in the same
+ * batch may free it). */
+err_t task_fire(core_t *core, const firing_t *firing, const Pawl__V1__Task *template, slice_t bytes,
                 uint32_t principal, uint64_t *n);
 /* Writes a new task: its rows, where it waits, counters, event. task: n and spec as far as the
  * caller knows it. bytes: the body; a child's own rows hold none, its parent's are lent to the
@@ -433,12 +436,13 @@ struct core {
     map_t executors_by_conn;
     struct executor_undo *undo; /* the sessions that this batch changes, as they were */
     size_t undo_n, undo_room;
-    map_t plans;
+    map_t plans;        /* by number, */
+    map_t plans_by_uid; /* and those of them whose hash no later one has */
     map_t gates;
     gate_t *gates_dirty, **gates_dirty_end; /* to be written when the batch ends */
     uint64_t plans_bytes;                   /* of them, about */
     size_t plans_at;                        /* where the next trim begins */
-    map_t zones;                            /* parsed, by hash */
+    zone_cache_t zones;                     /* of plans and ranges */
     plan_t **touched; /* plans that this batch looked at, in that order: others have not changed */
     size_t touched_n, touched_room;
     follower_t **followers;

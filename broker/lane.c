@@ -275,7 +275,10 @@ err_t lane_remove(core_t *core, lane_t *lane, int64_t due_us, uint64_t n)
 {
     lane->waiting--;
     make_dirty(core, lane);
-    for (size_t i = lane->fresh_n; i-- > lane->fresh_taken;)
+    /* most were stored before this batch, and are due before the first fresh one */
+    bool before = lane->fresh_sorted && lane->fresh_taken < lane->fresh_n &&
+                  due_us < lane->fresh[lane->fresh_taken].due_us;
+    for (size_t i = lane->fresh_n; !before && i-- > lane->fresh_taken;)
         if (lane->fresh[i].n == n) {
             lane->fresh[i].n = 0;
             return ERR_OK;

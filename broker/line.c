@@ -1,83 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0
  * line.c - the rule of one revision of a schedule, with its zone: read from its row, and asked for
- * instants.
- *
- * A parsed zone may be 40 KiB (400 years of its clock changes), and a hundred thousand schedules
- * name the same few: it is shared by all lines with the same bytes. One that nobody uses goes when
- * another is read, so what is kept is what is in use and a handful. */
+ * instants. */
 #include "broker/inside.h"
 
 #include <stdlib.h>
 
-enum { ZONES_IDLE = 16 }; /* nobody uses them, kept all the same: they are often wanted again */
-
 /* ---- zones ----------------------------------------------------------------------------------- */
 
-static void drop_idle_zones(core_t *core)
+static err_t zone_row(void *store, const rec_key_t *key, slice_t *value)
 {
-    core_zone_t *idle[ZONES_IDLE + 1];
-    size_t n = 0, at = 0;
-    for (core_zone_t *zone; n <= ZONES_IDLE && (zone = map_next(&core->zones, &at)) != NULL;)
-        if (zone->users == 0) idle[n++] = zone;
-    if (n <= ZONES_IDLE) return;
-    while (n > 0) {
-        core_zone_t *zone = idle[--n];
-        map_take(&core->zones, zone->hash);
-        zone_destroy(&zone->parsed);
-        free(zone);
-    }
+    return store_get(store, TABLE_zone, key_slice(key), value);
 }
 
-void core_zones_free(core_t *core)
+err_t core_zone_use(core_t *core, uint64_t hash, const char *name, cached_zone_t **out)
 {
-    size_t at = 0;
-    for (core_zone_t *zone; (zone = map_next(&core->zones, &at)) != NULL;) {
-        zone_destroy(&zone->parsed);
-        free(zone);
-    }
-    map_free(&core->zones);
+    return zone_cache_use(&core->zones, hash, name, zone_row, core->store, out);
 }
 
-static err_t parse_zone(core_t *core, uint64_t hash, const char *name, zone_t **parsed)
+/* ---- what rules cost ------------------------------------------------------------------------- */
+
+/* Of each rule and calendar, as it was measured at most (docs/benchmarks.md). */
+enum {
+    WORK_READ_NS = 250,
+    WORK_INSTANT_NS = 125,  /* an ordinary step to the next instant, */
+    WORK_AHEAD_NS = 1,      /* and for each day that it lies ahead: rare ones look over years */
+    WORK_NONE_NS = 3000,    /* there is none, to the end of the calendar */
+    WORK_COUNT_DAY_NS = 50, /* of a span that is counted, not walked */
+    DAY_S = 86400,
+};
+
+static void work_done(const line_t *line, int64_t each_ns)
 {
-    buf_t bytes = { 0 };
-    for (uint16_t part = 0;; part++) {
-        rec_key_t key = key_zone(hash, part);
-        slice_t value;
-        err_t err = store_get(core->store, TABLE_zone, key_slice(&key), &value);
-        if (err == ERR_NOT_FOUND) break;
-        if (err != ERR_OK) {
-            buf_free(&bytes);
-            return err;
-        }
-        buf_add(&bytes, value.at, value.len);
-    }
-    err_t err = zone_parse(parsed, name, slice(bytes.at, bytes.len));
-    buf_free(&bytes);
-    return err;
+    line->known->work_ns += each_ns * (int64_t)ruleset_parts(line->rule);
 }
 
-err_t core_zone_use(core_t *core, uint64_t hash, const char *name, core_zone_t **out)
+int64_t line_work_ns(const line_t *line)
 {
-    core_zone_t *zone = map_get(&core->zones, hash);
-    if (zone == NULL) {
-        zone_t *parsed;
-        TRY(parse_zone(core, hash, name, &parsed));
-        drop_idle_zones(core);
-        zone = mem_new(sizeof *zone);
-        zone->hash = hash;
-        zone->parsed = parsed;
-        map_put(&core->zones, hash, zone);
-    }
-    zone->users++;
-    *out = zone;
-    return ERR_OK;
-}
-
-void core_zone_release(core_zone_t **zone)
-{
-    if (*zone) (*zone)->users--;
-    *zone = NULL;
+    int64_t work_ns = line->known ? line->known->work_ns : 0;
+    if (line->known) line->known->work_ns = 0;
+    return work_ns;
 }
 
 /* ---- rows ------------------------------------------------------------------------------------ */
@@ -95,12 +56,13 @@ void line_set_rule(line_t *line, ruleset_t *rule)
     line->rule = rule;
     free(line->known);
     line->known = rule ? mem_new(sizeof *line->known) : NULL;
+    if (rule) work_done(line, WORK_READ_NS);
 }
 
 void line_free(line_t *line)
 {
     line_set_rule(line, NULL);
-    core_zone_release(&line->zone);
+    zone_cache_release(&line->zone);
 }
 
 err_t line_load(core_t *core, uint32_t no, const uint8_t uid[16], slice_t name, uint64_t revision,
@@ -150,6 +112,8 @@ static int64_t next_of(const line_t *line, int64_t start)
     for (size_t i = 0; i < ARRAY_LEN(known->at); i++)
         if (known->at[i].start == start && known->at[i].next != 0) return known->at[i].next;
     int64_t next = ruleset_next(line->rule, start);
+    work_done(line, next == RULE_NONE ? WORK_NONE_NS
+                                      : WORK_INSTANT_NS + (next - start) / DAY_S * WORK_AHEAD_NS);
     known->at[known->turn].start = start;
     known->at[known->turn].next = next;
     known->turn = (known->turn + 1) % ARRAY_LEN(known->at);
@@ -169,6 +133,8 @@ uint64_t line_count(const line_t *line, int64_t after_us, int64_t upto_us)
     if (after_us < line->from_us - 1) after_us = line->from_us - 1;
     if (line->to_us && upto_us > line->to_us) upto_us = line->to_us;
     if (upto_us <= after_us || upto_us < 0) return 0;
+    work_done(line,
+              WORK_INSTANT_NS + (upto_us - after_us) / (DAY_S * PAWL_SEC_US) * WORK_COUNT_DAY_NS);
     return ruleset_count(line->rule, after_us >= 0 ? after_us / PAWL_SEC_US : 0,
                          upto_us / PAWL_SEC_US);
 }
@@ -177,6 +143,7 @@ int64_t line_last_us(const line_t *line, int64_t after_us, int64_t upto_us)
 {
     if (line->to_us && upto_us > line->to_us) upto_us = line->to_us;
     int64_t last = ruleset_prev(line->rule, upto_us / PAWL_SEC_US + 1);
+    work_done(line, WORK_INSTANT_NS);
     if (last == RULE_NONE || last * PAWL_SEC_US <= after_us || last * PAWL_SEC_US < line->from_us)
         return INT64_MIN;
     return last * PAWL_SEC_US;

@@ -104,10 +104,15 @@ err_t schedule_task_unpark(core_t *core, const task_t *task, int64_t due_us)
 err_t plan_count_in(core_t *core, plan_t *plan, const uint8_t id[16], bool parked)
 {
     gate_t *gate;
-    TRY(gate_get(core, id, &gate));
     plan->cur.waiting++;
     plan->cur_dirty = true;
-    if (!parked) add_admitted(core, plan, gate, 1);
+    if (parked) return ERR_OK;
+    if (memcmp(id, plan->gate_id, 16) == 0) { /* its own row is not looked at for that */
+        plan->cur.admitted++;
+        return ERR_OK;
+    }
+    TRY(gate_get(core, id, &gate));
+    add_admitted(core, plan, gate, 1);
     return ERR_OK;
 }
 
@@ -287,20 +292,35 @@ err_t schedule_release(core_t *core, plan_t *plan)
     return ERR_OK;
 }
 
+/* Its own gate's counters stand in the plan's row: the gate's row, which is not read then, says
+ * only how many are parked there, and without an open task that is none. */
+static err_t count_out(core_t *core, plan_t *plan, const task_t *task, bool had_lease,
+                       bool was_parked, gate_t **gate)
+{
+    static gate_t own = { .row.kind = GATE_OVERLAP };
+    uint8_t id[16];
+    gate_of_task(&task->spec, id);
+    bool counted_here = memcmp(id, plan->gate_id, 16) == 0;
+    bool last = plan->cur.running + plan->cur.waiting == 1;
+    *gate = &own;
+    if (!counted_here || !last) TRY(gate_get(core, id, gate));
+    if (had_lease)
+        add_running(core, plan, *gate, -1);
+    else
+        plan->cur.waiting--;
+    if (!was_parked) add_admitted(core, plan, *gate, -1);
+    if (*leased_at(plan, *gate) == task->n) *leased_at(plan, *gate) = 0;
+    return ERR_OK;
+}
+
 err_t schedule_task_ended(core_t *core, const task_t *task, status_t status, bool had_lease,
                           bool was_parked)
 {
     plan_t *plan;
     gate_t *gate;
     TRY(plan_get(core, task->spec.schedule, &plan));
-    TRY(gate_of(core, task, &gate));
-    if (had_lease)
-        add_running(core, plan, gate, -1);
-    else
-        plan->cur.waiting--;
-    if (!was_parked) add_admitted(core, plan, gate, -1);
+    TRY(count_out(core, plan, task, had_lease, was_parked, &gate));
     if (plan->cur.last_n == task->n) plan->cur.last_n = 0;
-    if (*leased_at(plan, gate) == task->n) *leased_at(plan, gate) = 0;
     plan->cur_dirty = true;
     plan->tell |= plan->held; /* there is room again: schedulers look at once */
     plan->held = false;

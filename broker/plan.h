@@ -7,15 +7,7 @@
 #ifndef BROKER_PLAN_H
 #define BROKER_PLAN_H
 
-/* Zone data, parsed once for all lines that use it (line.c). */
-typedef struct core_zone {
-    zone_t *parsed; /* owned */
-    uint64_t hash;  /* of its bytes */
-    size_t users;
-} core_zone_t;
-err_t core_zone_use(core_t *core, uint64_t hash, const char *name, core_zone_t **out);
-void core_zone_release(core_zone_t **zone); /* *zone NULL: nothing to do */
-void core_zones_free(core_t *core);
+err_t core_zone_use(core_t *core, uint64_t hash, const char *name, cached_zone_t **out);
 
 /* Next instants that were asked for lately, in seconds; a memory of answers, nothing else. */
 typedef struct line_known {
@@ -23,13 +15,14 @@ typedef struct line_known {
         int64_t start, next; /* next 0: none */
     } at[4];
     size_t turn;
+    int64_t work_ns; /* of the rule since line_work_ns was called last */
 } line_known_t;
 
 /* The rule of one revision, and the span of time it is valid in. */
 typedef struct line {
     ruleset_t *rule;     /* owned; NULL: a fixed delay */
     line_known_t *known; /* owned; NULL as rule is */
-    core_zone_t *zone;
+    cached_zone_t *zone;
     int64_t from_us, to_us, jitter_us; /* 0: no bound; jitter: of this very schedule */
     uint64_t revision, zone_hash;
     uint64_t calendars[LIMIT_CALENDARS]; /* hashes that the rule was read with */
@@ -42,6 +35,8 @@ int64_t line_jitter_us(const uint8_t uid[16], int64_t bound_us);
 int64_t line_next_us(const line_t *line, int64_t after_us);                  /* INT64_MAX: none */
 int64_t line_last_us(const line_t *line, int64_t after_us, int64_t upto_us); /* INT64_MIN: none */
 uint64_t line_count(const line_t *line, int64_t after_us, int64_t upto_us);  /* (after, upto] */
+/* What its rule has cost since the last call; counted, never timed: a replay counts the same. */
+int64_t line_work_ns(const line_t *line);
 
 /* A backfill or a split-off backlog, as the row says. */
 typedef struct range {
@@ -87,7 +82,7 @@ typedef struct plan {
     line_t line;              /* of its revision */
     uint64_t calendars_stamp; /* core's when its calendars were compared with what is in force */
     range_t *ranges;     /* in order of their numbers: all that are not done, and some that are */
-    uint16_t range_last; /* number of the newest, done or not */
+    bool ranges_changed; /* row.ranges is to be made anew when the batch ends */
     int64_t rate_at_us;  /* late tasks: broker time from which tokens count */
     int64_t rate_tokens_us;
     uint64_t used;        /* batch it was last used in */

@@ -46,6 +46,23 @@ static err_t range_info(answer_t *self, const schedule_rows_t *schedule, uint16_
     return ERR_OK;
 }
 
+/* The next one that is not done, behind number *no; ERR_NOT_FOUND: no more. */
+static err_t next_open(answer_t *self, const schedule_rows_t *rows, uint16_t *no, range_row_t *row)
+{
+    const range_list_t *list = &rows->row.ranges;
+    err_t err;
+    if (list->known) {
+        size_t i = 0;
+        while (i < list->n && list->open[i] <= *no)
+            i++;
+        if (i == list->n) return ERR_NOT_FOUND;
+        *no = (uint16_t)(list->open[i] - 1);
+    }
+    while ((err = schedule_range_next(self, rows->no, no, row)) == ERR_OK)
+        if (row->state < RANGE_DONE) return ERR_OK;
+    return err;
+}
+
 err_t schedule_ranges(answer_t *self, const schedule_rows_t *rows, Pawl__V1__ScheduleInfo *info)
 {
     revision_t revision = { 0 };
@@ -53,17 +70,15 @@ err_t schedule_ranges(answer_t *self, const schedule_rows_t *rows, Pawl__V1__Sch
     uint16_t no = 0;
     err_t err;
     info->ranges = answer_take(self, LIMIT_RANGES * sizeof *info->ranges);
-    while ((err = schedule_range_next(self, rows->no, &no, &row)) == ERR_OK &&
-           info->n_ranges < LIMIT_RANGES) {
+    while (info->n_ranges < LIMIT_RANGES && (err = next_open(self, rows, &no, &row)) == ERR_OK) {
         Pawl__V1__RangeInfo *one;
-        if (row.state >= RANGE_DONE) continue;
         err = range_info(self, rows, no, &row, &revision, &one);
         if (err != ERR_OK) break;
         info->ranges[info->n_ranges++] = one;
         if (row.cause == CAUSE_LIVE) info->behind += one->left;
     }
     revision_close(&revision);
-    return err == ERR_NOT_FOUND ? ERR_OK : err;
+    return info->n_ranges == LIMIT_RANGES || err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
 err_t query_range_list(answer_t *self, const Pawl__V1__RangeList *ask, Pawl__V1__Reply *reply)
@@ -83,8 +98,10 @@ err_t query_range_list(answer_t *self, const Pawl__V1__RangeList *ask, Pawl__V1_
     range_row_t row;
     uint16_t no = ask->after < UINT16_MAX ? (uint16_t)ask->after : UINT16_MAX;
     int64_t begun = answer_now(self);
-    while ((err = schedule_range_next(self, schedule, &no, &row)) == ERR_OK) {
-        if (!ask->all && row.state >= RANGE_DONE) continue;
+    for (;;) {
+        err = ask->all ? schedule_range_next(self, schedule, &no, &row)
+                       : next_open(self, &rows, &no, &row);
+        if (err != ERR_OK) break;
         err = range_info(self, &rows, no, &row, &revision, &items->items[items->n_items]);
         if (err != ERR_OK) break;
         items->n_items++;

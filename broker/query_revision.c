@@ -32,31 +32,15 @@ err_t schedule_rows_get(answer_t *self, uint32_t no, schedule_rows_t *rows)
                : ERR_CORRUPT;
 }
 
-/* Zone data of `hash` as the store has it; owned by the names, which keep it. */
-static err_t zone_of(answer_t *self, uint64_t hash, const char *name, const zone_t **zone)
+static err_t zone_row(void *view, const rec_key_t *key, slice_t *value)
 {
-    *zone = names_zone(self->names, hash);
-    if (*zone) return ERR_OK;
-    buf_t bytes = { 0 };
-    zone_t *made = NULL;
-    err_t err = ERR_OK;
-    for (uint16_t part = 0; err == ERR_OK; part++) {
-        rec_key_t key = key_zone(hash, part);
-        slice_t value;
-        err = store_view_get(self->view, TABLE_zone, key_slice(&key), &value);
-        if (err == ERR_OK) buf_add(&bytes, value.at, value.len);
-    }
-    if (err == ERR_NOT_FOUND)
-        err = zone_parse(&made, name, slice(bytes.at, bytes.len)) == ERR_OK ? ERR_OK : ERR_CORRUPT;
-    buf_free(&bytes);
-    if (err == ERR_OK) names_keep_zone(self->names, hash, made);
-    *zone = made;
-    return err;
+    return store_view_get(view, TABLE_zone, key_slice(key), value);
 }
 
 void revision_close(revision_t *self)
 {
     ruleset_destroy(&self->rule);
+    zone_cache_release(&self->zone);
     self->number = 0;
 }
 
@@ -103,10 +87,15 @@ err_t revision_load(answer_t *self, const schedule_rows_t *schedule, uint64_t nu
     if (err == ERR_NOT_FOUND) return ERR_CORRUPT;
     if (err != ERR_OK) return err;
     if (!sched_rule_row_decode(&row, value)) return ERR_CORRUPT;
-    const zone_t *zone;
-    ANSWER_TRY(zone_of(self, row.zone_hash, answer_text(self, row.zone), &zone));
+    err = zone_cache_use(names_zones(self->names), row.zone_hash, answer_text(self, row.zone),
+                         zone_row, self->view, &revision->zone);
+    if (err != ERR_OK) return err == ERR_BAD_ZONE ? ERR_CORRUPT : err;
     if (row.after_us == 0)
-        ANSWER_TRY(read_rules(self, &row, schedule->row.name, zone, &revision->rule));
+        err = read_rules(self, &row, schedule->row.name, revision->zone->parsed, &revision->rule);
+    if (err != ERR_OK) {
+        revision_close(revision);
+        return err;
+    }
     revision->number = number;
     revision->after_us = row.after_us;
     revision->from_us = row.from_us;

@@ -22,12 +22,13 @@ MUST_CHECK err_t schedule_rows_get(answer_t *self, uint32_t no, schedule_rows_t 
 typedef struct revision {
     uint64_t number;        /* 0: none is loaded */
     ruleset_t *rule;        /* NULL: a fixed delay */
+    cached_zone_t *zone;    /* that it was read with */
     int64_t after_us;       /* of it */
     int64_t from_us, to_us; /* valid; 0 = no bound */
     bool begun;             /* the next two are known: see sched_rule_row_t */
     int64_t settled_us, begin_us;
 } revision_t;
-/* Loads `number` in place of what was loaded; its zone belongs to answer->names. */
+/* Loads `number` in place of what was loaded. The caller closes it, before answer->names goes. */
 MUST_CHECK err_t revision_load(answer_t *self, const schedule_rows_t *schedule, uint64_t number,
                                revision_t *revision);
 void revision_close(revision_t *self);

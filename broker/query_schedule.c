@@ -112,10 +112,13 @@ static err_t fill(answer_t *self, const schedule_rows_t *rows, bool whole,
         info->state = answer_text(self, slice_text("no scheduler"));
         info->reason = why_alone(self);
     }
-    if (rows->row.flags & SCHEDULE_RANGES) ANSWER_TRY(schedule_ranges(self, rows, info));
-    if (whole) info->schedule = answer_bytes(self, rows->definition);
-    *out = info;
     revision_close(&revision);
+    if (!rows->row.ranges.known || rows->row.ranges.n)
+        ANSWER_TRY(schedule_ranges(self, rows, info));
+    if (whole) /* in the arena, as all of it */
+        info->schedule = (ProtobufCBinaryData){ rows->definition.len,
+                                                (uint8_t *)(uintptr_t)rows->definition.at };
+    *out = info;
     return ERR_OK;
 }
 
@@ -162,17 +165,17 @@ static bool text_matches(const schedule_rows_t *rows, const char *name, const ch
 }
 
 /* Schedule `no` to the end of the page when it matches. */
-static err_t consider(answer_t *self, uint32_t no, const char *text, const select_t *select,
-                      Pawl__V1__ScheduleItems *items, char **name)
+static err_t consider(answer_t *self, uint32_t no, const Pawl__V1__ScheduleList *ask,
+                      const select_t *select, Pawl__V1__ScheduleItems *items, char **name)
 {
     schedule_rows_t rows;
     ANSWER_TRY(schedule_rows_get(self, no, &rows));
     *name = answer_text(self, rows.row.name);
     label_t labels[LIMIT_LABELS];
-    if (rows.row.flags & SCHEDULE_GONE || !text_matches(&rows, *name, text) ||
+    if (rows.row.flags & SCHEDULE_GONE || !text_matches(&rows, *name, ask->text) ||
         !select_matches(select, labels, spec_labels(rows.spec, labels)))
         return ERR_OK;
-    ANSWER_TRY(fill(self, &rows, false, &items->items[items->n_items]));
+    ANSWER_TRY(fill(self, &rows, ask->whole, &items->items[items->n_items]));
     items->n_items++;
     return ERR_OK;
 }
@@ -209,7 +212,7 @@ err_t query_schedule_list(answer_t *self, const Pawl__V1__ScheduleList *ask, Paw
             break;
         }
         if (name_row_decode(&no, value))
-            err = consider(self, no, ask->text, &select, items, &last);
+            err = consider(self, no, ask, &select, items, &last);
         else
             err = ERR_CORRUPT;
     }

@@ -58,9 +58,22 @@ static range_t *keep(core_t *core, plan_t *plan, uint16_t no, const range_row_t 
     return range;
 }
 
-err_t ranges_load(core_t *core, plan_t *plan)
+static err_t load_one(core_t *core, plan_t *plan, uint16_t no)
 {
-    if (!(plan->row.flags & SCHEDULE_RANGES)) return ERR_OK;
+    rec_key_t key = key_range(plan->no, no);
+    slice_t value;
+    range_row_t row;
+    err_t err = store_get(core->store, TABLE_range, key_slice(&key), &value);
+    if (err == ERR_NOT_FOUND) return ERR_CORRUPT;
+    TRY(err);
+    if (!range_row_decode(&row, value) || row.state >= RANGE_DONE) return ERR_CORRUPT;
+    keep(core, plan, no, &row);
+    return ERR_OK;
+}
+
+/* Of a version that did not keep a list of them: all rows are looked at, this once. */
+static err_t load_unlisted(core_t *core, plan_t *plan)
+{
     for (uint16_t after = 0; after < UINT16_MAX;) {
         rec_key_t from = key_range(plan->no, (uint16_t)(after + 1));
         slice_t key, value;
@@ -72,9 +85,30 @@ err_t ranges_load(core_t *core, plan_t *plan)
         if (!range_key_decode(key, &no, &after)) return ERR_CORRUPT;
         if (no != plan->no) return ERR_OK;
         if (!range_row_decode(&row, value)) return ERR_CORRUPT;
-        plan->range_last = after;
+        plan->row.ranges.last = after;
         if (row.state < RANGE_DONE) keep(core, plan, after, &row);
     }
+    return ERR_OK;
+}
+
+/* As the header is to say. */
+static void list(plan_t *plan)
+{
+    range_list_t *list = &plan->row.ranges;
+    list->known = true;
+    list->n = 0;
+    for (const range_t *range = plan->ranges; range; range = range->next)
+        if (range_is_live(range)) list->open[list->n++] = range->no;
+}
+
+err_t ranges_load(core_t *core, plan_t *plan)
+{
+    const range_list_t *ranges = &plan->row.ranges;
+    for (size_t i = 0; ranges->known && i < ranges->n; i++)
+        TRY(load_one(core, plan, ranges->open[i]));
+    if (ranges->known) return ERR_OK;
+    TRY(load_unlisted(core, plan));
+    list(plan);
     return ERR_OK;
 }
 
@@ -105,6 +139,11 @@ err_t range_line(core_t *core, plan_t *plan, range_t *range)
 /* At the end of a batch: rows that changed are written, those that are done leave memory. */
 err_t ranges_flush(core_t *core, plan_t *plan)
 {
+    if (plan->ranges_changed) {
+        plan->ranges_changed = false;
+        list(plan);
+        TRY(plan_save(core, plan));
+    }
     for (range_t **at = &plan->ranges, *range; (range = *at) != NULL;) {
         if (range->dirty) {
             range->dirty = false;
@@ -127,7 +166,7 @@ err_t ranges_flush(core_t *core, plan_t *plan)
 
 bool range_fits(const plan_t *plan)
 {
-    return ranges_live(plan) < LIMIT_RANGES && plan->range_last < UINT16_MAX;
+    return ranges_live(plan) < LIMIT_RANGES && plan->row.ranges.last < UINT16_MAX;
 }
 
 err_t range_make(core_t *core, plan_t *plan, const range_row_t *wanted, range_t **out)
@@ -144,14 +183,12 @@ err_t range_make(core_t *core, plan_t *plan, const range_row_t *wanted, range_t 
     row.low_us = row.from_us;
     row.high_us = row.to_us;
     row.made_wall_us = core->wall_us;
-    *out = keep(core, plan, ++plan->range_last, &row);
+    *out = keep(core, plan, ++plan->row.ranges.last, &row);
     (*out)->dirty = true;
     plan->tell = true;
     TRY(range_line(core, plan, *out));
-    if (!(plan->row.flags & SCHEDULE_RANGES)) {
-        plan->row.flags |= SCHEDULE_RANGES;
-        TRY(plan_save(core, plan));
-    }
+    plan->row.flags |= SCHEDULE_RANGES;
+    plan->ranges_changed = true;
     return journal_add(core, EVENT_RANGE_MADE, plan->no, (*out)->no,
                        line_count(&(*out)->line, row.from_us, row.to_us));
 }
@@ -162,6 +199,7 @@ err_t range_end(core_t *core, plan_t *plan, range_t *range, enum range_state sta
     range->row.state = (uint8_t)state;
     range->row.ended_wall_us = core->wall_us;
     range->dirty = true;
+    plan->ranges_changed = true;
     plan->tell = true;
     return journal_add(core, state == RANGE_DONE ? EVENT_RANGE_DONE : EVENT_RANGE_CANCELLED,
                        plan->no, range->no, range->row.fired);

@@ -467,6 +467,13 @@ static err_t put_many(core_t *core, const command_t *command, Pawl__V1__Reply *r
         Pawl__V1__Reply answer = PAWL__V1__REPLY__INIT;
         if (i > 0) {
             const Pawl__V1__SchedulePutItem *item = request->more[i - 1];
+            if (item->cursor == PAWL__V1__CURSOR_ACTION__CURSOR_AT) {
+                add_refused(core, changed, i,
+                            make_error(core, ERR_CONTRADICTION, "cursor",
+                                       "an instant at which the rule changes belongs to one "
+                                       "schedule: send it in a request of its own"));
+                continue;
+            }
             put.schedule = item->schedule;
             put.cursor = item->cursor;
             put.revision_set_case = (Pawl__V1__SchedulePut__RevisionSetCase)item->revision_set_case;

@@ -570,7 +570,7 @@ err_t task_submit(core_t *core, const command_t *command, Pawl__V1__Reply *reply
     return ERR_OK;
 }
 
-err_t task_fire(core_t *core, const firing_t *firing, const Pawl__V1__Task *template,
+err_t task_fire(core_t *core, const firing_t *firing, const Pawl__V1__Task *template, slice_t bytes,
                 uint32_t principal, uint64_t *n)
 {
     named_t *type, *queue;
@@ -607,16 +607,13 @@ err_t task_fire(core_t *core, const firing_t *firing, const Pawl__V1__Task *temp
         task.spec.expire_clock = CLOCK_WALL;
         task.spec.expire_us = firing->start_by_us;
     }
-    /* The template's bytes become the task's body; what the batch lends lasts until it ends. */
-    size_t len = pawl__v1__task__get_packed_size(template);
-    uint8_t *bytes = batch_alloc(core, len);
-    pawl__v1__task__pack(template, bytes);
     *n = task.n;
     members_t members = { 0 };
     if (template->fanout) TRY(enrol_members(core, template, firing->id, &members));
-    TRY(task_create(core, &task, template, slice(bytes, len), template->target));
-    return template->fanout ? family_make(core, &task, template, slice(bytes, len), &members)
-                            : ERR_OK;
+    uint8_t *copy = batch_alloc(core, bytes.len);
+    bytes = slice(memcpy(copy, bytes.at, bytes.len), bytes.len);
+    TRY(task_create(core, &task, template, bytes, template->target));
+    return template->fanout ? family_make(core, &task, template, bytes, &members) : ERR_OK;
 }
 
 /* ---- places

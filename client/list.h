@@ -18,6 +18,7 @@ typedef struct list_place {
     bool by_uid;                /* history: of a schedule that was removed */
     uint8_t uid[PAWL_ID_BYTES]; /* ... ; watermarks: the last one's scope, when by_uid */
     bool everything;            /* ranges: those that are done too */
+    bool whole;                 /* schedules: with their definitions */
 } list_place_t;
 
 typedef struct list_kind {

@@ -353,20 +353,22 @@ PAWL_EXPORT pawl_err pawl_schedule_set_label(pawl_schedule_t *self, const char *
                                              const char *value);
 /* The task is copied. */
 PAWL_EXPORT pawl_err pawl_schedule_set_task(pawl_schedule_t *self, const pawl_task_t *task);
-/* if_revision: -1 whatever stands there, 0 must not exist, n that revision. cursor: NULL or "keep",
- * "now" (undecided instants are on record as skipped), "" (a new rule begins now; in mode strict
- * the old one's backlog becomes a range), or an instant in microseconds as digits: the old rule up
- * to it, the new one from then on. made (may be NULL): the ScheduleInfo on record. */
+/* if_revision: -1 whatever stands there, 0 must not exist, n that revision. cursor, of an edit:
+ * NULL or "keep" (refused as a contradiction when rule or zone are new), "now" (undecided instants
+ * are on record as skipped), "" (a new rule begins now; in mode strict the old one's backlog
+ * becomes a range), or an instant in microseconds as digits: the old rule up to it, the new one
+ * from then on. made (may be NULL): the ScheduleInfo on record. */
 PAWL_EXPORT pawl_err pawl_schedule_put(pawl_client_t *self, const pawl_schedule_t *schedule,
                                        int64_t if_revision, const char *cursor,
                                        pawl_record_t **made, int64_t timeout_us);
 /* Many in few requests. Each item is done or refused by itself: its err is 0 or the reason, in
  * words in its why. The function's own error says that from some item on nothing is known: those
- * items have that err. */
+ * items have that err. An item whose cursor is an instant is a request of its own. Where the
+ * cursors stand afterwards is not told: cursor_us of pawl_schedule_get or of a list says it. */
 typedef struct pawl_schedule_item {
     const pawl_schedule_t *schedule;
     int64_t if_revision; /* as in pawl_schedule_put */
-    const char *cursor;  /* likewise */
+    const char *cursor;  /* likewise, NULL and "" included */
     pawl_err err;
     char why[200];
 } pawl_schedule_item_t;
@@ -385,6 +387,9 @@ PAWL_EXPORT pawl_err pawl_schedule_list(pawl_client_t *self, const char *text, p
 PAWL_EXPORT pawl_err pawl_schedule_list_select(pawl_client_t *self, const char *text,
                                                const char *select, pawl_list_t **list,
                                                int64_t timeout_us);
+/* All of them, each row with its definition, as pawl_schedule_get tells it. */
+PAWL_EXPORT pawl_err pawl_schedule_list_whole(pawl_client_t *self, pawl_list_t **list,
+                                              int64_t timeout_us);
 /* verb: pause, resume, now, remove. option (may be NULL): of resume catchup|skip|latest, of now an
  * overlap word. id_out (may be NULL): the task that `now` made. */
 PAWL_EXPORT pawl_err pawl_schedule_change(pawl_client_t *self, const char *verb, const char *name,

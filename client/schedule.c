@@ -201,19 +201,15 @@ pawl_err pawl_schedule_set_task(pawl_schedule_t *self, const pawl_task_t *task)
 
 /* ---- on record ------------------------------------------------------------------------------- */
 
-pawl_err pawl_schedule_put(pawl_client_t *self, const pawl_schedule_t *schedule,
-                           int64_t if_revision, const char *cursor, pawl_record_t **made,
-                           int64_t timeout_us)
+/* What the words of pawl_schedule_put mean; *at_us: of an instant. */
+static pawl_err read_cursor(pawl_client_t *self, const char *cursor, Pawl__V1__CursorAction *action,
+                            int64_t *at_us)
 {
-    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
-    Pawl__V1__SchedulePut body = PAWL__V1__SCHEDULE_PUT__INIT;
-    Pawl__V1__Reply *reply;
     int number = PAWL__V1__CURSOR_ACTION__CURSOR_KEEP;
-    if (made) *made = NULL;
     if (cursor && *cursor >= '0' && *cursor <= '9') {
         char *end;
         number = PAWL__V1__CURSOR_ACTION__CURSOR_AT;
-        body.cursor_at_us = strtoll(cursor, &end, 10);
+        *at_us = strtoll(cursor, &end, 10);
         if (*end) number = -1;
     } else if (cursor && !*cursor) {
         number = PAWL__V1__CURSOR_ACTION__CURSOR_UNSPECIFIED;
@@ -221,19 +217,31 @@ pawl_err pawl_schedule_put(pawl_client_t *self, const pawl_schedule_t *schedule,
                           number == PAWL__V1__CURSOR_ACTION__CURSOR_AT)) {
         number = -1;
     }
-    if (number < 0)
-        return fail_with_field(self, PAWL_E_BAD_REQUEST,
-                               "the cursor is kept (keep), moved (now) or an instant", "cursor", 0);
+    *action = (Pawl__V1__CursorAction)number;
+    return number >= 0 ? PAWL_OK
+                       : fail_with_field(self, PAWL_E_BAD_REQUEST,
+                                         "the cursor is kept (keep), moved (now) or an instant",
+                                         "cursor", 0);
+}
+
+pawl_err pawl_schedule_put(pawl_client_t *self, const pawl_schedule_t *schedule,
+                           int64_t if_revision, const char *cursor, pawl_record_t **made,
+                           int64_t timeout_us)
+{
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__SchedulePut body = PAWL__V1__SCHEDULE_PUT__INIT;
+    Pawl__V1__Reply *reply;
+    if (made) *made = NULL;
+    pawl_err err = read_cursor(self, cursor, &body.cursor, &body.cursor_at_us);
+    if (err) return err;
     body.schedule = schedule->message;
-    body.cursor = (Pawl__V1__CursorAction)number;
     if (if_revision >= 0) {
         body.if_revision = (uint64_t)if_revision;
         body.revision_set_case = PAWL__V1__SCHEDULE_PUT__REVISION_SET_IF_REVISION;
     }
     request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_PUT;
     request.schedule_put = &body;
-    pawl_err err =
-        ask(self, &request, PAWL__V1__REPLY__BODY_CHANGED, ASK_REMEMBERED, timeout_us, &reply);
+    err = ask(self, &request, PAWL__V1__REPLY__BODY_CHANGED, ASK_REMEMBERED, timeout_us, &reply);
     if (err) return err;
     if (reply->changed->n_items && reply->changed->items[0]->error)
         err = fail_from_wire(self, reply->changed->items[0]->error);
@@ -244,7 +252,13 @@ pawl_err pawl_schedule_put(pawl_client_t *self, const pawl_schedule_t *schedule,
     return err;
 }
 
-/* One request for items [0, n). */
+/* An instant belongs to one schedule, and what is no cursor at all is that item's fault alone. */
+static bool goes_alone(const char *cursor)
+{
+    return cursor && *cursor && strcmp(cursor, "keep") != 0 && strcmp(cursor, "now") != 0;
+}
+
+/* One request for items [0, n), none of which goes alone. */
 static pawl_err put_some(pawl_client_t *self, pawl_schedule_item_t *items, size_t n,
                          int64_t timeout_us)
 {
@@ -259,15 +273,10 @@ static pawl_err put_some(pawl_client_t *self, pawl_schedule_item_t *items, size_
         return fail_with(self, PAWL_E_NO_MEMORY, NULL);
     }
     for (size_t i = 0; !err && i < n; i++) {
-        int number = PAWL__V1__CURSOR_ACTION__CURSOR_KEEP;
-        if (items[i].cursor &&
-            !enum_number(&pawl__v1__cursor_action__descriptor, items[i].cursor, &number))
-            err = fail_with_field(self, PAWL_E_BAD_REQUEST,
-                                  "the cursor is kept (keep) or moved (now)", "cursor", 0);
         list[i] = &more[i];
         pawl__v1__schedule_put_item__init(list[i]);
         list[i]->schedule = items[i].schedule->message;
-        list[i]->cursor = (Pawl__V1__CursorAction)number;
+        err = read_cursor(self, items[i].cursor, &list[i]->cursor, &body.cursor_at_us);
         if (items[i].if_revision < 0) continue;
         list[i]->if_revision = (uint64_t)items[i].if_revision;
         list[i]->revision_set_case = PAWL__V1__SCHEDULE_PUT_ITEM__REVISION_SET_IF_REVISION;
@@ -306,9 +315,11 @@ pawl_err pawl_schedule_put_many(pawl_client_t *self, pawl_schedule_item_t *items
     for (size_t done = 0, more = 1; done < n; done += more) {
         size_t bytes = 0;
         for (more = 0; done + more < n && more < AT_ONCE; more++) {
+            if (goes_alone(items[done + more].cursor)) break;
             bytes += pawl__v1__schedule__get_packed_size(items[done + more].schedule->message);
             if (more > 0 && bytes > BYTES_AT_ONCE) break;
         }
+        if (more == 0) more = 1;
         for (size_t i = 0; i < more; i++)
             items[done + i].why[0] = '\0';
         if (!err && more > 1) {
@@ -415,6 +426,7 @@ static pawl_err fetch_schedules(pawl_client_t *client, const list_place_t *place
     if (place->after) body.after = place->after;
     if (place->text) body.text = place->text;
     if (place->select) body.select = place->select;
+    body.whole = place->whole;
     body.limit = LIMIT_LIST;
     request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_LIST;
     request.schedule_list = &body;
@@ -450,6 +462,13 @@ pawl_err pawl_schedule_list(pawl_client_t *self, const char *text, pawl_list_t *
                             int64_t timeout_us)
 {
     return pawl_schedule_list_select(self, text, NULL, list, timeout_us);
+}
+
+pawl_err pawl_schedule_list_whole(pawl_client_t *self, pawl_list_t **list, int64_t timeout_us)
+{
+    list_place_t place = { .whole = true };
+    *list = NULL;
+    return list_open(self, &schedule_list, &place, list, timeout_us);
 }
 
 static pawl_err fetch_history(pawl_client_t *client, const list_place_t *place, int64_t timeout_us,

@@ -7,16 +7,19 @@
 #include "client/base/hist.h"
 #include "client/base/log.h"
 
-/* In one request: some milliseconds of the broker's time; under way: enough that it never waits,
- * and well below what a peer may have in flight (LIMIT_ITEMS_IN_FLIGHT). */
-enum { PROPOSALS_MAX = 1000, REQUESTS_MAX = 8 };
+/* In one request: some milliseconds of the broker's time, so that the first of very many are
+ * durable long before the last; under way: two full batches of the broker, so that it never waits
+ * for us, and well below what a peer may have in flight (LIMIT_ITEMS_IN_FLIGHT). */
+enum { PROPOSALS_MAX = 512, REQUESTS_MAX = 16 };
 #define LOOK_AGAIN_US INT64_C(1000000) /* longest sleep: the wall clock may jump */
 #define HELD_AGAIN_US                                                                              \
-    INT64_C(30000000) /* held without a time: a push tells; this is the backstop */
+    INT64_C(30000000) /* no room, and no time told: a push tells; this is the backstop */
 #define FAILED_AGAIN_US INT64_C(1000000)
 #define TELL_AFTER_US   INT64_C(10000000) /* a line in the log for the firings of so long */
 #define NOTHING_AGAIN_US                                                                           \
     INT64_C(50000) /* due, yet nothing was decided: the clocks differ a little */
+
+enum { RANGE_TOLD = 1 }; /* entry_t.list of a range */
 
 struct proposals {
     pawl_client_t *client;
@@ -24,7 +27,9 @@ struct proposals {
     int64_t offset_us; /* broker's clock - ours */
     uint8_t list;      /* number of the list that is being told, or was told last */
     unsigned requests; /* under way */
+    int64_t begun_us;  /* steady: proposals_start; 0: the first proposal was told */
     hist_t lateness;   /* since tell_us: from an instant to the answer that its task is durable */
+    uint64_t backlog;  /* likewise: firings of a gap, which are not in it */
     int64_t tell_us;   /* own wall clock: when the log is told of it; 0: nothing to tell */
 };
 
@@ -66,31 +71,31 @@ static void tell_due(proposals_t *self, entry_t *entry, int64_t due)
         entry->told_us = due; /* the answer under way may be older than this */
 }
 
-/* The place of a range in the timeline: uids are random, so no other has it. */
-static void range_uid(const uint8_t uid[16], uint16_t range, uint8_t made[16])
+/* A range has a turn whenever there may be room; one that is paused has none until a push tells
+ * that it goes on. */
+static void on_range(proposals_t *self, entry_t *schedule, bool paused, const pawl_record_t *range)
 {
-    memcpy(made, uid, 16);
-    made[14] ^= (uint8_t)(range >> 8);
-    made[15] ^= (uint8_t)range;
-}
-
-/* A range has a turn whenever there may be room; one that waits is asked for now and then, which
- * also tells that it is done. */
-static void on_range(proposals_t *self, const uint8_t uid[16], bool paused,
-                     const pawl_record_t *range)
-{
-    uint8_t made[16];
     uint16_t number = (uint16_t)pawl_record_int(range, "number");
     if (number == 0) return;
-    range_uid(uid, number, made);
-    entry_t *entry = timeline_entry(self->line, made);
-    entry->range = number;
-    entry->list = self->list;
+    entry_t *entry = timeline_range(self->line, schedule, number);
+    entry->list = RANGE_TOLD;
     entry->revision = (uint64_t)pawl_record_int(range, "revision");
     entry->cursor_us = pawl_record_int(range, "cursor_us");
     bool open = !paused && strcmp(pawl_record_text(range, "state"), "open") == 0;
-    int64_t broker_us = clock_wall_us() + self->offset_us;
-    tell_due(self, entry, open ? broker_us : broker_us + HELD_AGAIN_US);
+    tell_due(self, entry, open ? clock_wall_us() + self->offset_us : TIMELINE_NEVER);
+}
+
+/* All of its ranges that are not done: who is not among them has ended. */
+static void on_ranges(proposals_t *self, entry_t *schedule, bool paused, const pawl_record_t *info)
+{
+    for (entry_t *range = schedule->ranges; range; range = range->ranges)
+        range->list = 0;
+    for (size_t i = 0; i < pawl_record_count(info, "ranges"); i++)
+        on_range(self, schedule, paused, pawl_record_sub_at(info, "ranges", i));
+    for (entry_t *range = schedule->ranges, *next; range; range = next) {
+        next = range->ranges;
+        if (range->list != RANGE_TOLD) timeline_remove(self->line, range);
+    }
 }
 
 void proposals_on_schedule(proposals_t *self, pawl_follow_what what, const pawl_record_t *schedule)
@@ -108,7 +113,8 @@ void proposals_on_schedule(proposals_t *self, pawl_follow_what what, const pawl_
     const void *uid = pawl_record_bytes(schedule, "uid", &len);
     if (len != 16) return;
     if (pawl_record_int(schedule, "removed")) {
-        timeline_remove(self->line, uid);
+        entry_t *known = timeline_find(self->line, uid);
+        if (known) timeline_remove(self->line, known);
         return;
     }
     entry_t *entry = timeline_entry(self->line, uid);
@@ -120,8 +126,7 @@ void proposals_on_schedule(proposals_t *self, pawl_follow_what what, const pawl_
     bool paused = strcmp(pawl_record_text(schedule, "state"), "paused") == 0;
     int64_t due = next && !paused ? next : TIMELINE_NEVER;
     tell_due(self, entry, due);
-    for (size_t i = 0; i < pawl_record_count(schedule, "ranges"); i++)
-        on_range(self, uid, paused, pawl_record_sub_at(schedule, "ranges", i));
+    on_ranges(self, entry, paused, schedule);
 }
 
 void proposals_take(proposals_t *self, const uint8_t uid[16], uint64_t revision, int64_t cursor_us,
@@ -133,7 +138,7 @@ void proposals_take(proposals_t *self, const uint8_t uid[16], uint64_t revision,
     entry->proposed = false;
     entry->told_us = TIMELINE_NEVER;
     if (strcmp(verdict, "gone") == 0) {
-        timeline_remove(self->line, uid);
+        timeline_remove(self->line, entry);
         return;
     }
     if (revision < entry->revision) { /* of before a change that we were told of already */
@@ -147,8 +152,7 @@ void proposals_take(proposals_t *self, const uint8_t uid[16], uint64_t revision,
         entry->cursor_us = cursor_us;
         entry->revision = revision;
     }
-    int64_t due = next_us ? next_us : TIMELINE_NEVER;
-    if (next_us == 0 && entry->range) due = broker_us + HELD_AGAIN_US;
+    int64_t due = next_us ? next_us : TIMELINE_NEVER; /* until a push tells */
     if (retry_us == 0 && strcmp(verdict, "held") == 0) retry_us = broker_us + HELD_AGAIN_US;
     if (retry_us == 0 && !moved) retry_us = broker_us + NOTHING_AGAIN_US;
     if (next_us && retry_us > due) due = retry_us;
@@ -163,6 +167,7 @@ static void on_follow(pawl_follow_what what, const pawl_record_t *schedule, void
 
 pawl_err proposals_start(proposals_t *self, const char *select)
 {
+    self->begun_us = clock_steady_us();
     return pawl_schedule_follow_select(self->client, select, on_follow, self);
 }
 
@@ -173,7 +178,7 @@ static void failed(proposals_t *self, const sent_t *sent, size_t first, pawl_err
     log_event(LOG_WARN, "PROPOSAL_FAILED", "n=%zu error=%s", sent->n - first, pawl_err_name(err));
     for (size_t i = first; i < sent->n; i++) {
         uint8_t uid[16];
-        range_uid(sent->items[i].uid, sent->items[i].range, uid);
+        timeline_range_uid(sent->items[i].uid, sent->items[i].range, uid);
         entry_t *entry = timeline_find(self->line, uid);
         if (entry == NULL) continue;
         entry->proposed = false;
@@ -197,7 +202,7 @@ int64_t proposals_offset(const proposals_t *self)
     return self->offset_us;
 }
 
-/* How late, with all that came in between. Late ones of a backlog are not counted: their lateness
+/* How late, with all that came in between. Firings of a backlog are counted apart: their lateness
  * is that of the gap. */
 static void measure(proposals_t *self, const sent_t *sent, const pawl_record_t *item, size_t i,
                     int64_t now_us)
@@ -207,8 +212,10 @@ static void measure(proposals_t *self, const sent_t *sent, const pawl_record_t *
     if (entry == NULL || pawl_record_int(item, "fired") == 0) return;
     int64_t late_us =
         now_us + self->offset_us - pawl_record_int(item, "cursor_us") - entry->jitter_us;
-    if (late_us > BACKLOG_US) return;
-    hist_add(&self->lateness, late_us);
+    if (late_us > BACKLOG_US)
+        self->backlog += (uint64_t)pawl_record_int(item, "fired");
+    else
+        hist_add(&self->lateness, late_us);
     if (self->tell_us == 0) self->tell_us = now_us + TELL_AFTER_US;
 }
 
@@ -216,10 +223,12 @@ static void tell_lateness(proposals_t *self, int64_t now_us)
 {
     const hist_t *late = &self->lateness;
     if (self->tell_us == 0 || now_us < self->tell_us) return;
-    log_event(LOG_INFO, "FIRED", "n=%llu p50_us=%lld p99_us=%lld max_us=%lld",
+    log_event(LOG_INFO, "FIRED", "n=%llu p50_us=%lld p99_us=%lld max_us=%lld backlog=%llu",
               (unsigned long long)late->count, (long long)hist_percentile(late, 500),
-              (long long)hist_percentile(late, 990), (long long)late->max);
+              (long long)hist_percentile(late, 990), (long long)late->max,
+              (unsigned long long)self->backlog);
     hist_reset(&self->lateness);
+    self->backlog = 0;
     self->tell_us = 0;
 }
 
@@ -239,7 +248,7 @@ static void on_answer(const pawl_record_t *answer, pawl_err err, void *arg)
     for (size_t i = 0; i < n && i < sent->n; i++) {
         const pawl_record_t *item = pawl_record_sub_at(answer, "items", i);
         uint8_t uid[16];
-        range_uid(sent->items[i].uid, sent->items[i].range, uid);
+        timeline_range_uid(sent->items[i].uid, sent->items[i].range, uid);
         proposals_take(self, uid, (uint64_t)pawl_record_int(item, "revision"),
                        pawl_record_int(item, "cursor_us"), pawl_record_int(item, "next_us"),
                        pawl_record_int(item, "retry_us"), pawl_record_text(item, "verdict"));
@@ -268,7 +277,7 @@ int64_t proposals_run(proposals_t *self, int64_t now_us)
                 sent->sent_us = now_us;
             }
             pawl_proposal_t *item = &sent->items[sent->n++];
-            range_uid(entry->uid, entry->range, item->uid); /* back to the schedule's */
+            timeline_range_uid(entry->uid, entry->range, item->uid); /* back to the schedule's */
             item->range = entry->range;
             item->revision = entry->revision;
             item->expect_cursor_us = entry->cursor_us;
@@ -285,6 +294,10 @@ int64_t proposals_run(proposals_t *self, int64_t now_us)
             break;
         }
         self->requests++;
+        if (self->begun_us)
+            log_event(LOG_INFO, "PROPOSING", "first_after_ms=%lld",
+                      (long long)(clock_steady_us() - self->begun_us) / 1000);
+        self->begun_us = 0;
     }
     if (self->requests == REQUESTS_MAX) return now_us + LOOK_AGAIN_US; /* an answer wakes us */
     entry_t *first = timeline_first(self->line);

@@ -428,6 +428,13 @@ enum {
     SCHEDULE_ZONELESS = 4, /* paused because tzdata lost its zone; the zone's return ends that */
     SCHEDULE_RANGES = 8,   /* there is, or was, a range of it */
 };
+/* Which ranges of a schedule are not done, so that nobody has to look through those that are. */
+typedef struct range_list {
+    bool known;    /* false: of a version that did not keep it; the rows tell */
+    uint16_t last; /* number of the newest, done or not; 0: there never was one */
+    size_t n;
+    uint16_t open[LIMIT_RANGES]; /* numbers, rising */
+} range_list_t;
 typedef struct sched_row {
     uint8_t uid[16];
     uint64_t revision;
@@ -436,6 +443,7 @@ typedef struct sched_row {
     uint32_t principal;
     uint32_t definition_len; /* bytes of the serialized Schedule in SCHED_PART rows */
     slice_t name, reason;    /* reason: of the pause */
+    range_list_t ranges;     /* version 2, written once there was a range */
 } sched_row_t;
 void sched_row_encode(const sched_row_t *self, buf_t *to);
 bool sched_row_decode(sched_row_t *self, slice_t from);

@@ -41,9 +41,36 @@ rec_key_t key_sched(uint32_t schedule, uint8_t kind, uint64_t number)
     return key;
 }
 
+/* Version 1 ends with the reason; it is still written where there never was a range. */
+enum { SCHED_VERSION_RANGES = 2 };
+
+static uint8_t *put_range_list(uint8_t *at, const range_list_t *self)
+{
+    at = put_varint(at, self->last);
+    at = be_put_u8(at, (uint8_t)self->n);
+    for (size_t i = 0; i < self->n; i++)
+        at = be_put_u16(at, self->open[i]);
+    return at;
+}
+
+static void take_range_list(reader_t *in, range_list_t *self)
+{
+    self->known = true;
+    self->last = take_range(in);
+    size_t n = reader_u8(in);
+    if (n > ARRAY_LEN(self->open)) in->bad = true;
+    for (uint16_t before = 0; !in->bad && self->n < n; before = self->open[self->n++]) {
+        self->open[self->n] = reader_u16(in);
+        if (self->open[self->n] <= before || self->open[self->n] > self->last) in->bad = true;
+    }
+}
+
 void sched_row_encode(const sched_row_t *self, buf_t *to)
 {
-    uint8_t *at = record_begin(to, 128 + self->name.len + self->reason.len);
+    bool ranges = self->ranges.known && self->ranges.last;
+    size_t list_max = VARINT_MAX + 1 + sizeof self->ranges.open;
+    uint8_t *at = record_begin(to, 128 + self->name.len + self->reason.len + list_max);
+    if (ranges) to->at[to->len] = SCHED_VERSION_RANGES;
     at = be_put_bytes(at, self->uid, sizeof self->uid);
     at = be_put_u64(at, self->revision);
     at = be_put_u8(at, self->flags);
@@ -53,12 +80,15 @@ void sched_row_encode(const sched_row_t *self, buf_t *to)
     at = put_varint(at, self->principal);
     at = put_varint(at, self->definition_len);
     at = put_slice(at, self->name);
-    record_end(to, put_slice(at, self->reason));
+    at = put_slice(at, self->reason);
+    record_end(to, ranges ? put_range_list(at, &self->ranges) : at);
 }
 
 bool sched_row_decode(sched_row_t *self, slice_t from)
 {
     reader_t in = record_read(from);
+    bool ranges = from.len > 0 && from.at[0] == SCHED_VERSION_RANGES;
+    if (ranges) in.bad = false;
     *self = (sched_row_t){ 0 };
     take_array(&in, self->uid, sizeof self->uid);
     self->revision = reader_u64(&in);
@@ -70,6 +100,8 @@ bool sched_row_decode(sched_row_t *self, slice_t from)
     self->definition_len = take_no(&in);
     self->name = take_slice(&in);
     self->reason = take_slice(&in);
+    if (ranges) take_range_list(&in, &self->ranges);
+    if (!(self->flags & SCHEDULE_RANGES)) self->ranges.known = true;
     return record_done(&in);
 }
 

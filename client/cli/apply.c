@@ -29,7 +29,7 @@ static const column_t apply_columns[] = {
 
 enum {
     BATCH = 250,     /* written at once, in one request */
-    LOOKS_MAX = 100, /* with more than these a list of all that is on record costs less */
+    LOOKS_MAX = 100, /* with more than these one list of all that is on record costs less */
 };
 
 typedef struct wanted {
@@ -37,6 +37,7 @@ typedef struct wanted {
     int line;
     json_t *spec;
     bool calendar;
+    settlement_t *found; /* what the list said of it; NULL: nothing */
 } wanted_t;
 
 typedef struct applying {
@@ -44,7 +45,7 @@ typedef struct applying {
     wanted_t *wanted;
     size_t count, faults;
     json_t *names[2]; /* of what is wanted, schedules and calendars: name -> index */
-    json_t *there;    /* schedules on record, as keys; NULL: not asked, each is looked at */
+    bool listed;      /* what is on record was listed; if not, each is asked for */
     struct batch *batch;
     const char *mark; /* "apply/OWNER" */
     bool writes;      /* neither diff nor --dry-run */
@@ -84,7 +85,7 @@ static void take_document(applying_t *self, const yaml_file_t *file, const yaml_
         json_object_set_new(self->names[calendar], name, json_integer((json_int_t)self->count));
     }
     self->wanted = mem_grow(self->wanted, (self->count + 1) * sizeof *self->wanted);
-    self->wanted[self->count++] = (wanted_t){ file->path, line, spec, calendar };
+    self->wanted[self->count++] = (wanted_t){ file->path, line, spec, calendar, NULL };
 }
 
 static int read_file(applying_t *self, const char *path)
@@ -199,88 +200,108 @@ static void finish_batch(applying_t *self)
     batch->n = batch->writing_n = 0;
 }
 
-static int settle(applying_t *self, const wanted_t *wanted)
+/* What becomes of one that was looked at. */
+static void judge(const applying_t *self, settlement_t *settled)
 {
-    cli_t *cli = self->cli;
+    bool adopts = args_has(&self->cli->args, "adopt");
+    if (settled->old && adopts && strcmp(settled->made_by, self->mark) != 0) {
+        if (settled->kind == SETTLE_UNCHANGED) settled->kind = SETTLE_EDIT;
+        json_array_append_new(settled->changes,
+                              json_pack("{s:s, s:s, s:s}", "field", "owner", "old",
+                                        settled->made_by, "new", self->mark));
+    }
+    if (owned_by_another(self, settled) && !adopts && settled->kind == SETTLE_EDIT) {
+        settled->kind = SETTLE_REFUSED;
+        settled->why = say("it is of %s (--owner, or --adopt to take it over)", settled->made_by);
+    }
+}
+
+static int look(applying_t *self, wanted_t *wanted, settlement_t *settled)
+{
+    if (wanted->found) {
+        *settled = *wanted->found;
+        free(wanted->found);
+        wanted->found = NULL;
+        return 0;
+    }
+    int code = 0;
+    if (self->listed)
+        settle_compare(settled, wanted->spec, true, NULL);
+    else
+        code = settle_look(self->cli, settled, wanted->spec, true);
+    if (!code) judge(self, settled);
+    return code;
+}
+
+static int settle(applying_t *self, wanted_t *wanted)
+{
     batch_t *batch = self->batch;
     settlement_t settled;
-    const char *cursor = args_text(&cli->args, "cursor");
-    bool adopts = args_has(&cli->args, "adopt");
-    int code = 0;
-    if (self->there && !json_object_get(self->there, text_at(wanted->spec, "name")))
-        settle_absent(&settled, wanted->spec);
-    else
-        code = settle_look(cli, &settled, wanted->spec, true);
+    int code = look(self, wanted, &settled);
     if (code) return code;
-    bool marks = settled.old && adopts && strcmp(settled.made_by, self->mark) != 0;
-    if (marks && settled.kind == SETTLE_UNCHANGED) settled.kind = SETTLE_EDIT;
-    if (marks)
-        json_array_append_new(settled.changes, json_pack("{s:s, s:s, s:s}", "field", "owner", "old",
-                                                         settled.made_by, "new", self->mark));
-    if (owned_by_another(self, &settled) && !adopts && settled.kind == SETTLE_EDIT) {
-        settled.kind = SETTLE_REFUSED;
-        settled.why = say("it is of %s (--owner, or --adopt to take it over)", settled.made_by);
-    } else if (self->writes && settled.kind != SETTLE_UNCHANGED) {
+    bool writes = settled.kind == SETTLE_CREATE || settled.kind == SETTLE_EDIT;
+    bool marks = settled.kind == SETTLE_CREATE || args_has(&self->cli->args, "adopt");
+    if (self->writes && writes)
         batch->writing[batch->writing_n++] =
-            (settling_t){ &batch->settled[batch->n], !settled.old || adopts ? self->mark : NULL,
-                          cursor };
-    }
+            (settling_t){ &batch->settled[batch->n], marks ? self->mark : NULL,
+                          args_text(&self->cli->args, "cursor") };
     batch->wanted[batch->n] = wanted;
     batch->settled[batch->n++] = settled;
     if (batch->n == BATCH) finish_batch(self);
     return 0;
 }
 
-/* One list instead of a question for each: who is not in it need not be looked at. */
-static int list_those_there(applying_t *self)
+/* One list instead of a question for each. Each row is compared as it comes, and of what is not to
+ * be touched nothing is kept: the list may be long. */
+static int look_at_all(applying_t *self)
 {
     pawl_list_t *list = NULL;
     const pawl_record_t *row;
-    pawl_err err = pawl_schedule_list(self->cli->client, "", &list, self->cli->timeout_us);
-    self->there = json_object();
-    while (!err && (row = pawl_list_next(list, &err)))
-        json_object_set_new(self->there, pawl_record_text(row, "name"), json_true());
+    pawl_err err = pawl_schedule_list_whole(self->cli->client, &list, self->cli->timeout_us);
+    self->listed = true;
+    while (!err && (row = pawl_list_next(list, &err))) {
+        const json_t *at = json_object_get(self->names[0], pawl_record_text(row, "name"));
+        if (!at) continue;
+        wanted_t *wanted = &self->wanted[json_integer_value(at)];
+        settlement_t *found = mem_new(sizeof *found);
+        settle_compare(found, wanted->spec, true, row);
+        judge(self, found);
+        if (found->kind == SETTLE_UNCHANGED) settlement_free(found);
+        wanted->found = found;
+    }
     pawl_list_destroy(&list);
     return err ? fail_client(self->cli->client, err, "cannot list schedules") : 0;
 }
 
 static int settle_schedules(applying_t *self)
 {
-    int code = self->count > LOOKS_MAX ? list_those_there(self) : 0;
+    int code = self->count > LOOKS_MAX ? look_at_all(self) : 0;
     self->batch = mem_new(sizeof *self->batch);
     for (size_t i = 0; !code && i < self->count; i++)
         if (!self->wanted[i].calendar) code = settle(self, &self->wanted[i]);
     finish_batch(self); /* what was looked at before something failed, too */
     free(self->batch);
-    json_decref(self->there);
     return code;
 }
 
 /* ---- what is no longer there ----------------------------------------------------------------- */
 
-static int prune_one(applying_t *self, const char *name)
+static void prune_one(applying_t *self, const char *name)
 {
     cli_t *cli = self->cli;
-    pawl_record_t *record = NULL;
-    const char *made_by;
-    pawl_err err = pawl_schedule_get(cli->client, name, &record, cli->timeout_us);
-    if (err == PAWL_E_NOT_FOUND) return 0;
-    if (err) return fail_client(cli->client, err, say("cannot look at schedule %s", name));
-    json_decref(schedule_spec_of_record(record, &made_by));
-    pawl_record_destroy(&record);
-    if (strcmp(made_by, self->mark) != 0) return 0;
+    pawl_err err = PAWL_OK;
     if (self->writes)
         err = pawl_schedule_change(cli->client, "remove", name, "no longer in the files", NULL,
                                    NULL, cli->timeout_us);
+    if (err == PAWL_E_NOT_FOUND) return;
     if (err) {
         settlement_t refused = { .kind = SETTLE_REFUSED, .why = client_why(cli->client, err) };
         self->refused++;
         report(self, name, NULL, &refused);
-        return 0;
+        return;
     }
     self->pruned++;
     report(self, name, NULL, NULL);
-    return 0;
 }
 
 static int prune(applying_t *self)
@@ -290,19 +311,20 @@ static int prune(applying_t *self)
     const pawl_record_t *row;
     const char **names = NULL;
     size_t count = 0;
-    int code = 0;
-    pawl_err err = pawl_schedule_list(cli->client, "", &list, cli->timeout_us);
+    pawl_err err = pawl_schedule_list_whole(cli->client, &list, cli->timeout_us);
     while (!err && (row = pawl_list_next(list, &err))) {
-        if (json_object_get(self->names[0], pawl_record_text(row, "name"))) continue;
+        const char *made_by, *name = pawl_record_text(row, "name");
+        if (json_object_get(self->names[0], name)) continue;
+        json_decref(schedule_spec_of_record(row, &made_by));
+        if (strcmp(made_by, self->mark) != 0) continue;
         names = mem_grow(names, (count + 1) * sizeof *names);
-        names[count++] = say("%s", pawl_record_text(row, "name"));
+        names[count++] = say("%s", name);
     }
     pawl_list_destroy(&list);
-    if (err) code = fail_client(cli->client, err, "cannot list schedules");
-    for (size_t i = 0; !code && i < count; i++)
-        code = prune_one(self, names[i]);
+    for (size_t i = 0; !err && i < count; i++)
+        prune_one(self, names[i]);
     free(names);
-    return code;
+    return err ? fail_client(cli->client, err, "cannot list schedules") : 0;
 }
 
 /* ---- the commands ---------------------------------------------------------------------------- */
@@ -355,8 +377,11 @@ int cmd_schedule_apply(cli_t *cli)
         cli_note(cli, "%zu created, %zu edited, %zu unchanged, %zu pruned, %zu refused%s",
                  self.created, self.edited, self.unchanged, self.pruned, self.refused,
                  self.writes ? "" : "   (nothing changed)");
-    for (size_t i = 0; i < self.count; i++)
+    for (size_t i = 0; i < self.count; i++) {
         json_decref(self.wanted[i].spec);
+        if (self.wanted[i].found) settlement_free(self.wanted[i].found);
+        free(self.wanted[i].found);
+    }
     for (size_t i = 0; i < ARRAY_LEN(self.names); i++)
         json_decref(self.names[i]);
     free(self.wanted);

@@ -39,9 +39,11 @@ void schedule_spec_anchor(json_t *spec, const json_t *old)
         json_array_set_new(also, i, json_string(anchored(json_string_value(item), old, us)));
 }
 
-static void add_change(json_t *changes, const char *field, const json_t *old, const json_t *new)
+static void add_change(json_t *changes, const char *prefix, const char *key, const json_t *old,
+                       const json_t *new)
 {
     if ((old && new) ? json_equal(old, new) : old == new) return;
+    const char *field = say("%s%s", prefix, key);
     json_array_append_new(changes,
                           json_pack("{s:s, s:O?, s:O?}", "field", field, "old", old, "new", new));
 }
@@ -53,12 +55,12 @@ static void compare(json_t *changes, const char *prefix, const json_t *old, cons
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)wanted, key,
                         value) if (*prefix || strcmp(key, "task") != 0)
-        add_change(changes, say("%s%s", prefix, key), json_object_get(old, key), value);
+        add_change(changes, prefix, key, json_object_get(old, key), value);
     if (all)
         json_object_foreach((json_t *)(uintptr_t)old, key,
                             value) if (!json_object_get(wanted, key) && strcmp(key, "task") != 0 &&
                                        strcmp(key, "paused") != 0)
-            add_change(changes, say("%s%s", prefix, key), value, NULL);
+            add_change(changes, prefix, key, value, NULL);
 }
 
 json_t *schedule_spec_changes(const json_t *old, const json_t *wanted, bool all)

@@ -5,33 +5,31 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-void settle_absent(settlement_t *out, const json_t *spec)
+void settle_compare(settlement_t *out, const json_t *spec, bool whole, const pawl_record_t *row)
 {
-    *out = (settlement_t){ .kind = SETTLE_CREATE, .whole = true, .made_by = "" };
+    *out = (settlement_t){ .kind = SETTLE_CREATE, .whole = whole, .made_by = "" };
     out->spec = json_deep_copy(spec);
-    schedule_spec_anchor(out->spec, NULL);
+    if (row) {
+        out->old = schedule_spec_of_record(row, &out->made_by);
+        out->revision = pawl_record_int(row, "revision");
+    }
+    schedule_spec_anchor(out->spec, out->old);
+    if (!row) return;
+    out->changes = schedule_spec_changes(out->old, out->spec, whole);
+    out->kind = json_array_size(out->changes) ? SETTLE_EDIT : SETTLE_UNCHANGED;
 }
 
 int settle_look(cli_t *cli, settlement_t *out, const json_t *spec, bool whole)
 {
     pawl_record_t *record = NULL;
-    *out = (settlement_t){ .kind = SETTLE_CREATE, .whole = whole, .made_by = "" };
-    out->spec = json_deep_copy(spec);
+    const char *name = text_at(spec, "name");
     pawl_err err = PAWL_E_NOT_FOUND;
-    if (cli->client)
-        err = pawl_schedule_get(cli->client, text_at(spec, "name"), &record, cli->timeout_us);
+    *out = (settlement_t){ 0 };
+    if (cli->client) err = pawl_schedule_get(cli->client, name, &record, cli->timeout_us);
     if (err && err != PAWL_E_NOT_FOUND)
-        return fail_client(cli->client, err,
-                           say("cannot look at schedule %s", text_at(spec, "name")));
-    if (record) {
-        out->old = schedule_spec_of_record(record, &out->made_by);
-        out->revision = pawl_record_int(record, "revision");
-    }
+        return fail_client(cli->client, err, say("cannot look at schedule %s", name));
+    settle_compare(out, spec, whole, record);
     pawl_record_destroy(&record);
-    schedule_spec_anchor(out->spec, out->old);
-    if (!out->old) return 0;
-    out->changes = schedule_spec_changes(out->old, out->spec, whole);
-    out->kind = json_array_size(out->changes) ? SETTLE_EDIT : SETTLE_UNCHANGED;
     return 0;
 }
 
@@ -122,13 +120,9 @@ void settle_write_many(cli_t *cli, settling_t *items, size_t n)
         if (!put.schedule) {
             refuse(self, *error.why ? say("%s: %s", error.field, error.why)
                                     : client_why(cli->client, put.err));
-        } else if (n > 1 && put.cursor == NULL) {
+        } else {
             of[count] = self;
             puts[count++] = put;
-        } else { /* what its cursor does is said in a request of its own */
-            put.err = pawl_schedule_put(cli->client, put.schedule, put.if_revision, put.cursor,
-                                        NULL, cli->timeout_us);
-            take_outcome(cli, self, &put);
         }
     }
     /* each item has its outcome, that of the whole included */

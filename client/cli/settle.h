@@ -25,8 +25,9 @@ typedef struct settlement {
 /* Looks at the schedule named by `spec` (copied). Without a connection it counts as absent. 0, or
  * the code of a printed error: the broker could not be asked. */
 int settle_look(cli_t *cli, settlement_t *out, const json_t *spec, bool whole);
-/* The same for one that is known not to be there. */
-void settle_absent(settlement_t *out, const json_t *spec);
+/* The same with what is on record at hand: the row of pawl_schedule_get or of a whole list, NULL:
+ * it is not there. */
+void settle_compare(settlement_t *out, const json_t *spec, bool whole, const pawl_record_t *row);
 /* Does it. `made_by`: the mark to leave; NULL: the one it has. cursor: NULL = now when the rule or
  * the zone changed, else keep. False, and kind is SETTLE_REFUSED with `why`. */
 bool settle_write(cli_t *cli, settlement_t *self, const char *made_by, const char *cursor);

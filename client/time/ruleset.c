@@ -70,6 +70,11 @@ size_t ruleset_size(const ruleset_t *self)
     return self->count;
 }
 
+size_t ruleset_parts(const ruleset_t *self)
+{
+    return self->count + self->calendars_count;
+}
+
 const rule_t *ruleset_rule(const ruleset_t *self, size_t index)
 {
     return self->rules[index];

@@ -38,6 +38,8 @@ int64_t ruleset_prev(const ruleset_t *self, int64_t before);
 uint64_t ruleset_count(const ruleset_t *self, int64_t after, int64_t upto);
 
 size_t ruleset_size(const ruleset_t *self);
+/* Rules and calendars: what each question above costs in proportion to. */
+size_t ruleset_parts(const ruleset_t *self);
 const rule_t *ruleset_rule(const ruleset_t *self, size_t index);
 const zone_t *ruleset_zone(const ruleset_t *self);
 

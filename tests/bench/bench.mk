@@ -39,7 +39,9 @@ bench-cron: $(call lib,time base schemas)
 	$(CC) $(cppflags) $(CCRONEXPR:%=-isystem %) $(WARN) $(cflags) $(ldflags) -o $(BUILD)/bin/bench_cron tests/bench/bench_cron.c $^ -ldl
 	$(BUILD)/bin/bench_cron $(abspath $(CCRONEXPR))/libccronexpr.so
 .PHONY: bench-cron
-# A million: make bench-schedules BENCH_FLAGS="--schedules 1000000 --minute 100000 --second 1000"
+# One scheduler with very many schedules. A million:
+# make bench-schedules SCHEDULES_FLAGS="--schedules 1000000 --minute 100000 --second 1000 --apply 100000"
+bench: bench-schedules
 bench-schedules: all
-	$(PYTHON) tests/bench/bench_schedules.py --bin $(BUILD)/bin $(BENCH_FLAGS)
+	$(PYTHON) tests/bench/bench_schedules.py --bin $(BUILD)/bin $(SCHEDULES_FLAGS)
 .PHONY: bench-schedules

@@ -23,3 +23,14 @@ $(BUILD)/bin/bench-outage: $(BUILD)/tests/bench/bench_outage.o $(call lib,broker
 bench-outage: $(BUILD)/bin/bench-outage
 	@folder=$$(mktemp -d $(BENCH_FOLDER)/bench-XXXXXX) && { $< $$folder $(OUTAGE_SCHEDULES); rm -rf $$folder; }
 .PHONY: bench-outage
+
+# A minute at which very many schedules are due, through core alone (tests/bench/bench_fire.c):
+# make bench-fire [FIRE_SCHEDULES=100000] [FIRE_OTHERS=900000]
+FIRE_SCHEDULES ?= 50000
+FIRE_OTHERS ?= 0
+$(BUILD)/bin/bench-fire: $(BUILD)/tests/bench/bench_fire.o $(call lib,broker time base schemas)
+	@mkdir -p $(@D)
+	$(CC) $(ldflags) -o $@ $^ $(call libs_of,$(PKGS))
+bench-fire: $(BUILD)/bin/bench-fire
+	@folder=$$(mktemp -d $(BENCH_FOLDER)/bench-XXXXXX) && { $< $$folder/store $(FIRE_SCHEDULES) $(FIRE_OTHERS); rm -rf $$folder; }
+.PHONY: bench-fire

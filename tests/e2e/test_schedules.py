@@ -312,6 +312,23 @@ def test_ten_years_of_minutes_are_one_range_until_it_is_cancelled(fleet):
     fleet.pawl("schedule", "rm", "decade")
 
 
+@pytest.mark.parametrize("what", [("range", "pause", "goes-on", "1"), ("pause", "goes-on")])
+def test_what_is_resumed_goes_on_at_once(fleet, what):
+    fleet.pawl("schedule", "add", "goes-on", "--cron", "* * * * *", "--zone", "UTC", "--mode", "strict", "--ahead",
+               "8", "--", "true")
+    fleet.pawl("schedule", "backfill", "goes-on", "--from", "2025-01-01T00:00:00Z", "--to", "2025-02-01T00:00:00Z")
+    until(lambda: ranges(fleet, "goes-on")[0]["fired"] >= 8)
+    fleet.pawl("schedule", *what)
+    until(lambda: not fleet.tasks("--schedule", "goes-on", "--status", "waiting,running"))
+    before = ranges(fleet, "goes-on")[0]["fired"]
+    began = time.monotonic()
+    fleet.pawl("schedule", *["resume" if word == "pause" else word for word in what])
+    until(lambda: ranges(fleet, "goes-on")[0]["fired"] > before)
+    assert time.monotonic() - began < 10  # nobody looks again by the clock
+    fleet.pawl("schedule", "range", "cancel", "goes-on", "1")
+    fleet.pawl("schedule", "rm", "goes-on")
+
+
 def test_a_folded_run_knows_what_it_stands_for(fleet):
     fleet.pawl("schedule", "add", "folds", "--every", "1s", "--mode", "latest", "--overlap", "allow", "--pause",
                "--", "sh", "-c", "echo $PAWL_FOLDED_COUNT $PAWL_FOLDED_FIRST $PAWL_FOLDED_LAST")

@@ -214,6 +214,7 @@ def requests():
     good("schedule-follow-select", "schedule_follow", pb.ScheduleFollow(
         after="17", select="team=ops,env!=test", brief=True, due_us=NOON))
     good("schedule-list-select", "schedule_list", pb.ScheduleList(select="team=ops,!draft"))
+    good("schedule-list-whole", "schedule_list", pb.ScheduleList(whole=True))
     good("schedule-put-many", "schedule_put", pb.SchedulePut(
         schedule=schedule(labels=[pb.Label(key="team", value="ops")]), if_revision=0,
         more=[pb.SchedulePutItem(schedule=schedule(name="weekly", rule="0 4 * * 0"), if_revision=3,

@@ -273,6 +273,8 @@ typedef struct plan_spec {
     char *rule;
     Pawl__V1__Mode mode;
     uint32_t ahead;
+    char **also; /* more rules */
+    size_t also_n;
 } plan_spec_t;
 
 static inline void import_utc(world_t *w)
@@ -302,6 +304,8 @@ static inline const Pawl__V1__ScheduleInfo *put_schedule(world_t *w, plan_spec_t
     s.zone = "UTC";
     s.mode = spec.mode;
     s.ahead = spec.ahead;
+    s.also = spec.also;
+    s.n_also = spec.also_n;
     s.task.data = bytes;
     s.task.len = pawl__v1__task__pack(&task, bytes);
     put.schedule = &s;

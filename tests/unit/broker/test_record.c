@@ -105,7 +105,8 @@ static bool sched_row_same(const sched_row_t *a, const sched_row_t *b)
 {
     return EQ_ARRAY(uid) && EQ(revision) && EQ(flags) && EQ(created_wall_us) &&
            EQ(edited_wall_us) && EQ(paused_wall_us) && EQ(principal) && EQ(definition_len) &&
-           EQ_SLICE(name) && EQ_SLICE(reason);
+           EQ_SLICE(name) && EQ_SLICE(reason) && EQ(ranges.last) && EQ(ranges.n) &&
+           EQ_ARRAY(ranges.open);
 }
 static bool sched_rule_row_same(const sched_rule_row_t *a, const sched_rule_row_t *b)
 {
@@ -290,8 +291,9 @@ CASE(count, counts_t, counts_encode, counts_decode, counts_same, { { 0, 0, 0, 0,
 CASE(name, number_t, name_encode, name_decode, number_same, { 258 })
 ROW(reg_plain, reg_row, { .name = TEXT("mail/send") })
 ROW(reg_extreme, reg_row, { 255, INT64_MIN, MAX64, TEXT("q"), TEXT("because") })
-ROW(sched, sched_row, { ID16, 3, SCHEDULE_PAUSED, 1, 2, 3, 4, 500, TEXT("backup"), TEXT("holidays") })
-ROW(sched_extreme, sched_row, { ID16, MAX64, 255, INT64_MIN, INT64_MAX, INT64_MIN, UINT32_MAX, UINT32_MAX, TEXT(""), TEXT("") })
+ROW(sched, sched_row, { ID16, 3, SCHEDULE_PAUSED, 1, 2, 3, 4, 500, TEXT("backup"), TEXT("holidays"), { 0 } })
+ROW(sched_extreme, sched_row, { ID16, MAX64, 255, INT64_MIN, INT64_MAX, INT64_MIN, UINT32_MAX, UINT32_MAX, TEXT(""), TEXT(""), { 0 } })
+ROW(sched_ranges, sched_row, { ID16, 3, SCHEDULE_RANGES, 1, 2, 3, 4, 500, TEXT("backup"), TEXT(""), { true, 300, 2, { 7, 300 } } })
 ROW(sched_rule, sched_rule_row, { .zone_hash = 0xFEDCBA9876543210, .jitter_us = 1000000, .to_us = INT64_MAX, .rule = TEXT("cron 0 3 * * *"), .zone = TEXT("Europe/Berlin"), .exclusions = TEXT("2026-12-25") })
 ROW(sched_rule_more, sched_rule_row, { .zone_hash = 1, .rule = TEXT("0 3 * * *"), .zone = TEXT("UTC"), .exclusions = TEXT(""), .also = { TEXT("0 4 * * *"), TEXT("0 5 * * *") }, .also_n = 2, .calendars = { 7, MAX64 }, .calendars_n = 2 })
 ROW(sched_rule_begun, sched_rule_row, { .zone_hash = 1, .rule = TEXT("0 3 * * *"), .zone = TEXT("UTC"), .exclusions = TEXT(""), .begun = true, .settled_us = 60000000, .begin_us = 120000000 })

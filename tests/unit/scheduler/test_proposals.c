@@ -172,10 +172,74 @@ static void a_range_has_turns_of_its_own_until_it_is_gone(void **state)
     assert_int_equal(entry->cursor_us, now - 2 * SECOND);
     assert_true(entry->due_us <= clock_wall_us());
     proposals_take(proposals, own, 2, now - 2 * SECOND, 0, 0, "held"); /* paused meanwhile */
-    assert_true(entry->due_us > clock_wall_us() + 10 * SECOND);
-    assert_true(entry->due_us < TIMELINE_NEVER);
+    assert_int_equal(entry->due_us, TIMELINE_NEVER);
     proposals_take(proposals, own, 2, now - 2 * SECOND, 0, 0, "gone");
     assert_int_equal(timeline_size(line), 1);
+    proposals_destroy(&proposals);
+}
+
+/* Two ranges, 1 and 2, in these states; NULL: it is not told of. */
+static void tell_ranges(proposals_t *proposals, const char *first, const char *second)
+{
+    int64_t now = clock_wall_us();
+    Pawl__V1__ScheduleInfo info = PAWL__V1__SCHEDULE_INFO__INIT;
+    Pawl__V1__RangeInfo ranges[2], *told[2];
+    const char *const states[] = { first, second };
+    info.uid = (ProtobufCBinaryData){ 16, (uint8_t *)(uintptr_t)uid };
+    info.revision = 3;
+    info.cursor_us = now;
+    info.next_us = now + 3600 * SECOND;
+    info.state = (char *)(uintptr_t) "active";
+    info.ranges = told;
+    for (size_t i = 0; i < 2; i++) {
+        if (states[i] == NULL) continue;
+        pawl__v1__range_info__init(&ranges[i]);
+        ranges[i].number = (uint32_t)i + 1;
+        ranges[i].revision = 2;
+        ranges[i].cursor_us = now - 100 * SECOND;
+        ranges[i].state = (char *)(uintptr_t)states[i];
+        told[info.n_ranges++] = &ranges[i];
+    }
+    proposals_on_schedule(proposals, PAWL_FOLLOW_SCHEDULE, record_of_const(&info));
+}
+
+static entry_t *range_of(proposals_t *proposals, uint16_t number)
+{
+    uint8_t own[16];
+    timeline_range_uid(uid, number, own);
+    return timeline_find(proposals_timeline(proposals), own);
+}
+
+static void a_paused_range_is_not_asked_for_until_it_is_resumed_and_then_at_once(void **state)
+{
+    (void)state;
+    proposals_t *proposals = proposals_new(NULL);
+    tell_ranges(proposals, "paused", "open");
+    assert_int_equal(range_of(proposals, 1)->due_us, TIMELINE_NEVER);
+    assert_true(range_of(proposals, 2)->due_us <= clock_wall_us());
+    tell_ranges(proposals, "open", "stopped");
+    assert_true(range_of(proposals, 1)->due_us <= clock_wall_us());
+    assert_int_equal(range_of(proposals, 2)->due_us, TIMELINE_NEVER);
+    /* resumed while the answer that it is paused is on the way */
+    entry_t *second = range_of(proposals, 2);
+    second->proposed = true;
+    tell_ranges(proposals, "open", "open");
+    proposals_take(proposals, second->uid, 2, second->cursor_us, 0, 0, "held");
+    assert_true(second->due_us <= clock_wall_us());
+    proposals_destroy(&proposals);
+}
+
+static void a_range_that_is_told_of_no_more_has_ended(void **state)
+{
+    (void)state;
+    proposals_t *proposals = proposals_new(NULL);
+    tell_ranges(proposals, "paused", "open");
+    assert_int_equal(timeline_size(proposals_timeline(proposals)), 3);
+    tell_ranges(proposals, NULL, "paused"); /* cancelled while it was paused */
+    assert_null(range_of(proposals, 1));
+    assert_non_null(range_of(proposals, 2));
+    tell_ranges(proposals, NULL, NULL);
+    assert_int_equal(timeline_size(proposals_timeline(proposals)), 1);
     proposals_destroy(&proposals);
 }
 
@@ -183,6 +247,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_range_has_turns_of_its_own_until_it_is_gone),
+        cmocka_unit_test(a_paused_range_is_not_asked_for_until_it_is_resumed_and_then_at_once),
+        cmocka_unit_test(a_range_that_is_told_of_no_more_has_ended),
         cmocka_unit_test(a_change_told_before_an_older_answer_is_what_counts),
         cmocka_unit_test(a_push_of_the_same_revision_only_brings_a_turn_forward),
         cmocka_unit_test(a_turn_that_decided_nothing_comes_again_soon_but_not_at_once),
