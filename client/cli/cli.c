@@ -114,6 +114,14 @@ void cli_hush(cli_t *self)
 
 /* ---- the session ----------------------------------------------------------------------------- */
 
+static const char *setting(const args_t *args, const char *flag, const char *variable)
+{
+    const char *value = args_text(args, flag);
+    if (value) return value;
+    value = getenv(variable);
+    return value && *value ? value : NULL;
+}
+
 /* A folder or a socket file may be given in place of an endpoint. */
 static const char *endpoint_of(const char *given)
 {
@@ -127,7 +135,7 @@ static const char *endpoint_of(const char *given)
 static int start_client(cli_t *self)
 {
     char why[512] = "";
-    const char *endpoint = args_text(&self->args, "broker");
+    const char *endpoint = setting(&self->args, "broker", "PAWL_BROKER");
     pawl_conf_t *conf = pawl_conf_new();
     CHECK(conf);
     pawl_err err =
@@ -219,14 +227,6 @@ int cli_instant(cli_t *self, const char *flag, const char *text, bool ago, int64
 }
 
 /* ---- the program ----------------------------------------------------------------------------- */
-
-static const char *setting(const args_t *args, const char *flag, const char *variable)
-{
-    const char *value = args_text(args, flag);
-    if (value) return value;
-    value = getenv(variable);
-    return value && *value ? value : NULL;
-}
 
 static int run(cli_t *self)
 {

@@ -115,7 +115,8 @@ static const flag_t filter_flags[] = {
     END,
 };
 static const flag_t list_flags[] = {
-    SWITCH("newest-first", 0, "the newest first"),
+    SWITCH("newest-first", 0, "the newest first, as tables have them"),
+    SWITCH("oldest-first", 0, "the oldest first, as all other formats have them"),
     SWITCH("roots", 0, "without the children of fan-outs"),
     END,
 };
@@ -283,7 +284,7 @@ static const flag_t apply_flags[] = {
 static const flag_t stats_flags[] = { SWITCH("watch", 0, "again every second"), END };
 static const flag_t top_flags[] = { SWITCH("once", 0, "one picture, then end"), END };
 static const flag_t events_flags[] = {
-    NUMBER("from", 0, 1, HUGE_NUMBER, "from this sequence number on"),
+    NUMBER("from", 0, 1, HUGE_NUMBER, "from this sequence number on (1; tables: the last ones)"),
     SWITCH("follow", 'f', "go on with what happens"),
     END,
 };

@@ -237,6 +237,8 @@ static void tell(const following_t *self, const pawl_record_t *task)
     else if (strcmp(self->status, "delayed") == 0 && self->attempt)
         buf_printf(&words, "attempt %u of %u failed: %s; next in %.1f s", self->attempt,
                    self->attempts_max, pawl_record_text(task, "message"), seconds_until(task));
+    else if (self->over && strcmp(reason, "exhausted") == 0)
+        buf_printf(&words, "attempt %u of %u failed", self->attempt, self->attempts_max);
     else
         buf_printf(&words, "%s", reason);
     if (self->over) {

@@ -102,7 +102,7 @@ static void print_overview(void)
            "  0 ok   1 failed   2 usage   3 not found   4 conflict, already, stale   5 refused\n"
            "  6 broker unreachable or timed out   7 the task failed (--wait)   8 some of a bulk\n"
            "  failed   9 limit or full   130 interrupted\n"
-           "\nenvironment: PAWL_BROKER PAWL_OUTPUT PAWL_TZ\n"
+           "\nenvironment: PAWL_BROKER PAWL_KEY PAWL_OUTPUT PAWL_TZ\n"
            "more: pawl help COMMAND\n");
 }
 

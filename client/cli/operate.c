@@ -154,17 +154,38 @@ int cmd_executor_change(cli_t *cli)
     return 0;
 }
 
+static pawl_err find_queue(cli_t *cli, const char *name, bool *known)
+{
+    pawl_list_t *list = NULL;
+    const pawl_record_t *queue;
+    pawl_err err = pawl_queue_list(cli->client, &list, cli->timeout_us);
+    while (!err && !*known && (queue = pawl_list_next(list, &err)))
+        *known = strcmp(pawl_record_text(queue, "name"), name) == 0;
+    pawl_list_destroy(&list);
+    return err;
+}
+
 int cmd_queue_change(cli_t *cli)
 {
     const char *verb = verb_of(cli), *name = cli->args.words[0];
     const char *reason = args_text(&cli->args, "reason");
+    const char *what = say("cannot %s queue %s", verb, name);
+    bool pauses = strcmp(verb, "pause") == 0, known = false;
     int code = cli_connect(cli);
-    if (!code && cli->dry_run) cli_note(cli, "would %s queue %s (nothing changed)", verb, name);
-    if (code || cli->dry_run) return code;
-    pawl_err err = pawl_queue_change(cli->client, name, strcmp(verb, "pause") == 0,
-                                     reason ? reason : "", cli->timeout_us);
-    if (err) return fail_client(cli->client, err, say("cannot %s queue %s", verb, name));
-    cli_note(cli, "%s: %s", verb, name);
+    if (code) return code;
+    pawl_err err = find_queue(cli, name, &known);
+    if (err) return fail_client(cli->client, err, what);
+    if (!known && !pauses)
+        return fail(EXIT_NOT_FOUND, what, "no task was ever in a queue of that name",
+                    "pawl queue list shows what there is");
+    if (cli->dry_run) {
+        cli_note(cli, "would %s queue %s (nothing changed)", verb, name);
+        return 0;
+    }
+    err = pawl_queue_change(cli->client, name, pauses, reason ? reason : "", cli->timeout_us);
+    if (err) return fail_client(cli->client, err, what);
+    cli_note(cli, "%s: %s%s", verb, name,
+             known ? "" : " (new: no task was ever in a queue of that name)");
     return 0;
 }
 
@@ -261,8 +282,7 @@ static int follow_events(cli_t *cli, uint64_t from)
 {
     enum { TURN_US = 500 * 1000 };
     static const char what[] = "cannot follow events";
-    bool people = strcmp(output_format(), "table") == 0 || strcmp(output_format(), "wide") == 0;
-    listening_t self = { .output = people ? NULL : output_stream(event_columns),
+    listening_t self = { .output = output_is_table() ? NULL : output_stream(event_columns),
                          .left = args_number(&cli->args, "limit", INT64_MAX) };
     cli_leave_on_interrupt(NULL);
     pawl_watch_t *watch = pawl_watch_new(cli->client, from, print_event, &self);
@@ -281,6 +301,19 @@ static int follow_events(cli_t *cli, uint64_t from)
                 say("pawl events -f --from %" PRIu64 " goes on where this ended", seq));
 }
 
+/* A person looks for what came last: as many as the table will have rows. */
+static pawl_err last_events(cli_t *cli, uint64_t *from)
+{
+    pawl_record_t *status = NULL;
+    uint64_t rows = (uint64_t)args_number(&cli->args, "limit", OUTPUT_TABLE_ROWS);
+    pawl_err err = pawl_broker_status(cli->client, &status, cli->timeout_us);
+    uint64_t seq = err ? 0 : (uint64_t)pawl_record_int(status, "events_seq");
+    *from = seq > rows ? seq - rows + 1 : 1;
+    pawl_record_destroy(&status);
+    if (*from > 1) cli_note(cli, "the last %" PRIu64 " events; older ones: --from 1", rows);
+    return err;
+}
+
 int cmd_events(cli_t *cli)
 {
     uint64_t from = (uint64_t)args_number(&cli->args, "from", 0);
@@ -289,7 +322,8 @@ int cmd_events(cli_t *cli)
     int code = cli_connect(cli);
     if (code) return code;
     if (args_has(&cli->args, "follow")) return follow_events(cli, from);
-    pawl_err err = pawl_event_list(cli->client, from ? from : 1, &list, cli->timeout_us);
+    pawl_err err = from || !output_is_table() ? PAWL_OK : last_events(cli, &from);
+    if (!err) err = pawl_event_list(cli->client, from ? from : 1, &list, cli->timeout_us);
     if (err) return fail_client(cli->client, err, "cannot list events");
     output_t *output = output_new(event_columns, (uint64_t)args_number(&cli->args, "limit", 0));
     while ((event = pawl_list_next(list, &err)) && output_record(output, event)) {

@@ -10,7 +10,7 @@ static const char *const format_names[] = {
     "table", "wide", "json", "ndjson", "csv", "yaml", "id"
 };
 
-enum { TABLE_ROWS = 100, CELL_WIDEST = 60 };
+enum { CELL_WIDEST = 60 };
 
 static struct {
     format_t format;
@@ -101,6 +101,11 @@ bool output_is_json(void)
     return setup.format == JSON || setup.format == NDJSON || setup.format == YAML;
 }
 
+bool output_is_table(void)
+{
+    return setup.format == TABLE || setup.format == WIDE;
+}
+
 const char *output_format(void)
 {
     return format_names[setup.format];
@@ -156,8 +161,7 @@ output_t *output_new(const column_t *columns, uint64_t limit)
     output_t *self = mem_new(sizeof *self);
     self->columns = columns;
     self->limit = limit;
-    bool table = setup.format == TABLE || setup.format == WIDE;
-    if (!limit) self->limit = table ? TABLE_ROWS : UINT64_MAX;
+    if (!limit) self->limit = output_is_table() ? OUTPUT_TABLE_ROWS : UINT64_MAX;
     if (setup.format == ID) {
         add_name(self, columns[0].name);
         return self;
@@ -369,11 +373,12 @@ int output_end(output_t **self_p)
     output_t *self = *self_p;
     int code = self->failed;
     *self_p = NULL;
-    if (!code && (setup.format == TABLE || setup.format == WIDE)) print_table(self);
+    if (!code && output_is_table()) print_table(self);
+    if (!code && setup.format == CSV && self->rows == 0 && setup.head) print_csv(self, NULL);
     if (!code && setup.format == JSON) puts(self->rows ? "]" : "[]");
     if (!code && setup.format == YAML && self->rows == 0) puts("[]");
     if (!code) code = output_written();
-    if (!code && self->more && (setup.format == TABLE || setup.format == WIDE))
+    if (!code && self->more && output_is_table())
         fprintf(stderr,
                 "%zu rows shown, there are more: --limit N (to 100000), or -o ndjson for all\n",
                 self->rows);

@@ -53,12 +53,15 @@ json_t *record_json(const pawl_record_t *record, const column_t *columns);
 int output_setup(const char *format, const char *fields, bool head, const char *zone);
 /* The format is for machines: no decoration wanted. */
 bool output_is_json(void); /* json, ndjson or yaml */
+/* For people: rows in columns (table or wide). */
+bool output_is_table(void);
 const char *output_format(void);
 /* Whether all that was printed so far could be written. 0 or the code of a printed error. */
 int output_written(void);
 
 typedef struct output output_t;
-/* limit 0: none was given, then a table shows 100 rows and a hint. */
+enum { OUTPUT_TABLE_ROWS = 100 };
+/* limit 0: none was given, then a table shows OUTPUT_TABLE_ROWS and a hint. */
 output_t *output_new(const column_t *columns, uint64_t limit);
 /* For rows that go on coming: json is written as ndjson, an array would have no end. */
 output_t *output_stream(const column_t *columns);

@@ -317,13 +317,11 @@ static pawl_err put_terms(pawl_schedule_t *schedule, const terms_given_t *terms,
 
 /* Sets the template from `object`, the task's JSON. */
 static int set_template(pawl_schedule_t *schedule, const json_t *object, const char *zone,
-                        const char *example)
+                        const args_t *args)
 {
     spec_error_t error;
     pawl_task_t *task = task_from_json(object, zone, &error);
-    if (!task)
-        return fail(EXIT_USAGE, "the schedule's task cannot be taken",
-                    *error.field ? say("%s: %s", error.field, error.why) : error.why, example);
+    if (!task) return task_refused(args, "the schedule's task cannot be taken", &error);
     pawl_err err = pawl_schedule_set_task(schedule, task);
     pawl_task_destroy(&task);
     return err ? fail_client(NULL, err, "the schedule's task cannot be taken") : 0;
@@ -416,13 +414,14 @@ int cmd_schedule_add(cli_t *cli)
     int code = plan_rule(cli, zone, true, &rule);
     if (!code) code = take_terms(cli, NULL, zone, rule, &terms);
     if (!code) code = moments_open(&moments, &terms.spec);
+    if (!code) code = task_command_given(args);
     json_t *object = code ? NULL : template_from_args(args);
     if (!code && !object) code = EXIT_USAGE;
     pawl_schedule_t *schedule = pawl_schedule_new(name);
     if (!code && !schedule)
         code = fail(EXIT_USAGE, "bad name of a schedule", say("\"%s\" cannot be one", name),
                     args->command->example);
-    if (!code) code = set_template(schedule, object, zone, args->command->example);
+    if (!code) code = set_template(schedule, object, zone, args);
     if (!code) code = set_policies(cli, schedule);
     pawl_err err = code ? PAWL_OK : put_terms(schedule, &terms, moments);
     if (err) code = fail_client(NULL, err, "the schedule cannot be taken");
@@ -447,7 +446,7 @@ static int change_template(cli_t *cli, pawl_schedule_t *schedule, const pawl_rec
         if (old) pawl__v1__schedule__free_unpacked(old, NULL);
         if (!object) object = json_object();
         task_json_merge(object, changes);
-        code = set_template(schedule, object, zone, cli->args.command->example);
+        code = set_template(schedule, object, zone, &cli->args);
     }
     json_decref(object);
     json_decref(changes);

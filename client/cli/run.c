@@ -21,16 +21,13 @@ static const char *zone_typed(const cli_t *cli)
 static pawl_task_t *task_typed(cli_t *cli, int *code)
 {
     spec_error_t error;
+    *code = task_command_given(&cli->args);
+    if (*code) return NULL;
     json_t *object = task_json_from_args(&cli->args);
     *code = EXIT_USAGE;
     if (!object) return NULL;
     pawl_task_t *task = task_from_json(object, zone_typed(cli), &error);
-    if (!task)
-        fail(EXIT_USAGE, "the task cannot be taken",
-             *error.field ? say("%s: %s", error.field, error.why) : error.why,
-             cli->args.command->example);
-    else
-        *code = 0;
+    *code = task ? 0 : task_refused(&cli->args, "the task cannot be taken", &error);
     if (task && cli->dry_run) {
         pawl_task_destroy(&task);
         *code = output_object(json_incref(object));

@@ -49,7 +49,7 @@ int cmd_schedule_list(cli_t *cli)
                                              joined(&cli->args, "label"), &list, cli->timeout_us);
     if (err) return fail_client(cli->client, err, "cannot list schedules");
     output_t *output = output_new(schedule_columns, (uint64_t)args_number(&cli->args, "limit", 0));
-    bool people = strcmp(output_format(), "table") == 0 || strcmp(output_format(), "wide") == 0;
+    bool people = output_is_table();
     while ((schedule = pawl_list_next(list, &err)) &&
            (people ? list_row(output, schedule) : output_record(output, schedule))) {
     }

@@ -77,8 +77,7 @@ static int print_once(cli_t *cli)
         json_decref(object);
         code = output_written();
     } else if (object) {
-        if (strcmp(output_format(), "table") == 0 || strcmp(output_format(), "wide") == 0)
-            shorten(object);
+        if (output_is_table()) shorten(object);
         code = output_object(object);
     }
     free(text);

@@ -193,6 +193,43 @@ static bool command_from_args(json_t *object, const args_t *args)
     return true;
 }
 
+int task_command_given(const args_t *args)
+{
+    static const char *const flags[] = { "type", "shell", "script-file", "sql", "each" };
+    bool given = args->rest_count > 0;
+    for (size_t i = 0; i < ARRAY_LEN(flags); i++)
+        given = given || args_has(args, flags[i]);
+    if (given) return 0;
+    return fail(EXIT_USAGE, "no command was given",
+                "it stands behind --, or in --shell, --script-file, --sql, --each or --type",
+                args->command->example);
+}
+
+/* The flag that a field was made from; the field itself where none of that name was typed. */
+static const char *typed_as(const args_t *args, const char *field)
+{
+    static const char *const others[][2] = {
+        { "delay", "in" },           { "labels", "label" },
+        { "target.labels", "on" },   { "retry.max_attempts", "retry" },
+        { "script", "script-file" }, { "retry.backoff", "backoff" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        if (strcmp(field, others[i][0]) == 0 && args_has(args, others[i][1]))
+            return say("--%s", others[i][1]);
+    char *flag = text_keep(mem_text(field));
+    for (char *dash; (dash = strchr(flag, '_'));)
+        *dash = '-';
+    return args_has(args, flag) ? say("--%s", flag) : field;
+}
+
+int task_refused(const args_t *args, const char *what, const spec_error_t *error)
+{
+    return fail(EXIT_USAGE, what,
+                *error->field ? say("%s: %s", typed_as(args, error->field), error->why)
+                              : error->why,
+                args->command->example);
+}
+
 json_t *task_json_from_args(const args_t *args)
 {
     static const char *const same_name[] = { "type",       "key",    "queue",   "title",

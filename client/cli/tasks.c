@@ -22,7 +22,10 @@ int cmd_task_list(cli_t *cli)
     pawl_filter_t *filter = code ? NULL : filter_read(cli, &code);
     if (code) return code;
     if (strcmp(cli->args.command->name, "ps") == 0) pawl_filter_add(filter, "status", "running");
-    if (args_has(&cli->args, "newest-first")) pawl_filter_add(filter, "newest_first", "1");
+    /* what a person looks for is mostly what came last */
+    bool newest = output_is_table() && strcmp(cli->args.command->name, "task list") == 0;
+    if (args_has(&cli->args, "newest-first") || (newest && !args_has(&cli->args, "oldest-first")))
+        pawl_filter_add(filter, "newest_first", "1");
     if (args_has(&cli->args, "roots")) pawl_filter_add(filter, "roots", "1");
     pawl_list_t *list = NULL;
     const pawl_record_t *task;
@@ -122,8 +125,7 @@ int cmd_why(cli_t *cli)
         json_pack("{s:s, s:s, s:s, s:o}", "id", text, "status", pawl_record_text(why, "status"),
                   "reason", pawl_record_text(why, "reason"), "lines", lines);
     pawl_record_destroy(&why);
-    const char *format = output_format();
-    if (strcmp(format, "table") != 0 && strcmp(format, "wide") != 0) return output_object(object);
+    if (!output_is_table()) return output_object(object);
     printf("%s  %s  %s\n", text, json_string_value(json_object_get(object, "status")),
            json_string_value(json_object_get(object, "reason")));
     size_t i;

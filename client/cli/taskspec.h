@@ -26,6 +26,10 @@ pawl_task_t *task_from_json(const json_t *object, const char *zone, spec_error_t
 /* One line of NDJSON. The id it will have is pawl_task_id(). */
 pawl_task_t *task_from_line(const char *line, size_t len, const char *zone, spec_error_t *error);
 
+/* Flags or words behind `--` that say what is to run? 0, or the code of a printed error. */
+int task_command_given(const args_t *args);
+/* Prints why task_from_json refused what the flags meant, by the flag that was typed. Its code. */
+int task_refused(const args_t *args, const char *what, const spec_error_t *error);
 /* The JSON object that the flags (task_flags of commands.c) and the command line behind `--` mean.
  * NULL: a usage error was printed. */
 json_t *task_json_from_args(const args_t *args);

@@ -270,6 +270,18 @@ def test_a_long_list_streams_everything_that_matches(small):
     assert len(small.tasks("--status", "held", "--limit", "1001")) == 1001
     table = small.pawl("task", "list")
     assert len(table.lines) <= 102 and "--limit" in table.err
+    ids = [row["id"] for row in rows]
+    # a person sees what came last, a program all of it in order
+    assert [line.split()[0] for line in table.lines[1:]] == ids[:-101:-1]
+    assert [line.split()[0] for line in small.pawl("ls", "--oldest-first").lines[1:]] == ids[:100]
+    last = small.stats()["events_seq"]
+    assert [line.split()[0] for line in small.pawl("events").lines[1:]] == [str(last - 99 + i) for i in range(100)]
+    assert small.pawl("events", "-o", "id", "--limit", "2").lines == ["1", "2"]
+
+
+def test_a_queue_that_nobody_ever_named_is_told(small):
+    assert "no task was ever in a queue of that name" in small.pawl("queue", "pause", "defualt").err
+    assert "no task was ever" not in small.pawl("queue", "resume", "defualt").err
 
 
 # ---- the store ------------------------------------------------------------------------------------

@@ -57,6 +57,9 @@ ERRORS = [
     (2, "run"),
     (2, "run", "--in", "5", "--", "true"),
     (2, "up", "--state", ""),
+    (2, "schedule", "add", "bad", "--every", "5m"),
+    (2, "run", "--at", "yesterday", "--", "true"),
+    (3, "queue", "resume", "no-such-queue"),
     (2, "task", "list", "--tz", "Europe"),
     (3, "task", "show", "not-an-id!"),
 ]
@@ -69,6 +72,19 @@ def test_an_error_says_what_why_and_what_to_type(fleet, words):
     assert len(lines) == 3 and lines[0].startswith("error: "), said
     assert lines[1].strip().startswith("why: ") and lines[2].strip().startswith("try: ")
     assert said.out == ""
+
+
+def test_what_is_wrong_is_named_as_it_was_typed(fleet):
+    assert "why: --in: " in fleet.pawl("run", "--in", "5", "--", "true", code=2).err
+    assert "why: --time-limit: " in fleet.pawl("run", "--time-limit", "1x", "--", "true", code=2).err
+    assert "why: --backoff: " in fleet.pawl("schedule", "add", "bad", "--every", "5m", "--backoff", "5", "--", "true",
+                                            code=2).err
+    assert "no command was given" in fleet.pawl("run", "--", code=2).err
+
+
+def test_a_broker_may_be_named_by_its_folder(fleet):
+    for words, more in ((["-b", fleet.state], {}), ([], {"PAWL_BROKER": str(fleet.state)})):
+        assert fleet.pawl(*words, "broker", "status", "-o", "json", **more).json["endpoint"] == fleet.endpoint
 
 
 def test_a_misspelt_word_is_met_with_a_guess(fleet):

@@ -94,6 +94,14 @@ static void each_format_prints_the_same_records(void **state)
     }
 }
 
+static size_t lines_of(const char *text)
+{
+    size_t lines = 0;
+    for (; (text = strchr(text, '\n')); text++)
+        lines++;
+    return lines;
+}
+
 static void an_empty_list_is_empty_in_every_format(void **state)
 {
     (void)state;
@@ -102,15 +110,9 @@ static void an_empty_list_is_empty_in_every_format(void **state)
     assert_string_equal(printed("ndjson", NULL, true, 0, 0, &code), "");
     assert_string_equal(printed("table", NULL, true, 0, 0, &code), "");
     assert_string_equal(printed("id", NULL, true, 0, 0, &code), "");
+    assert_int_equal(lines_of(printed("csv", NULL, true, 0, 0, &code)), 1); /* which columns */
+    assert_string_equal(printed("csv", NULL, false, 0, 0, &code), "");
     assert_int_equal(code, 0);
-}
-
-static size_t lines_of(const char *text)
-{
-    size_t lines = 0;
-    for (; (text = strchr(text, '\n')); text++)
-        lines++;
-    return lines;
 }
 
 static void a_table_shows_100_rows_and_ndjson_all_unless_a_limit_is_given(void **state)
