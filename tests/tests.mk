@@ -9,7 +9,7 @@ libs_cli       := cli client time base schemas
 libs_broker    := simstore broker time base schemas
 libs_scheduler := scheduler client time base schemas
 libs_executor  := executor client base schemas
-# The store in memory (tests/sim/memstore.h): for unit tests of the broker and for the simulator.
+# What tests do to the store in memory (tests/sim/memstore.h): for unit tests of the broker and the simulator.
 $(BUILD)/lib/simstore.a: $(BUILD)/tests/sim/memstore.o
 test_modules   := schemas base time client cli broker scheduler executor
 

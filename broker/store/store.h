@@ -2,7 +2,7 @@
  * broker/store/store.h - the store as core sees it: ordered tables, one writer, snapshots.
  *
  * Two implementations stand behind it: LMDB (broker/store/lmdb.c, on client/base/kv.h) and plain
- * memory with faults (tests/sim/memstore.c). Core never sees a handle of either.
+ * memory (broker/store/memstore.c). Core never sees a handle of either.
  *
  * Writing: store_begin, any number of get/put/del/scan, then store_commit or store_abort. One
  * write transaction at a time, owned by one thread. A commit has three outcomes: ERR_OK; cleanly

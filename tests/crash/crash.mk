@@ -5,7 +5,8 @@ CRASH_SEED    ?= 1
 crash_store   := $(addprefix $(BUILD)/bin/,crash-store crash-scenario crash-shim.so)
 crash_objects := $(addprefix $(BUILD)/,tests/crash/scenario.o broker/store/store.o broker/store/lmdb.o)
 
-$(BUILD)/bin/crash-store: $(BUILD)/tests/crash/crash_store.o $(crash_objects) $(call lib,simstore base schemas)
+$(BUILD)/bin/crash-store: $(BUILD)/tests/crash/crash_store.o $(BUILD)/broker/store/memstore.o $(crash_objects) \
+    $(call lib,simstore base schemas)
 $(BUILD)/bin/crash-scenario: $(BUILD)/tests/crash/scenario_main.o $(crash_objects) $(call lib,base schemas)
 $(BUILD)/bin/crash-store $(BUILD)/bin/crash-scenario: LDLIBS = $(call libs_of,lmdb)
 $(BUILD)/bin/crash-shim.so: $(BUILD)/tests/crash/shim.o

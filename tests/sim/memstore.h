@@ -1,33 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/sim/memstore.h - broker/store/store.h in plain memory, with faults that a test asks for.
- *
- * Deterministic: nothing depends on addresses, clocks or threads. Every operation is O(log rows);
- * snapshots, rollback and clones are O(tables), since trees are shared until they are written.
- * One thread at a time for a store, its views and its clones together (reference counts are plain).
- * Limits behave as LMDB's do: a transaction that begins at or above map_bytes may only delete, and
- * one that outgrows it by a sixteenth is refused. */
+ * tests/sim/memstore.h - what tests do to the store in memory: faults that they ask for, crashes,
+ * clones, damage, and looks at all of it. */
 #ifndef SIM_MEMSTORE_H
 #define SIM_MEMSTORE_H
 
-#include "broker/store/store.h"
+#include "broker/store/memstore_inside.h"
 
-typedef enum {
-    MEMSTORE_COMMIT_OK,
-    MEMSTORE_COMMIT_REFUSED,         /* ERR_STORE_FULL, nothing changed */
-    MEMSTORE_COMMIT_APPLIED_UNKNOWN, /* ERR_STORE_IO, yet it is there after memstore_crash */
-    MEMSTORE_COMMIT_LOST_UNKNOWN,    /* ERR_STORE_IO, and it is not */
-} memstore_commit_t;
-
-/* What goes wrong. Change it at any time between calls. */
-typedef struct memstore_fault {
-    uint64_t map_bytes;            /* the most it may hold; 64 GiB at first */
-    memstore_commit_t next_commit; /* for one commit, then OK again; comes before on_commit */
-    memstore_commit_t (*on_commit)(void *arg, uint64_t number); /* NULL: OK. number: 1, 2, ... */
-    bool (*on_put)(void *arg, table_t table); /* true: this put finds the map full. NULL: false */
-    void *arg;
-} memstore_fault_t;
-
-store_t *memstore_new(void); /* store_close takes it back */
 memstore_fault_t *memstore_faults(store_t *self);
 
 /* The process dies and comes back: an open transaction is gone, and after a commit with an unknown
