@@ -6,18 +6,15 @@
 #include "client/base/clock.h"
 #include "client/base/hist.h"
 #include "client/base/log.h"
+#include "client/base/turn.h"
 
 /* In one request: some milliseconds of the broker's time, so that the first of very many are
  * durable long before the last; under way: two full batches of the broker, so that it never waits
  * for us, and well below what a peer may have in flight (LIMIT_ITEMS_IN_FLIGHT). */
 enum { PROPOSALS_MAX = 512, REQUESTS_MAX = 16 };
-#define LOOK_AGAIN_US INT64_C(1000000) /* longest sleep: the wall clock may jump */
-#define HELD_AGAIN_US                                                                              \
-    INT64_C(30000000) /* no room, and no time told: a push tells; this is the backstop */
+#define LOOK_AGAIN_US   INT64_C(1000000) /* longest sleep: the wall clock may jump */
 #define FAILED_AGAIN_US INT64_C(1000000)
 #define TELL_AFTER_US   INT64_C(10000000) /* a line in the log for the firings of so long */
-#define NOTHING_AGAIN_US                                                                           \
-    INT64_C(50000) /* due, yet nothing was decided: the clocks differ a little */
 
 enum { RANGE_TOLD = 1 }; /* entry_t.list of a range */
 
@@ -71,8 +68,6 @@ static void tell_due(proposals_t *self, entry_t *entry, int64_t due)
         entry->told_us = due; /* the answer under way may be older than this */
 }
 
-/* A range has a turn whenever there may be room; one that is paused has none until a push tells
- * that it goes on. */
 static void on_range(proposals_t *self, entry_t *schedule, bool paused, const pawl_record_t *range)
 {
     uint16_t number = (uint16_t)pawl_record_int(range, "number");
@@ -82,7 +77,7 @@ static void on_range(proposals_t *self, entry_t *schedule, bool paused, const pa
     entry->revision = (uint64_t)pawl_record_int(range, "revision");
     entry->cursor_us = pawl_record_int(range, "cursor_us");
     bool open = !paused && strcmp(pawl_record_text(range, "state"), "open") == 0;
-    tell_due(self, entry, open ? clock_wall_us() + self->offset_us : TIMELINE_NEVER);
+    tell_due(self, entry, turn_of_range(open, clock_wall_us() + self->offset_us));
 }
 
 /* All of its ranges that are not done: who is not among them has ended. */
@@ -122,10 +117,8 @@ void proposals_on_schedule(proposals_t *self, pawl_follow_what what, const pawl_
     entry->revision = (uint64_t)pawl_record_int(schedule, "revision");
     entry->cursor_us = pawl_record_int(schedule, "cursor_us");
     entry->jitter_us = pawl_record_int(schedule, "jitter_us");
-    int64_t next = pawl_record_int(schedule, "next_us");
     bool paused = strcmp(pawl_record_text(schedule, "state"), "paused") == 0;
-    int64_t due = next && !paused ? next : TIMELINE_NEVER;
-    tell_due(self, entry, due);
+    tell_due(self, entry, turn_of_schedule(pawl_record_int(schedule, "next_us"), paused));
     on_ranges(self, entry, paused, schedule);
 }
 
@@ -134,7 +127,7 @@ void proposals_take(proposals_t *self, const uint8_t uid[16], uint64_t revision,
 {
     entry_t *entry = timeline_find(self->line, uid);
     if (entry == NULL) return;
-    int64_t told_us = entry->told_us, broker_us = clock_wall_us() + self->offset_us;
+    int64_t told_us = entry->told_us;
     entry->proposed = false;
     entry->told_us = TIMELINE_NEVER;
     if (strcmp(verdict, "gone") == 0) {
@@ -152,12 +145,12 @@ void proposals_take(proposals_t *self, const uint8_t uid[16], uint64_t revision,
         entry->cursor_us = cursor_us;
         entry->revision = revision;
     }
-    int64_t due = next_us ? next_us : TIMELINE_NEVER; /* until a push tells */
-    if (retry_us == 0 && strcmp(verdict, "held") == 0) retry_us = broker_us + HELD_AGAIN_US;
-    if (retry_us == 0 && !moved) retry_us = broker_us + NOTHING_AGAIN_US;
-    if (next_us && retry_us > due) due = retry_us;
-    if (told_us < due) due = told_us;
-    timeline_set_due(self->line, entry, due);
+    turn_answer_t answer = { .moved = moved,
+                             .held = strcmp(verdict, "held") == 0,
+                             .next_us = next_us,
+                             .retry_us = retry_us,
+                             .told_us = told_us };
+    timeline_set_due(self->line, entry, turn_after(&answer, clock_wall_us() + self->offset_us));
 }
 
 static void on_follow(pawl_follow_what what, const pawl_record_t *schedule, void *arg)
@@ -258,12 +251,6 @@ static void on_answer(const pawl_record_t *answer, pawl_err err, void *arg)
     free(sent);
 }
 
-/* The last second that is due for certain: core takes no instant ahead of its clock. */
-static int64_t upto_us(const entry_t *entry, int64_t broker_us)
-{
-    return (broker_us - entry->jitter_us) / 1000000 * 1000000;
-}
-
 int64_t proposals_run(proposals_t *self, int64_t now_us)
 {
     int64_t broker_us = now_us + self->offset_us;
@@ -281,7 +268,7 @@ int64_t proposals_run(proposals_t *self, int64_t now_us)
             item->range = entry->range;
             item->revision = entry->revision;
             item->expect_cursor_us = entry->cursor_us;
-            item->new_cursor_us = upto_us(entry, broker_us);
+            item->new_cursor_us = turn_upto(entry->jitter_us, broker_us);
             entry->proposed = true;
             timeline_set_due(self->line, entry, TIMELINE_NEVER);
             if (sent->n == PROPOSALS_MAX) break;
