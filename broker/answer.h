@@ -44,6 +44,7 @@ typedef struct answer {
     const Pawl__V1__ExecutorItems *executors; /* TaskWhy: who is connected; NULL: not told */
     uint32_t output_max;          /* TaskWhy: the largest result, as core_config_t; 0: not told */
     const followers_t *followers; /* schedules: likewise */
+    slice_t zone;                 /* Rehearse: zone data of its definition; empty: the store's */
 } answer_t;
 
 enum {
@@ -145,6 +146,9 @@ MUST_CHECK err_t query_range_list(answer_t *self, const Pawl__V1__RangeList *ask
                                   Pawl__V1__Reply *reply);
 MUST_CHECK err_t query_schedule_audit(answer_t *self, const Pawl__V1__ScheduleAudit *ask,
                                       Pawl__V1__Reply *reply);
+/* What an outage would do to a schedule (rehearse.c): runs core on a store of its own. */
+MUST_CHECK err_t query_rehearse(answer_t *self, const Pawl__V1__Rehearse *ask,
+                                Pawl__V1__Reply *reply);
 MUST_CHECK err_t query_schedule_history(answer_t *self, const Pawl__V1__ScheduleHistory *ask,
                                         Pawl__V1__Reply *reply);
 

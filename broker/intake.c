@@ -27,6 +27,7 @@ static target_t target_of(const request_t *request)
     case PAWL__V1__REQUEST__BODY_SCHEDULE_HISTORY:
     case PAWL__V1__REQUEST__BODY_RANGE_LIST:
     case PAWL__V1__REQUEST__BODY_SCHEDULE_AUDIT:
+    case PAWL__V1__REQUEST__BODY_REHEARSE:
     case PAWL__V1__REQUEST__BODY_QUEUE_LIST:
     case PAWL__V1__REQUEST__BODY_CALENDAR_LIST:
     case PAWL__V1__REQUEST__BODY_WATERMARK_LIST:
@@ -274,6 +275,23 @@ void intake_report(front_t *self, query_t *query)
 
 /* ---- to readers and logs --------------------------------------------------------------------- */
 
+/* The data of the zone that a definition to be rehearsed names, as a SchedulePut would bring them;
+ * empty: none, or there is no such file, and the store may have them all the same. */
+static slice_t zone_asked(const front_t *self, query_t *query)
+{
+    const Pawl__V1__SchedulePut *put = query->request->rehearse->put;
+    buf_t bytes = { 0 };
+    slice_t zone = slice(NULL, 0);
+    if (put && zones_read(self->config.zones, put->schedule->zone, &bytes) == ERR_OK) {
+        uint8_t *kept = wire_arena_take(&query->arena, bytes.len + 1);
+        CHECK(kept != NULL);
+        memcpy(kept, bytes.at, bytes.len);
+        zone = slice(kept, bytes.len);
+    }
+    buf_free(&bytes);
+    return zone;
+}
+
 /* Decodes again into memory of its own: the request outlives the batch that is being filled. */
 static void hand_over(front_t *self, const session_t *session, slice_t bytes, uint32_t items,
                       void *socket, query_t **list)
@@ -304,6 +322,8 @@ static void hand_over(front_t *self, const session_t *session, slice_t bytes, ui
     bool lists = query->request->body_case == PAWL__V1__REQUEST__BODY_SCHEDULE_LIST ||
                  query->request->body_case == PAWL__V1__REQUEST__BODY_SCHEDULE_GET;
     if (lists) query->followers = roster_followers(self->sessions, self->now, &query->arena);
+    if (query->request->body_case == PAWL__V1__REQUEST__BODY_REHEARSE)
+        query->zone = zone_asked(self, query);
     if (self->config.record) buf_add(&query->record, bytes.at, bytes.len);
     front_give(self, query, socket, list);
 }

@@ -20,6 +20,7 @@ typedef struct query {
     char *principal;
     const Pawl__V1__ExecutorItems *executors; /* TaskWhy: who is connected, in `arena`; else NULL */
     const followers_t *followers;             /* ScheduleList, ScheduleGet: in `arena`; else NULL */
+    slice_t zone; /* Rehearse: data of the zone that its definition names, in `arena`; or empty */
     wire_arena_t arena;
     buf_t reply;  /* from readers: the packed Reply, seq and magic set */
     buf_t record; /* the raw frame, only while batches are recorded */

@@ -110,6 +110,8 @@ err_t readers_attempt(const readers_config_t *config, answer_t *answer,
         return query_range_list(answer, request->range_list, reply);
     case PAWL__V1__REQUEST__BODY_SCHEDULE_AUDIT:
         return query_schedule_audit(answer, request->schedule_audit, reply);
+    case PAWL__V1__REQUEST__BODY_REHEARSE:
+        return query_rehearse(answer, request->rehearse, reply);
     case PAWL__V1__REQUEST__BODY_QUEUE_LIST:
         return query_queue_list(answer, request->queue_list, reply);
     case PAWL__V1__REQUEST__BODY_CALENDAR_LIST:
@@ -286,7 +288,8 @@ static void look(readers_t *self, store_view_t *view, parked_t *parked, bool las
                         .clock_us = clock_steady_us,
                         .executors = parked->query->executors,
                         .output_max = self->config.output_max,
-                        .followers = parked->query->followers };
+                        .followers = parked->query->followers,
+                        .zone = parked->query->zone };
     uint8_t(*waits)[16] = answer_take(&answer, waits_room(request) * 16);
     size_t waits_n = 0;
     bool more = false;

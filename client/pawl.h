@@ -162,6 +162,7 @@ PAWL_EXPORT const void *pawl_record_bytes(const pawl_record_t *self, const char 
 PAWL_EXPORT const pawl_record_t *pawl_record_sub(const pawl_record_t *self, const char *field);
 PAWL_EXPORT size_t pawl_record_count(const pawl_record_t *self, const char *field);
 PAWL_EXPORT const char *pawl_record_text_at(const pawl_record_t *self, const char *field, size_t i);
+PAWL_EXPORT int64_t pawl_record_int_at(const pawl_record_t *self, const char *field, size_t i);
 PAWL_EXPORT const pawl_record_t *pawl_record_sub_at(const pawl_record_t *self, const char *field,
                                                     size_t i);
 PAWL_EXPORT void pawl_record_destroy(pawl_record_t **self_p); /* only of records that a call made */
@@ -459,6 +460,17 @@ PAWL_EXPORT pawl_err pawl_range_list(pawl_client_t *self, const char *name, bool
 PAWL_EXPORT pawl_err pawl_schedule_audit(pawl_client_t *self, const char *name, int64_t from_us,
                                          int64_t to_us, uint32_t after, pawl_record_t **page,
                                          int64_t timeout_us);
+/* What an outage of all schedulers from down_from_us until down_to_us does to a schedule: decided by
+ * the broker's own code, on nothing that is kept. until_us: where to stop, 0 = three instants after
+ * it has caught up. takes_us: how long each run lasts, 0 = a second. Of the schedule `name` or, when
+ * `schedule` is not NULL, of that one as it would be put. *rehearsal: a Rehearsal record. */
+typedef struct pawl_outage {
+    int64_t down_from_us, down_to_us, until_us, takes_us;
+} pawl_outage_t;
+PAWL_EXPORT pawl_err pawl_schedule_rehearse(pawl_client_t *self, const char *name,
+                                            const pawl_schedule_t *schedule,
+                                            const pawl_outage_t *outage, pawl_record_t **rehearsal,
+                                            int64_t timeout_us);
 /* What a scheduler stands on. fn runs inside pawl_client_poll: first once for each schedule, then
  * for each change (field `removed` set for the last time); again from the start after a reconnect
  * (a call with schedule NULL says: forget what you had). One follow per handle. */

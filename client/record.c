@@ -151,6 +151,21 @@ static pawl_field_kind kind_of(const ProtobufCFieldDescriptor *field)
     }
 }
 
+/* Of one item of a list of numbers. */
+static size_t size_of(const ProtobufCFieldDescriptor *field)
+{
+    switch (field->type) {
+    case PROTOBUF_C_TYPE_INT64:
+    case PROTOBUF_C_TYPE_SINT64:
+    case PROTOBUF_C_TYPE_SFIXED64:
+    case PROTOBUF_C_TYPE_UINT64:
+    case PROTOBUF_C_TYPE_FIXED64:
+        return 8;
+    default:
+        return 4; /* protobuf_c_boolean and enums are ints */
+    }
+}
+
 static int64_t number_at(const ProtobufCFieldDescriptor *field, const void *value)
 {
     uint64_t wide;
@@ -316,6 +331,16 @@ static const void *item_at(const pawl_record_t *self, const ProtobufCFieldDescri
 {
     if (!field || !is_list(field) || i >= count_of(self, field)) return NULL;
     return (const uint8_t *)pointer_at(at(self, field)) + i * size;
+}
+
+int64_t pawl_record_int_at(const pawl_record_t *self, const char *field, size_t i)
+{
+    const ProtobufCFieldDescriptor *found = find(self, field);
+    if (!found || kind_of(found) == PAWL_FIELD_TEXT || kind_of(found) == PAWL_FIELD_BYTES ||
+        kind_of(found) == PAWL_FIELD_RECORD)
+        return 0;
+    const void *item = item_at(self, found, size_of(found), i);
+    return item ? number_at(found, item) : 0;
 }
 
 const char *pawl_record_text_at(const pawl_record_t *self, const char *field, size_t i)

@@ -252,6 +252,32 @@ pawl_err pawl_schedule_put(pawl_client_t *self, const pawl_schedule_t *schedule,
     return err;
 }
 
+pawl_err pawl_schedule_rehearse(pawl_client_t *self, const char *name,
+                                const pawl_schedule_t *schedule, const pawl_outage_t *outage,
+                                pawl_record_t **rehearsal, int64_t timeout_us)
+{
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__Rehearse body = PAWL__V1__REHEARSE__INIT;
+    Pawl__V1__SchedulePut put = PAWL__V1__SCHEDULE_PUT__INIT;
+    Pawl__V1__Reply *reply;
+    *rehearsal = NULL;
+    if (schedule) {
+        put.schedule = schedule->message;
+        body.put = &put;
+    } else {
+        body.name = (char *)(uintptr_t)(name ? name : "");
+    }
+    body.down_from_us = outage->down_from_us;
+    body.down_to_us = outage->down_to_us;
+    body.until_us = outage->until_us;
+    body.takes_us = outage->takes_us;
+    request.body_case = PAWL__V1__REQUEST__BODY_REHEARSE;
+    request.rehearse = &body;
+    pawl_err err = ask(self, &request, PAWL__V1__REPLY__BODY_REHEARSAL, 0, timeout_us, &reply);
+    if (!err) *rehearsal = record_of(reply->rehearsal);
+    return err;
+}
+
 /* An instant belongs to one schedule, and what is no cursor at all is that item's fault alone. */
 static bool goes_alone(const char *cursor)
 {

@@ -561,6 +561,25 @@ static err_t check_put(wire_arena_t *arena, const Pawl__V1__SchedulePut *put, wi
     return err;
 }
 
+static err_t check_rehearse(wire_arena_t *arena, const Pawl__V1__Rehearse *ask, wire_fault_t *fault)
+{
+    if ((ask->name[0] != '\0') == (ask->put != NULL))
+        return ask->put
+                   ? FAULT(fault, ERR_CONTRADICTION, "put",
+                           "either a name or a definition is rehearsed, not both")
+                   : FAULT(fault, ERR_BAD_NAME, "name", "neither a name nor a definition is given");
+    if (ask->put && ask->put->n_more)
+        return FAULT(fault, ERR_TOO_MANY, "put.more", "one schedule is rehearsed at a time");
+    if (ask->down_to_us <= ask->down_from_us)
+        return FAULT(fault, ERR_CONTRADICTION, "down_to_us", "the outage ends before it begins");
+    if (ask->until_us && ask->until_us < ask->down_to_us)
+        return FAULT(fault, ERR_CONTRADICTION, "until_us",
+                     "it would stop before the outage is over");
+    err_t err = ask->put ? check_put(arena, ask->put, fault) : ERR_OK;
+    if (err) wire_fault_within(fault, "put", -1);
+    return err;
+}
+
 static err_t check_calendar(const Pawl__V1__Calendar *calendar, wire_fault_t *fault)
 {
     size_t bytes = 0;
@@ -642,6 +661,10 @@ static err_t check_body(wire_arena_t *arena, const Pawl__V1__Request *request, w
     case PAWL__V1__REQUEST__BODY_WATERMARK_CHANGE:
         name = "watermark_change";
         err = check_watermark_of(request->watermark_change->of, fault);
+        break;
+    case PAWL__V1__REQUEST__BODY_REHEARSE:
+        name = "rehearse";
+        err = check_rehearse(arena, request->rehearse, fault);
         break;
     case PAWL__V1__REQUEST__BODY_SCHEDULE_HISTORY:
         name = "schedule_history";

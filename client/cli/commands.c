@@ -226,6 +226,13 @@ static const flag_t history_flags[] = {
     TEXT("to", 0, "T|D", "instants before"),
     END,
 };
+static const flag_t explain_flags[] = {
+    TEXT("down", 0, "A..B", "no scheduler from A until B: instants, 3h ago, or B as +4h after A"),
+    TEXT("until", 0, "T", "where to stop (when it has caught up, three instants later)"),
+    SPAN("takes", "how long each run lasts (1s)"),
+    NUMBER("limit", 0, 1, 100000, "rows at most (tables: 100; else all)"),
+    END,
+};
 static const flag_t backfill_flags[] = {
     TEXT("from", 0, "T|D", "instants at or after"),
     TEXT("to", 0, "T|D", "instants before"),
@@ -393,6 +400,10 @@ const command_t commands[] = {
     { "schedule audit", "NAME", "is each instant on record, once? exit 1 when not",
       "pawl schedule audit nightly --from 30d", cmd_schedule_audit, { history_flags },
       1, 1, REST_NONE, NULL },
+    { "schedule explain", "[NAME]", "what an outage does to it; with flags: to it as it would be then",
+      "pawl schedule explain nightly --down 2026-12-01T01:00..+5h --mode latest",
+      cmd_schedule_explain, { explain_flags, rule_flags, policy_flags, task_flags },
+      0, 1, REST_COMMAND, NULL },
     { "schedule rm", "NAME", "remove it; its history stays, under its uid",
       "pawl schedule rm nightly", cmd_schedule_change, { reason_flags }, 1, 1, REST_NONE, NULL },
 

@@ -27,6 +27,7 @@
     HANDLER(schedule_backfill)                                                                     \
     HANDLER(schedule_range)                                                                        \
     HANDLER(schedule_audit)                                                                        \
+    HANDLER(schedule_explain)                                                                      \
     HANDLER(schedule_history)                                                                      \
     HANDLER(calendar_set)                                                                          \
     HANDLER(calendar_list)                                                                         \

@@ -246,8 +246,8 @@ static int take_list(const args_t *args, const char *flag, const pawl_record_t *
 }
 
 /* `old`: the Schedule on record, NULL for a new one. */
-static int take_terms(cli_t *cli, const pawl_record_t *old, const char *zone, const char *rule,
-                      terms_given_t *terms)
+static int take_terms(cli_t *cli, const char *name, const pawl_record_t *old, const char *zone,
+                      const char *rule, terms_given_t *terms)
 {
     static const char *const changing[] = { "cron",   "every", "at",     "dates",
                                             "after",  "also",  "except", "calendar",
@@ -255,7 +255,7 @@ static int take_terms(cli_t *cli, const pawl_record_t *old, const char *zone, co
     const args_t *args = &cli->args;
     const char *after = args_text(args, "after"), *except = args_text(args, "except");
     moments_spec_t *spec = &terms->spec;
-    *terms = (terms_given_t){ .spec = { .rule = rule, .zone = zone, .name = args->words[0] } };
+    *terms = (terms_given_t){ .spec = { .rule = rule, .zone = zone, .name = name } };
     for (size_t i = 0; i < ARRAY_LEN(changing); i++)
         terms->changed |= args_has(args, changing[i]);
     if (after && (!duration_read(after, &spec->after_us) || spec->after_us < 1000000))
@@ -338,7 +338,7 @@ static json_t *template_from_args(const args_t *args)
     return object;
 }
 
-static const char *if_late(const char *mode)
+const char *plan_if_late(const char *mode)
 {
     if (mode && strcmp(mode, "strict") == 0)
         return "every missed one is made, oldest first (strict)";
@@ -360,7 +360,7 @@ static void print_plan(const moments_t *moments, const char *mode)
     for (int i = 0; i < SHOWN && (at = moments_next(moments, at)) != RULE_NONE; i++)
         printf("%-8s %s   %s\n", i ? "" : "next", moments_show(moments, at),
                moments_from_now(at, now));
-    printf("if late  %s\n", if_late(mode));
+    printf("if late  %s\n", plan_if_late(mode));
     json_t *warnings = moments_warnings(moments, now), *warning;
     size_t i;
     json_array_foreach(warnings, i, warning) printf("warning  %s\n", json_string_value(warning));
@@ -404,29 +404,52 @@ static int put(cli_t *cli, const pawl_schedule_t *schedule, const char *name, in
     return code;
 }
 
-int cmd_schedule_add(cli_t *cli)
+static bool explains(const args_t *args)
+{
+    return strcmp(args->command->name, "schedule explain") == 0;
+}
+
+/* A command that does nothing is enough where nothing runs. */
+static json_t *template_or_nothing(const args_t *args)
+{
+    json_t *object = template_from_args(args);
+    if (object && explains(args) && json_object_size(object) == 0)
+        json_object_set_new(object, "argv", json_pack("[s]", "true"));
+    return object;
+}
+
+int plan_new(cli_t *cli, const char *name, pawl_schedule_t **schedule, moments_t **moments)
 {
     const args_t *args = &cli->args;
-    const char *zone = args_text(args, "zone"), *name = args->words[0], *rule;
-    moments_t *moments = NULL;
+    const char *zone = args_text(args, "zone"), *rule;
     terms_given_t terms;
+    *moments = NULL;
     if (!zone) zone = local_zone();
     int code = plan_rule(cli, zone, true, &rule);
-    if (!code) code = take_terms(cli, NULL, zone, rule, &terms);
-    if (!code) code = moments_open(&moments, &terms.spec);
-    if (!code) code = task_command_given(args);
-    json_t *object = code ? NULL : template_from_args(args);
+    if (!code) code = take_terms(cli, name, NULL, zone, rule, &terms);
+    if (!code) code = moments_open(moments, &terms.spec);
+    if (!code && !explains(args)) code = task_command_given(args);
+    json_t *object = code ? NULL : template_or_nothing(args);
     if (!code && !object) code = EXIT_USAGE;
-    pawl_schedule_t *schedule = pawl_schedule_new(name);
-    if (!code && !schedule)
+    *schedule = pawl_schedule_new(name);
+    if (!code && !*schedule)
         code = fail(EXIT_USAGE, "bad name of a schedule", say("\"%s\" cannot be one", name),
                     args->command->example);
-    if (!code) code = set_template(schedule, object, zone, args);
-    if (!code) code = set_policies(cli, schedule);
-    pawl_err err = code ? PAWL_OK : put_terms(schedule, &terms, moments);
+    if (!code) code = set_template(*schedule, object, zone, args);
+    if (!code) code = set_policies(cli, *schedule);
+    pawl_err err = code ? PAWL_OK : put_terms(*schedule, &terms, *moments);
     if (err) code = fail_client(NULL, err, "the schedule cannot be taken");
-    if (!code) code = put(cli, schedule, name, 0, NULL, moments);
     json_decref(object);
+    return code;
+}
+
+int cmd_schedule_add(cli_t *cli)
+{
+    const char *name = cli->args.words[0];
+    pawl_schedule_t *schedule = NULL;
+    moments_t *moments = NULL;
+    int code = plan_new(cli, name, &schedule, &moments);
+    if (!code) code = put(cli, schedule, name, 0, NULL, moments);
     pawl_schedule_destroy(&schedule);
     moments_close(&moments);
     return code;
@@ -453,48 +476,55 @@ static int change_template(cli_t *cli, pawl_schedule_t *schedule, const pawl_rec
     return code;
 }
 
-int cmd_schedule_set(cli_t *cli)
+int plan_changed(cli_t *cli, const char *name, pawl_schedule_t **schedule, uint64_t *revision,
+                 moments_t **moments)
 {
     const args_t *args = &cli->args;
-    const char *name = args->words[0], *zone = args_text(args, "zone"), *rule = NULL;
+    const char *zone = args_text(args, "zone"), *rule = NULL;
     const char *what = say("cannot change schedule %s", name);
-    pawl_schedule_t *schedule = NULL;
     pawl_record_t *record = NULL;
-    moments_t *moments = NULL;
-    uint64_t revision = 0;
+    *schedule = NULL;
+    *moments = NULL;
     int code = cli_connect(cli);
     if (code) return code;
-    pawl_err err = pawl_schedule_load(cli->client, name, &schedule, &revision, cli->timeout_us);
+    pawl_err err = pawl_schedule_load(cli->client, name, schedule, revision, cli->timeout_us);
     if (!err) err = pawl_schedule_get(cli->client, name, &record, cli->timeout_us);
     if (err) code = fail_client(cli->client, err, what);
     int64_t wanted = args_number(args, "revision", 0);
-    if (!code && wanted && wanted != (int64_t)revision)
+    if (!code && wanted && wanted != (int64_t)*revision)
         code = fail(
             EXIT_CONFLICT, what,
-            say("it has revision %" PRIu64 " by now, not %" PRId64, revision, wanted),
-            say("pawl schedule show %s, then the same with --revision %" PRIu64, name, revision));
+            say("it has revision %" PRIu64 " by now, not %" PRId64, *revision, wanted),
+            say("pawl schedule show %s, then the same with --revision %" PRIu64, name, *revision));
     const pawl_record_t *old = record ? pawl_record_sub(record, "schedule") : NULL;
     terms_given_t terms;
     if (!zone) zone = record ? say("%s", pawl_record_text(record, "zone")) : "UTC";
     if (!code) code = plan_rule(cli, zone, false, &rule);
-    if (!code) code = take_terms(cli, old, zone, rule, &terms);
-    if (!code && terms.changed) code = moments_open(&moments, &terms.spec);
-    if (!code) code = set_policies(cli, schedule);
-    if (!code && moments) err = put_terms(schedule, &terms, moments);
+    if (!code) code = take_terms(cli, name, old, zone, rule, &terms);
+    if (!code && terms.changed) code = moments_open(moments, &terms.spec);
+    if (!code) code = set_policies(cli, *schedule);
+    if (!code && *moments) err = put_terms(*schedule, &terms, *moments);
     if (!code && err) code = fail_client(NULL, err, what);
-    if (!code) code = change_template(cli, schedule, record, zone);
-    if (!code) {
-        const char *cursor = args_text(args, "cursor");
-        int64_t at_us;
-        if (cursor && strcmp(cursor, "keep") != 0 && strcmp(cursor, "now") != 0) {
-            code = cli_instant(cli, "cursor", cursor, true, &at_us);
-            if (!code) cursor = say("%" PRId64, at_us);
-        }
-        if (!cursor) cursor = moments ? "" : "keep";
-        if (!code) code = put(cli, schedule, name, (int64_t)revision, cursor, moments);
-    }
-    pawl_schedule_destroy(&schedule);
+    if (!code) code = change_template(cli, *schedule, record, zone);
     pawl_record_destroy(&record);
+    return code;
+}
+
+int cmd_schedule_set(cli_t *cli)
+{
+    const char *name = cli->args.words[0], *cursor = args_text(&cli->args, "cursor");
+    pawl_schedule_t *schedule = NULL;
+    moments_t *moments = NULL;
+    uint64_t revision = 0;
+    int64_t at_us;
+    int code = plan_changed(cli, name, &schedule, &revision, &moments);
+    if (!code && cursor && strcmp(cursor, "keep") != 0 && strcmp(cursor, "now") != 0) {
+        code = cli_instant(cli, "cursor", cursor, true, &at_us);
+        if (!code) cursor = say("%" PRId64, at_us);
+    }
+    if (!cursor) cursor = moments ? "" : "keep";
+    if (!code) code = put(cli, schedule, name, (int64_t)revision, cursor, moments);
+    pawl_schedule_destroy(&schedule);
     moments_close(&moments);
     return code;
 }

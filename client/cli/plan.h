@@ -4,10 +4,19 @@
 #define CLI_PLAN_H
 
 #include "client/cli/cli.h"
+#include "client/cli/moments.h"
 
 /* *rule is NULL when none of the flags was given and none is needed. 0, or the code of a printed
  * error. Reads no clock but for the anchor of --every. */
 int plan_rule(cli_t *cli, const char *zone, bool needed, const char **rule);
+/* The schedule `name` that the flags describe: a new one, or what is on record with the flags over
+ * it (*moments is NULL then when they say nothing of its rule). 0, or the code of a printed error;
+ * destroy what was made either way. */
+int plan_new(cli_t *cli, const char *name, pawl_schedule_t **schedule, moments_t **moments);
+int plan_changed(cli_t *cli, const char *name, pawl_schedule_t **schedule, uint64_t *revision,
+                 moments_t **moments);
+/* What a mode makes of missed instants, in words. */
+const char *plan_if_late(const char *mode);
 /* "5m" for "5m", "90m" for "1h30m": one number and one unit. NULL: not whole seconds, or 0. */
 const char *plan_every(const char *text);
 /* Dates from a text: divided by commas, blanks or newlines; # begins a comment. */

@@ -210,6 +210,10 @@ def requests():
         uid=UID, revision=3, expect_cursor_us=NOON, range=65535)]))
     good("range-list", "range_list", pb.RangeList(name="nightly", all=True, after=7, limit=100))
     good("schedule-audit", "schedule_audit", pb.ScheduleAudit(name="nightly", from_us=NOON, to_us=NOON + 1, after=500))
+    good("rehearse", "rehearse", pb.Rehearse(name="nightly", down_from_us=NOON, down_to_us=NOON + 3600000000,
+                                             until_us=NOON + 7200000000, takes_us=60000000))
+    good("rehearse-put", "rehearse", pb.Rehearse(
+        put=pb.SchedulePut(schedule=schedule(mode=pb.MODE_LATEST)), down_from_us=NOON, down_to_us=NOON + 1))
     good("schedule-follow", "schedule_follow", pb.ScheduleFollow(limit=1000))
     good("schedule-follow-select", "schedule_follow", pb.ScheduleFollow(
         after="17", select="team=ops,env!=test", brief=True, due_us=NOON))
@@ -485,6 +489,19 @@ def refused():
     bad("range-too-large", "schedule_change", pb.ScheduleChange(
         verb=pb.SCHEDULE_RANGE_PAUSE, name="nightly", range=65536), "BAD_VALUE", "schedule_change.range", **put)
     bad("range-list-of-nothing", "range_list", pb.RangeList(), "BAD_NAME", "range_list.name")
+    span = {"down_from_us": NOON, "down_to_us": NOON + 1}
+    bad("rehearse-nothing", "rehearse", pb.Rehearse(**span), "BAD_NAME", "rehearse.name")
+    bad("rehearse-both", "rehearse", pb.Rehearse(name="nightly", put=pb.SchedulePut(schedule=schedule()), **span),
+        "CONTRADICTION", "rehearse.put")
+    bad("rehearse-no-outage", "rehearse", pb.Rehearse(name="nightly"), "BAD_VALUE", "rehearse.down_from_us")
+    bad("rehearse-outage-backwards", "rehearse", pb.Rehearse(name="nightly", down_from_us=NOON, down_to_us=NOON),
+        "CONTRADICTION", "rehearse.down_to_us")
+    bad("rehearse-ends-within", "rehearse", pb.Rehearse(name="nightly", until_us=NOON, **span),
+        "CONTRADICTION", "rehearse.until_us")
+    bad("rehearse-many", "rehearse", pb.Rehearse(put=pb.SchedulePut(schedule=schedule(), more=[
+        pb.SchedulePutItem(schedule=schedule(name="weekly"))]), **span), "TOO_MANY", "rehearse.put.more")
+    bad("rehearse-no-rule", "rehearse", pb.Rehearse(put=pb.SchedulePut(schedule=schedule(rule="")), **span),
+        "BAD_VALUE", "rehearse.put.schedule.rule")
     bad("history-of-nothing", "schedule_history", pb.ScheduleHistory(), "BAD_NAME", "schedule_history.name")
     add("reply-bad-magic", "Reply", ping, "BAD_MAGIC", "magic")
     add("push-truncated", "Push", b"\x0dPWP1\x52\x05\x08", "BAD_REQUEST", "")
@@ -508,6 +525,14 @@ def from_broker():
     reply("reply-produced", produced=pb.Produced(created=2, repeated_rows=1, watermark=b"17", created_all=40))
     reply("reply-proposed", proposed=pb.Proposed(wall_us=NOON, items=[
         pb.ProposalAnswer(verdict=pb.PROPOSAL_DONE, revision=3, cursor_us=NOON, next_us=NOON + 60000000, fired=1)]))
+    reply("reply-rehearsal", rehearsal=pb.Rehearsal(
+        items=[pb.RehearsalItem(from_us=NOON, to_us=NOON + 120000000, count=3, verdict="skipped", reason="late",
+                                decided_us=NOON + 180000001),
+               pb.RehearsalItem(from_us=NOON + 180000000, to_us=NOON + 180000000, count=1, verdict="fired",
+                                reason="on time", decided_us=NOON + 180000001, planned_us=NOON + 180000000,
+                                started_us=NOON + 180000001, ended_us=NOON + 181000001, status=pb.STATUS_FINISHED)],
+        schedule=pb.ScheduleInfo(name="nightly", state="active"), next_us=[NOON + 240000000], end_us=NOON + 180000001,
+        caught_up_us=NOON + 180000001, notes=["it is paused"], down=3))
     reply("reply-tasks-family", tasks=pb.TaskItems(items=[
         pb.TaskInfo(id=ID1, status=pb.STATUS_RUNNING, fanout=pb.FanoutInfo(
             total=5, open=2, blocked=1, ok=1, failed=1, skipped=1, needed=4, stopped=False, pause_until_us=NOON)),

@@ -302,6 +302,40 @@ def test_a_schedule_is_put_followed_proposed_and_removed(endpoint, client, execu
     scheduler.close()
 
 
+def test_an_outage_is_rehearsed_and_nothing_is_kept(endpoint, client, executor):
+    name = f"r{os.urandom(3).hex()}"
+    hour = 3600 * 10**6
+    start = 24 * 20454 * hour  # 2026-01-01
+    plan = pb.Schedule(name=name, rule="0 * * * *", zone="Europe/Berlin", mode=pb.MODE_LATEST,
+                       task=pb.Task(type=executor.type).SerializeToString())
+    span = {"down_from_us": start + hour // 2, "down_to_us": start + 4 * hour + hour // 2}
+
+    def said(**what):
+        rehearsal = client.ask("rehearse", pb.Rehearse(**span, **what)).rehearsal
+        return rehearsal, [(i.from_us, i.to_us, i.count, i.verdict, i.reason) for i in rehearsal.items]
+
+    rehearsal, rows = said(put=pb.SchedulePut(schedule=plan), takes_us=60 * 10**6)
+    assert rows[:2] == [(start + hour, start + 3 * hour, 3, "folded", "latest"),
+                        (start + 4 * hour, start + 4 * hour, 1, "fired", "latest")]
+    assert [row[4] for row in rows[2:]] == ["on time"] * 3
+    stands_for = rehearsal.items[1]
+    assert (stands_for.folded_first_us, stands_for.folded_count) == (start + hour, 4)
+    assert (stands_for.started_us, stands_for.ended_us) == (span["down_to_us"], span["down_to_us"] + 60 * 10**6)
+    assert rehearsal.items[0].other_us == start + 4 * hour
+    assert rehearsal.down == 4 and list(rehearsal.next_us)[0] == start + 8 * hour
+    with pytest.raises(Refused) as refused:  # it was not put
+        said(name=name)
+    assert refused.value.code == E["NOT_FOUND"]
+    with pytest.raises(Refused) as refused:
+        said(put=pb.SchedulePut(schedule=pb.Schedule(name=name, rule="0 25 * * *", zone="UTC", task=plan.task)))
+    assert refused.value.code == E["BAD_RULE"]
+    made = client.change("schedule_put", pb.SchedulePut(schedule=plan, if_revision=0)).schedule
+    assert said(name=name, takes_us=60 * 10**6)[1] == rows
+    after = client.ask("schedule_get", pb.ScheduleGet(name=name)).schedules.items[0]
+    assert (after.revision, after.cursor_us, after.fired) == (made.revision, made.cursor_us, 0)
+    client.change("schedule_change", pb.ScheduleChange(verb=pb.SCHEDULE_REMOVE, name=name))
+
+
 def test_a_range_is_made_proposed_cancelled_and_audited(endpoint, client, executor):
     name = f"r{os.urandom(3).hex()}"
     scheduler = Peer(endpoint, f"scheduler-{name}", pb.ROLE_SCHEDULER).open()
