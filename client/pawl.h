@@ -460,10 +460,11 @@ PAWL_EXPORT pawl_err pawl_range_list(pawl_client_t *self, const char *name, bool
 PAWL_EXPORT pawl_err pawl_schedule_audit(pawl_client_t *self, const char *name, int64_t from_us,
                                          int64_t to_us, uint32_t after, pawl_record_t **page,
                                          int64_t timeout_us);
-/* What an outage of all schedulers from down_from_us until down_to_us does to a schedule: decided by
- * the broker's own code, on nothing that is kept. until_us: where to stop, 0 = three instants after
- * it has caught up. takes_us: how long each run lasts, 0 = a second. Of the schedule `name` or, when
- * `schedule` is not NULL, of that one as it would be put. *rehearsal: a Rehearsal record. */
+/* What an outage of all schedulers from down_from_us until down_to_us does to a schedule: decided
+ * by the broker's own code, on nothing that is kept. until_us: where to stop, 0 = three instants
+ * after it has caught up. takes_us: how long each run lasts, 0 = a second. Of the schedule `name`
+ * or, when `schedule` is not NULL, of that one as it would be put. *rehearsal: a Rehearsal record.
+ */
 typedef struct pawl_outage {
     int64_t down_from_us, down_to_us, until_us, takes_us;
 } pawl_outage_t;
