@@ -108,7 +108,10 @@ MUST_CHECK err_t fam_row_get(store_view_t *view, uint64_t parent, fam_row_t *row
 MUST_CHECK err_t child_key_get(answer_t *self, const spec_row_t *spec, uint64_t n, char **name);
 MUST_CHECK err_t task_info_family(answer_t *self, const task_rows_t *rows,
                                   const meta_dynamic_t *meta, Pawl__V1__TaskInfo *info);
-bool task_purging(answer_t *self, const task_rows_t *rows); /* its tree is being removed */
+/* *goes: it is part of a tree that is being removed, which may take several commits. */
+MUST_CHECK err_t task_tree_goes(store_view_t *view, const task_rows_t *rows, bool *goes);
+/* task_rows_get for answers: what goes is not found any more. */
+MUST_CHECK err_t task_rows_shown(store_view_t *view, uint64_t n, task_rows_t *rows);
 
 MUST_CHECK err_t query_task_get(answer_t *self, const Pawl__V1__TaskGet *ask,
                                 Pawl__V1__Reply *reply);

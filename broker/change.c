@@ -119,6 +119,12 @@ err_t task_start(core_t *core, task_t *task)
 
 static err_t start(core_t *core, task_t *task, refusal_t *refusal)
 {
+    bool with_parent = false;
+    if (task->spec.flags & SPEC_CHILD) TRY(family_is_held(core, task, &with_parent));
+    if (with_parent && task->status == S(HELD)) {
+        *refusal = (refusal_t){ ERR_WRONG_STATUS, "its fan-out is held: start the parent" };
+        return ERR_OK;
+    }
     if (task->status == S(HELD)) return task_start(core, task);
     *refusal = (refusal_t){ ERR_WRONG_STATUS, "it is not held" };
     return ERR_OK;
@@ -148,10 +154,7 @@ err_t task_hold(core_t *core, task_t *task)
     TRY(task_unplace(core, task));
     task->state.timer_clock = clock;
     task->state.timer_at = at;
-    task_move(core, task, S(HELD));
-    task->has_state = true;
-    TRY(task_save(core, task));
-    TRY(journal_task(core, EVENT_HELD, task, 0));
+    TRY(task_place_held(core, task));
     return task->spec.flags & SPEC_SCHEDULED ? schedule_task_held(core, task, parked) : ERR_OK;
 }
 
@@ -284,9 +287,10 @@ err_t task_purge_rows(core_t *core, task_t *task)
     return ERR_OK;
 }
 
-static err_t purge_one(core_t *core, uint64_t n)
+static err_t purge_one(core_t *core, uint64_t n, bool *gone)
 {
     task_t task;
+    *gone = false;
     err_t err = task_load(core, n, &task);
     if (err == ERR_NOT_FOUND || (err == ERR_OK && !has_ended(task.status))) return ERR_OK;
     TRY(err);
@@ -295,24 +299,24 @@ static err_t purge_one(core_t *core, uint64_t n)
     bool forced = core->level_history; /* history gives way to live work, oldest first */
     if (!forced && task.state.end_wall_us + keep > core->wall_us) return ERR_OK;
     if (task.spec.flags & SPEC_CHILD) return ERR_OK; /* goes with its parent */
-    bool over = true;
-    if (task.spec.flags & SPEC_PARENT) TRY(family_purge(core, n, &over));
-    return over ? task_purge_rows(core, &task) : ERR_OK;
+    if (task.spec.flags & SPEC_PARENT) return family_remove(core, n, gone);
+    *gone = true;
+    return task_purge_rows(core, &task);
 }
 
 err_t task_purge(core_t *core, const command_t *command)
 {
-    uint64_t before = core->purged;
+    uint64_t purged = 0;
     space_cost_t cost = space_cost(SPACE_PURGE, 0, core->space.page_bytes);
     cost.grown = 0;
     for (size_t i = 0; i < command->n; i++) {
-        uint64_t purged = core->purged;
-        TRY(purge_one(core, command->ns[i]));
-        if (core->purged == purged) continue;
-        if (!space_take(&core->space, &cost) && core->purged - before >= PURGE_ALWAYS)
+        bool gone;
+        TRY(purge_one(core, command->ns[i], &gone));
+        purged += gone;
+        if (gone && !space_take(&core->space, &cost) && purged >= PURGE_ALWAYS)
             break; /* what is left out here is found again */
     }
-    if (core->level_history && core->purged > before)
-        return journal_add(core, EVENT_HISTORY_GAVE_WAY, 0, 0, core->purged - before);
+    if (core->level_history && purged)
+        return journal_add(core, EVENT_HISTORY_GAVE_WAY, 0, 0, purged);
     return ERR_OK;
 }

@@ -6,16 +6,10 @@
 static void count_child(const task_rows_t *rows, fam_row_t *sum)
 {
     bool ended = task_status_ended(rows->status);
-    bool skipped =
-        rows->status == TASK_S(CANCELLED) && rows->state.reason == (uint8_t)REASON_OFFLINE;
     sum->total++;
     sum->open += !ended;
     sum->blocked += rows->status == TASK_S(BLOCKED);
-    sum->ok += rows->status == TASK_S(FINISHED);
-    sum->failed += rows->status == TASK_S(FAILED);
-    sum->expired += rows->status == TASK_S(EXPIRED);
-    sum->skipped += skipped;
-    sum->cancelled += rows->status == TASK_S(CANCELLED) && !skipped;
+    if (ended) (*fam_row_counter(sum, (uint8_t)rows->status, rows->state.reason))++;
 }
 
 /* Sums up the children of a parent, read from its kids rows. */
@@ -111,7 +105,7 @@ static void check_fam(check_t *self, slice_t key, slice_t value)
               timer = key_timer(CLOCK_ELAPSED, row.timer_at, TIMER_FAMILY, n);
     if (row.flags & FAM_JOINABLE && !check_has(self, TABLE_fam, &join))
         check_problem(self, TABLE_fam, key, "it can be joined, but nobody would find it");
-    if (row.timer_at && !check_has(self, TABLE_timer, &timer))
+    if (row.timer_at ? !check_has(self, TABLE_timer, &timer) : row.passes != 0)
         check_problem(self, TABLE_fam, key, "nothing will wake it");
     if (row.flags & FAM_PURGING) return; /* some of its leaves are gone */
     if (count_children(self, key, n, &sum) == ERR_OK) check_counters(self, key, &row, &sum);

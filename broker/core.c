@@ -235,7 +235,8 @@ void core_config_default(core_config_t *config)
                                .requests_in_flight = LIMIT_REQUESTS_IN_FLIGHT,
                                .items_in_flight = LIMIT_ITEMS_IN_FLIGHT,
                                .bytes_in_flight = LIMIT_BYTES_IN_FLIGHT,
-                               .output_max = LIMIT_OUTPUT };
+                               .output_max = LIMIT_OUTPUT,
+                               .children_at_once = LIMIT_CHILDREN_AT_ONCE };
 }
 
 static err_t create(core_t *core, const uint8_t random[32])
@@ -713,6 +714,7 @@ static err_t apply_all(core_t *core, const batch_t *batch)
     core->assigned_bytes = 0;
     core->more_to_give = false;
     core->children = 0;
+    core->children_left = core->config.children_at_once;
     core->ops = 0;
     TRY(timers_run(core));
     for (size_t i = 0; i < batch->n; i++)

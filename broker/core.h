@@ -101,7 +101,8 @@ typedef struct core_config {
     uint32_t requests_in_flight, items_in_flight; /* of a peer: told here, counted by the front */
     uint64_t bytes_in_flight;
     uint32_t output_max; /* bytes of a result: this much room is kept for each task that runs */
-    bool want_events;    /* somebody subscribes to event.* */
+    uint32_t children_at_once; /* of fan-outs: as many a batch takes on, beside those it makes */
+    bool want_events;          /* somebody subscribes to event.* */
 } core_config_t;
 void core_config_default(core_config_t *config);
 

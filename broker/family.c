@@ -79,30 +79,22 @@ void families_free(core_t *core)
     map_free(&core->families_by_n);
 }
 
-err_t family_each(core_t *core, family_t *family, uint64_t from, family_child_fn *fn, void *arg)
+err_t family_next(core_t *core, const family_t *family, uint64_t from, task_t *child,
+                  char name[LIMIT_NAME + 1])
 {
-    uint64_t n = from;
-    for (bool more = true; more; n++) {
-        rec_key_t at = key_kid(family->n, 0, n);
-        slice_t key, value, text;
-        uint64_t parent;
-        uint16_t step;
-        err_t err = store_seek(core->store, TABLE_kids, key_slice(&at), false, &key, &value);
-        if (err == ERR_NOT_FOUND) return ERR_OK;
-        TRY(err);
-        if (!kid_key_decode(key, &parent, &step, &n) || !kid_row_decode(&text, value) ||
-            text.len > LIMIT_NAME)
-            return ERR_CORRUPT;
-        if (parent != family->n) return ERR_OK;
-        char name[LIMIT_NAME + 1];
-        memcpy(name, text.at, text.len); /* the row may move under what fn writes */
-        name[text.len] = '\0';
-        task_t child;
-        err = task_load(core, n, &child);
-        if (err != ERR_OK) return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
-        TRY(fn(core, family, &child, name, arg, &more));
-    }
-    return ERR_OK;
+    rec_key_t at = key_kid(family->n, 0, from);
+    slice_t key, value, text;
+    uint64_t parent, n;
+    uint16_t step;
+    TRY(store_seek(core->store, TABLE_kids, key_slice(&at), false, &key, &value));
+    if (!kid_key_decode(key, &parent, &step, &n) || !kid_row_decode(&text, value) ||
+        text.len > LIMIT_NAME)
+        return ERR_CORRUPT;
+    if (parent != family->n) return ERR_NOT_FOUND;
+    memcpy(name, text.at, text.len);
+    name[text.len] = '\0';
+    err_t err = task_load(core, n, child);
+    return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
 }
 
 /* ---- acceptance ------------------------------------------------------------------------------ */
@@ -254,7 +246,7 @@ err_t family_start(core_t *core, task_t *parent)
         parent->state.attempts++;
         parent->state.start_wall_us = core->wall_us;
         row->started_us = core->now_us;
-        row->look_us = core->now_us;
+        row->look_us = 0; /* when the first child is out (wave.c) */
         row->pause_until_us = row->pause_us && row->open == row->blocked ? core->now_us : 0;
     }
     parent->state.due_us = 0;
@@ -264,7 +256,8 @@ err_t family_start(core_t *core, task_t *parent)
     TRY(task_save(core, parent));
     if (parent->spec.flags & SPEC_SCHEDULED) TRY(schedule_task_leased(core, parent, first));
     TRY(journal_task(core, EVENT_RUNNING, parent, 0));
-    return again ? family_resume(core, family) : ERR_OK;
+    if (again) family_pass(core, family, PASS_START);
+    return ERR_OK;
 }
 
 err_t family_again(core_t *core, task_t *parent)
@@ -292,16 +285,7 @@ err_t family_child_ended(core_t *core, const task_t *child, status_t from)
     CHECK(row->open > 0);
     row->open--;
     row->blocked -= from == S(BLOCKED);
-    if (child->status == S(FINISHED))
-        row->ok++;
-    else if (child->status == S(FAILED))
-        row->failed++;
-    else if (child->status == S(EXPIRED))
-        row->expired++;
-    else if (child->state.reason == REASON_OFFLINE)
-        row->skipped++;
-    else
-        row->cancelled++;
+    (*fam_row_counter(row, (uint8_t)child->status, child->state.reason))++;
     family_touch(core, family);
     return ERR_OK;
 }
@@ -312,6 +296,7 @@ err_t family_parent_ended(core_t *core, const task_t *parent)
     TRY(note_fired(core, parent, false));
     TRY(family_get(core, parent->n, &family));
     /* A hold ends with it: nobody could start the parent any more to let the rest go on. */
+    if (family->row.flags & FAM_HELD) family_pass(core, family, PASS_START);
     family->row.flags = (uint16_t)((family->row.flags | FAM_ENDED) & ~FAM_HELD);
     family_touch(core, family);
     return ERR_OK;

@@ -5,7 +5,11 @@
  * The parent is a task without a lane and without a lease: it runs while its children do. Counters
  * and policy are its fam row, read when first touched in a batch and written at its end. What a
  * child's end means for the rest (the next wave, the parent's end) is decided once a batch, in
- * families_settle(), and so in the same commit. */
+ * families_settle(), and so in the same commit.
+ *
+ * A parent and all its children are made in one commit. Whatever is done to many children later is
+ * done to core->children_left of them a batch; what is left goes on with the next one, by the
+ * family's timer. */
 #ifndef BROKER_FAMILY_H
 #define BROKER_FAMILY_H
 
@@ -13,6 +17,7 @@ typedef struct family {
     uint64_t n; /* of the parent */
     fam_row_t row;
     bool dirty, touched, gone;
+    bool more; /* this batch has left something to the next one */
 } family_t;
 
 typedef struct members {
@@ -57,11 +62,9 @@ err_t family_timer(core_t *core, uint64_t parent);
 err_t families_join(core_t *core, const executor_t *executor);
 err_t families_flush(core_t *core);
 void families_free(core_t *core);
-/* Calls `fn` with each child in the order of their numbers from `from` on, until it fails or says
- * enough (*more = false); `child_key` lasts during the call. */
-typedef err_t family_child_fn(core_t *core, family_t *family, task_t *child, const char *child_key,
-                              void *arg, bool *more);
-err_t family_each(core_t *core, family_t *family, uint64_t from, family_child_fn *fn, void *arg);
+/* The first child from number `from` on; name: of its executor. ERR_NOT_FOUND: none is left. */
+err_t family_next(core_t *core, const family_t *family, uint64_t from, task_t *child,
+                  char name[LIMIT_NAME + 1]);
 /* What a Lease says of the family: parent, index, total, schedule and instant. */
 err_t family_lease(core_t *core, const run_t *run, Pawl__V1__Lease *lease);
 /* Its executor was lost, and the policy lets it run elsewhere. */
@@ -70,17 +73,27 @@ err_t family_move_child(core_t *core, task_t *child);
 /* wave.c */
 err_t families_settle(core_t *core);
 uint32_t fam_row_needed(const fam_row_t *row);
+/* The counter that an ended child is part of. */
+uint32_t *fam_row_counter(fam_row_t *row, uint8_t status, uint8_t reason);
 
-/* tree.c: by hand, and retention */
+/* tree.c: what is done to all of it, and retention */
 err_t family_cancel(core_t *core, task_t *parent, uint8_t reason, const char *message, bool hard);
-err_t family_hold(core_t *core, task_t *parent);
-err_t family_resume(core_t *core, family_t *family); /* what was held with it */
+err_t family_hold(core_t *core, const task_t *parent);
+/* Begins a pass (PASS_*), which makes others void. */
+void family_pass(core_t *core, family_t *family, uint8_t pass);
+err_t family_passes(core_t *core, family_t *family); /* goes on with what was begun */
+/* *held: no child of it may wait for an executor. */
+err_t family_is_held(core_t *core, const task_t *child, bool *held);
+/* A child that waits has come up for its lease. False in *may: its family is stopped or held, and
+ * only the pass has not come to it yet; family_put_aside is what the pass would do. */
+err_t family_may_lease(core_t *core, const task_t *child, bool *may);
+err_t family_put_aside(core_t *core, task_t *child);
 /* *refusal stays NULL: family_retry may bring back the children that did not finish. */
 err_t family_may_retry(core_t *core, const task_t *parent, const char **refusal);
 err_t family_retry(core_t *core, task_t *parent);
 err_t family_child_again(core_t *core, const task_t *child, const char **refusal);
-/* Removes leaves, some at a time. *over: none is left, and the fam row is gone. */
-err_t family_purge(core_t *core, uint64_t parent, bool *over);
+/* Retention. *begun: all of it has ended, and it goes from now on. */
+err_t family_remove(core_t *core, uint64_t parent, bool *begun);
 /* core_verify: counters against children, in the order of the rows. Empty: they agree. */
 err_t families_verify(core_t *core, char *difference, size_t len);
 

@@ -296,6 +296,7 @@ err_t lease_check_expiry(core_t *core, task_t *task, bool *expired);
 /* Takes it away from where it waits (ready, park, timer); the status is left to the caller. */
 err_t task_unplace(core_t *core, task_t *task);
 err_t task_place_ready(core_t *core, task_t *task); /* waiting, at the end of its priority's line */
+err_t task_place_held(core_t *core, task_t *task);  /* nowhere, until somebody starts it */
 err_t task_place_timer(core_t *core, task_t *task, uint8_t clock, int64_t at);
 /* Ends it: state row, counters, key, schedule, event. outcome etc. are already in task->state. */
 err_t task_end(core_t *core, task_t *task, status_t status, uint8_t reason);
@@ -464,8 +465,9 @@ struct core {
     map_t families_by_n;              /* read in this batch */
     family_t **families, **unsettled; /* unsettled: something happened to them */
     size_t families_n, families_room, unsettled_n, unsettled_room;
-    uint32_t children; /* made in this batch */
-    int64_t opened_us; /* when this process began: executors have a lease's time to come */
+    uint32_t children;      /* made in this batch */
+    uint32_t children_left; /* that it may still take on: passes, waves, removal */
+    int64_t opened_us;      /* when this process began: executors have a lease's time to come */
     map_t blocks;
     block_t *block; /* the last one that was asked for */
     block_t **dirty_blocks;

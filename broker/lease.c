@@ -216,6 +216,14 @@ err_t lease_take(core_t *core, executor_t *executor, lane_t *lane, const fresh_t
         lane_add(core, lane, fresh->due_us, fresh->n, NULL); /* task_end takes it out */
         return task_end(core, &task, S(EXPIRED), REASON_EXPIRED);
     }
+    if (task.spec.flags & SPEC_CHILD) {
+        bool may;
+        TRY(family_may_lease(core, &task, &may));
+        if (!may) {
+            lane_add(core, lane, fresh->due_us, fresh->n, NULL); /* from where it is taken away */
+            return family_put_aside(core, &task);
+        }
+    }
     slice_t body;
     if (fresh->spec)
         body = fresh->spec->body;

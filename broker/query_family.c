@@ -74,9 +74,21 @@ err_t task_info_family(answer_t *self, const task_rows_t *rows, const meta_dynam
     return ERR_OK;
 }
 
-bool task_purging(answer_t *self, const task_rows_t *rows)
+err_t task_tree_goes(store_view_t *view, const task_rows_t *rows, bool *goes)
 {
+    const spec_row_t *spec = &rows->spec;
     fam_row_t row;
-    return rows->spec.flags & SPEC_PARENT && fam_row_get(self->view, rows->n, &row) == ERR_OK &&
-           row.flags & FAM_PURGING;
+    *goes = false;
+    if (!(spec->flags & (SPEC_PARENT | SPEC_CHILD))) return ERR_OK;
+    ANSWER_TRY(fam_row_get(view, spec->flags & SPEC_CHILD ? spec->parent : rows->n, &row));
+    *goes = row.flags & FAM_PURGING;
+    return ERR_OK;
+}
+
+err_t task_rows_shown(store_view_t *view, uint64_t n, task_rows_t *rows)
+{
+    bool goes;
+    ANSWER_TRY(task_rows_get(view, n, rows));
+    ANSWER_TRY(task_tree_goes(view, rows, &goes));
+    return goes ? ERR_NOT_FOUND : ERR_OK;
 }

@@ -120,6 +120,7 @@ static err_t consider(page_t *page, uint64_t n)
     answer_t *self = page->answer;
     task_rows_t rows;
     const Pawl__V1__Task *task;
+    bool goes;
     err_t err = task_rows_get(self->view, n, &rows);
     if (err == ERR_NOT_FOUND) return ERR_CORRUPT; /* the caller has just seen one of its rows */
     if (err != ERR_OK) return err;
@@ -128,6 +129,8 @@ static err_t consider(page_t *page, uint64_t n)
     uint32_t executor = rows.has_run ? rows.run.executor : rows.state.executor;
     if (sieve->executor && executor != sieve->executor) return ERR_OK;
     if (!spec_matches(sieve, &rows.spec)) return ERR_OK;
+    ANSWER_TRY(task_tree_goes(self->view, &rows, &goes));
+    if (goes) return ERR_OK;
     ANSWER_TRY(task_rows_unpack(self, &rows, &task));
     if (sieve->by_body && !body_matches(self, sieve, &rows, task)) return ERR_OK;
     ANSWER_TRY(
@@ -240,16 +243,12 @@ static err_t list_children(page_t *page, const Pawl__V1__TaskList *ask, Pawl__V1
 {
     uint64_t parent;
     uint8_t kind;
-    spec_row_t spec = { 0 };
-    slice_t value;
+    task_rows_t rows;
     err_t err = task_number(page->answer->view, ask->filter->parent.data, &parent, &kind);
-    if (err == ERR_OK && kind == ID_TASK) {
-        rec_key_t key = key_n(parent);
-        err = store_view_get(page->answer->view, TABLE_spec, key_slice(&key), &value);
-        if (err == ERR_OK && !spec_row_decode(&spec, value)) err = ERR_CORRUPT;
-    }
+    if (err == ERR_OK && kind == ID_TOMBSTONE) err = ERR_NOT_FOUND;
+    if (err == ERR_OK) err = task_rows_shown(page->answer->view, parent, &rows);
     if (err != ERR_OK && err != ERR_NOT_FOUND) return err;
-    if (!(spec.flags & SPEC_PARENT)) {
+    if (err != ERR_OK || !(rows.spec.flags & SPEC_PARENT)) {
         answer_refuse(page->answer, reply, err == ERR_OK ? ERR_WRONG_STATUS : ERR_NOT_FOUND,
                       "task_list.filter.parent",
                       err == ERR_OK ? "this task has no children: it is no fan-out"

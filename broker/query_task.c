@@ -130,10 +130,10 @@ static Pawl__V1__Label **copy_labels(answer_t *self, const Pawl__V1__Task *task)
 static const char *reason_of(const task_rows_t *rows)
 {
     if (rows->status == TASK_S(RUNNING)) return "";
+    if (rows->status == TASK_S(HELD)) return task_reason_text(REASON_HELD);
     if (rows->has_state && rows->state.reason) return task_reason_text(rows->state.reason);
     if (rows->parked) return task_reason_text(REASON_OVERLAP);
     if (rows->status == TASK_S(DELAYED)) return task_reason_text(REASON_DELAY);
-    if (rows->status == TASK_S(HELD)) return task_reason_text(REASON_HELD);
     if (rows->status == TASK_S(BLOCKED)) return task_reason_text(REASON_WAVE);
     return "";
 }
@@ -348,8 +348,7 @@ static err_t detailed(answer_t *self, uint64_t n, const meta_dynamic_t *meta,
     slice_t body;
     wire_fault_t fault;
     const Pawl__V1__Task *task;
-    ANSWER_TRY(task_rows_get(self->view, n, &rows));
-    if (task_purging(self, &rows)) return ERR_NOT_FOUND;
+    ANSWER_TRY(task_rows_shown(self->view, n, &rows));
     ANSWER_TRY(task_rows_body(self, &rows, &body));
     if (wire_task_decode(self->arena, body.at, body.len, &task, &fault) != ERR_OK)
         return ERR_CORRUPT;
@@ -472,7 +471,7 @@ static err_t waited(answer_t *self, const uint64_t *ns, size_t n, const meta_dyn
     for (size_t i = 0; i < n && self->arena->total < ANSWER_PAGE_BYTES; i++) {
         task_rows_t rows;
         const Pawl__V1__Task *task;
-        err_t err = task_rows_get(self->view, ns[i], &rows);
+        err_t err = task_rows_shown(self->view, ns[i], &rows);
         if (err == ERR_NOT_FOUND) continue; /* ended, and purged since */
         if (err == ERR_OK) err = task_rows_unpack(self, &rows, &task);
         if (err == ERR_OK) err = task_info(self, &rows, meta, task, &done->items[done->n_items]);
@@ -501,7 +500,7 @@ err_t query_task_wait(answer_t *self, const Pawl__V1__TaskWait *ask, uint8_t (*o
         if (err != ERR_OK) return err;
         task_rows_t rows = { .status = TASK_S(FINISHED) }; /* a tombstone stands for an end */
         if (kind != ID_TOMBSTONE) {
-            err = task_rows_get(self->view, n, &rows);
+            err = task_rows_shown(self->view, n, &rows);
             if (err == ERR_NOT_FOUND) rows.status = TASK_S(FINISHED);
             if (err != ERR_OK && err != ERR_NOT_FOUND) return err;
         }
@@ -556,7 +555,7 @@ err_t query_log_resolve(answer_t *self, const Pawl__V1__LogRead *ask, log_ask_t 
     task_rows_t rows;
     err_t err = task_number(self->view, ask->id.data, &n, &kind);
     if (err == ERR_OK && kind == ID_TOMBSTONE) err = ERR_NOT_FOUND;
-    if (err == ERR_OK) err = task_rows_get(self->view, n, &rows);
+    if (err == ERR_OK) err = task_rows_shown(self->view, n, &rows);
     if (err == ERR_NOT_FOUND) {
         refuse_unknown(self, reply, "log_read.id", ask->id.data);
         return ERR_OK;

@@ -15,7 +15,8 @@ Pawl__V1__TaskItems *task_items(answer_t *self, size_t room, Pawl__V1__Reply *re
 
 /* Of core (task.c): what a priority adds to the time in a ready key. */
 int64_t priority_offset_us(unsigned priority);
-/* Of core (wave.c): how many children must finish. */
+/* Of core (wave.c): how many children must finish, and where an ended one counts. */
 uint32_t fam_row_needed(const fam_row_t *row);
+uint32_t *fam_row_counter(fam_row_t *row, uint8_t status, uint8_t reason);
 
 #endif

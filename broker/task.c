@@ -647,13 +647,24 @@ err_t task_unplace(core_t *core, task_t *task)
     return ERR_OK;
 }
 
+err_t task_place_held(core_t *core, task_t *task)
+{
+    task_move(core, task, S(HELD));
+    task->has_state = true;
+    TRY(task_save(core, task));
+    return journal_task(core, EVENT_HELD, task, 0);
+}
+
 err_t task_place_ready(core_t *core, task_t *task)
 {
-    bool park = false;
+    bool park = false, held = false;
     task->state.timer_clock = 0;
     task->state.timer_at = 0;
-    task->state.due_us = core->now_us + priority_offset_us(task->spec.priority);
+    task->state.due_us = 0;
     task->state.park = slice(NULL, 0);
+    if (task->spec.flags & SPEC_CHILD) TRY(family_is_held(core, task, &held));
+    if (held) return task_place_held(core, task); /* until its fan-out goes on */
+    task->state.due_us = core->now_us + priority_offset_us(task->spec.priority);
     if (task->spec.flags & SPEC_SCHEDULED) TRY(schedule_task_again(core, task, &park));
     bool parent = task->spec.flags & SPEC_PARENT;
     task_move(core, task, S(WAITING));

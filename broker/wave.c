@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * wave.c - what a fan-out does next: once a batch for each family that something happened to.
  *
+ *   pass     what was begun for every child goes on (tree.c)
  *   look     executors that stay away: their children expire, are skipped or fail
  *   stop     too many failed: what was not released is cancelled
  *   decide   the parent ends, once
@@ -8,8 +9,9 @@
  *   release  the next children, as many as there is room for
  *
  * A child that ends in one of these steps touches its family again, so it goes round until nothing
- * changes. With a pause, `parallel` children make a wave: the next one starts that long after the
- * last child of it has ended. Without one, each end makes room for the next child at once. */
+ * changes, or the batch has taken on as many children as it may; then the family's timer is due at
+ * once. With a pause, `parallel` children make a wave: the next one starts that long after the last
+ * child of it has ended. Without one, each end makes room for the next child at once. */
 #include "broker/inside.h"
 
 #define LOOK_MOST_US (60 * PAWL_SEC_US)
@@ -31,6 +33,20 @@ uint32_t fam_row_needed(const fam_row_t *row)
         return (uint32_t)((members * row->done_count + 99) / 100);
     default:
         return (uint32_t)members;
+    }
+}
+
+uint32_t *fam_row_counter(fam_row_t *row, uint8_t status, uint8_t reason)
+{
+    switch ((int)status) {
+    case S(FINISHED):
+        return &row->ok;
+    case S(FAILED):
+        return &row->failed;
+    case S(EXPIRED):
+        return &row->expired;
+    default:
+        return reason == REASON_OFFLINE ? &row->skipped : &row->cancelled;
     }
 }
 
@@ -65,38 +81,75 @@ static err_t deadline_of(core_t *core, const family_t *family, const task_t *chi
     return ERR_OK;
 }
 
-static err_t look_at(core_t *core, family_t *family, task_t *child, const char *name, void *arg,
-                     bool *more)
+/* A lane for one executor that stays away: what waits in it may be a child of this family. */
+static err_t look_at(core_t *core, family_t *family, const task_t *parent, const lane_t *lane,
+                     int64_t *next)
 {
-    int64_t *next = arg, deadline;
-    (void)more;
-    if (child->status != S(WAITING) || child->state.lane || !enrol_away(core, name)) return ERR_OK;
-    TRY(deadline_of(core, family, child, name, &deadline));
-    if (deadline <= core->now_us) return give_up(core, child, family->row.offline);
-    if (deadline < *next) *next = deadline;
-    return ERR_OK;
+    uint8_t id[16], kind;
+    uint64_t n;
+    task_t child;
+    int64_t deadline;
+    child_id(core->fixed.secret, parent->spec.id, slice_text(lane->target), id);
+    err_t err = task_find(core, id, &n, &kind);
+    if (err == ERR_NOT_FOUND) return ERR_OK;
+    TRY(err);
+    TRY(task_load(core, n, &child));
+    if (child.status != S(WAITING) || task_lane(&child) != lane->no) return ERR_OK;
+    TRY(deadline_of(core, family, &child, lane->target, &deadline));
+    if (deadline > core->now_us) {
+        if (deadline < *next) *next = deadline;
+        return ERR_OK;
+    }
+    if (core->children_left == 0) {
+        family->more = true;
+        return ERR_OK;
+    }
+    core->children_left--;
+    return give_up(core, &child, family->row.offline);
 }
 
-/* The next look is in time for the first deadline that is known, and for those that are not. */
+/* In time for a deadline that nobody knows yet: an executor may leave at any moment. */
+static int64_t next_look(const core_t *core, const fam_row_t *row)
+{
+    int64_t wait = row->offline_us ? row->offline_us : core->config.lease_us;
+    return core->now_us + (wait < LOOK_MOST_US ? wait : LOOK_MOST_US);
+}
+
+/* Each child waits in a lane for its executor alone: so of all children only those are read for
+ * whose executor something waits, and who is away. */
 static err_t look(core_t *core, family_t *family)
 {
     fam_row_t *row = &family->row;
-    if (row->look_us > core->now_us) return ERR_OK;
-    int64_t wait = row->offline_us ? row->offline_us : core->config.lease_us;
-    int64_t next = core->now_us + (wait < LOOK_MOST_US ? wait : LOOK_MOST_US);
-    TRY(family_each(core, family, 0, look_at, &next));
-    row->look_us = next;
+    int64_t next = next_look(core, row);
+    task_t parent;
+    if (row->look_us == 0 || row->look_us > core->now_us) return ERR_OK;
+    TRY(task_load(core, family->n, &parent));
+    for (size_t i = 0; i < core->lanes_n; i++) {
+        const lane_t *lane = core->lanes[i];
+        if (lane && lane->waiting && lane->target_kind == TARGET_EXECUTOR &&
+            lane->queue == parent.spec.queue && lane->type == parent.spec.type &&
+            enrol_away(core, lane->target))
+            TRY(look_at(core, family, &parent, lane, &next));
+    }
+    row->look_us = family->more ? core->now_us : next;
     return ERR_OK;
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
-static err_t stop_one(core_t *core, family_t *family, task_t *child, const char *name, void *arg,
-                      bool *more)
+/* The next blocked child, its executor's name too. ERR_NOT_FOUND: none, or none in this batch. */
+static err_t next_blocked(core_t *core, family_t *family, task_t *child, char name[LIMIT_NAME + 1])
 {
-    (void)family, (void)name, (void)arg, (void)more;
-    return child->status == S(BLOCKED) ? task_end(core, child, S(CANCELLED), REASON_STOPPED)
-                                       : ERR_OK;
+    fam_row_t *row = &family->row;
+    while (row->blocked > 0) {
+        family->more = core->children_left == 0;
+        if (family->more) break;
+        core->children_left--;
+        TRY(family_next(core, family, row->next_n, child, name));
+        row->next_n = child->n + 1;
+        if (child->status == S(BLOCKED)) return ERR_OK;
+    }
+    return ERR_NOT_FOUND;
 }
 
 static err_t stop(core_t *core, family_t *family)
@@ -106,10 +159,18 @@ static err_t stop(core_t *core, family_t *family)
     bool enough =
         (row->stop_failures && bad >= row->stop_failures) ||
         (row->stop_percent && bad && bad * 100 >= (uint64_t)row->stop_percent * row->total);
-    if (!enough || row->blocked == 0) return ERR_OK;
-    row->flags |= FAM_STOPPED;
-    TRY(journal_add(core, EVENT_FANOUT_STOPPED, family->n, 0, bad));
-    return family_each(core, family, row->next_n, stop_one, NULL);
+    if (row->blocked == 0) return ERR_OK;
+    if (enough && !(row->flags & FAM_STOPPED)) {
+        row->flags |= FAM_STOPPED;
+        TRY(journal_add(core, EVENT_FANOUT_STOPPED, family->n, 0, bad));
+    }
+    if (!(row->flags & FAM_STOPPED)) return ERR_OK;
+    task_t child;
+    char name[LIMIT_NAME + 1];
+    err_t err;
+    while ((err = next_blocked(core, family, &child, name)) == ERR_OK)
+        TRY(task_end(core, &child, S(CANCELLED), REASON_STOPPED));
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
 static err_t end_parent(core_t *core, family_t *family, status_t status, uint8_t reason)
@@ -159,20 +220,13 @@ static err_t decide(core_t *core, family_t *family)
                           : end_parent(core, family, S(FAILED), REASON_CHILDREN);
 }
 
-static err_t cancel_one(core_t *core, family_t *family, task_t *child, const char *name, void *arg,
-                        bool *more)
-{
-    (void)family, (void)name, (void)arg, (void)more;
-    return child->status < S(FINISHED) ? task_cancel(core, child, REASON_PARENT, "") : ERR_OK;
-}
-
 /* After the parent's end: nobody joins any more, and the rest goes, unless it may go on. */
-static err_t sweep(core_t *core, family_t *family)
+static void sweep(core_t *core, family_t *family)
 {
     fam_row_t *row = &family->row;
     bool whole = row->flags & FAM_CANCEL_REST || !(row->flags & FAM_STARTED);
     row->flags |= FAM_SWEPT;
-    return whole && row->open ? family_each(core, family, 0, cancel_one, NULL) : ERR_OK;
+    if (whole && row->open) family_pass(core, family, PASS_CANCEL);
 }
 
 static err_t close_to_others(core_t *core, family_t *family)
@@ -186,25 +240,6 @@ static err_t close_to_others(core_t *core, family_t *family)
 }
 
 /* ---- the next children ----------------------------------------------------------------------- */
-
-static err_t release_one(core_t *core, family_t *family, task_t *child, const char *name, void *arg,
-                         bool *more)
-{
-    uint32_t *room = arg;
-    fam_row_t *row = &family->row;
-    row->next_n = child->n + 1;
-    if (child->status != S(BLOCKED)) return ERR_OK;
-    if (row->offline != PAWL__V1__FANOUT_OFFLINE__FANOUT_WAIT && enrol_away(core, name)) {
-        TRY(give_up(core, child, row->offline));
-    } else {
-        row->blocked--;
-        child->state.reason = 0;
-        TRY(task_place_ready(core, child));
-        (*room)--;
-    }
-    *more = *room > 0 && row->blocked > 0;
-    return ERR_OK;
-}
 
 static err_t release(core_t *core, family_t *family)
 {
@@ -223,7 +258,20 @@ static err_t release(core_t *core, family_t *family)
         if (row->pause_until_us > core->now_us) return ERR_OK;
         row->pause_until_us = 0;
     }
-    return family_each(core, family, row->next_n, release_one, &room);
+    task_t child;
+    char name[LIMIT_NAME + 1];
+    err_t err = ERR_OK;
+    while (room > 0 && (err = next_blocked(core, family, &child, name)) == ERR_OK) {
+        if (row->offline != PAWL__V1__FANOUT_OFFLINE__FANOUT_WAIT && enrol_away(core, name)) {
+            TRY(give_up(core, &child, row->offline));
+            continue;
+        }
+        row->blocked--;
+        room--;
+        child.state.reason = 0;
+        TRY(task_place_ready(core, &child));
+    }
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
 /* ---- once a batch ---------------------------------------------------------------------------- */
@@ -232,11 +280,14 @@ static err_t set_timer(core_t *core, family_t *family)
 {
     fam_row_t *row = &family->row;
     int64_t at = INT64_MAX;
-    if (row->open > row->blocked) at = row->look_us;
+    bool some_are_out = row->open > row->blocked;
+    if (some_are_out && row->look_us == 0) row->look_us = next_look(core, row);
+    if (some_are_out) at = row->look_us;
     if (row->pause_until_us > core->now_us && row->blocked && row->pause_until_us < at &&
         !(row->flags & FAM_HELD))
         at = row->pause_until_us;
     if (may_be_joined(core, row) && row->join_until_us < at) at = row->join_until_us;
+    if (row->passes || family->more) at = core->now_us; /* with the next batch */
     if (at == INT64_MAX) at = 0;
     if (at == row->timer_at) return ERR_OK;
     if (row->timer_at)
@@ -248,12 +299,16 @@ static err_t set_timer(core_t *core, family_t *family)
 static err_t settle(core_t *core, family_t *family)
 {
     const fam_row_t *row = &family->row;
+    TRY(family_passes(core, family));
+    if (family->gone) return ERR_OK;
+    /* until all that did not finish is open again nothing can be said of it */
+    if (row->passes & PASS_AGAIN) return set_timer(core, family);
     bool started = row->flags & FAM_STARTED;
     if (started && row->open > row->blocked) TRY(look(core, family));
-    if (started && !(row->flags & (FAM_ENDED | FAM_STOPPED))) TRY(stop(core, family));
+    if (started && !(row->flags & FAM_ENDED)) TRY(stop(core, family));
     if (started && !(row->flags & FAM_ENDED)) TRY(decide(core, family));
     TRY(close_to_others(core, family));
-    if (row->flags & FAM_ENDED && !(row->flags & FAM_SWEPT)) TRY(sweep(core, family));
+    if (row->flags & FAM_ENDED && !(row->flags & FAM_SWEPT)) sweep(core, family);
     TRY(release(core, family));
     return set_timer(core, family);
 }

@@ -58,6 +58,7 @@ enum {
     LIMIT_ENTRY = 200,
     LIMIT_CALENDAR_TEXT = 64 << 10, /* all its entries */
     LIMIT_CHILDREN = 10000,         /* of one fan-out */
+    LIMIT_CHILDREN_AT_ONCE = 1000,  /* cancelled, held, released, removed, ... in one commit */
     LIMIT_SOURCE = 40,              /* name of a source */
     LIMIT_SOURCES = 256,            /* of an executor */
     LIMIT_SQL_ROWS = 100000,

@@ -29,12 +29,15 @@ bool fam_fired_decode(slice_t key, uint32_t *schedule, uint64_t *parent)
     return fired && record_done(&in);
 }
 
+enum { FAM_VERSION = 2 }; /* with passes: only while one is under way */
+
 void fam_row_encode(const fam_row_t *self, buf_t *to)
 {
-    enum { ROW = 1 + 2 + 2 + 4 * 4 + 2 * 8 + 8 * 4 + 8 + 5 * 8 };
-    buf_need(to, ROW);
+    enum { ROW = 1 + 2 + 2 + 4 * 4 + 2 * 8 + 8 * 4 + 8 + 5 * 8, PASSES = 1 + 8 };
+    buf_need(to, ROW + PASSES);
     uint8_t *start = to->at + to->len;
-    uint8_t *at = be_put_u16(be_put_u8(start, RECORD_VERSION), self->flags);
+    uint8_t version = self->passes ? FAM_VERSION : RECORD_VERSION;
+    uint8_t *at = be_put_u16(be_put_u8(start, version), self->flags);
     at = be_put_u8(be_put_u8(at, self->done), self->offline);
     const uint32_t policy[] = { self->done_count, self->parallel, self->stop_failures,
                                 self->stop_percent };
@@ -50,14 +53,17 @@ void fam_row_encode(const fam_row_t *self, buf_t *to)
     at = be_put_u64(at, self->next_n);
     for (size_t i = 0; i < ARRAY_LEN(times); i++)
         at = be_put_i64(at, times[i]);
-    CHECK(at == start + ROW);
-    to->len += ROW;
+    if (self->passes) at = be_put_u64(be_put_u8(at, self->passes), self->pass_n);
+    CHECK(at == start + ROW + (self->passes ? PASSES : 0));
+    to->len += (size_t)(at - start);
 }
 
 bool fam_row_decode(fam_row_t *self, slice_t from)
 {
-    reader_t in = record_read(from);
+    reader_t in = reader(from);
+    uint8_t version = reader_u8(&in);
     *self = (fam_row_t){ 0 };
+    if (version != RECORD_VERSION && version != FAM_VERSION) in.bad = true;
     self->flags = reader_u16(&in);
     self->done = reader_u8(&in);
     self->offline = reader_u8(&in);
@@ -76,6 +82,11 @@ bool fam_row_decode(fam_row_t *self, slice_t from)
     self->next_n = reader_u64(&in);
     for (size_t i = 0; i < ARRAY_LEN(times); i++)
         *times[i] = reader_i64(&in);
+    if (version == FAM_VERSION) {
+        self->passes = reader_u8(&in);
+        self->pass_n = reader_u64(&in);
+        if (self->passes == 0) in.bad = true;
+    }
     return record_done(&in);
 }
 

@@ -28,6 +28,16 @@ enum {
     FAM_PURGING = 512,    /* its leaves are being removed: not found any more */
     FAM_SHORT = 1024,     /* fewer members than were asked for: it fails */
 };
+/* Passes over all children, which may take several commits. Where several are due, the one with
+ * the lowest number goes first. */
+enum {
+    PASS_KILL = 1,    /* open children end on record at once */
+    PASS_CANCEL = 2,  /* open children are cancelled */
+    PASS_AGAIN = 4,   /* children that ended and did not finish are open again */
+    PASS_HOLD = 8,    /* waiting and delayed children are held */
+    PASS_START = 16,  /* held children go on */
+    PASS_REMOVE = 32, /* its time is over: children are removed, behind the last one the parent */
+};
 typedef struct fam_row {
     uint16_t flags;
     uint8_t done, offline; /* FanoutDone, FanoutOffline; never UNSPECIFIED */
@@ -38,6 +48,8 @@ typedef struct fam_row {
     uint64_t next_n; /* no child below it is blocked */
     int64_t started_us, pause_until_us, look_us, join_until_us;
     int64_t timer_at; /* of its TIMER_FAMILY row on the elapsed clock; 0: there is none */
+    uint8_t passes;   /* PASS_*: those that are not over */
+    uint64_t pass_n;  /* the first of them goes on from this child */
 } fam_row_t;
 void fam_row_encode(const fam_row_t *self, buf_t *to);
 bool fam_row_decode(fam_row_t *self, slice_t from);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * bench-fanout FOLDER [HOSTS] - one fan-out to so many enrolled executors (10,000), on LMDB and
- * through core alone: the commit that writes parent and children with nobody connected, the same
- * with all connected (their leases are in it), the first report, the rest, and removal. One line
+ * bench-fanout FOLDER [HOSTS [AT_ONCE]] - one fan-out to so many enrolled executors (10,000), on
+ * LMDB and through core alone: the commit that writes parent and children with nobody connected,
+ * the same with all connected (their leases are in it), the first report, the rest; then what is
+ * done to all of it at once, in how many commits, and how long the longest of them took. One line
  * each, wall time with the commit and its sync. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@ typedef struct bench {
     int64_t clock_us;
     uint64_t seq;
     uint8_t random;
+    ulid_t parent;           /* the last one */
     Pawl__V1__Push **pushes; /* the last Assign of each connection */
     size_t hosts;
 } bench_t;
@@ -100,7 +102,7 @@ static double fan_out(bench_t *self, uint8_t nth)
     Pawl__V1__Command command = PAWL__V1__COMMAND__INIT;
     Pawl__V1__Fanout fanout = PAWL__V1__FANOUT__INIT;
     uint8_t random[10] = { nth }, bytes[256];
-    ulid_t id = ulid_make(self->clock_us, random);
+    ulid_t id = self->parent = ulid_make(self->clock_us, random);
     task.id = (ProtobufCBinaryData){ 16, id.at };
     task.type = (char *)(uintptr_t) "pawl/shell";
     command.shell = (char *)(uintptr_t) "true";
@@ -139,6 +141,30 @@ static double report(bench_t *self, size_t nth)
     return ask(self, FIRST_CONN + nth, &request);
 }
 
+/* A word to the parent made with `nth`; then whatever the core has left to do at once. */
+static void change(bench_t *self, Pawl__V1__TaskVerb verb, const char *name)
+{
+    static uint8_t nth;
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__TaskChange body = PAWL__V1__TASK_CHANGE__INIT;
+    ProtobufCBinaryData one = { 16, self->parent.at };
+    uint8_t request_id[16] = { ++nth };
+    body.verb = verb;
+    body.ids = &one;
+    body.n_ids = 1;
+    request.request_id = (ProtobufCBinaryData){ sizeof request_id, request_id };
+    request.body_case = PAWL__V1__REQUEST__BODY_TASK_CHANGE;
+    request.task_change = &body;
+    double all = ask(self, 1, &request), longest = all;
+    unsigned commits = 1;
+    for (; core_next_due_us(self->core) <= self->clock_us; commits++) {
+        double took = step(self, NULL, 0);
+        all += took;
+        if (took > longest) longest = took;
+    }
+    printf("%-6s the tree: %u commits, %.3f s, the longest %.3f s\n", name, commits, all, longest);
+}
+
 static uint64_t running(const bench_t *self)
 {
     core_stats_t stats;
@@ -154,8 +180,9 @@ int main(int argc, char **argv)
     core_config_t config;
     int64_t holder;
     uint8_t random[32] = { 7 };
-    if (argc < 2) return fprintf(stderr, "usage: bench-fanout FOLDER [HOSTS]\n"), 2;
+    if (argc < 2) return fprintf(stderr, "usage: bench-fanout FOLDER [HOSTS [AT_ONCE]]\n"), 2;
     core_config_default(&config);
+    if (argc > 3) config.children_at_once = (uint32_t)strtoul(argv[3], NULL, 10);
     self.pushes = mem_new(self.hosts * sizeof(Pawl__V1__Push *));
     CHECK(store_open(&self.store, argv[1], (uint64_t)DEFAULT_MAP_BYTES, 0, &holder) == ERR_OK);
     CHECK(core_open(&self.core, self.store, &config, self.clock_us, self.clock_us, random) ==
@@ -182,6 +209,10 @@ int main(int argc, char **argv)
           ERR_OK);
     printf("parent and %zu children, nobody connected, one commit: %.3f s\n", self.hosts,
            fan_out(&self, 2));
+    change(&self, PAWL__V1__TASK_VERB__TASK_HOLD, "hold");
+    change(&self, PAWL__V1__TASK_VERB__TASK_START, "start");
+    change(&self, PAWL__V1__TASK_VERB__TASK_CANCEL, "cancel");
+    change(&self, PAWL__V1__TASK_VERB__TASK_RETRY, "retry");
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     printf("memory at most %ld MiB\n", usage.ru_maxrss / 1024);

@@ -354,6 +354,7 @@ static void change_tasks(sim_t *sim, peer_t *peer)
         } else if (!judge_pick(sim, any[i])) {
             sim_bytes(sim, any[i], 16);
         }
+        if (sim->events % 2) judge_pick_parent(sim, sim->events / 2, any[i]);
         ids[i] = (ProtobufCBinaryData){ 16, any[i] };
     }
     body.verb = (Pawl__V1__TaskVerb)(1 + sim_below(sim, 4));

@@ -151,7 +151,9 @@ static void post_due(sim_t *sim)
     host_t *host = sim->host;
     int64_t due = core_next_due_us(host->core);
     if (due == INT64_MAX || (host->due_us > sim->now_us && host->due_us <= due)) return;
-    host->due_us = due > sim->now_us ? due : sim->now_us + 1;
+    /* what is due at once waits for the batch before, now and then */
+    int64_t soonest = sim->now_us + 1 + (host->commits % 2 ? sim->swarm.commit_us : 0);
+    host->due_us = due > soonest ? due : soonest;
     sim_post(sim, EV_STEP, host->due_us, 0, host->life, NULL, 0);
 }
 
@@ -167,6 +169,7 @@ static void start(sim_t *sim)
     config.suspect_us = sim->swarm.lease_us / 2;
     config.ping_us = sim->swarm.lease_us / 6;
     config.output_max = 4096; /* maps are small here, and so are results */
+    if (sim->swarm.children_at_once) config.children_at_once = sim->swarm.children_at_once;
     if (sim->swarm.short_history) config.keep_finished_us = config.keep_failed_us = 20 * SEC_US;
     sim_bytes(sim, random, sizeof random);
     err_t err = core_open(&host->core, host->store, &config, sim_wall_us(sim), sim->now_us, random);

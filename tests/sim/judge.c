@@ -285,6 +285,7 @@ static void on_run(sim_t *sim, uint64_t n, slice_t value, bool gone)
     bool resumed = !task->run && run.token == task->token && run.executor == task->run_executor &&
                    task->state_flags & STATE_LOST;
     if (resumed) sim_met(MET_RESUMED);
+    task->resumed |= resumed;
     if (same && run.executor != task->run_executor)
         sim_fail(sim, "task %llu: one token, two executors", (unsigned long long)n);
     if (!same && !resumed && run.token <= task->token)
@@ -395,6 +396,8 @@ static bool child_cancelled(sim_t *sim, const mtask_t *task)
 static const char *unfounded(sim_t *sim, const mtask_t *task, const journal_entry_t *e)
 {
     judge_t *judge = sim->judge;
+    const char *against = e->event == EVENT_RUNNING ? kin_against(sim, task) : NULL;
+    if (against) return against;
     if (kin_founded(sim, task, e->event)) return NULL;
     switch (e->event) {
     case EVENT_EXTERNAL:
@@ -411,6 +414,9 @@ static const char *unfounded(sim_t *sim, const mtask_t *task, const journal_entr
         if (judge_has_ended(task->journal) &&
             !judge_was_told(judge, task, 0, 100 + PAWL__V1__TASK_VERB__TASK_RETRY))
             return "runs again without anybody asking";
+        break;
+    case EVENT_BLOCKED:
+        if (judge_has_ended(task->journal)) return "runs again without anybody asking";
         break;
     case EVENT_HELD:
         if (task->journal != T(WAITING) &&
@@ -464,6 +470,7 @@ static void on_event(sim_t *sim, const journal_entry_t *entry)
     if (again && judge_has_ended(task->journal)) {
         sim_met(MET_AGAIN);
         task->cancel_asked = false;
+        task->retried = true;
         task->done_token = 0;
     }
     task->journal = status_of_event(entry->event, task->journal);
@@ -541,6 +548,7 @@ static void on_meta(sim_t *sim, slice_t key, slice_t value)
         sim_fail(sim, "batch %llu follows %llu", (unsigned long long)meta.batch,
                  (unsigned long long)judge->batch);
     judge->batch = meta.batch;
+    judge->broker_us = meta.broker_us;
 }
 
 static void on_row(sim_t *sim, table_t table, slice_t key, slice_t value, bool gone)
@@ -562,6 +570,9 @@ static void on_row(sim_t *sim, table_t table, slice_t key, slice_t value, bool g
         break;
     case TABLE_kids:
         kin_key(sim, key, value, gone);
+        break;
+    case TABLE_fam:
+        kin_row(sim, key, value, gone);
         break;
     case TABLE_ids:
         on_id(sim, key, value, gone);
@@ -619,7 +630,7 @@ static bool next_write(reader_t *in, table_t *table, slice_t *key, slice_t *valu
 
 static void settle(sim_t *sim, mtask_t *task)
 {
-    task->touched = false;
+    task->touched = task->resumed = false;
     task->reported_before = task->reported_n;
     if (!task->there) return;
     uint8_t status = task->run                         ? T(RUNNING)

@@ -31,7 +31,8 @@ typedef struct mtask {
     uint64_t state_token;
     int64_t end_us;
     bool parked;
-    bool lost; /* its last attempt was lost with its executor */
+    bool lost;    /* its last attempt was lost with its executor */
+    bool resumed; /* in this batch: the lease that it had goes on */
     bool cancel_asked;
     bool touched;
     uint64_t *reported;                 /* tokens whose result is on record */
@@ -49,6 +50,9 @@ typedef struct mtask {
     char host[32];
     uint64_t born; /* batch of a parent's own commit */
     bool family_touched, loose;
+    bool retried;          /* a parent: somebody ran it again by hand */
+    uint8_t passes;        /* a parent: what its row says is under way for all children, */
+    int64_t goes_on_us;    /* and when it is looked at next, in broker time; 0: never */
     uint8_t scope[16];     /* of a producer (rows.c) */
     uint64_t replaced;     /* batch in which its watermark was changed under its lease; 0: not */
     uint8_t family_status; /* when its family was judged last */
@@ -143,6 +147,7 @@ struct judge {
     table_rows_t *tables;
     size_t tables_n;
     uint64_t next_seq, batch;
+    int64_t broker_us; /* of the last batch */
     bool secret_known, queue_paused[64];
     meta_static_t fixed;
     int64_t wall_us;
@@ -161,9 +166,12 @@ bool judge_was_told(judge_t *judge, const mtask_t *task, uint64_t token, int wha
  * durable batch touched. */
 void kin_spec(sim_t *sim, mtask_t *task, const spec_row_t *spec, Pawl__V1__Task *body);
 void kin_key(sim_t *sim, slice_t key, slice_t value, bool gone);
+void kin_row(sim_t *sim, slice_t key, slice_t value, bool gone);
 void kin_settled(judge_t *judge, const mtask_t *task);
 bool kin_may_follow(const mtask_t *task, uint8_t event);
 bool kin_founded(sim_t *sim, const mtask_t *task, uint8_t event);
+/* What stands against its start; NULL: nothing. */
+const char *kin_against(sim_t *sim, const mtask_t *task);
 void kin_judge(sim_t *sim);
 void kin_free(mtask_t *task);
 
@@ -206,7 +214,9 @@ void judge_verdict(sim_t *sim, const peer_t *peer, const uint8_t id[16], uint64_
 mtask_t *judge_task(sim_t *sim, const uint8_t id[16]);         /* NULL: not on record */
 size_t judge_held(sim_t *sim, uint8_t ids[][16], size_t room); /* tasks held by hand */
 size_t judge_external(sim_t *sim, uint8_t tokens[][LIMIT_COMPLETION], size_t room);
-bool judge_pick(sim_t *sim, uint8_t id[16]);        /* some task on record */
+bool judge_pick(sim_t *sim, uint8_t id[16]); /* some task on record */
+void judge_pick_parent(sim_t *sim, uint64_t nth,
+                       uint8_t id[16]);             /* of a fan-out, if there is one */
 bool judge_known(sim_t *sim, const uint8_t id[16]); /* task, alias or tombstone */
 size_t judge_unfinished(sim_t *sim, char *what, size_t len);
 /* Tasks that have ended. */

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Fan-outs: each parent against its children, by what their rows and events say, after every
  * durable batch that touched one of them. The counters that core keeps are not looked at here (the
- * check of the store compares them): this is what they are for. */
+ * check of the store compares them): this is what they are for.
+ *
+ * What is done to all children may take several batches. Meanwhile they may be any mixture of
+ * before and after, but none of them starts; and it goes on at once. That it comes to its end the
+ * rest of the seed shows: no child may be left over. */
 #include "tests/sim/judge.h"
 
 #include <stdlib.h>
@@ -82,6 +86,23 @@ void kin_key(sim_t *sim, slice_t key, slice_t value, bool gone)
                  (unsigned long long)n);
 }
 
+void kin_row(sim_t *sim, slice_t key, slice_t value, bool gone)
+{
+    judge_t *judge = sim->judge;
+    fam_row_t row;
+    if (gone || key.len != 9 || key.at[0] != FAM_ROW) return;
+    uint64_t n = be_u64(key.at + 1);
+    if (n >= judge->tasks_n || !fam_row_decode(&row, value)) {
+        sim_fail(sim, "the row of a fan-out cannot be read");
+        return;
+    }
+    mtask_t *parent = &judge->tasks[n];
+    if (row.passes & ~parent->passes) sim_met(MET_PASS);
+    parent->passes = row.passes;
+    parent->goes_on_us = row.timer_at;
+    note_family(judge, n);
+}
+
 void kin_settled(judge_t *judge, const mtask_t *task)
 {
     if (task->spec_flags & SPEC_PARENT) note_family(judge, task->n);
@@ -101,8 +122,10 @@ bool kin_may_follow(const mtask_t *task, uint8_t event)
         return child && (from == T(WAITING) || (judge_has_ended(from) && from != T(FINISHED)));
     case EVENT_WAITING:
         return child && from == T(BLOCKED);
-    case EVENT_HELD:
-        return parent && from == T(RUNNING);
+    case EVENT_HELD: /* a child: it comes back while its fan-out is held */
+        return (parent && from == T(RUNNING)) ||
+               (child && (from == T(RUNNING) || from == T(EXTERNAL) ||
+                          (judge_has_ended(from) && from != T(FINISHED))));
     case EVENT_CANCELLING:
         return parent && runs;
     case EVENT_FINISHED:
@@ -130,6 +153,8 @@ bool kin_founded(sim_t *sim, const mtask_t *task, uint8_t event)
     bool over = judge_has_ended(parent->state_status) || parent->cancel_asked || parent->schedule ||
                 judge_was_told(judge, parent, 0, 100 + PAWL__V1__TASK_VERB__TASK_CANCEL);
     switch (event) {
+    case EVENT_BLOCKED:
+        return parent->retried;
     case EVENT_CANCELLING:
         return over;
     case EVENT_CANCELLED:
@@ -137,10 +162,27 @@ bool kin_founded(sim_t *sim, const mtask_t *task, uint8_t event)
     case EVENT_EXPIRED:
         return task->reason == REASON_OFFLINE;
     case EVENT_HELD:
-        return judge_was_told(judge, parent, 0, 100 + PAWL__V1__TASK_VERB__TASK_HOLD);
+        return parent->state_status == T(HELD) ||
+               judge_was_told(judge, parent, 0, 100 + PAWL__V1__TASK_VERB__TASK_HOLD);
     default:
         return false;
     }
+}
+
+static bool leaves_rest(const mtask_t *parent)
+{
+    const Pawl__V1__Fanout *fanout = parent->fanout;
+    return fanout->cancel_rest_set_case && !fanout->cancel_rest && parent->token;
+}
+
+const char *kin_against(sim_t *sim, const mtask_t *task)
+{
+    const mtask_t *parent = &sim->judge->tasks[task->parent];
+    if (!(task->spec_flags & SPEC_CHILD) || task->resumed) return NULL;
+    if (parent->journal == T(HELD)) return "it starts while its fan-out is held";
+    if (judge_has_ended(parent->journal))
+        return leaves_rest(parent) ? NULL : "it starts after the end of its fan-out";
+    return parent->cancel_asked ? "it starts while its fan-out is cancelled" : NULL;
 }
 
 /* ---- a family after a batch ------------------------------------------------------------------ */
@@ -231,7 +273,11 @@ static void judge_family(sim_t *sim, mtask_t *parent)
 {
     const Pawl__V1__Fanout *fanout = parent->fanout;
     tally_t sum = count(sim, parent);
-    if (!parent->there || sim->failed) return;
+    if (!parent->there || parent->passes & PASS_REMOVE || sim->failed) return;
+    bool goes_on = parent->goes_on_us && parent->goes_on_us <= sim->judge->broker_us;
+    if (parent->passes && !goes_on)
+        sim_fail(sim, "fan-out %llu: what was begun for all children does not go on",
+                 (unsigned long long)parent->n);
     for (size_t i = 0; i < parent->children_n; i++) /* run again by hand beside the waves */
         parent->loose |= judge_was_told(sim->judge, &sim->judge->tasks[parent->children[i]], 0,
                                         100 + PAWL__V1__TASK_VERB__TASK_RETRY);
@@ -242,12 +288,12 @@ static void judge_family(sim_t *sim, mtask_t *parent)
     if (sum.skipped) sim_met(MET_SKIPPED);
     if (sum.expired) sim_met(MET_AWAY);
     if (parent->status == T(FINISHED)) judge_finished(sim, parent, &sum);
-    if (parent->status == T(RUNNING) && !parent->cancel_asked) judge_running(sim, parent, &sum);
+    if (parent->status == T(RUNNING) && !parent->cancel_asked && !goes_on)
+        judge_running(sim, parent, &sum);
     if (judge_has_ended(parent->status) && sum.open > sum.blocked &&
         parent->status != parent->family_status)
         sim_met(MET_REST);
-    if (judge_has_ended(parent->status) && sum.blocked &&
-        !(fanout->cancel_rest_set_case && !fanout->cancel_rest))
+    if (judge_has_ended(parent->status) && sum.blocked && !goes_on && !leaves_rest(parent))
         sim_fail(sim, "fan-out %llu has ended, and %u children are blocked for ever",
                  (unsigned long long)parent->n, sum.blocked);
     if (parent->status != parent->family_status && parent->status == T(FINISHED))

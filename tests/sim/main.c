@@ -251,6 +251,7 @@ static void draw_swarm(sim_t *sim)
     swarm->keys = sim_coin(sim, 50);
     swarm->fanouts = sim_coin(sim, 50);
     swarm->producers = sim_coin(sim, 40);
+    swarm->children_at_once = (unsigned)(sim->seed % 5); /* fan-outs are small here */
     swarm->lmdb = sim->seed % LMDB_EVERY == LMDB_EVERY - 1;
     swarm->map_bytes = sim_coin(sim, 10) ? 150000 + sim_below(sim, 500000) : 0;
     swarm->wall_most_us = 60 * SEC_US;

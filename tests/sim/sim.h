@@ -37,6 +37,7 @@ typedef struct swarm {
     unsigned wall_step; /* of 1000 ticks of the broker: the calendar clock jumps */
     int64_t wall_most_us;
     unsigned purge, rezone;
+    unsigned children_at_once; /* 0: as many as usual */
     bool fanouts, producers;
     bool tiny_limits, lmdb, short_history, slow_schedules, years, by_hand, keys;
     uint64_t map_bytes; /* 0: plenty */
@@ -105,7 +106,7 @@ typedef struct swarm {
     X(REST, "fan-out ended before its last child") \
     X(SKIPPED, "child skipped") \
     X(AWAY, "child expired") \
-    X(JOINED, "child joined") \
+    X(JOINED, "child joined") X(PASS, "done to all children of a fan-out, some at a time") \
     X(ROW, "row became a task") \
     X(ROWS_AGAIN, "rows sent again") \
     X(WENT_ON, "went on behind a watermark") \

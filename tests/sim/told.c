@@ -189,6 +189,20 @@ bool judge_pick(sim_t *sim, uint8_t id[16])
     return task->there;
 }
 
+/* The nth of those that have not finished, the newest first; none: `id` stays as it is. */
+void judge_pick_parent(sim_t *sim, uint64_t nth, uint8_t id[16])
+{
+    enum { NEWEST = 6 };
+    judge_t *judge = sim->judge;
+    const mtask_t *found[NEWEST];
+    size_t n = 0;
+    for (size_t i = judge->tasks_n; i-- > 1 && n < NEWEST;)
+        if (judge->tasks[i].there && judge->tasks[i].fanout &&
+            judge->tasks[i].status != T(FINISHED))
+            found[n++] = &judge->tasks[i];
+    if (n) memcpy(id, found[nth % n]->id, 16);
+}
+
 size_t judge_old_ones(sim_t *sim, uint64_t *ns, size_t room)
 {
     judge_t *judge = sim->judge;

@@ -28,6 +28,7 @@ typedef struct world {
     uint8_t next_random;
     uint64_t seq;
     wire_arena_t arena;
+    uint32_t children_at_once; /* 0: as usual; counts from the next open_core on */
 } world_t;
 
 static const int64_t EPOCH_US = INT64_C(1790000000) * 1000000;
@@ -36,6 +37,7 @@ static inline void open_core(world_t *w)
 {
     core_config_t config;
     core_config_default(&config);
+    if (w->children_at_once) config.children_at_once = w->children_at_once;
     uint8_t random[32];
     memset(random, 7, sizeof random);
     assert_int_equal(core_open(&w->core, w->store, &config, w->wall_us, w->steady_us, random),

@@ -154,6 +154,31 @@ static inline const Pawl__V1__TaskInfo *look_up(world_t *w, ulid_t id)
     return info;
 }
 
+/* What a list shows, in the world's arena; of fan-outs the parents only, if roots. */
+static inline size_t list_all(world_t *w, bool roots, Pawl__V1__TaskInfo **all, size_t room)
+{
+    Pawl__V1__TaskList ask = PAWL__V1__TASK_LIST__INIT;
+    Pawl__V1__TaskFilter filter = PAWL__V1__TASK_FILTER__INIT;
+    Pawl__V1__Reply reply = PAWL__V1__REPLY__INIT;
+    answer_t answer = { .arena = &w->arena, .names = names_new(), .wall_us = w->wall_us };
+    filter.roots = roots;
+    ask.filter = &filter;
+    assert_int_equal(store_view_open(w->store, &answer.view), ERR_OK);
+    assert_int_equal(query_task_list(&answer, &ask, &reply), ERR_OK);
+    assert_null(reply.error);
+    size_t n = reply.tasks->n_items;
+    assert_true(n <= room);
+    for (size_t i = 0; i < n; i++) { /* names go: copies */
+        size_t len = pawl__v1__task_info__get_packed_size(reply.tasks->items[i]);
+        uint8_t *bytes = wire_arena_take(&w->arena, len);
+        pawl__v1__task_info__pack(reply.tasks->items[i], bytes);
+        all[i] = pawl__v1__task_info__unpack(&w->arena.allocator, len, bytes);
+    }
+    store_view_close(&answer.view);
+    names_destroy(&answer.names);
+    return n;
+}
+
 static inline Pawl__V1__TaskStatus status_of(world_t *w, ulid_t id)
 {
     const Pawl__V1__TaskInfo *info = look_up(w, id);

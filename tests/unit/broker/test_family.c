@@ -804,6 +804,115 @@ static void a_child_of_an_open_family_may_be_run_again_by_itself(void **state)
     assert_status(w, parent, FINISHED);
 }
 
+/* ---- children that somebody else ends -------------------------------------------------------- */
+
+/* The child says that it is external; to: its completion token. */
+static void goes_outside(world_t *w, const handed_t *lease, uint8_t to[LIMIT_COMPLETION])
+{
+    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__Report rep = PAWL__V1__REPORT__INIT;
+    Pawl__V1__Result result = PAWL__V1__RESULT__INIT, *results[] = { &result };
+    const Pawl__V1__Lease *leases[8];
+    size_t n = leases_of(w, conn_of(lease->executor), leases, 8);
+    for (size_t i = 0; i < n; i++)
+        if (memcmp(leases[i]->id.data, lease->id.at, 16) == 0)
+            memcpy(to, leases[i]->completion.data, LIMIT_COMPLETION);
+    result.id = (ProtobufCBinaryData){ 16, (uint8_t *)(uintptr_t)lease->id.at };
+    result.token = lease->token;
+    result.outcome = PAWL__V1__OUTCOME__OUTCOME_ASYNC;
+    result.deadline_us = 50 * INT64_C(86400) * 1000000;
+    rep.results = results;
+    rep.n_results = 1;
+    r.body_case = PAWL__V1__REQUEST__BODY_REPORT;
+    r.report = &rep;
+    request(w, conn_of(lease->executor), &r);
+}
+
+static uint32_t complete(world_t *w, const uint8_t token[LIMIT_COMPLETION])
+{
+    static uint8_t nth;
+    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__TaskComplete c = PAWL__V1__TASK_COMPLETE__INIT;
+    uint8_t request_id[16] = { 9, ++nth };
+    c.verb = PAWL__V1__COMPLETE_VERB__COMPLETE_DONE;
+    c.completion = (ProtobufCBinaryData){ LIMIT_COMPLETION, (uint8_t *)(uintptr_t)token };
+    r.request_id = (ProtobufCBinaryData){ 16, request_id };
+    r.body_case = PAWL__V1__REQUEST__BODY_TASK_COMPLETE;
+    r.task_complete = &c;
+    const Pawl__V1__Reply *reply = request(w, 1, &r);
+    return reply->error ? reply->error->code : 0;
+}
+
+static void an_external_child_keeps_its_place_in_the_wave_and_its_parent_open(void **state)
+{
+    world_t *w = *state;
+    ulid_t parent = id_at(w, 1);
+    uint8_t token[LIMIT_COMPLETION];
+    handed_t got[8];
+    join_all(w, 3);
+    fan_out(w, parent, two_at_once);
+    assert_int_equal(handed_out(w, got, 8), 2);
+    goes_outside(w, &got[0], token);
+    assert_status(w, got[0].id, EXTERNAL);
+    assert_int_equal(look_up(w, parent)->fanout->blocked, 1); /* nobody has a slot, all the same */
+    lose(w, 0); /* whose executor is not asked for any more */
+    pass(w, 120 * INT64_C(1000000));
+    tick(w);
+    assert_status(w, got[0].id, EXTERNAL);
+    ends(w, &got[1], DONE);
+    assert_int_equal(handed_out(w, got + 1, 7), 1);
+    ends(w, &got[1], DONE);
+    assert_status(w, parent, RUNNING);
+    assert_int_equal(complete(w, token), 0);
+    assert_status(w, parent, FINISHED);
+    assert_int_equal(look_up(w, parent)->fanout->ok, 3);
+}
+
+static void a_hold_leaves_external_children_alone_and_a_cancel_ends_them(void **state)
+{
+    world_t *w = *state;
+    ulid_t parent = id_at(w, 1);
+    uint8_t first[LIMIT_COMPLETION], second[LIMIT_COMPLETION];
+    handed_t got[8];
+    join_all(w, 2);
+    fan_out(w, parent, NULL);
+    assert_int_equal(handed_out(w, got, 8), 2);
+    goes_outside(w, &got[0], first);
+    change(w, PAWL__V1__TASK_VERB__TASK_HOLD, parent, 1);
+    assert_status(w, got[0].id, EXTERNAL);
+    assert_int_equal(complete(w, first), 0);
+    assert_status(w, got[0].id, FINISHED);
+    change(w, PAWL__V1__TASK_VERB__TASK_START, parent, 2);
+    memset(second, 0, sizeof second);
+    goes_outside(w, &got[1], second);
+    cancel_now(w, parent);
+    assert_status(w, got[1].id, CANCELLED);
+    assert_status(w, parent, CANCELLED);
+}
+
+static void a_tree_with_an_external_child_is_not_removed_before_that_has_ended(void **state)
+{
+    world_t *w = *state;
+    ulid_t parent = id_at(w, 1);
+    uint8_t token[LIMIT_COMPLETION];
+    handed_t got[8];
+    uint64_t first = 1;
+    command_t purge_it = { .kind = CMD_PURGE, .ns = &first, .n = 1 };
+    join_all(w, 2);
+    fan_out(w, parent, any_in_waves_rest_goes_on);
+    assert_int_equal(handed_out(w, got, 8), 1);
+    ends(w, &got[0], DONE);
+    assert_status(w, parent, FINISHED);
+    assert_int_equal(handed_out(w, got + 1, 7), 1);
+    goes_outside(w, &got[1], token);
+    pass(w, INT64_C(40) * 86400 * 1000000);
+    assert_int_equal(step(w, &purge_it, 1), ERR_OK);
+    assert_int_equal(look_up(w, parent)->fanout->open, 1);
+    pass(w, INT64_C(11) * 86400 * 1000000); /* nobody has completed it */
+    assert_int_equal(step(w, &purge_it, 1), ERR_OK);
+    assert_null(look_up(w, parent));
+}
+
 /* ---- retention ------------------------------------------------------------------------------- */
 
 static void purge(world_t *w, uint64_t last)
@@ -932,6 +1041,9 @@ int main(void)
         TEST(retry_runs_again_only_what_did_not_finish),
         TEST(a_retry_looks_anew_for_members_when_there_were_none),
         TEST(a_child_of_an_open_family_may_be_run_again_by_itself),
+        TEST(an_external_child_keeps_its_place_in_the_wave_and_its_parent_open),
+        TEST(a_hold_leaves_external_children_alone_and_a_cancel_ends_them),
+        TEST(a_tree_with_an_external_child_is_not_removed_before_that_has_ended),
         TEST(a_tree_is_removed_as_one),
         TEST(a_hash_key_sticks_to_its_executor_while_that_is_there),
     };

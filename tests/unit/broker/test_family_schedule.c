@@ -50,9 +50,12 @@ static const Pawl__V1__ScheduleInfo *sweep(world_t *w, Pawl__V1__Overlap overlap
     s.name = (char *)(uintptr_t) "sweep";
     s.rule = (char *)(uintptr_t) "* * * * *";
     s.zone = (char *)(uintptr_t) "UTC";
-    s.mode = overlap == OVERLAP(SKIP) ? PAWL__V1__MODE__MODE_NORMAL : PAWL__V1__MODE__MODE_STRICT;
+    bool drops = overlap == OVERLAP(SKIP) || overlap == OVERLAP(QUEUE_ONE) ||
+                 overlap == OVERLAP(QUEUE_LATEST);
+    s.mode = drops ? PAWL__V1__MODE__MODE_NORMAL : PAWL__V1__MODE__MODE_STRICT;
     s.ahead = 50;
     s.overlap = overlap;
+    s.supersede_set_case = PAWL__V1__SCHEDULE__SUPERSEDE_SET_SUPERSEDE; /* by the policy only */
     s.max_running = most;
     s.task.data = bytes;
     s.task.len = pawl__v1__task__pack(&task, bytes);
@@ -170,6 +173,154 @@ static void a_fan_out_run_again_by_hand_is_stopped_by_the_policy_too(void **stat
     assert_true(look_up(w, second[0].parent)->cancelling);
 }
 
+/* ---- policies that let fan-outs stand in a line ---------------------------------------------- */
+
+static void all_end(world_t *w, const handed_t *leases, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        ends(w, &leases[i], DONE);
+}
+
+static void
+queue_all_runs_them_one_after_another_and_each_has_the_members_of_its_making(void **state)
+{
+    world_t *w = *state;
+    handed_t first[8], second[8], third[8];
+    Pawl__V1__TaskInfo *roots[4];
+    join_all(w, 2);
+    const Pawl__V1__ScheduleInfo *info = sweep(w, OVERLAP(QUEUE_ALL), 1);
+    int64_t cursor = next_minute(w, info, info->cursor_us);
+    assert_int_equal(newly(w, first, 8), 2);
+    cursor = next_minute(w, info, cursor);
+    join(w, 2, 1);
+    next_minute(w, info, cursor);
+    assert_int_equal(newly(w, second, 8), 0);
+    assert_int_equal(list_all(w, true, roots, 4), 3);
+    for (unsigned i = 1; i < 3; i++) {
+        assert_int_equal(roots[i]->status, PAWL__V1__TASK_STATUS__STATUS_WAITING);
+        assert_string_equal(roots[i]->reason, "overlap");
+        assert_int_equal(roots[i]->fanout->blocked, i + 1); /* two, and one more who came */
+    }
+    ends(w, &first[0], DONE);
+    assert_int_equal(newly(w, second, 8), 0); /* it ends with its last child */
+    ends(w, &first[1], DONE);
+    assert_int_equal(newly(w, second, 8), 2);
+    assert_memory_equal(second[0].parent.at, roots[1]->id.data, 16);
+    ends(w, &second[0], FAIL);
+    ends(w, &second[1], DONE);
+    assert_status(w, second[0].parent, FAILED);
+    assert_int_equal(newly(w, third, 8), 3);
+    all_end(w, third, 3);
+    assert_status(w, third[0].parent, FINISHED);
+}
+
+static void queue_one_keeps_one_fan_out_in_the_line_and_drops_the_others(void **state)
+{
+    world_t *w = *state;
+    handed_t first[8], second[8];
+    Pawl__V1__TaskInfo *roots[4];
+    join_all(w, 2);
+    const Pawl__V1__ScheduleInfo *info = sweep(w, OVERLAP(QUEUE_ONE), 1);
+    int64_t cursor = next_minute(w, info, info->cursor_us);
+    assert_int_equal(newly(w, first, 8), 2);
+    for (unsigned i = 0; i < 3; i++)
+        cursor = next_minute(w, info, cursor);
+    assert_int_equal(list_all(w, true, roots, 4), 2);
+    all_end(w, first, 2);
+    assert_int_equal(newly(w, second, 8), 2);
+    all_end(w, second, 2);
+    assert_status(w, second[0].parent, FINISHED);
+    next_minute(w, info, cursor);
+    assert_int_equal(newly(w, first, 8), 2);
+}
+
+static void queue_latest_supersedes_a_fan_out_with_all_its_children(void **state)
+{
+    world_t *w = *state;
+    handed_t first[8], last[8];
+    Pawl__V1__TaskInfo *roots[4];
+    join_all(w, 2);
+    const Pawl__V1__ScheduleInfo *info = sweep(w, OVERLAP(QUEUE_LATEST), 1);
+    int64_t cursor = next_minute(w, info, info->cursor_us);
+    assert_int_equal(newly(w, first, 8), 2);
+    for (unsigned i = 0; i < 3; i++)
+        cursor = next_minute(w, info, cursor);
+    assert_int_equal(list_all(w, true, roots, 4), 4);
+    for (unsigned i = 1; i < 3; i++) {
+        assert_int_equal(roots[i]->status, PAWL__V1__TASK_STATUS__STATUS_SUPERSEDED);
+        assert_int_equal(roots[i]->fanout->cancelled, 2);
+    }
+    assert_int_equal(COUNT(w, BLOCKED), 2);
+    all_end(w, first, 2);
+    assert_int_equal(newly(w, last, 8), 2);
+    assert_memory_equal(last[0].parent.at, roots[3]->id.data, 16);
+    all_end(w, last, 2);
+    assert_status(w, last[0].parent, FINISHED);
+}
+
+static ulid_t id_of(const Pawl__V1__TaskInfo *info)
+{
+    ulid_t id;
+    memcpy(id.at, info->id.data, 16);
+    return id;
+}
+
+static void
+a_fan_out_in_the_line_is_held_started_cancelled_and_run_again_like_any_task(void **state)
+{
+    world_t *w = *state;
+    handed_t got[8];
+    Pawl__V1__TaskInfo *roots[4];
+    join_all(w, 2);
+    const Pawl__V1__ScheduleInfo *info = sweep(w, OVERLAP(QUEUE_ALL), 1);
+    int64_t cursor = next_minute(w, info, info->cursor_us);
+    handed_t first[8];
+    assert_int_equal(newly(w, first, 8), 2);
+    cursor = next_minute(w, info, cursor);
+    next_minute(w, info, cursor);
+    assert_int_equal(list_all(w, true, roots, 4), 3);
+    ulid_t second = id_of(roots[1]), third = id_of(roots[2]);
+    change(w, PAWL__V1__TASK_VERB__TASK_HOLD, second, 1);
+    change(w, PAWL__V1__TASK_VERB__TASK_CANCEL, third, 2);
+    assert_status(w, third, CANCELLED);
+    assert_int_equal(look_up(w, third)->fanout->cancelled, 2);
+    all_end(w, first, 2);
+    assert_int_equal(newly(w, got, 8), 0);
+    change(w, PAWL__V1__TASK_VERB__TASK_RETRY, third, 3); /* nothing of it runs: its turn */
+    assert_int_equal(newly(w, got, 8), 2);
+    change(w, PAWL__V1__TASK_VERB__TASK_START, second, 4);
+    assert_status(w, second, WAITING); /* behind the one that was let through */
+    all_end(w, got, 2);
+    assert_status(w, third, FINISHED);
+    assert_int_equal(newly(w, got, 8), 2);
+    assert_memory_equal(got[0].parent.at, second.at, 16);
+}
+
+static void a_kill_of_a_large_fan_out_ends_the_parent_at_once_and_its_children_in_turn(void **state)
+{
+    enum { MANY = 9 };
+    world_t *w = *state;
+    handed_t first[16], second[16];
+    w->children_at_once = 2;
+    core_close(&w->core);
+    open_core(w);
+    join_all(w, MANY);
+    const Pawl__V1__ScheduleInfo *info = sweep(w, OVERLAP(KILL), 1);
+    int64_t cursor = next_minute(w, info, info->cursor_us);
+    assert_int_equal(newly(w, first, 16), MANY);
+    next_minute(w, info, cursor);
+    assert_status(w, first[0].parent, CANCELLED);
+    assert_int_equal(newly(w, second, 16), MANY); /* the newer one runs */
+    assert_int_equal(look_up(w, first[0].parent)->fanout->open, MANY - 2);
+    core_close(&w->core);
+    open_core(w);
+    for (unsigned i = 0; i < MANY; i++)
+        tick(w);
+    for (unsigned i = 0; i < MANY; i++)
+        assert_status(w, first[i].id, CANCELLED);
+    assert_int_equal(look_up(w, first[0].parent)->fanout->cancelled, MANY);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, whole)
@@ -178,6 +329,11 @@ int main(void)
         TEST(kill_ends_every_running_fan_out_on_record_at_once),
         TEST(skip_drops_a_firing_while_a_fan_out_runs),
         TEST(a_fan_out_run_again_by_hand_is_stopped_by_the_policy_too),
+        TEST(queue_all_runs_them_one_after_another_and_each_has_the_members_of_its_making),
+        TEST(queue_one_keeps_one_fan_out_in_the_line_and_drops_the_others),
+        TEST(queue_latest_supersedes_a_fan_out_with_all_its_children),
+        TEST(a_fan_out_in_the_line_is_held_started_cancelled_and_run_again_like_any_task),
+        TEST(a_kill_of_a_large_fan_out_ends_the_parent_at_once_and_its_children_in_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,7 +61,7 @@ static bool fam_row_same(const fam_row_t *a, const fam_row_t *b)
            EQ(stop_failures) && EQ(stop_percent) && EQ(offline_us) && EQ(pause_us) && EQ(total) &&
            EQ(open) && EQ(blocked) && EQ(ok) && EQ(failed) && EQ(expired) && EQ(skipped) &&
            EQ(cancelled) && EQ(next_n) && EQ(started_us) && EQ(pause_until_us) && EQ(look_us) &&
-           EQ(join_until_us) && EQ(timer_at);
+           EQ(join_until_us) && EQ(timer_at) && EQ(passes) && EQ(pass_n);
 }
 static bool enrolled_row_same(const enrolled_row_t *a, const enrolled_row_t *b)
 {
@@ -269,6 +269,7 @@ ROW(state_moved, state_row, { .status = 4, .token = 1, .due_us = 5000000, .lane 
 ROW(spec_parent, spec_row, { .flags = SPEC_PARENT | SPEC_HELD, .priority = 5, .attempts_max = 1, .lane = 1, .principal = 1, .queue = 1, .type = 1, .created_wall_us = 1700000000000000, .due_us = 5000000, .id = ID16, .body = TEXT("abc"), .body_len = 3 })
 ROW(spec_child, spec_row, { .flags = SPEC_CHILD | SPEC_BLOCKED, .priority = 5, .attempts_max = 1, .lane = 2, .principal = 1, .queue = 1, .type = 1, .created_wall_us = 1700000000000000, .due_us = 5000000, .id = ID16, .parent = 300, .index = UINT32_MAX })
 ROW(fam, fam_row, { .flags = FAM_STARTED | FAM_CANCEL_REST, .done = 3, .offline = 2, .done_count = 2, .parallel = 10, .stop_failures = 3, .stop_percent = 4, .offline_us = 5, .pause_us = 6, .total = 100, .open = 40, .blocked = 30, .ok = 50, .failed = 4, .expired = 3, .skipped = 2, .cancelled = 1, .next_n = 301, .started_us = 5000000, .pause_until_us = INT64_MIN, .look_us = INT64_MAX, .join_until_us = 7, .timer_at = 8 })
+ROW(fam_passes, fam_row, { .flags = FAM_STARTED | FAM_CANCEL_REST, .done = 3, .offline = 2, .done_count = 2, .parallel = 10, .stop_failures = 3, .stop_percent = 4, .offline_us = 5, .pause_us = 6, .total = 100, .open = 40, .blocked = 30, .ok = 50, .failed = 4, .expired = 3, .skipped = 2, .cancelled = 1, .next_n = 301, .started_us = 5000000, .pause_until_us = INT64_MIN, .look_us = INT64_MAX, .join_until_us = 7, .timer_at = 8, .passes = PASS_AGAIN | PASS_HOLD, .pass_n = MAX64 })
 ROW(enrolled, enrolled_row, { .seen_us = 5000000, .labels = TEXT("role=web\0"), .types = TEXT("\0\0\0\1"), .queues = TEXT("") })
 ROW(enrolled_all, enrolled_row, { .seen_us = 5000000, .labels = TEXT("role=web\0"), .types = TEXT("\0\0\0\1"), .queues = TEXT(""), .has_interpreters = true, .interpreters = TEXT("python3\0" "3.11\0") })
 ROW(run_plain, run_row, { .executor = 3, .incarnation = 0x1122334455667788, .token = 1, .attempt = 1, .leased_us = 5000000, .leased_wall_us = 1700000000000000, .lane = 1 })
