@@ -204,12 +204,8 @@ err_t calendar_put(core_t *core, const command_t *command, Pawl__V1__Reply *repl
                wanted->name);
         return ERR_OK;
     }
-    if (core->refuse_adds) {
-        refuse(core, reply, ERR_STORE_FULL, "", "the store is too full for a calendar (level %s)",
-               core->level);
-        reply->error->retry_after_us = 5 * PAWL_SEC_US;
-        return ERR_OK;
-    }
+    space_cost_t cost = space_cost(SPACE_SCHEDULE, LIMIT_CALENDAR_TEXT, core->space.page_bytes);
+    if (!space_or_refuse(core, &cost, "a calendar", reply)) return ERR_OK;
     buf_t given = { 0 }, text = { 0 };
     rule_error_t error;
     calendar_t *parsed = NULL;

@@ -2,7 +2,10 @@
  * change.c - what people do to tasks by hand (cancel, retry, start, hold), and retention. */
 #include "broker/inside.h"
 
-enum { PURGE_ALWAYS = 16 /* tasks forgotten in one go, however little room there is */ };
+enum { /* in one go, however little room there is */
+       PURGE_ALWAYS = 16,
+       CANCEL_ALWAYS = 16
+};
 
 typedef struct refusal {
     err_t err;
@@ -191,6 +194,15 @@ static err_t change_one(core_t *core, const command_t *command, slice_t id, refu
     }
 }
 
+/* A cancellation leads to room: some of them always go. */
+static bool may_change(core_t *core, const Pawl__V1__TaskChange *change, uint64_t done)
+{
+    space_cost_t cost = space_cost(SPACE_CHANGE, 0, core->space.page_bytes);
+    bool frees = change->verb == PAWL__V1__TASK_VERB__TASK_CANCEL;
+    if (frees) cost.grown = 0;
+    return room_take(core, &cost) || (frees && done < CANCEL_ALWAYS);
+}
+
 err_t task_change(core_t *core, const command_t *command, Pawl__V1__Reply *reply)
 {
     const Pawl__V1__TaskChange *change = command->request->task_change;
@@ -199,7 +211,12 @@ err_t task_change(core_t *core, const command_t *command, Pawl__V1__Reply *reply
     changed->items = batch_alloc(core, (change->n_ids + 1) * sizeof *changed->items);
     for (size_t i = 0; i < change->n_ids; i++) {
         refusal_t refusal = { ERR_OK, "" };
-        TRY(change_one(core, command, slice(change->ids[i].data, change->ids[i].len), &refusal));
+        if (!may_change(core, change, changed->done))
+            refusal = (refusal_t){ ERR_STORE_FULL, "the store has no room for more changes in one "
+                                                   "batch: send the rest again" };
+        else
+            TRY(change_one(core, command, slice(change->ids[i].data, change->ids[i].len),
+                           &refusal));
         core->ops++;
         if (refusal.err == ERR_OK) {
             changed->done++;
@@ -313,7 +330,7 @@ err_t task_purge(core_t *core, const command_t *command)
         bool gone;
         TRY(purge_one(core, command->ns[i], &gone));
         purged += gone;
-        if (gone && !space_take(&core->space, &cost) && purged >= PURGE_ALWAYS)
+        if (gone && !room_take(core, &cost) && purged >= PURGE_ALWAYS)
             break; /* what is left out here is found again */
     }
     if (core->level_history && purged)

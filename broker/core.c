@@ -638,76 +638,13 @@ static err_t apply(core_t *core, const command_t *command)
 /* ---- the step
  * ---------------------------------------------------------------------------------------------- */
 
-enum effort { EFFORT_ALL, EFFORT_ENDS, EFFORT_FREES };
-
-static const char *const levels[] = { "ok", "history", "refuse", "end-only" };
-
-/* From 60 % of the store history gives way, from 85 % nothing is added, from 92 % nothing starts;
- * space.h says what counts. */
-static void judge_space(core_t *core, enum effort effort)
-{
-    store_usage_t usage;
-    store_usage(core->store, &usage);
-    space_judge(&core->space, &usage, core->counts[S(RUNNING)], core->config.output_max);
-    core->level_history = core->space.history;
-    core->refuse_adds = effort != EFFORT_ALL || core->space.refuse_adds;
-    core->free_only = effort == EFFORT_FREES;
-    core->end_only = core->free_only || core->space.end_only;
-    core->level = levels[core->end_only ? 3 : core->refuse_adds ? 2 : core->level_history ? 1 : 0];
-    core->leases_wait = core->made_room = false;
-    if (effort == EFFORT_ALL) {
-        space_cost_t always = space_cost(SPACE_BATCH, 0, core->space.page_bytes);
-        (void)space_take(&core->space, &always);
-    }
-}
-
-bool space_or_refuse(core_t *core, const space_cost_t *cost, const char *what,
-                     Pawl__V1__Reply *reply)
-{
-    if (!core->refuse_adds && space_take(&core->space, cost)) return true;
-    if (!core->end_only) core->level = levels[2]; /* for this one, if not for a smaller one */
-    refuse(core, reply, ERR_STORE_FULL, "",
-           "the store has no room for %s (level %s; %llu MiB are kept for the results of %llu "
-           "running tasks): wait for tasks to end, send less at a time, or enlarge broker.map",
-           what, core->level,
-           (unsigned long long)(core->space.reserved * core->space.page_bytes >> 20),
-           (unsigned long long)core->counts[S(RUNNING)]);
-    reply->error->retry_after_us = 5 * PAWL_SEC_US;
-    return false;
-}
-
-enum {
-    TELL_LEVEL_US = 10000000, /* a level that falls again is told so much later */
-    LOOK_AGAIN_US = 1000000,  /* leases that wait for room: for what readers give back */
-};
-
-/* The journal tells when the store fills, and when leases wait for room though hands are there. */
-static err_t tell_space(core_t *core)
-{
-    int level = 0;
-    for (size_t i = 0; i < ARRAY_LEN(levels); i++)
-        if (core->level == levels[i]) level = (int)i;
-    if (level > core->level_told ||
-        (level < core->level_told && core->now_us - core->level_told_us >= TELL_LEVEL_US)) {
-        core->level_told = level;
-        core->level_told_us = core->now_us;
-        TRY(journal_add(core, EVENT_STORE_LEVEL, 0, 0, (uint64_t)level));
-    }
-    if (core->leases_wait && !core->leases_wait_told)
-        TRY(journal_add(core, EVENT_LEASES_WAIT, 0, 0, core->counts[S(RUNNING)]));
-    /* what ended in this batch counts in the next one; a reader's pages come back unannounced */
-    core->leases_again_us =
-        core->leases_wait ? core->now_us + (core->made_room ? 0 : LOOK_AGAIN_US) : INT64_MAX;
-    core->leases_wait_told = core->leases_wait;
-    return ERR_OK;
-}
-
 static err_t apply_all(core_t *core, const batch_t *batch)
 {
     core->meta.batch++;
     core->meta.broker_us = core->now_us;
     core->meta.wall_us = core->wall_us;
     core->random_used = 0;
+    core->seq_begun = core->meta.next_seq;
     core->firings_left = LIMIT_FIRINGS;
     core->rule_work_left_ns = LIMIT_RULE_WORK_US * INT64_C(1000);
     core->touched_n = 0;
@@ -732,7 +669,7 @@ static err_t apply_all(core_t *core, const batch_t *batch)
     schedules_tell(core);
     executors_push(core);
     TRY(families_flush(core));
-    TRY(tell_space(core));
+    TRY(room_tell(core));
     TRY(names_flush(core));
     TRY(blocks_flush(core));
     TRY(journal_flush(core));
@@ -746,7 +683,7 @@ static err_t attempt(core_t *core, const batch_t *batch, outputs_t *out, enum ef
     outputs_clear(out);
     wire_arena_reset(core->arena);
     executors_settled(core);
-    judge_space(core, effort);
+    room_judge(core, batch, effort);
     core->batch = batch;
     core->out = out;
     core->failed = ERR_OK;

@@ -134,12 +134,27 @@ static err_t decide(core_t *core, plan_t *plan, const decision_t *decision, bool
     return ledger_add(core, plan, range, &extent);
 }
 
+static space_cost_t firing_cost(const core_t *core, const plan_t *plan)
+{
+    space_cost_t cost = space_cost(SPACE_FIRE, plan->spec->task.len, core->space.page_bytes);
+    if (plan->template->fanout)
+        space_add(&cost, SPACE_CHILD, enrol_most(core, plan->template->fanout), 0,
+                  core->space.page_bytes);
+    return cost;
+}
+
 err_t schedule_fire_now(core_t *core, plan_t *plan, Pawl__V1__Overlap overlap, uint8_t id[16],
                         const char **refusal)
 {
     enum admission answer;
     if (overlap == PAWL__V1__OVERLAP__OVERLAP_UNSPECIFIED) overlap = plan->spec->overlap;
     uint8_t gate[16];
+    space_cost_t cost = firing_cost(core, plan);
+    if (core->refuse_adds || !room_take(core, &cost)) {
+        *refusal =
+            "the store has no room for its task: wait for tasks to end, or enlarge broker.map";
+        return ERR_OK;
+    }
     plan_gate(plan, NULL, gate);
     TRY(plan_admit(core, plan, gate, overlap, &answer));
     if (answer == DROP) {
@@ -225,11 +240,8 @@ static bool firing_left(core_t *core, const plan_t *plan, outcome_t *outcome)
         outcome->retry_us = core->wall_us;
         return false;
     }
-    space_cost_t cost = space_cost(SPACE_FIRE, plan->spec->task.len, core->space.page_bytes);
-    if (plan->template->fanout)
-        space_add(&cost, SPACE_CHILD, enrol_most(core, plan->template->fanout), 0,
-                  core->space.page_bytes);
-    if (!space_take(&core->space, &cost)) { /* the cursor waits until there is room */
+    space_cost_t cost = firing_cost(core, plan);
+    if (!room_take(core, &cost)) { /* the cursor waits until there is room */
         outcome->retry_us = core->wall_us + 5 * PAWL_SEC_US;
         return false;
     }

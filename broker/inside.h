@@ -100,6 +100,7 @@ typedef struct lane {
     uint64_t head_n;
     fresh_t *fresh;
     size_t fresh_n, fresh_room, fresh_taken;
+    size_t fresh_runs; /* of the same due: their rows lie one behind the other */
     bool fresh_sorted, on_fresh_list;
 } lane_t;
 
@@ -401,11 +402,13 @@ struct core {
     const batch_t *batch;
     outputs_t *out;
     uint32_t random_used;
+    uint64_t seq_begun;                        /* the next event's number as the batch began */
     bool level_history, refuse_adds, end_only; /* from 60, 85, 92 % of the store */
     space_t space;                             /* as the batch began, less what it has taken */
     int level_told;                            /* the last level that the journal has */
     int64_t level_told_us;
     bool leases_wait, leases_wait_told; /* work and hands are there, room for results is not */
+    unsigned leased;                    /* in this batch, beyond what had room for its rows */
     bool made_room;                     /* this batch ended or forgot something */
     int64_t leases_again_us;            /* when to look again; INT64_MAX: nothing waits for room */
     bool free_only;                     /* full: nothing but what leads to room */
@@ -498,6 +501,15 @@ void out_reply(core_t *core, conn_t conn, output_kind_t kind, const Pawl__V1__Re
 void out_push(core_t *core, conn_t conn, const Pawl__V1__Push *push, bool assign);
 output_t *out_add(core_t *core, output_kind_t kind, conn_t conn);
 void draw_random(core_t *core, void *to, size_t len); /* from the batch's bytes */
+/* ---- room (room.c) --------------------------------------------------------------------------- */
+
+enum effort { EFFORT_ALL, EFFORT_ENDS, EFFORT_FREES };
+void room_judge(core_t *core, const batch_t *batch, enum effort effort);
+/* Takes what the next thing costs at most from what this batch may still write, or says false. */
+bool room_take(core_t *core, const space_cost_t *cost);
+/* Adds what a new task may write; body: NULL when it is not known yet. */
+void room_add_task(space_cost_t *to, const Pawl__V1__Task *body, size_t len, uint64_t page_bytes);
+err_t room_tell(core_t *core); /* the journal, of levels and leases that wait */
 /* Room for what is added, or STORE_FULL in `reply` and false. `what`: "a schedule". */
 bool space_or_refuse(core_t *core, const space_cost_t *cost, const char *what,
                      Pawl__V1__Reply *reply);

@@ -257,6 +257,7 @@ void lane_add(core_t *core, lane_t *lane, int64_t due_us, uint64_t n, const spec
              (lane->fresh[lane->fresh_n - 1].due_us == due_us &&
               lane->fresh[lane->fresh_n - 1].n > n))
         lane->fresh_sorted = false;
+    lane->fresh_runs += lane->fresh_n == 0 || lane->fresh[lane->fresh_n - 1].due_us != due_us;
     lane->fresh[lane->fresh_n++] = (fresh_t){ due_us, n, spec };
     lane->waiting++;
     make_dirty(core, lane);
@@ -439,6 +440,15 @@ static err_t choose(core_t *core, executor_t *executor, choice_t *choice)
     return ERR_OK;
 }
 
+/* Room for its end, and for its own rows unless it is the batch's first: one must always go. */
+static bool lease_fits(core_t *core)
+{
+    space_cost_t cost = space_cost(SPACE_LEASE, 0, core->space.page_bytes);
+    cost.grown = 0; /* the reserve of its end has that */
+    if (core->space.leases_left == 0) return false;
+    return room_take(core, &cost) || core->leased++ == 0;
+}
+
 /* Gives the executor up to `want` tasks; *given counts. */
 static err_t give(core_t *core, executor_t *executor, uint32_t want, uint32_t *given)
 {
@@ -451,7 +461,7 @@ static err_t give(core_t *core, executor_t *executor, uint32_t want, uint32_t *g
         }
         TRY(choose(core, executor, &choice));
         if (choice.lane == NULL) return ERR_OK;
-        if (core->space.leases_left == 0) { /* its result might not fit */
+        if (!lease_fits(core)) { /* its result might not */
             core->leases_wait = true;
             return ERR_OK;
         }
@@ -520,7 +530,7 @@ static err_t store_rest(core_t *core)
                 lane->head_due_us = fresh->due_us;
             }
         }
-        lane->fresh_n = lane->fresh_taken = 0;
+        lane->fresh_n = lane->fresh_taken = lane->fresh_runs = 0;
         lane->fresh_sorted = true;
         lane->on_fresh_list = false;
     }

@@ -98,7 +98,7 @@ static space_cost_t produce_cost(const core_t *core, const Pawl__V1__Produce *re
     uint64_t page = core->space.page_bytes;
     space_cost_t cost = space_cost(SPACE_NAME, LIMIT_WATERMARK, page);
     for (size_t i = 0; i < request->n_items; i++)
-        space_add(&cost, SPACE_SUBMIT, 1, request->items[i]->task.len, page);
+        room_add_task(&cost, NULL, request->items[i]->task.len, page);
     return cost;
 }
 

@@ -8,7 +8,10 @@
 #include "schemas/limits.h"
 
 enum {
-    PAGES_A_ROW = 3, /* leaf, the page above it, a leaf that was split off */
+    PAGES_A_LEAF = 2, /* its copy, and a leaf that was split off */
+    LEAVES_ABOVE =
+        16, /* to one page above them: LMDB has a hundred, the first of many splits fewer */
+    PAGES_A_ROW = 3, /* a row alone: both, and the page above */
     REFUSE_PERCENT = 85,
     END_ONLY_PERCENT = 92,
     HISTORY_PERCENT = 60,
@@ -16,31 +19,33 @@ enum {
     EMPTY_PAGES = 96, /* a store without tasks: tables, names, a schedule or two */
 };
 
-/* Rows that an operation puts or deletes in tables of its own (what it shares with others stands
- * under SPACE_BATCH), and bytes of those that stay: key, value, checksum, node. */
+/* Rows that an operation puts or deletes anywhere in tables of its own, and those that lie one
+ * behind the other when there are several such operations; what it shares with others stands under
+ * SPACE_BATCH. Bytes of those that stay: key, value, checksum, node, its share of the journal. */
 static const struct row {
     const char *tables;
-    uint32_t rows, bytes;
+    uint32_t rows, behind, bytes;
 } costs[SPACE_OPS] = {
     /* two each: pages on the way down in large trees; free list */
     [SPACE_BATCH] = { "meta, count x 2, block x 2, jrn x 2, lane x 2, free list x 2; a first leaf "
                       "in each of 32 tables",
-                      11, 32 * 2048 },
-    /* or, with a key that is taken: ids, part, timer */
-    [SPACE_SUBMIT] = { "ids, spec, ready or timer, expiry timer, uniq", 5, 1000 },
-    [SPACE_FIRE] = { "ids, spec, ready or park, expiry timer, scur, ledger, gate; of the one it "
+                      11, 0, 32 * 2048 },
+    [SPACE_SUBMIT] = { "ids, ready; spec; lane", 3, 1, 500 },
+    [SPACE_DELAY] = { "timer", 1, 0, 60 },
+    [SPACE_KEY] = { "uniq; or, when it is taken: part, timer", 2, 0, 600 },
+    [SPACE_CHILD] = { "ids, ready, lane; spec, kids", 3, 2, 900 },
+    [SPACE_FIRE] = { "ids, ready or park, expiry timer, scur, ledger, gate; spec; of the one it "
                      "supersedes: state, ready, timer",
-                     10, 4200 },
-    [SPACE_LEASE] = { "ready, run, expiry timer, scur", 4, 120 },
+                     9, 1, 4200 },
+    [SPACE_LEASE] = { "ready, run, expiry timer, scur", 4, 0, 120 },
     [SPACE_END] = { "run, state, try, lost or new timer, ready, uniq, scur, gate; released: park, "
                     "state, ready",
-                    11, 2200 },
-    [SPACE_TIMER] = { "timer, state, ready, uniq, scur, ids, part", 7, 1200 },
-    [SPACE_PURGE] = { "ids, part, timer, state, spec, two tries", 7, 120 },
-    [SPACE_NAME] = { "names, reg, lane, count", 4, 1000 },
-    [SPACE_SCHEDULE] = { "names x 2, sched x 2, scur, reply, replyage, count", 8, 6000 },
-    [SPACE_CHANGE] = { "state, ready, timer x 2, try, uniq, scur, gate", 8, 1800 },
-    [SPACE_CHILD] = { "ids, spec, kids, ready, lane", 5, 900 },
+                    11, 0, 2200 },
+    [SPACE_TIMER] = { "timer, state, ready, uniq, scur, ids, part", 7, 0, 1200 },
+    [SPACE_PURGE] = { "ids, part, timer, state, spec, two tries", 7, 0, 120 },
+    [SPACE_NAME] = { "names, reg, lane, count", 4, 0, 1000 },
+    [SPACE_SCHEDULE] = { "names x 2, sched x 2, scur, reply, replyage, count", 8, 0, 6000 },
+    [SPACE_CHANGE] = { "state, ready, timer x 2, try, uniq, scur, gate", 8, 0, 1800 },
 };
 
 static uint64_t up(uint64_t n, uint64_t by)
@@ -71,7 +76,8 @@ void space_add(space_cost_t *to, space_op_t op, uint64_t times, uint64_t payload
     uint64_t grown = half_full(times * row->bytes, page_bytes) +
                      times * payload_pages(payload_bytes, page_bytes);
     to->grown += grown;
-    to->dirty += grown + times * row->rows * PAGES_A_ROW;
+    to->dirty += grown + times * row->rows * PAGES_A_LEAF + up(times, LEAVES_ABOVE) * row->rows +
+                 (times > 0) * row->behind * PAGES_A_ROW;
 }
 
 space_cost_t space_cost(space_op_t op, uint64_t payload_bytes, uint64_t page_bytes)
@@ -115,6 +121,20 @@ void space_judge(space_t *self, const store_usage_t *usage, uint64_t running, ui
     self->end_only = self->used >= end_at;
     self->history = self->used >= self->map * HISTORY_PERCENT / 100 ||
                     self->used + LEASES_KEPT * self->lease > end_at;
+}
+
+void space_begin(space_t *self)
+{
+    space_cost_t always = space_cost(SPACE_BATCH, 0, self->page_bytes);
+    (void)space_take(self, &always);
+    self->adds_begun = self->adds_left;
+    self->dirty_begun = self->dirty_left;
+}
+
+void space_settle(space_t *self, const space_cost_t *written, const space_cost_t *later)
+{
+    self->adds_left = below(self->adds_begun, written->grown + later->grown);
+    self->dirty_left = below(self->dirty_begun, written->dirty + later->dirty);
 }
 
 bool space_take(space_t *self, const space_cost_t *cost)

@@ -19,6 +19,8 @@
 typedef enum {
     SPACE_BATCH,    /* what each commit rewrites: meta, counters, blocks, the journal's row */
     SPACE_SUBMIT,   /* one task accepted; payload: its bytes */
+    SPACE_DELAY,    /* its delay or its expiry */
+    SPACE_KEY,      /* its key, or that another task has it */
     SPACE_FIRE,     /* one firing: as a task, with ledger, cursor and gate; payload: the template */
     SPACE_LEASE,    /* one lease given */
     SPACE_END,      /* one attempt over, with all that follows; payload: the result's output */
@@ -47,7 +49,8 @@ typedef struct space {
     uint64_t reserved;              /* for all that run */
     bool history;                   /* ended tasks and old events give way */
     bool refuse_adds, end_only;
-    uint64_t adds_left;   /* pages that what is added may still grow by */
+    uint64_t adds_begun, dirty_begun; /* as the batch began, less what every batch writes */
+    uint64_t adds_left;               /* pages that what is added may still grow by */
     uint64_t dirty_left;  /* pages that this batch may still write beside what is reserved */
     uint64_t leases_left; /* tasks that may still be leased */
 } space_t;
@@ -55,6 +58,11 @@ typedef struct space {
 /* How things stand with `running` leases and results of at most `output_bytes`. */
 void space_judge(space_t *self, const store_usage_t *usage, uint64_t running,
                  uint64_t output_bytes);
+/* Sets aside what every batch writes. */
+void space_begin(space_t *self);
+/* What the operations so far were thought to cost at most gives way to what they did: `written` by
+ * the store so far, `later` what they leave to the end of the batch. */
+void space_settle(space_t *self, const space_cost_t *written, const space_cost_t *later);
 /* Takes what the operations cost, or takes nothing and says false. */
 bool space_take(space_t *self, const space_cost_t *cost);
 /* The smallest map with which one task at a time can be submitted, run and forgotten: bytes. */

@@ -405,7 +405,7 @@ static Pawl__V1__Error *judge_members(core_t *core, const members_t *members)
                           members->too_many, LIMIT_CHILDREN);
     space_cost_t cost = { 0 };
     space_add(&cost, SPACE_CHILD, members->n, 0, core->space.page_bytes);
-    if (!space_take(&core->space, &cost))
+    if (!room_take(core, &cost))
         return make_error(core, ERR_STORE_FULL, "fanout",
                           "the store has no room for %zu children: wait for old tasks to be "
                           "removed, or enlarge broker.store.map",
@@ -434,6 +434,14 @@ static err_t fill_task(core_t *core, task_t *task, const named_t *type, const ui
     if (body->key[0] == '\0') return ERR_OK;
     task->spec.flags |= SPEC_KEYED;
     return take_key(core, type->no, body->key, task->n);
+}
+
+static Pawl__V1__Error *no_room(core_t *core, const char *what)
+{
+    Pawl__V1__Error *error = make_error(core, ERR_STORE_FULL, "",
+                                        "the store has no room for %s: send it again later", what);
+    error->retry_after_us = 5 * PAWL_SEC_US;
+    return error;
 }
 
 static err_t submit_one(core_t *core, uint32_t principal, const Pawl__V1__Task *body, slice_t bytes,
@@ -502,27 +510,31 @@ err_t task_produce(core_t *core, const uint8_t id[16], uint32_t principal,
     return task_create(core, &task, body, bytes, body->target);
 }
 
-/* What a Submit may write, before anything is looked up: a principal, and lanes and a queue as far
- * as the store does not know them. */
-static space_cost_t submit_cost(core_t *core, const command_t *command)
+/* What one task may write, before anything is looked up. */
+static bool has_room(core_t *core, const Pawl__V1__Task *body, size_t len)
 {
-    const Pawl__V1__Submit *submit = command->request->submit;
     uint64_t page = core->space.page_bytes;
-    space_cost_t cost = space_cost(SPACE_NAME, 0, page);
-    for (size_t i = 0; i < submit->n_tasks; i++) {
-        space_add(&cost, SPACE_SUBMIT, 1, submit->tasks[i].len, page);
-        const Pawl__V1__Task *task = command->tasks ? command->tasks[i].task : NULL;
-        if (task && name_find(core, NAME_QUEUE, task->queue[0] ? task->queue : "default")) continue;
+    space_cost_t cost = { 0 };
+    room_add_task(&cost, body, len, page);
+    if (name_find(core, NAME_QUEUE, body->queue[0] ? body->queue : DEFAULT_QUEUE) == NULL)
         space_add(&cost, SPACE_NAME, 1, 0, page);
-    }
-    return cost;
+    return room_take(core, &cost);
+}
+
+/* Of a large request what fits is taken; of one whose first task does not fit, nothing. */
+static bool begins_to_fit(core_t *core, const Pawl__V1__Submit *submit, Pawl__V1__Reply *reply)
+{
+    uint64_t page = core->space.page_bytes;
+    space_cost_t cost = { 0 };
+    space_add(&cost, SPACE_NAME, 2, 0, page); /* the principal, the first task's queue */
+    if (submit->n_tasks) room_add_task(&cost, NULL, submit->tasks[0].len, page);
+    return space_or_refuse(core, &cost, "new tasks", reply);
 }
 
 err_t task_submit(core_t *core, const command_t *command, Pawl__V1__Reply *reply)
 {
     const Pawl__V1__Submit *submit = command->request->submit;
-    space_cost_t cost = submit_cost(core, command);
-    if (!space_or_refuse(core, &cost, "new tasks", reply)) return ERR_OK;
+    if (!begins_to_fit(core, submit, reply)) return ERR_OK;
     named_t *principal;
     TRY(name_make(core, NAME_PRINCIPAL, command->principal, &principal));
     Pawl__V1__Submitted *answer = batch_alloc(core, sizeof *answer);
@@ -543,6 +555,8 @@ err_t task_submit(core_t *core, const command_t *command, Pawl__V1__Reply *reply
         item_t item = { 0 };
         if (body == NULL)
             item.error = make_error(core, fault->err, fault->field, "%s", fault->text);
+        else if (i > 0 && !has_room(core, body, bytes.len))
+            item.error = no_room(core, "this task");
         else
             TRY(submit_one(core, principal->no, body, bytes, &item));
         core->ops++;

@@ -103,7 +103,7 @@ err_t timers_run(core_t *core)
             uint64_t n;
             TRY(first_of(core, clocks[i], &at, &kind, &n));
             if (n == 0 || at > now) break;
-            if (!space_take(&core->space, &cost) && left <= TIMERS_PER_BATCH - TIMERS_ALWAYS)
+            if (!room_take(core, &cost) && left <= TIMERS_PER_BATCH - TIMERS_ALWAYS)
                 return ERR_OK; /* the rest with the next batch */
             TRY(timer_clear(core, clocks[i], at, kind, n));
             TRY(fire(core, clocks[i], kind, n));

@@ -214,7 +214,7 @@ err_t family_may_retry(core_t *core, const task_t *parent, const char **refusal)
     space_add(&cost, SPACE_CHILD, writes, 0, core->space.page_bytes);
     if (core->children >= LIMIT_CHILDREN)
         *refusal = "other fan-outs of many children came just before: try again in a moment";
-    else if (!space_take(&core->space, &cost))
+    else if (!room_take(core, &cost))
         *refusal = "the store has no room for its children: wait for old tasks to be removed";
     return ERR_OK;
 }

@@ -80,6 +80,16 @@ static void lmdb_usage(store_t *self, store_usage_t *usage)
                               .page_bytes = all.page_bytes };
 }
 
+static void lmdb_trees(store_t *self, store_tree_t *before, store_tree_t *now)
+{
+    kv_tree_t old[TABLE_COUNT + 1], open[TABLE_COUNT + 1];
+    kv_trees(lmdb_store_kv(self), old, open);
+    for (size_t i = 0; i <= TABLE_COUNT; i++) {
+        before[i] = (store_tree_t){ old[i].branch, old[i].leaf, old[i].overflow, old[i].depth };
+        now[i] = (store_tree_t){ open[i].branch, open[i].leaf, open[i].overflow, open[i].depth };
+    }
+}
+
 static void lmdb_close(store_t **self_p)
 {
     lmdb_store_t *self = (lmdb_store_t *)*self_p;
@@ -155,6 +165,7 @@ static const store_ops_t lmdb_ops = {
     .scan_next = lmdb_scan_next,
     .scan_close = lmdb_scan_close,
     .close = lmdb_close,
+    .trees = lmdb_trees,
 };
 
 err_t lmdb_store_open(store_t **out, const kv_config_t *config, int64_t *holder)

@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#include "broker/store/tally.h"
+
 enum { CHECKSUM = 4 };
 #define DELETED UINT32_C(0xFFFFFFFF)
 
@@ -97,6 +99,7 @@ err_t store_begin(store_t *self)
 {
     store_forget_writes(self);
     self->doom = ERR_OK;
+    tally_begin(self);
     return self->ops->begin(self);
 }
 
@@ -117,6 +120,7 @@ err_t store_put(store_t *self, table_t table, slice_t key, slice_t value, unsign
     unsigned all_flags = (flags & STORE_NEW) | (row->append ? STORE_APPEND : 0);
     /* the sum first: `value` may be a slice of this store that the put is about to invalidate */
     uint32_t sum = row->checked ? checksum(table, key, value.at, value.len) : 0;
+    tally_put(self, table, key, len);
     err_t err = self->ops->put(self, table, key, len, all_flags, &room);
     if (err) {
         if (err != ERR_EXISTS) self->doom = err;
@@ -131,6 +135,7 @@ err_t store_del(store_t *self, table_t table, slice_t key)
 {
     CHECK(row_of(table));
     if (self->doom) return self->doom;
+    tally_del(self, table);
     err_t err = self->ops->del(self, table, key);
     if (!err)
         record(self, table, key, slice(NULL, 0), DELETED);
@@ -170,6 +175,7 @@ void store_close(store_t **self_p)
 {
     if (!*self_p) return;
     buf_free(&(*self_p)->write_set);
+    tally_free(*self_p);
     (*self_p)->ops->close(self_p);
     *self_p = NULL;
 }

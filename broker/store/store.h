@@ -39,6 +39,29 @@ enum {
     STORE_APPEND = 2, /* between wrapper and implementation: the table's column `append` */
 };
 
+/* What a transaction did to one table, so far; a run is rows that are put one behind the other with
+ * no other row between them. */
+typedef struct store_tally {
+    uint32_t puts, dels;
+    uint32_t copies;   /* leaves of the last commit that it may have touched, at most */
+    uint32_t overflow; /* pages of values too large for a leaf */
+    uint32_t in_run;   /* rows of the run; 0: none is known */
+    bool at_end;       /* nothing follows the run */
+    buf_t last, next;  /* its last key, and the key that follows it */
+} store_tally_t;
+
+/* Pages of one table; slot TABLE_COUNT is the list of free pages. */
+typedef struct store_tree {
+    uint64_t branch, leaf, overflow;
+    unsigned depth;
+} store_tree_t;
+
+/* Pages that the open transaction has written, copies and list of free pages included, and of them
+ * those by which the store grew: at most. */
+typedef struct store_written {
+    uint64_t dirty, grown;
+} store_written_t;
+
 typedef struct store_usage {
     uint64_t map_bytes;  /* the most it may hold */
     uint64_t used_bytes; /* pages in use and pages held back by readers */
@@ -65,6 +88,8 @@ typedef struct store_ops {
     err_t (*scan_next)(store_scan_t *, slice_t *key, slice_t *raw);
     void (*scan_close)(store_scan_t **);
     void (*close)(store_t **);
+    /* as committed last, and in the open transaction; room for TABLE_COUNT + 1 each */
+    void (*trees)(store_t *, store_tree_t *before, store_tree_t *now);
 } store_ops_t;
 
 struct store {
@@ -77,7 +102,10 @@ struct store {
     unsigned writes;     /* puts and deletes of the open transaction */
     bool freeing; /* set it between transactions: those that follow may also put when the store is
                      full, because they delete more: part of a reserve is for them */
-    err_t doom;   /* why the open transaction can only be aborted, or ERR_OK */
+    bool watch;   /* set it between transactions: runs are found out, which makes `copies` exact to
+                     a page or two a run; costs a look for each row that begins one */
+    store_tally_t tally[TABLE_COUNT];
+    err_t doom; /* why the open transaction can only be aborted, or ERR_OK */
 };
 
 /* What an implementation's views and scans begin with; the wrapper functions fill them in. */
@@ -107,6 +135,8 @@ MUST_CHECK err_t store_seek(store_t *self, table_t table, slice_t from, bool dow
 MUST_CHECK err_t store_commit(store_t *self);
 void store_abort(store_t *self); /* harmless when none is open */
 void store_usage(store_t *self, store_usage_t *usage);
+/* Of the open transaction (tally.c). */
+void store_written(store_t *self, store_written_t *written);
 void store_close(store_t **self_p);
 
 /* A snapshot sees everything committed before it was opened. Any thread; one thread at a time. */

@@ -523,6 +523,30 @@ void kv_pages(kv_t *self, uint64_t *live, uint64_t *freed)
     mdb_txn_abort(txn);
 }
 
+static void trees_of(const kv_t *self, MDB_txn *txn, kv_tree_t *trees)
+{
+    for (unsigned i = 0; i <= self->table_count; i++) {
+        MDB_stat stat;
+        MDB_dbi dbi = i == self->table_count ? FREE_TABLE : self->tables[i].dbi;
+        trees[i] = (kv_tree_t){ 0 };
+        if (i < self->table_count && !self->tables[i].open) continue;
+        if (mdb_stat(txn, dbi, &stat) != 0) continue;
+        trees[i] = (kv_tree_t){ stat.ms_branch_pages, stat.ms_leaf_pages, stat.ms_overflow_pages,
+                                stat.ms_depth };
+    }
+}
+
+void kv_trees(kv_t *self, kv_tree_t *before, kv_tree_t *now)
+{
+    CHECK(self->txn);
+    MDB_txn *committed = NULL;
+    trees_of(self, self->txn, now);
+    memset(before, 0, (self->table_count + 1) * sizeof *before); /* no slot: all counts as new */
+    if (mdb_txn_begin(self->env, NULL, MDB_RDONLY, &committed) != 0) return;
+    trees_of(self, committed, before);
+    mdb_txn_abort(committed);
+}
+
 void kv_check_readers(kv_t *self)
 {
     int dead = 0;

@@ -83,6 +83,15 @@ void kv_usage(kv_t *self, kv_usage_t *usage);
 /* Pages in use, and pages that the last commit took out of use: what it wrote is their sum less the
  * pages that were in use before it. For measuring estimates; walks the free list. */
 void kv_pages(kv_t *self, uint64_t *live, uint64_t *freed);
+/* The tree of one table: pages, and levels from the root to the leaves. */
+typedef struct kv_tree {
+    uint64_t branch, leaf, overflow;
+    unsigned depth;
+} kv_tree_t;
+/* By number of the table, and LMDB's list of free pages behind the last: `before` as committed
+ * last, `now` as the open transaction has them (the list changes in its commit only). Both have
+ * room for table_count + 1. */
+void kv_trees(kv_t *self, kv_tree_t *before, kv_tree_t *now);
 /* Frees the slots of readers that died. At open and once a minute is enough. */
 void kv_check_readers(kv_t *self);
 

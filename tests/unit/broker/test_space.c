@@ -20,7 +20,52 @@ typedef struct place {
     ulid_t running[64];
     uint64_t tokens[64];
     size_t running_n;
+    size_t accepted;   /* of the last Submit */
+    bool time_ordered; /* ids as producers draw them, not anywhere in `ids` */
 } place_t;
+
+/* Every commit is measured: what the store says that it wrote is never less than what it did. */
+static const store_ops_t *real_ops;
+static store_ops_t measured_ops;
+static struct {
+    store_written_t told;
+    uint64_t dirty, grown;
+} last_commit;
+
+static err_t watched_begin(store_t *store)
+{
+    store->watch = true;
+    return real_ops->begin(store);
+}
+
+static err_t measured_commit(store_t *store)
+{
+    uint64_t before, live, freed;
+    kv_pages(lmdb_store_kv(store), &before, &freed);
+    store_written(store, &last_commit.told);
+    err_t err = real_ops->commit(store);
+    if (err != ERR_OK) return err;
+    kv_pages(lmdb_store_kv(store), &live, &freed);
+    last_commit.dirty = live + freed - before;
+    last_commit.grown = live > before ? live - before : 0;
+    if (last_commit.dirty > last_commit.told.dirty || last_commit.grown > last_commit.told.grown)
+        print_message(
+            "dirty %llu told %llu, grown %llu told %llu\n", (unsigned long long)last_commit.dirty,
+            (unsigned long long)last_commit.told.dirty, (unsigned long long)last_commit.grown,
+            (unsigned long long)last_commit.told.grown);
+    assert_true(last_commit.dirty <= last_commit.told.dirty);
+    assert_true(last_commit.grown <= last_commit.told.grown);
+    return err;
+}
+
+static void measure_commits(store_t *store)
+{
+    real_ops = store->ops;
+    measured_ops = *real_ops;
+    measured_ops.begin = watched_begin;
+    measured_ops.commit = measured_commit;
+    store->ops = &measured_ops;
+}
 
 static void open_place(place_t *self, uint64_t map_bytes)
 {
@@ -32,6 +77,7 @@ static void open_place(place_t *self, uint64_t map_bytes)
     char path[80];
     snprintf(path, sizeof path, "%s/store", self->folder);
     assert_int_equal(store_open(&self->w.store, path, map_bytes, 0, &holder), ERR_OK);
+    measure_commits(self->w.store);
     self->w.wall_us = EPOCH_US;
     self->w.steady_us = 5000000;
     wire_arena_init(&self->w.arena);
@@ -62,6 +108,7 @@ static ulid_t next_id(place_t *self)
     uint8_t random[10];
     be_put_u64(random + 2, ++self->next_id * UINT64_C(0x9E3779B97F4A7C15)); /* anywhere in `ids` */
     random[0] = random[1] = 0;
+    if (self->time_ordered) return ulid_make(EPOCH_US + (int64_t)self->next_id * 1000, random);
     return ulid_make(EPOCH_US - (int64_t)(self->next_id * 7919 % 1000000) * 1000000, random);
 }
 
@@ -93,13 +140,21 @@ static err_t submit_many(place_t *self, size_t n, size_t size)
     const Pawl__V1__Reply *reply = request(&self->w, 1, &r);
     assert_non_null(reply);
     err_t err = reply->error ? (err_t)reply->error->code : ERR_OK;
-    if (err == ERR_OK) assert_int_equal(reply->submitted->accepted, n);
-    if (err == ERR_STORE_FULL) assert_true(reply->error->retry_after_us > 0);
+    size_t refused = err == ERR_OK ? reply->submitted->n_items : 0;
+    for (size_t i = 0; i < refused; i++) { /* what fits of a request is taken */
+        const Pawl__V1__Error *error = reply->submitted->items[i]->error;
+        assert_int_equal(error->code, ERR_STORE_FULL);
+        assert_true(error->retry_after_us > 0);
+    }
+    if (err == ERR_OK) assert_int_equal(reply->submitted->accepted + refused, n);
+    if (err == ERR_OK && n > 1) assert_true(reply->submitted->accepted > 0);
+    self->accepted = err == ERR_OK ? reply->submitted->accepted : 0;
+    if (reply->error && err == ERR_STORE_FULL) assert_true(reply->error->retry_after_us > 0);
     for (size_t i = 0; i < n; i++)
         free(tasks[i].data);
     free(tasks);
     free(input);
-    return err;
+    return refused ? ERR_STORE_FULL : err;
 }
 
 static void take_leases(place_t *self)
@@ -347,6 +402,62 @@ static void an_estimate_is_never_below_what_the_store_really_takes(void **state)
     close_place(&place);
 }
 
+static void ratio_of(place_t *self, const char *what, size_t n, uint64_t most)
+{
+    assert_int_equal(submit_many(self, n, 400), ERR_OK);
+    print_message("%s, %zu tasks: wrote %llu, counted %llu\n", what, n,
+                  (unsigned long long)last_commit.dirty,
+                  (unsigned long long)last_commit.told.dirty);
+    assert_true(last_commit.told.dirty <= most * last_commit.dirty);
+}
+
+static void what_is_counted_is_at_most_four_times_what_is_written(void **state)
+{
+    (void)state;
+    const char *wanted = getenv("PAWL_SPACE_TASKS");
+    size_t many = wanted ? (size_t)atol(wanted) : 100000;
+    for (unsigned ordered = 0; ordered < 2; ordered++) {
+        place_t place, *self = &place;
+        open_place(&place, 2048 * MIB);
+        assert_null(hello(&self->w, 7, (char *)(uintptr_t) "one", 1, 1)->error);
+        set_credit(self, 0);
+        self->time_ordered = ordered;
+        ratio_of(self, ordered ? "empty store, ids by time" : "empty store, ids anywhere", 64, 4);
+        ratio_of(self, ordered ? "empty store, ids by time" : "empty store, ids anywhere", 10000,
+                 4);
+        for (size_t n = 0; n < many; n += 10000)
+            assert_int_equal(submit_many(self, 10000, 400), ERR_OK);
+        ratio_of(self, ordered ? "large store, ids by time" : "large store, ids anywhere", 64, 4);
+        ratio_of(self, ordered ? "large store, ids by time" : "large store, ids anywhere", 10000,
+                 4);
+        close_place(&place);
+    }
+}
+
+static void a_large_submit_fits_a_small_map_and_of_a_larger_one_is_taken_what_fits(void **state)
+{
+    (void)state;
+    place_t place, *self = &place;
+    open_place(&place, 64 * MIB);
+    assert_null(hello(&self->w, 7, (char *)(uintptr_t) "one", 1, 1)->error);
+    set_credit(self, 0);
+    assert_int_equal(submit_many(self, 10000, 400), ERR_OK);
+    assert_int_equal(submit_many(self, 10000, 700), ERR_OK);
+    err_t err = ERR_OK;
+    uint64_t waiting = 0;
+    while (err == ERR_OK) {
+        waiting = COUNT(&self->w, WAITING);
+        err = submit_many(self, 10000, 700);
+    }
+    assert_int_equal(err, ERR_STORE_FULL);
+    assert_int_equal(COUNT(&self->w, WAITING), waiting + self->accepted);
+    print_message("64 MiB: %llu tasks, %zu of the last 10000, %llu %% used\n",
+                  (unsigned long long)COUNT(&self->w, WAITING), self->accepted,
+                  (unsigned long long)used_percent(self));
+    assert_true(used_percent(self) > 70);
+    close_place(&place);
+}
+
 /* ---- limits of the configuration --------------------------------------------------------------
  */
 
@@ -381,6 +492,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fewer_items_are_taken_and_told_where_the_configuration_says_so),
         cmocka_unit_test(an_estimate_is_never_below_what_the_store_really_takes),
+        cmocka_unit_test(what_is_counted_is_at_most_four_times_what_is_written),
+        cmocka_unit_test(a_large_submit_fits_a_small_map_and_of_a_larger_one_is_taken_what_fits),
         cmocka_unit_test(what_runs_ends_at_once_at_every_fill_level),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

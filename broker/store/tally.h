@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * broker/store/tally.h - what the open transaction has written, counted while it goes; for store.c.
+ */
+#ifndef BROKER_STORE_TALLY_H
+#define BROKER_STORE_TALLY_H
+
+#include "broker/store/store.h"
+
+void tally_begin(store_t *self);
+/* Before the row is put or deleted; len: of the value as stored. */
+void tally_put(store_t *self, table_t table, slice_t key, size_t len);
+void tally_del(store_t *self, table_t table);
+void tally_free(store_t *self);
+
+#endif
