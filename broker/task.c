@@ -436,10 +436,11 @@ static err_t fill_task(core_t *core, task_t *task, const named_t *type, const ui
     return take_key(core, type->no, body->key, task->n);
 }
 
-static Pawl__V1__Error *no_room(core_t *core, const char *what)
+static Pawl__V1__Error *no_room(core_t *core)
 {
     Pawl__V1__Error *error = make_error(core, ERR_STORE_FULL, "",
-                                        "the store has no room for %s: send it again later", what);
+                                        "the store has no room for this task: send it again "
+                                        "later, or enlarge broker.map");
     error->retry_after_us = 5 * PAWL_SEC_US;
     return error;
 }
@@ -540,6 +541,7 @@ err_t task_submit(core_t *core, const command_t *command, Pawl__V1__Reply *reply
     Pawl__V1__Submitted *answer = batch_alloc(core, sizeof *answer);
     pawl__v1__submitted__init(answer);
     size_t room = 0;
+    bool full = false; /* from the first task that does not fit on, none is tried */
     for (size_t i = 0; i < submit->n_tasks; i++) {
         slice_t bytes = slice(submit->tasks[i].data, submit->tasks[i].len);
         const Pawl__V1__Task *body = NULL;
@@ -553,10 +555,11 @@ err_t task_submit(core_t *core, const command_t *command, Pawl__V1__Reply *reply
             body = NULL;
         }
         item_t item = { 0 };
+        full = full || (body && i > 0 && !has_room(core, body, bytes.len));
         if (body == NULL)
             item.error = make_error(core, fault->err, fault->field, "%s", fault->text);
-        else if (i > 0 && !has_room(core, body, bytes.len))
-            item.error = no_room(core, "this task");
+        else if (full)
+            item.error = no_room(core);
         else
             TRY(submit_one(core, principal->no, body, bytes, &item));
         core->ops++;
