@@ -302,21 +302,26 @@ static err_t write_plan(core_t *core, plan_t *plan, uint32_t old_len, bool had_l
     return plan_save_rule(core, plan);
 }
 
-static err_t create(core_t *core, plan_t *plan, uint32_t principal)
+/* The cache takes the plan, and *plan_p is NULL then. */
+static err_t create(core_t *core, plan_t **plan_p, const char *principal_name)
 {
+    plan_t *plan = *plan_p;
+    named_t *principal;
+    TRY(name_make(core, NAME_PRINCIPAL, principal_name, &principal));
     plan->no = core->meta.next_no[NAME_SCHEDULE]++;
     draw_random(core, plan->row.uid, 16);
     plan->row.revision = plan->line.revision = 1;
     plan->settled_us = plan->cur.cursor_us;
     line_of_spec(plan);
     plan->row.created_wall_us = core->wall_us;
-    plan->row.principal = principal;
+    plan->row.principal = principal->no;
     plan->row.name =
         slice(mem_copy(plan->spec->name, strlen(plan->spec->name)), strlen(plan->spec->name));
     plan->row.reason = slice(mem_copy("", 0), 0);
     gate_of_schedule(plan->no, plan->gate_id);
     plan->rate_at_us = core->now_us;
     plan_keep(core, plan);
+    *plan_p = NULL;
     plan_touch(core, plan);
     rec_key_t name = key_name(NAME_SCHEDULE, plan->row.name);
     core->scratch.len = 0;
@@ -329,7 +334,9 @@ static err_t create(core_t *core, plan_t *plan, uint32_t principal)
     return journal_add(core, EVENT_SCHEDULE_CREATED, plan->no, 0, 0);
 }
 
-/* The old plan takes over definition, rule and zone of the new one, which goes. */
+/* The old plan takes over definition, rule and zone of the new one, which is left with the old
+ * ones.
+ */
 static err_t edit(core_t *core, plan_t *old, plan_t *plan, const Pawl__V1__SchedulePut *put)
 {
     Pawl__V1__CursorAction cursor = put->cursor;
@@ -365,9 +372,7 @@ static err_t edit(core_t *core, plan_t *old, plan_t *plan, const Pawl__V1__Sched
     after_edited(core, old, swap.spec->after_us);
     if (strcmp(old->spec->zone, swap.spec->zone) != 0) /* a pause by hand from now on */
         old->row.flags &= (uint8_t)~SCHEDULE_ZONELESS;
-    err_t err = calendar_users(core, old->no, swap.spec, old->spec);
-    plan_free(plan);
-    TRY(err);
+    TRY(calendar_users(core, old->no, swap.spec, old->spec));
     old->line.revision = ++old->row.revision;
     line_of_spec(old);
     old->held = false; /* by `ahead` as it was */
@@ -429,19 +434,12 @@ static err_t put_one(core_t *core, const command_t *command, const Pawl__V1__Sch
     if (!refused)
         refused =
             old ? edit_refused(core, old, plan, put, reply) : !first_cursor(core, plan, reply);
-    if (refused) {
-        plan_free(plan);
-        return ERR_OK;
-    }
-    if (old) {
-        TRY(edit(core, old, plan, put));
-        answer_changed(core, old, reply);
-        return ERR_OK;
-    }
-    named_t *principal;
-    TRY(name_make(core, NAME_PRINCIPAL, command->principal, &principal));
-    TRY(create(core, plan, principal->no));
-    answer_changed(core, plan, reply);
+    const plan_t *done = old ? old : plan;
+    err_t err = ERR_OK;
+    if (!refused) err = old ? edit(core, old, plan, put) : create(core, &plan, command->principal);
+    if (plan) plan_free(plan); /* also when the store refused it: nobody else has it */
+    TRY(err);
+    if (!refused) answer_changed(core, done, reply);
     return ERR_OK;
 }
 

@@ -33,9 +33,11 @@ typedef struct wish {
     const char *key;
     uint32_t max_running;
     bool strict;
+    int64_t after_us;
 } wish_t;
 
-/* Every five seconds, in the scope that was wished. Returns the error. */
+/* Every five seconds, or so long after each end, in the scope that was wished. Returns the error.
+ */
 static uint32_t put(wish_t wish)
 {
     Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
@@ -48,11 +50,13 @@ static uint32_t put(wish_t wish)
     label.value = (char *)(uintptr_t) "main";
     world_task(&task);
     schedule.name = (char *)(uintptr_t)wish.name;
-    schedule.rule = (char *)(uintptr_t) "*/5 * * * * *";
+    schedule.rule = (char *)(uintptr_t)(wish.after_us ? "" : "*/5 * * * * *");
+    schedule.after_us = wish.after_us;
     schedule.zone = (char *)(uintptr_t) "UTC";
     schedule.mode = wish.strict ? PAWL__V1__MODE__MODE_STRICT : PAWL__V1__MODE__MODE_NORMAL;
     schedule.overlap = wish.overlap;
-    schedule.supersede_set_case = PAWL__V1__SCHEDULE__SUPERSEDE_SET_SUPERSEDE;
+    if (wish.after_us == 0)
+        schedule.supersede_set_case = PAWL__V1__SCHEDULE__SUPERSEDE_SET_SUPERSEDE;
     schedule.overlap_scope = wish.scope;
     schedule.overlap_key = (char *)(uintptr_t)(wish.key ? wish.key : "");
     schedule.max_running = wish.max_running;
@@ -158,6 +162,31 @@ static void skip_drops_for_what_another_schedule_runs_and_names_it(void **state)
     change("b", PAWL__V1__SCHEDULE_VERB__SCHEDULE_NOW, 0, 0, POLICY(ALLOW));
     assert_int_equal(world.error, 0);
     assert_int_equal(running("b"), 1);
+}
+
+/* No end of its own will arm it: nothing of it is open. */
+static void a_fixed_delay_that_is_skipped_for_another_schedule_is_armed_anew(void **state)
+{
+    (void)state;
+    by_type("a", POLICY(QUEUE_ALL));
+    assert_int_equal(put((wish_t){ .name = "poll",
+                                   .overlap = POLICY(SKIP),
+                                   .scope = PAWL__V1__SCOPE__SCOPE_TYPE,
+                                   .after_us = 12 * STEP }),
+                     0);
+    next("a");
+    propose("poll"); /* its first run is due, and dropped */
+    const Pawl__V1__ScheduleInfo *info = world_schedule_get(&world, "poll");
+    assert_int_equal(info->fired, 0);
+    assert_int_equal(info->next_us, world.wall_us + 12 * STEP);
+    world.wall_us = info->next_us;
+    propose("poll"); /* and so is the one after it */
+    assert_int_equal(world_schedule_get(&world, "poll")->next_us, world.wall_us + 12 * STEP);
+    world.wall_us += 12 * STEP;
+    end(0);
+    propose("poll");
+    assert_int_equal(running("poll"), 1);
+    assert_int_equal(world_schedule_get(&world, "poll")->next_us, 0); /* its own end arms it now */
 }
 
 static void each_keeps_one_of_its_own_in_the_line(void **state)
@@ -283,6 +312,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(one_of_a_type_runs_and_the_line_is_in_time_order_whoever_stands_in_it),
         TEST(skip_drops_for_what_another_schedule_runs_and_names_it),
+        TEST(a_fixed_delay_that_is_skipped_for_another_schedule_is_armed_anew),
         TEST(each_keeps_one_of_its_own_in_the_line),
         TEST(kill_ends_what_another_schedule_runs_and_cancel_waits_for_its_end),
         TEST(a_key_says_who_counts_and_what_does_not_fit_is_refused),
