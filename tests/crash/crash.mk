@@ -3,7 +3,7 @@
 # Without SAN: a preloaded library and the sanitizers' own do not go together.
 CRASH_SEED    ?= 1
 crash_store   := $(addprefix $(BUILD)/bin/,crash-store crash-scenario crash-shim.so)
-crash_objects := $(addprefix $(BUILD)/,tests/crash/scenario.o broker/store/store.o broker/store/lmdb.o)
+crash_objects := $(addprefix $(BUILD)/,tests/crash/scenario.o broker/store/store.o broker/store/tally.o broker/store/lmdb.o)
 
 $(BUILD)/bin/crash-store: $(BUILD)/tests/crash/crash_store.o $(BUILD)/broker/store/memstore.o $(crash_objects) \
     $(call lib,simstore base schemas)

@@ -49,9 +49,11 @@ def fill(client):
     while True:
         batch = [task(10)] if small else [task() for _ in range(8)]
         try:
-            assert submit(client, *batch).accepted == len(batch)
-            since = None
-            taken += batch
+            answer = submit(client, *batch)
+            since, small = None, small or answer.accepted < len(batch)
+            taken += batch[:answer.accepted]  # of a request that does not fit as a whole, its beginning
+            assert [(item.index, item.error.code) for item in answer.items] == [
+                (i, E["STORE_FULL"]) for i in range(answer.accepted, len(batch))]
             assert len(taken) < 5000
         except Refused as refused:
             since, small = since or time.monotonic(), True
