@@ -10,137 +10,8 @@
  * Any other failure is not survived: the caller exits and the next start reads the truth. */
 #include "broker/inside.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-/* ---- what every file uses -----------------------------------------------------------------------
- */
-
-void *batch_alloc(core_t *core, size_t bytes)
-{
-    void *at = wire_arena_take(core->arena, bytes ? bytes : 1);
-    CHECK(at != NULL);
-    return memset(at, 0, bytes);
-}
-
-static char *format_text(core_t *core, const char *format, va_list args)
-{
-    va_list again;
-    va_copy(again, args);
-    int len = vsnprintf(NULL, 0, format, again);
-    va_end(again);
-    CHECK(len >= 0);
-    char *text = batch_alloc(core, (size_t)len + 1);
-    vsnprintf(text, (size_t)len + 1, format, args);
-    return text;
-}
-
-char *batch_printf(core_t *core, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    char *text = format_text(core, format, args);
-    va_end(args);
-    return text;
-}
-
-static Pawl__V1__Error *new_error(core_t *core, err_t err, const char *field, char *text)
-{
-    Pawl__V1__Error *error = batch_alloc(core, sizeof *error);
-    pawl__v1__error__init(error);
-    error->code = (uint32_t)err;
-    error->field = batch_printf(core, "%s", field);
-    error->text = text;
-    return error;
-}
-
-Pawl__V1__Error *make_error(core_t *core, err_t err, const char *field, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    char *text = format_text(core, format, args);
-    va_end(args);
-    return new_error(core, err, field, text);
-}
-
-void refuse(core_t *core, Pawl__V1__Reply *reply, err_t err, const char *field, const char *format,
-            ...)
-{
-    va_list args;
-    va_start(args, format);
-    reply->error = new_error(core, err, field, format_text(core, format, args));
-    va_end(args);
-    reply->body_case = PAWL__V1__REPLY__BODY__NOT_SET;
-}
-
-void outputs_clear(outputs_t *self)
-{
-    self->n = 0;
-    self->bytes.len = 0;
-}
-
-void outputs_free(outputs_t *self)
-{
-    free(self->items);
-    buf_free(&self->bytes);
-    *self = (outputs_t){ 0 };
-}
-
-output_t *out_add(core_t *core, output_kind_t kind, conn_t conn)
-{
-    outputs_t *out = core->out;
-    if (out->n == out->room) {
-        out->room = out->room ? out->room * 2 : 64;
-        out->items = mem_grow(out->items, out->room * sizeof *out->items);
-    }
-    output_t *item = &out->items[out->n++];
-    memset(item, 0, sizeof *item);
-    item->kind = kind;
-    item->conn = conn;
-    return item;
-}
-
-static uint8_t *out_room(void *arg, size_t len)
-{
-    buf_t *bytes = arg;
-    buf_need(bytes, len);
-    uint8_t *at = bytes->at + bytes->len;
-    bytes->len += len;
-    return at;
-}
-
-void out_reply(core_t *core, conn_t conn, output_kind_t kind, const Pawl__V1__Reply *reply)
-{
-    Pawl__V1__Reply copy = *reply;
-    output_t *item = out_add(core, kind, conn);
-    item->at = (uint32_t)core->out->bytes.len;
-    item->len = (uint32_t)wire_reply_pack(&copy, out_room, &core->out->bytes);
-}
-
-void out_push(core_t *core, conn_t conn, const Pawl__V1__Push *push, bool assign)
-{
-    Pawl__V1__Push copy = *push;
-    output_t *item = out_add(core, OUT_PUSH, conn);
-    item->flag = assign;
-    item->at = (uint32_t)core->out->bytes.len;
-    item->len = (uint32_t)wire_push_pack(&copy, out_room, &core->out->bytes);
-}
-
-/* A stream from the batch's 32 bytes: hash of (bytes, counter). Secret enough for uids and session
- * ids, because the bytes are. */
-void draw_random(core_t *core, void *to, size_t len)
-{
-    uint8_t id[16];
-    CHECK(len <= sizeof id);
-    firing_id(core->batch->random, core->fixed.store_id, (int64_t)core->meta.batch, 0,
-              ++core->random_used, id);
-    uint8_t mixed[16];
-    firing_id(core->batch->random, id, 0, 1, core->random_used, mixed);
-    /* the first six bytes of a derived id are a time: take the random ends of two */
-    memcpy(id, mixed + 6, 6);
-    memcpy(to, id, len);
-}
 
 err_t put_scratch(core_t *core, table_t table, const rec_key_t *key, unsigned flags)
 {
@@ -178,7 +49,7 @@ static err_t save_meta(core_t *core)
     return put_scratch(core, TABLE_meta, &key, 0);
 }
 
-static void forget_memory(core_t *core)
+void forget_memory(core_t *core)
 {
     runs_free(core);
     executors_forget_runs(core);
@@ -356,80 +227,6 @@ void core_want_events(core_t *self, bool want)
     self->config.want_events = want;
 }
 
-/* ---- remembered replies
- * ---------------------------------------------------------------------------------- */
-
-enum { FORGET_AT_ONCE = 4 };
-
-/* The reply of an earlier copy, if there is one, goes out again. */
-static err_t repeat_reply(core_t *core, uint32_t principal, const command_t *command, bool *done)
-{
-    const Pawl__V1__Request *request = command->request;
-    rec_key_t key = key_reply(principal, request->request_id.data);
-    slice_t value, bytes;
-    int64_t order;
-    *done = false;
-    err_t err = store_get(core->store, TABLE_reply, key_slice(&key), &value);
-    if (err == ERR_NOT_FOUND) return ERR_OK;
-    TRY(err);
-    if (!reply_row_decode(&order, &bytes, value)) return ERR_CORRUPT;
-    Pawl__V1__Reply *reply = pawl__v1__reply__unpack(&core->arena->allocator, bytes.len, bytes.at);
-    if (reply == NULL) return ERR_CORRUPT;
-    reply->seq = request->seq;
-    reply->repeated_reply = true;
-    out_reply(core, command->conn, OUT_REPLY, reply);
-    *done = true;
-    return ERR_OK;
-}
-
-static err_t forget_oldest(core_t *core, uint32_t principal, uint64_t *kept)
-{
-    for (unsigned i = 0; i < FORGET_AT_ONCE; i++) {
-        rec_key_t from = key_reply_age(principal, INT64_MIN, (const uint8_t[16]){ 0 });
-        slice_t key, value;
-        err_t err = store_seek(core->store, TABLE_replyage, key_slice(&from), false, &key, &value);
-        if (err == ERR_NOT_FOUND || (err == ERR_OK && be_u32(key.at) != principal)) return ERR_OK;
-        TRY(err);
-        int64_t order = be_i64(key.at + 4);
-        if (*kept <= LIMIT_REPLIES_KEPT && order + 86400 * PAWL_SEC_US > core->now_us)
-            return ERR_OK;
-        uint8_t id[16];
-        memcpy(id, key.at + 12, 16);
-        rec_key_t age = key_reply_age(principal, order, id), reply = key_reply(principal, id);
-        TRY(del_row(core, TABLE_replyage, &age));
-        TRY(del_row(core, TABLE_reply, &reply));
-        (*kept)--;
-    }
-    return ERR_OK;
-}
-
-static err_t remember_reply(core_t *core, uint32_t principal, const uint8_t id[16],
-                            Pawl__V1__Reply *reply)
-{
-    buf_t bytes = { 0 };
-    uint64_t seq = reply->seq;
-    reply->seq = 0;
-    wire_reply_pack(reply, out_room, &bytes);
-    reply->seq = seq;
-    core->scratch.len = 0;
-    reply_row_encode(core->now_us, slice(bytes.at, bytes.len), &core->scratch);
-    buf_free(&bytes);
-    rec_key_t key = key_reply(principal, id), age = key_reply_age(principal, core->now_us, id);
-    TRY(put_scratch(core, TABLE_reply, &key, 0));
-    TRY(store_put(core->store, TABLE_replyage, key_slice(&age), slice(NULL, 0), 0));
-    uint64_t counts[STATUS_KINDS] = { 0 };
-    rec_key_t count = key_kind_no(COUNT_REPLIES, principal);
-    slice_t value;
-    err_t err = store_get(core->store, TABLE_count, key_slice(&count), &value);
-    if (err == ERR_OK && !count_row_decode(counts, value)) return ERR_CORRUPT;
-    if (err != ERR_OK && err != ERR_NOT_FOUND) return err;
-    counts[1]++;
-    TRY(forget_oldest(core, principal, &counts[1]));
-    core->scratch.len = 0;
-    count_row_encode(counts, &core->scratch);
-    return put_scratch(core, TABLE_count, &count, 0);
-}
-
 /* ---- commands
  * ------------------------------------------------------------------------------------------------
  */
@@ -575,7 +372,7 @@ static err_t on_request(core_t *core, const command_t *command)
     if (handler->remembered) {
         bool done;
         TRY(name_make(core, NAME_PRINCIPAL, command->principal, &principal));
-        TRY(repeat_reply(core, principal->no, command, &done));
+        TRY(reply_repeat(core, principal->no, command, &done));
         if (done) return ERR_OK;
     }
     if (handler->run)
@@ -584,7 +381,7 @@ static err_t on_request(core_t *core, const command_t *command)
         refuse(core, &reply, ERR_UNIMPLEMENTED, "", "core does not know request %d",
                (int)request->body_case);
     if (principal && reply.error == NULL)
-        TRY(remember_reply(core, principal->no, request->request_id.data, &reply));
+        TRY(reply_remember(core, principal->no, request->request_id.data, &reply));
     out_reply(core, command->conn, OUT_REPLY, &reply);
     return ERR_OK;
 }
@@ -759,160 +556,4 @@ int64_t core_next_due_us(const core_t *core)
     if (core->more_to_give || behind || core->attended_at)
         due = core->now_us; /* not done with what is due */
     return due == INT64_MAX ? INT64_MAX : due - core->shift_us;
-}
-
-/* ---- numbers
- * --------------------------------------------------------------------------------------------------
- */
-
-/* When the lane's first task became ready, in broker time: the due of its key less the offset of
- * its priority. A lane's head that no executor has asked for is in the store only. */
-static err_t first_ready(store_view_t *view, const lane_t *lane, int64_t *ready_us)
-{
-    rec_key_t from = key_ready(lane->no, INT64_MIN, 0);
-    store_scan_t *scan = NULL;
-    slice_t key, value;
-    uint32_t no = 0;
-    int64_t due = 0;
-    uint64_t n = 0;
-    spec_row_t spec;
-    TRY(store_scan_open(view, TABLE_ready, key_slice(&from), false, &scan));
-    err_t err = store_scan_next(scan, &key, &value);
-    if (err == ERR_OK && !ready_key_decode(key, &no, &due, &n)) err = ERR_CORRUPT;
-    store_scan_close(&scan);
-    if (err == ERR_OK && no != lane->no) err = ERR_NOT_FOUND;
-    TRY(err);
-    rec_key_t of_task = key_n(n);
-    TRY(store_view_get(view, TABLE_spec, key_slice(&of_task), &value));
-    if (!spec_row_decode(&spec, value)) return ERR_CORRUPT;
-    *ready_us = due - priority_offset_us(spec.priority);
-    return ERR_OK;
-}
-
-/* Fills `oldest` by the number of the queue, in the caller's steady time. Numbers only: what cannot
- * be read is left out here and refused where it is used. */
-static void find_oldest(const core_t *core, int64_t *oldest)
-{
-    store_view_t *view = NULL;
-    if (core->counts[S(WAITING)] == 0 || store_view_open(core->store, &view) != ERR_OK) return;
-    for (size_t i = 0; i < core->lanes_n; i++) {
-        const lane_t *lane = core->lanes[i];
-        int64_t ready_us;
-        if (lane == NULL || lane->waiting == 0 || lane->queue >= core->names_n[NAME_QUEUE] ||
-            first_ready(view, lane, &ready_us) != ERR_OK)
-            continue;
-        ready_us -= core->shift_us;
-        if (ready_us < oldest[lane->queue]) oldest[lane->queue] = ready_us;
-    }
-    store_view_close(&view);
-}
-
-void core_stats(const core_t *core, core_stats_t *stats)
-{
-    *stats = (core_stats_t){ .batch = core->meta.batch,
-                             .epoch = core->meta.epoch,
-                             .events_seq = core->meta.next_seq - 1,
-                             .generation = core->fixed.generation,
-                             .submitted = core->submitted,
-                             .started = core->started,
-                             .ended = core->ended,
-                             .commits = core->commits,
-                             .last_batch_ops = core->ops,
-                             .schedules = core->meta.next_no[NAME_SCHEDULE] - 1,
-                             .level = core->level,
-                             .reserved_bytes = core->space.reserved * core->space.page_bytes,
-                             .leases_left = core->space.leases_left,
-                             .queue_us = core->queue_hist,
-                             .run_us = core->run_hist };
-    memcpy(stats->counts, core->counts, sizeof stats->counts);
-    memcpy(stats->store_id, core->fixed.store_id, 16);
-    int64_t *oldest = mem_new((core->names_n[NAME_QUEUE] + 1) * sizeof *oldest);
-    for (size_t no = 0; no < core->names_n[NAME_QUEUE]; no++)
-        oldest[no] = INT64_MAX;
-    find_oldest(core, oldest);
-    stats->queues = mem_new((core->names_n[NAME_QUEUE] + 1) * sizeof *stats->queues);
-    for (size_t no = 0; no < core->names_n[NAME_QUEUE]; no++) {
-        const named_t *queue = core->names[NAME_QUEUE][no];
-        if (queue == NULL) continue;
-        core_queue_stats_t *row = &stats->queues[stats->queue_count++];
-        snprintf(row->name, sizeof row->name, "%s", queue->name);
-        row->paused = (queue->flags & REG_PAUSED) != 0;
-        memcpy(row->counts, queue->counts, sizeof row->counts);
-        row->oldest_ready_us = oldest[no];
-    }
-    free(oldest);
-}
-
-/* ---- memory against store
- * ---------------------------------------------------------------------------------------- */
-
-/* Memory as text, in an order that does not depend on how it came to be. */
-static void dump(core_t *core, buf_t *to)
-{
-    buf_printf(to, "next n %llu seq %llu\n", (unsigned long long)core->meta.next_n,
-               (unsigned long long)core->meta.next_seq);
-    for (size_t kind = 0; kind < NAME_KINDS; kind++)
-        for (size_t no = 0; no < core->names_n[kind]; no++) {
-            const named_t *name = core->names[kind][no];
-            if (name == NULL) continue;
-            buf_printf(to, "name %zu.%zu %s flags %u counts", kind, no, name->name, name->flags);
-            for (size_t i = 1; i < STATUS_KINDS; i++)
-                buf_printf(to, " %llu", (unsigned long long)name->counts[i]);
-            buf_printf(to, "\n");
-        }
-    for (size_t i = 1; i < STATUS_KINDS; i++)
-        buf_printf(to, "count %zu %llu\n", i, (unsigned long long)core->counts[i]);
-    for (size_t i = 0; i < core->lanes_n; i++)
-        if (core->lanes[i]) buf_printf(to, "lane %zu waiting %u\n", i, core->lanes[i]->waiting);
-    uint64_t next = 0;
-    for (size_t done = 0; done < core->runs.n; done++) { /* by number: small tables only */
-        size_t at = 0;
-        const run_t *least = NULL;
-        for (const run_t *run; (run = map_next(&core->runs, &at)) != NULL;)
-            if (run->n >= next && (least == NULL || run->n < least->n)) least = run;
-        if (least == NULL) break;
-        buf_printf(to, "run %llu token %llx executor %u attempt %u flags %u\n",
-                   (unsigned long long)least->n, (unsigned long long)least->row.token,
-                   least->row.executor, least->row.attempt, least->row.flags);
-        next = least->n + 1;
-    }
-}
-
-err_t core_verify(core_t *core, char *difference, size_t len)
-{
-    core_t *fresh = mem_new(sizeof *fresh);
-    fresh->store = core->store;
-    fresh->config = core->config;
-    fresh->arena = core->arena;
-    fresh->now_us = core->now_us;
-    fresh->wall_us = core->wall_us;
-    buf_t mine = { 0 }, theirs = { 0 };
-    difference[0] = '\0';
-    err_t err = store_begin(core->store);
-    if (err == ERR_OK) {
-        err = load_all(fresh);
-        if (err == ERR_OK) err = families_verify(core, difference, len);
-        store_abort(core->store);
-    }
-    if (err == ERR_OK && difference[0] == '\0') {
-        dump(core, &mine);
-        dump(fresh, &theirs);
-        size_t at = 0, line = 0;
-        while (at < mine.len && at < theirs.len && mine.at[at] == theirs.at[at]) {
-            line = mine.at[at] == '\n' ? at + 1 : line;
-            at++;
-        }
-        if (mine.len != theirs.len || at < mine.len)
-            snprintf(difference, len, "memory: %.100s | store: %.100s",
-                     line < mine.len ? (char *)mine.at + line : "",
-                     line < theirs.len ? (char *)theirs.at + line : "");
-    }
-    buf_free(&mine);
-    buf_free(&theirs);
-    forget_memory(fresh);
-    executors_free(fresh);
-    buf_free(&fresh->scratch);
-    buf_free(&fresh->body);
-    free(fresh);
-    return err;
 }

@@ -110,7 +110,14 @@ lane_t *lane_at(core_t *core, uint32_t no);
 /* spec: NULL, or as in fresh_t; lasts until the batch ends. */
 void lane_add(core_t *core, lane_t *lane, int64_t due_us, uint64_t n, const spec_row_t *spec);
 err_t lane_remove(core_t *core, lane_t *lane, int64_t due_us, uint64_t n);
-err_t lanes_dispatch(core_t *core); /* gives work to executors with room, then stores the rest */
+int fresh_compare(const void *a, const void *b); /* of two fresh_t: which comes first */
+/* The lane's first task, fresh or stored; *stored tells which. n = 0: nothing waits. */
+err_t lane_peek(core_t *core, lane_t *lane, fresh_t *first, bool *stored);
+err_t lane_pop(core_t *core, lane_t *lane, const fresh_t *first, bool stored);
+uint64_t lane_own_hash(const char *name, size_t len); /* of core->own_lanes */
+err_t lanes_store(core_t *core); /* what is still fresh, and the rows of lanes that changed */
+/* Gives work to executors with room, then stores the rest (dispatch.c). */
+err_t lanes_dispatch(core_t *core);
 err_t lanes_load(core_t *core);
 void lanes_free(core_t *core);
 
@@ -177,6 +184,9 @@ typedef struct executor {
     size_t pending_n, pending_room, pending_bytes;
 } executor_t;
 
+#define COMPARE_US      (30 * PAWL_SEC_US) /* from one comparison of the running lists to the next */
+#define ASSIGN_AGAIN_US (2 * PAWL_SEC_US)  /* an assign that was not seen is sent again */
+
 err_t executor_hello(core_t *core, const command_t *command);
 err_t executor_bye(core_t *core, conn_t conn);
 err_t executor_lost(core_t *core, executor_t *executor);
@@ -195,12 +205,15 @@ void executors_push(core_t *core); /* sends the Assigns of this batch */
 void executor_withhold(executor_t *executor, const run_t *run);
 err_t executor_claims(core_t *core, executor_t *executor, Pawl__V1__Claim *const *claims, size_t n,
                       Pawl__V1__ClaimVerdict *verdicts);
+void executor_direct(core_t *core, executor_t *executor, Pawl__V1__Directive *directive);
+void executor_tell_end(core_t *core, executor_t *executor); /* to end itself, also once more */
 void executor_directive(core_t *core, executor_t *executor, Pawl__V1__DirectiveKind kind,
                         const run_t *run);
 /* After claims of a complete list: what the executor holds here and did not claim is sent again
  * (same life) or lost (an older one). */
 err_t executor_settle(core_t *core, executor_t *executor);
-executor_t *executor_for(core_t *core, named_t *name); /* makes one without session */
+err_t executor_send_unseen(core_t *core, executor_t *executor); /* when it is time */
+executor_t *executor_for(core_t *core, named_t *name);          /* makes one without session */
 void executor_attach(executor_t *executor, run_t *run);
 void executors_free(core_t *core);
 /* Sessions change in memory only: before a batch is tried, and when its commit was refused. */
@@ -218,7 +231,9 @@ err_t lease_lose(core_t *core, run_t *run);
 err_t lease_lose_for_good(core_t *core, uint64_t n); /* on_lost fail: the second lease passed */
 err_t lease_return(core_t *core, run_t *run, int64_t delay_us, uint8_t reason, const char *message);
 err_t lease_resume(core_t *core, executor_t *executor, const uint8_t id[16], uint64_t token);
-err_t lease_wait_again(core_t *core, run_t *run); /* at start */
+err_t lease_wait_again(core_t *core, run_t *run);  /* at start */
+void run_fill(run_t *run, const spec_row_t *spec); /* what a lease keeps of its task */
+void run_keep(core_t *core, run_t *run);           /* in memory */
 err_t run_save(core_t *core, const run_t *run);
 err_t run_remove(core_t *core, run_t *run); /* from store and memory; run itself stays */
 err_t lease_keep(core_t *core, run_t *run); /* its executor has it: in this life, not lost */
@@ -252,6 +267,7 @@ typedef struct task {
     uint8_t tail[TASK_TAIL];
 } task_t;
 
+void task_clear(task_t *task, uint64_t n);               /* a new one */
 err_t task_load(core_t *core, uint64_t n, task_t *task); /* ERR_NOT_FOUND: purged */
 /* The same for one that was accepted in this batch and is ready. */
 void task_of_spec(task_t *task, uint64_t n, const spec_row_t *spec);
@@ -261,6 +277,7 @@ err_t task_save(core_t *core, const task_t *task); /* writes its state row */
 /* The body as it was submitted, in memory of core's that lasts until the next call. */
 err_t task_body(core_t *core, const task_t *task, slice_t *body);
 err_t task_unpack(core_t *core, const task_t *task, const Pawl__V1__Task **body);
+err_t task_is_exclusive(core_t *core, const task_t *task, bool *exclusive);
 err_t task_submit(core_t *core, const command_t *command, Pawl__V1__Reply *reply);
 /* A task made of a row, its type known; *created false: the id or a live task with its key is on
  * record. bytes, body: without an id. */
@@ -315,6 +332,15 @@ int64_t priority_offset_us(unsigned priority);
 err_t put_parts(core_t *core, uint64_t n, uint8_t kind, uint64_t token, slice_t bytes);
 err_t del_parts(core_t *core, uint64_t n, uint8_t kind, uint64_t token);
 err_t task_purge(core_t *core, const command_t *command);
+
+/* ---- attempts that did not end their task (attempt.c) -----------------------------------------
+ */
+
+err_t attempt_keep(core_t *core, const task_t *task, const run_t *run, uint8_t outcome);
+int64_t attempt_back_off_us(const run_t *run, unsigned failures, const Pawl__V1__Retry *retry);
+/* Uncounted: the same attempt number comes again, now or after delay_us. */
+err_t attempt_again(core_t *core, task_t *task, run_t *run, int64_t delay_us, uint8_t reason,
+                    uint8_t outcome);
 
 /* ---- attempts that go on without a lease (external.c)
  * ------------------------------------------ */
@@ -497,6 +523,7 @@ void *batch_alloc(core_t *core, size_t bytes);
 char *batch_printf(core_t *core, const char *format, ...) PRINTF_LIKE(2, 3);
 /* At most `most` bytes, cut at a character's border. */
 slice_t text_clip(slice_t text, size_t most);
+uint8_t *out_room(void *buf, size_t len); /* behind what is in the buf_t: for packing */
 void out_reply(core_t *core, conn_t conn, output_kind_t kind, const Pawl__V1__Reply *reply);
 void out_push(core_t *core, conn_t conn, const Pawl__V1__Push *push, bool assign);
 output_t *out_add(core_t *core, output_kind_t kind, conn_t conn);
@@ -517,5 +544,10 @@ bool space_or_refuse(core_t *core, const space_cost_t *cost, const char *what,
 err_t put_scratch(core_t *core, table_t table, const rec_key_t *key, unsigned flags);
 err_t del_row(core_t *core, table_t table, const rec_key_t *key); /* absent = ERR_CORRUPT */
 err_t load_all(core_t *core);
+void forget_memory(core_t *core); /* all that is a copy of rows */
+/* Replies that were remembered (reply.c). */
+err_t reply_repeat(core_t *core, uint32_t principal, const command_t *command, bool *done);
+err_t reply_remember(core_t *core, uint32_t principal, const uint8_t id[16],
+                     Pawl__V1__Reply *reply);
 
 #endif
