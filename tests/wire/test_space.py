@@ -41,12 +41,14 @@ def percent(peer):
     return 100 * now.store_used / now.store_map
 
 
-def fill(client):
+def fill(client, *others):
     """Submits until it is refused, then the smallest tasks, one at a time, and goes on while freed pages
     make a little room: it is full when nothing was taken for 2 s. The tasks that were taken, and the
-    last refusal."""
+    last refusal. The others are heard, however long this takes."""
     taken, since, small = [], None, False
     while True:
+        for other in others:
+            other.ask("ping")
         batch = [task(10)] if small else [task() for _ in range(8)]
         try:
             answer = submit(client, *batch)
@@ -99,7 +101,7 @@ def test_a_full_store_refuses_finishes_makes_room_and_loses_nothing(broker):
     submit(client, running)
     lease = busy.leases()[0]
     plan = schedule(client)
-    taken, refused = fill(client)
+    taken, refused = fill(client, busy, scheduler)
     assert (refused.code, refused.retry_after_us > 0) == (E["STORE_FULL"], True)
     assert status(client).store_level in ("refuse", "end-only")
     # 85 %, less the room that is kept for the result of the one that runs
@@ -114,7 +116,7 @@ def test_a_full_store_refuses_finishes_makes_room_and_loses_nothing(broker):
     while answer.verdict != pb.PROPOSAL_HELD:  # pages of the last commits came back: it is filled again
         assert time.monotonic() < end and answer.skipped == 0
         fired, plan.cursor_us = fired + answer.fired, answer.cursor_us
-        taken += fill(client)[0]
+        taken += fill(client, busy, scheduler)[0]
         until(lambda: behind() >= 1)
         answer = propose(scheduler, plan)
     assert answer.cursor_us == plan.cursor_us
