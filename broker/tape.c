@@ -119,15 +119,16 @@ void tape_batch(tape_t *self, uint64_t number, const batch_t *batch, int want_ev
     finish(self);
 }
 
-void tape_outcome(tape_t *self, uint64_t number, err_t err, uint64_t writes,
+void tape_outcome(tape_t *self, uint64_t number, err_t err, const store_t *store,
                   const outputs_t *outputs)
 {
     if (self == NULL) return;
     buf_t *to = begin(self, TAPE_OUTCOME);
     add_number(to, number, 8);
     add_number(to, (uint32_t)err, 4);
-    add_number(to, writes, 8);
+    add_number(to, store->write_hash, 8);
     add_number(to, tape_hash_outputs(outputs), 8);
+    buf_add(to, store->told.at, store->told.len);
     finish(self);
 }
 
@@ -236,6 +237,7 @@ bool tape_next(slice_t *tape, tape_entry_t *entry)
         entry->err = reader_u32(&in);
         entry->writes = reader_u64(&in);
         entry->outputs = reader_u64(&in);
+        entry->rest = in;
         break;
     default:
         return false;
@@ -300,4 +302,11 @@ bool tape_take_command(tape_entry_t *entry, wire_arena_t *arena, command_t *comm
         break;
     }
     return !in->bad;
+}
+
+bool tape_take_written(tape_entry_t *outcome, store_written_t *written)
+{
+    written->dirty = reader_u64(&outcome->rest);
+    written->grown = reader_u64(&outcome->rest);
+    return !outcome->rest.bad;
 }

@@ -15,7 +15,8 @@
  *              it came (length u32, bytes); CMD_ZONE: name (u16, bytes), file (u32, bytes);
  *              CMD_PURGE: n u32, n x u64; CMD_LOST: silent u64; CMD_SUSPECT: flag u8;
  *              CMD_NOTE: event u8, n u64
- *   3 outcome  number u64, error u32, hash of the write set u64, hash of the outputs u64
+ *   3 outcome  number u64, error u32, hash of the write set u64, hash of the outputs u64; then for
+ *              each time that core asked what it had written (store_written): dirty u64, grown u64
  * A batch is written before its step, without a sync: a crash may cut the last entry.
  *
  * Written by one thread. */
@@ -36,7 +37,7 @@ void tape_start(tape_t *self, const core_config_t *config, int64_t wall_us, int6
 /* `commands`: what tape_command made of them. want_events: -1 as before. */
 void tape_batch(tape_t *self, uint64_t number, const batch_t *batch, int want_events,
                 const store_usage_t *usage, slice_t commands);
-void tape_outcome(tape_t *self, uint64_t number, err_t err, uint64_t writes,
+void tape_outcome(tape_t *self, uint64_t number, err_t err, const store_t *store,
                   const outputs_t *outputs);
 
 /* Appends one command; `frame`: of a CMD_REQUEST, as it came. */
@@ -54,7 +55,7 @@ typedef struct tape_entry {
     int want_events;
     store_usage_t usage;
     uint32_t count; /* of commands */
-    reader_t rest;  /* the commands: see tape_take_command */
+    reader_t rest;  /* the commands: see tape_take_command; outcome: what the store told */
     uint32_t err;   /* outcome */
     uint64_t writes, outputs;
 } tape_entry_t;
@@ -63,5 +64,7 @@ typedef struct tape_entry {
 bool tape_next(slice_t *tape, tape_entry_t *entry);
 /* The next command of a batch, in memory of `arena` and of the tape. False: it cannot be read. */
 bool tape_take_command(tape_entry_t *entry, wire_arena_t *arena, command_t *command);
+/* What the store told next, of an outcome. False: it was not asked again. */
+bool tape_take_written(tape_entry_t *outcome, store_written_t *written);
 
 #endif

@@ -148,9 +148,10 @@ static void step(writer_t *self, job_t *job)
     poison_begin(self->poison);
     for (size_t i = 0; i < job->n; i++)
         poison_add(self->poison, job->items[i].hash);
+    self->store->told.len = 0;
     err_t err = core_step(self->core, &batch, &job->outputs);
     poison_end(self->poison);
-    tape_outcome(self->tape, self->number, err, self->store->write_hash, &job->outputs);
+    tape_outcome(self->tape, self->number, err, self->store, &job->outputs);
     job->refused = err != ERR_OK;
     if (err != ERR_OK && !core_refused(err)) {
         log_event(LOG_ERROR, "COMMIT_UNKNOWN",

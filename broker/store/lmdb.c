@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/store/lmdb.h"
 
+#include "broker/store/tally.h"
+
 #include <stdlib.h>
 
 _Static_assert((int)STORE_NEW == (int)KV_NEW && (int)STORE_APPEND == (int)KV_APPEND,
@@ -80,14 +82,16 @@ static void lmdb_usage(store_t *self, store_usage_t *usage)
                               .page_bytes = all.page_bytes };
 }
 
-static void lmdb_trees(store_t *self, store_tree_t *before, store_tree_t *now)
+static void lmdb_written(store_t *self, store_written_t *written)
 {
     kv_tree_t old[TABLE_COUNT + 1], open[TABLE_COUNT + 1];
+    store_tree_t before[TABLE_COUNT + 1], now[TABLE_COUNT + 1];
     kv_trees(lmdb_store_kv(self), old, open);
     for (size_t i = 0; i <= TABLE_COUNT; i++) {
         before[i] = (store_tree_t){ old[i].branch, old[i].leaf, old[i].overflow, old[i].depth };
         now[i] = (store_tree_t){ open[i].branch, open[i].leaf, open[i].overflow, open[i].depth };
     }
+    tally_sum(self, before, now, written);
 }
 
 static void lmdb_close(store_t **self_p)
@@ -165,7 +169,7 @@ static const store_ops_t lmdb_ops = {
     .scan_next = lmdb_scan_next,
     .scan_close = lmdb_scan_close,
     .close = lmdb_close,
-    .trees = lmdb_trees,
+    .written = lmdb_written,
 };
 
 err_t lmdb_store_open(store_t **out, const kv_config_t *config, int64_t *holder)

@@ -305,14 +305,12 @@ static void mem_usage(store_t *base, store_usage_t *usage)
                               .page_bytes = PAGE };
 }
 
-/* It has no pages to copy: what the transaction adds in bytes counts as leaves. */
-static void mem_trees(store_t *base, store_tree_t *before, store_tree_t *now)
+/* It has no pages to copy: what the transaction adds in bytes is all. */
+static void mem_written(store_t *base, store_written_t *written)
 {
     const memstore_t *self = memstore_of(base);
-    memset(before, 0, (TABLE_COUNT + 1) * sizeof *before);
-    memset(now, 0, (TABLE_COUNT + 1) * sizeof *now);
-    now[TABLE_meta].leaf = (self->working.bytes + PAGE - 1) / PAGE;
-    before[TABLE_meta].leaf = (self->committed.bytes + PAGE - 1) / PAGE;
+    uint64_t before = self->committed.bytes, now = self->working.bytes;
+    written->grown = written->dirty = now > before ? (now - before + PAGE - 1) / PAGE : 0;
 }
 
 static err_t mem_view_open(store_t *base, store_view_t **out)
@@ -394,7 +392,7 @@ static const store_ops_t mem_ops = {
     .commit = mem_commit,
     .abort = mem_abort,
     .usage = mem_usage,
-    .trees = mem_trees,
+    .written = mem_written,
     .seek = mem_seek,
     .view_open = mem_view_open,
     .view_close = mem_view_close,

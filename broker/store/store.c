@@ -171,10 +171,20 @@ void store_usage(store_t *self, store_usage_t *usage)
     self->ops->usage(self, usage);
 }
 
+void store_written(store_t *self, store_written_t *written)
+{
+    self->ops->written(self, written);
+    if (!self->hash_writes) return;
+    uint8_t told[16];
+    be_put_u64(be_put_u64(told, written->dirty), written->grown);
+    buf_add(&self->told, told, sizeof told);
+}
+
 void store_close(store_t **self_p)
 {
     if (!*self_p) return;
     buf_free(&(*self_p)->write_set);
+    buf_free(&(*self_p)->told);
     tally_free(*self_p);
     (*self_p)->ops->close(self_p);
     *self_p = NULL;

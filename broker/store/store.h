@@ -50,12 +50,6 @@ typedef struct store_tally {
     buf_t last, next;  /* its last key, and the key that follows it */
 } store_tally_t;
 
-/* Pages of one table; slot TABLE_COUNT is the list of free pages. */
-typedef struct store_tree {
-    uint64_t branch, leaf, overflow;
-    unsigned depth;
-} store_tree_t;
-
 /* Pages that the open transaction has written, copies and list of free pages included, and of them
  * those by which the store grew: at most. */
 typedef struct store_written {
@@ -88,8 +82,7 @@ typedef struct store_ops {
     err_t (*scan_next)(store_scan_t *, slice_t *key, slice_t *raw);
     void (*scan_close)(store_scan_t **);
     void (*close)(store_t **);
-    /* as committed last, and in the open transaction; room for TABLE_COUNT + 1 each */
-    void (*trees)(store_t *, store_tree_t *before, store_tree_t *now);
+    void (*written)(store_t *, store_written_t *);
 } store_ops_t;
 
 struct store {
@@ -105,6 +98,8 @@ struct store {
     bool watch;   /* set it between transactions: runs are found out, which makes `copies` exact to
                      a page or two a run; costs a look for each row that begins one */
     store_tally_t tally[TABLE_COUNT];
+    buf_t told; /* while hash_writes: what store_written has answered, `dirty u64, grown u64` each;
+                   the caller empties it */
     err_t doom; /* why the open transaction can only be aborted, or ERR_OK */
 };
 
@@ -135,7 +130,7 @@ MUST_CHECK err_t store_seek(store_t *self, table_t table, slice_t from, bool dow
 MUST_CHECK err_t store_commit(store_t *self);
 void store_abort(store_t *self); /* harmless when none is open */
 void store_usage(store_t *self, store_usage_t *usage);
-/* Of the open transaction (tally.c). */
+/* Of the open transaction; like the usage an input of whoever decides by it (broker/tape.h). */
 void store_written(store_t *self, store_written_t *written);
 void store_close(store_t **self_p);
 

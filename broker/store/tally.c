@@ -99,10 +99,9 @@ static uint64_t new_leaves(const store_tally_t *tally, int64_t more)
     return tally->dels ? least((uint64_t)made, tally->puts) : (uint64_t)made;
 }
 
-void store_written(store_t *self, store_written_t *written)
+void tally_sum(const store_t *self, const store_tree_t *before, const store_tree_t *now,
+               store_written_t *written)
 {
-    store_tree_t before[TABLE_COUNT + 1], now[TABLE_COUNT + 1];
-    self->ops->trees(self, before, now);
     uint64_t dirty = NAMES_PAGES, freed = 0;
     int64_t grown = 0;
     for (size_t i = 0; i < TABLE_COUNT; i++) {

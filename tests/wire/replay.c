@@ -12,8 +12,9 @@
 
 typedef struct player {
     store_t *store;
-    store_ops_t ops; /* memstore's, but for the usage: core reads it, so it is an input */
+    store_ops_t ops; /* memstore's, but for what core reads of pages, which are inputs: */
     store_usage_t usage;
+    tape_entry_t outcome; /* what it was told that it had written */
     core_t *core;
     outputs_t outputs;
     wire_arena_t arena;
@@ -28,6 +29,15 @@ static void recorded_usage(store_t *store, store_usage_t *usage)
 {
     (void)store;
     *usage = player.usage;
+}
+
+static void recorded_written(store_t *store, store_written_t *written)
+{
+    (void)store;
+    if (tape_take_written(&player.outcome, written)) return;
+    printf("batch %llu: core asks once more what it has written\n",
+           (unsigned long long)player.outcome.number);
+    exit(1);
 }
 
 static void start(const tape_entry_t *entry)
@@ -104,6 +114,7 @@ int main(int argc, char **argv)
     player.store = memstore_new();
     player.ops = *player.store->ops;
     player.ops.usage = recorded_usage;
+    player.ops.written = recorded_written;
     player.store->ops = &player.ops;
     player.store->hash_writes = true;
     wire_arena_init(&player.arena);
@@ -111,8 +122,9 @@ int main(int argc, char **argv)
         if (entry.kind == TAPE_START) {
             start(&entry);
         } else if (entry.kind == TAPE_BATCH && player.core) {
-            err_t err = play(&entry);
             if (!tape_next(&tape, &outcome)) break; /* a crash cut the tape here */
+            player.outcome = outcome;
+            err_t err = play(&entry);
             if (outcome.kind != TAPE_OUTCOME) {
                 printf("batch %llu has no outcome: what a crash left cannot be played on\n",
                        (unsigned long long)entry.number);

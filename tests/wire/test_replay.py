@@ -2,6 +2,7 @@
 """The golden replay: what a real broker was given, played to core elsewhere, comes to the same rows and
 the same answers. So core has no input but its batches: no zone of the machine, locale, clock, address."""
 import os
+import shutil
 import subprocess
 import time
 
@@ -107,6 +108,28 @@ def test_a_recorded_run_comes_to_the_same_writes_and_answers_elsewhere(tmp_path,
         lines.add(run.stdout)
     assert len(lines) == 1
     assert int(lines.pop().split()[1]) > 100
+
+
+def test_what_a_store_that_fills_took_and_refused_is_taken_and_refused_elsewhere(tmp_path, broker):
+    """What core is told of pages that it has written is on the tape, since other stores have others."""
+    tape = tmp_path / "tape"
+    assert broker.end() == 0
+    tape.unlink()
+    shutil.rmtree(broker.state)
+    broker.start("--record", tape, "--map", "8MiB")
+    client = Peer(broker.endpoint, "c").open()
+    accepted = []
+    for _ in range(5):
+        tasks = [pb.Task(id=new_id(), type="pawl/shell", command=pb.Command(shell="true"),
+                         input=b'"%s"' % (b"x" * 400)) for _ in range(2000)]
+        reply = client.ask("submit", pb.Submit(tasks=[t.SerializeToString() for t in tasks]))
+        accepted.append(reply.submitted.accepted)
+        if accepted[-1] < 2000:
+            break
+    assert accepted[0] == 2000 and 0 < accepted[-1] < 2000
+    assert broker.end() == 0
+    run = subprocess.run([PLAYER, tape], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stdout + run.stderr
 
 
 def test_a_tape_that_was_tampered_with_is_told(tmp_path, broker):
