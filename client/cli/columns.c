@@ -67,6 +67,11 @@ const column_t child_columns[] = {
     { "last_line",   "last_line",   AS_GIVEN,    IN_TABLE },
     { 0 },
 };
+const column_t child_count_columns[] = {
+    { "status",   "", AS_GIVEN, IN_TABLE },
+    { "children", "", AS_GIVEN, IN_TABLE },
+    { 0 },
+};
 const column_t fanout_columns[] = {
     { "total",       "total",          AS_INT,     IN_TABLE },
     { "open",        "open",           AS_INT,     IN_TABLE },

@@ -101,6 +101,14 @@ static const flag_t limit_flags[] = {
     NUMBER("limit", 0, 1, 100000, "rows at most (tables: 100; else all)"),
     END,
 };
+static const flag_t children_flags[] = {
+    TEXTS("status", 0, "S", "blocked waiting running finished failed cancelled expired ..."),
+    END,
+};
+static const flag_t show_flags[] = {
+    SWITCH("children", 0, "of a fan-out: every host, not the first failures only"),
+    END,
+};
 static const flag_t filter_flags[] = {
     TEXTS("status", 0, "S", "held delayed blocked waiting running external finished failed ..."),
     TEXT("type", 't', "TYPE", "of this type"),
@@ -327,9 +335,10 @@ const command_t commands[] = {
       "pawl task list --status failed --since 1h -o ndjson", cmd_task_list,
       { filter_flags, list_flags, limit_flags }, 0, 0, REST_NONE, "ls" },
     { "task show", "ID", "all there is about one task",
-      "pawl task show 01JZ3K7V -o json", cmd_task_show, { NULL }, 1, 1, REST_NONE, NULL },
+      "pawl task show 01JZ3K7V -o json", cmd_task_show, { show_flags }, 1, 1, REST_NONE, NULL },
     { "task children", "ID", "the children of a fan-out, a row for each host",
-      "pawl task children 01JZ3K7V -o ndjson", cmd_task_children, { limit_flags },
+      "pawl task children 01JZ3K7V --status failed,expired", cmd_task_children,
+      { children_flags, limit_flags },
       1, 1, REST_NONE, NULL },
     { "task logs", "ID", "what a task printed; of a fan-out: behind each host's name",
       "pawl task logs -f 01JZ3K7V", cmd_logs, { logs_flags }, 1, 1, REST_NONE, NULL },

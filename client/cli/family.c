@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * client/cli/family.c - pawl task children, and fan-outs in task show, logs and run --follow. */
+ * client/cli/family.c - the children of a fan-out: pawl task children, and what task show says. */
 #include "client/cli/family.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -10,7 +11,13 @@
 #include "client/cli/ids.h"
 #include "client/cli/output.h"
 
-enum { TAIL_BYTES = 2000, LAST_LINE_MOST = 60 };
+enum {
+    TAIL_BYTES = 2000,
+    LAST_LINE_MOST = 60,
+    FEW = 20,          /* so many children are shown beside their parent */
+    FIRST_FAILED = 10, /* of more of them these */
+    CELL_MOST = 200    /* letters of one field of a parent */
+};
 
 json_t *family_json(const pawl_record_t *task)
 {
@@ -18,11 +25,10 @@ json_t *family_json(const pawl_record_t *task)
     return fanout ? record_json(fanout, fanout_columns) : NULL;
 }
 
-/* The children of a parent, as a list. */
-static pawl_err open_children(cli_t *cli, const uint8_t id[PAWL_ID_BYTES], pawl_list_t **list)
+pawl_err family_children(cli_t *cli, const uint8_t id[PAWL_ID_BYTES], pawl_filter_t *filter,
+                         pawl_list_t **list)
 {
     char text[PAWL_ID_TEXT];
-    pawl_filter_t *filter = pawl_filter_new();
     pawl_id_print(id, text);
     pawl_filter_add(filter, "parent", text);
     pawl_err err = pawl_task_list(cli->client, filter, list, cli->timeout_us);
@@ -48,7 +54,7 @@ static json_t *line_json(const char *text, size_t len)
     return line ? line : json_null();
 }
 
-/* The last line that a child printed. One or two requests: only where a person reads. */
+/* The last line that a child printed. One or two requests: only where it is shown. */
 static json_t *last_line(cli_t *cli, const pawl_record_t *child)
 {
     size_t len = 0;
@@ -73,13 +79,13 @@ static json_t *last_line(cli_t *cli, const pawl_record_t *child)
     return line ? line : json_null();
 }
 
-static json_t *child_row(cli_t *cli, const pawl_record_t *child)
+static json_t *child_row(cli_t *cli, const pawl_record_t *child, bool with_line)
 {
     json_t *row = record_json(child, child_columns);
     int64_t started = pawl_record_int(child, "started_us"),
             ended = pawl_record_int(child, "ended_us");
     const char *message = pawl_record_text(child, "message");
-    bool read = !output_is_json() && started;
+    bool read = with_line && started;
     if (!ended && started) ended = clock_wall_us();
     int64_t took = ended > started ? (ended - started) / 1000 * 1000 : 0; /* whole milliseconds */
     json_object_set_new(row, "duration", started ? json_string(duration_text(took)) : json_null());
@@ -89,14 +95,18 @@ static json_t *child_row(cli_t *cli, const pawl_record_t *child)
     return row;
 }
 
-int family_table(cli_t *cli, const uint8_t id[PAWL_ID_BYTES])
+/* limit: as for output_new; most: rows at most, of more nothing is said. */
+static int table(cli_t *cli, const uint8_t id[PAWL_ID_BYTES], pawl_filter_t *filter, uint64_t limit,
+                 uint64_t most)
 {
     pawl_list_t *list = NULL;
     const pawl_record_t *child;
-    pawl_err err = open_children(cli, id, &list);
+    pawl_err err = family_children(cli, id, filter, &list);
     if (err) return fail_client(cli->client, err, "cannot list the children");
-    output_t *output = output_new(child_columns, (uint64_t)args_number(&cli->args, "limit", 0));
-    while ((child = pawl_list_next(list, &err)) && output_row(output, child_row(cli, child))) {
+    output_t *output = output_new(child_columns, limit);
+    bool line = output_wants(output, "last_line");
+    while (most-- > 0 && (child = pawl_list_next(list, &err)) &&
+           output_row(output, child_row(cli, child, line))) {
     }
     pawl_list_destroy(&list);
     int code = output_end(&output);
@@ -107,65 +117,99 @@ int cmd_task_children(cli_t *cli)
 {
     uint8_t id[PAWL_ID_BYTES];
     int code = cli_connect(cli);
+    pawl_filter_t *filter = code ? NULL : filter_read(cli, &code);
     if (!code) code = id_read(cli, cli->args.words[0], "cannot list the children", id);
-    return code ? code : family_table(cli, id);
+    if (!code)
+        return table(cli, id, filter, (uint64_t)args_number(&cli->args, "limit", 0), UINT64_MAX);
+    pawl_filter_destroy(&filter);
+    return code;
 }
 
-// ---- what the hosts print ----------------------------------------------------------------------
-
-/* The view of one child; it begins with its first line. */
-static log_view_t *view_of(cli_t *cli, family_logs_t *logs, const pawl_record_t *child)
+int family_all(cli_t *cli, const uint8_t id[PAWL_ID_BYTES])
 {
-    size_t index = (size_t)pawl_record_int(child, "shard_index"), len;
-    if (index >= logs->n) {
-        size_t n = index + 1;
-        logs->views = mem_grow(logs->views, n * sizeof *logs->views);
-        memset(logs->views + logs->n, 0, (n - logs->n) * sizeof *logs->views);
-        logs->n = n;
-    }
-    log_view_t *view = &logs->views[index];
-    if (!view->cli) {
-        view->cli = cli;
-        view->id = mem_copy(pawl_record_bytes(child, "id", &len), PAWL_ID_BYTES);
-        view->prefix = mem_text(say("%s | ", pawl_record_text(child, "child_key")));
-    }
-    return view;
+    return table(cli, id, pawl_filter_new(), UINT64_MAX, UINT64_MAX);
 }
 
-static pawl_err read_on(log_view_t *view, const pawl_record_t *child)
-{
-    unsigned attempt = (unsigned)pawl_record_int(child, "attempt");
-    pawl_err err = PAWL_OK;
-    bool got = true;
-    if (attempt == 0) return PAWL_OK; /* not started */
-    if (view->attempt != attempt) {
-        view->attempt = attempt;
-        view->offset = 0;
-        view->ended = false;
-    }
-    while (!err && got && !view->ended)
-        err = log_pump(view, 0, &got);
-    log_end_line(view); /* another host's may follow */
-    return err == PAWL_E_NOT_FOUND ? PAWL_OK : err;
-}
-
-pawl_err family_logs_read(cli_t *cli, const uint8_t id[PAWL_ID_BYTES], family_logs_t *logs)
+json_t *family_all_json(cli_t *cli, const uint8_t id[PAWL_ID_BYTES], int *code)
 {
     pawl_list_t *list = NULL;
     const pawl_record_t *child;
-    pawl_err err = open_children(cli, id, &list);
+    json_t *rows = json_array();
+    pawl_err err = family_children(cli, id, pawl_filter_new(), &list);
     while (!err && (child = pawl_list_next(list, &err)))
-        err = read_on(view_of(cli, logs, child), child);
+        json_array_append_new(rows, child_row(cli, child, true));
     pawl_list_destroy(&list);
-    return err;
+    *code = err ? fail_client(cli->client, err, "cannot list all children") : 0;
+    return rows;
 }
 
-void family_logs_free(family_logs_t *logs)
+void family_trim(json_t *parent)
 {
-    for (size_t i = 0; i < logs->n; i++) {
-        free((void *)(uintptr_t)logs->views[i].id);
-        free((void *)(uintptr_t)logs->views[i].prefix);
+    static const char *const of_attempts[] = { "attempt", "attempts", "attempts_max" };
+    void *next;
+    const char *key;
+    json_t *value;
+    for (size_t i = 0; i < ARRAY_LEN(of_attempts); i++)
+        json_object_del(parent, of_attempts[i]);
+    json_object_foreach_safe(parent, next, key, value)
+    {
+        char *text = cell_text(value);
+        bool says_nothing = !*text || strcmp(text, "0") == 0;
+        size_t len = strlen(text);
+        if (len > CELL_MOST) { /* ten thousand names */
+            for (len = CELL_MOST; len > 0 && (text[len] & 0xC0) == 0x80;)
+                len--;
+            text[len] = '\0';
+            json_object_set_new(parent, key, json_string(say("%s ...", text)));
+        }
+        if (says_nothing) json_object_del(parent, key);
+        free(text);
     }
-    free(logs->views);
-    *logs = (family_logs_t){ 0 };
+}
+
+/* How many there are of each status, as far as the parent counts them. */
+static int count_table(const pawl_record_t *fanout)
+{
+    static const struct {
+        const char *status, *field;
+    } rows[] = { { "finished", "ok" },         { "failed", "failed" },   { "expired", "expired" },
+                 { "cancelled", "cancelled" }, { "skipped", "skipped" }, { "blocked", "blocked" } };
+    output_t *output = output_new(child_count_columns, UINT64_MAX);
+    int64_t at_work = pawl_record_int(fanout, "open") - pawl_record_int(fanout, "blocked");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        int64_t n = pawl_record_int(fanout, rows[i].field);
+        if (n)
+            output_row(output, json_pack("{s:s, s:I}", "status", rows[i].status, "children",
+                                         (json_int_t)n));
+    }
+    if (at_work)
+        output_row(output, json_pack("{s:s, s:I}", "status", "waiting or running", "children",
+                                     (json_int_t)at_work));
+    return output_end(&output);
+}
+
+int family_summary(cli_t *cli, const pawl_record_t *parent)
+{
+    const pawl_record_t *fanout = pawl_record_sub(parent, "fanout");
+    size_t len;
+    const uint8_t *id = pawl_record_bytes(parent, "id", &len);
+    char text[PAWL_ID_TEXT];
+    if (pawl_record_int(fanout, "total") <= FEW)
+        return table(cli, id, pawl_filter_new(), UINT64_MAX, FEW);
+    int64_t bad = pawl_record_int(fanout, "failed") + pawl_record_int(fanout, "expired");
+    int code = count_table(fanout);
+    pawl_id_print(id, text);
+    if (!code && bad) {
+        pawl_filter_t *filter = pawl_filter_new();
+        pawl_filter_add(filter, "status", "failed");
+        pawl_filter_add(filter, "status", "expired");
+        putchar('\n');
+        code = table(cli, id, filter, UINT64_MAX, FIRST_FAILED);
+    }
+    if (!code && bad > FIRST_FAILED)
+        cli_note(cli,
+                 "the first %d of %" PRId64 "; all: pawl task children %s --status failed,expired",
+                 FIRST_FAILED, bad, text);
+    if (!code) cli_note(cli, "every host: pawl task show %s --children", text);
+    return code;
 }

@@ -13,6 +13,7 @@ enum {
     LONGEST_LOOK_US = 400 * 1000,
     LOG_WAIT_US = 500 * 1000,
     STREAM_NOTES = 3,
+    LOGS_AT_ONCE = 256, /* of the children of a fan-out, between two looks at it */
 };
 
 typedef struct following {
@@ -77,6 +78,7 @@ static void print_piece(log_view_t *self, const pawl_record_t *piece)
             "{s:s, s:s, s:I, s:o}", "time", instant_text(pawl_record_int(piece, "time_us")),
             "stream", names[stream >= 0 && stream <= STREAM_NOTES ? stream : 0], "offset",
             (json_int_t)pawl_record_int(piece, "offset"), "text", text ? text : json_null());
+        if (self->host) json_object_set_new(row, "host", json_string(self->host));
         json_dumpf(row, stdout, JSON_COMPACT);
         putchar('\n');
         json_decref(row);
@@ -137,7 +139,8 @@ int log_print(cli_t *cli, const uint8_t id[PAWL_ID_BYTES], unsigned attempt, con
     pawl_record_destroy(&task);
     if (family) {
         family_logs_t logs = { 0 };
-        found = family_logs_read(cli, id, &logs);
+        bool more;
+        found = family_logs_read(cli, id, &logs, SIZE_MAX, &more);
         family_logs_free(&logs);
         return found ? fail_client(cli->client, found, "cannot read the logs") : 0;
     }
@@ -319,11 +322,14 @@ int task_follow(cli_t *cli, const uint8_t id[PAWL_ID_BYTES], const follow_option
     for (;;) {
         pawl_record_t *task = NULL;
         pawl_err err = pawl_task_get(cli->client, id, &task, cli->timeout_us);
+        bool more = false; /* logs that were not looked at */
         if (!err) look(&self, task);
         bool running = !err && strcmp(self.status, "running") == 0;
         if (!err) self.family = pawl_record_sub(task, "fanout") != NULL;
         if (!err && options->log && self.attempt && (running || self.over))
-            err = self.family ? family_logs_read(cli, id, &self.logs) : follow_log(&self, running);
+            err = self.family ? family_logs_read(cli, id, &self.logs,
+                                                 self.over ? SIZE_MAX : LOGS_AT_ONCE, &more)
+                              : follow_log(&self, running);
         if (!err && self.over) {
             log_end_line(&self.view);
             fflush(stdout);
@@ -345,9 +351,9 @@ int task_follow(cli_t *cli, const uint8_t id[PAWL_ID_BYTES], const follow_option
                             duration_text(cli->timeout_us)),
                         say("pawl task wait %s, or pawl why %s", self.id_text, self.id_text));
         }
-        if (running && options->log && !self.family && !self.view.ended) {
+        if (more || (running && options->log && !self.family && !self.view.ended)) {
             pause = SHORTEST_LOOK_US;
-            continue; /* the read of the log has waited */
+            continue; /* there is more, or the read of the log has waited */
         }
         if (!options->log && running)
             (void)pawl_task_wait(cli->client, id, 1, false, LONGEST_LOOK_US);

@@ -28,6 +28,7 @@ typedef struct log_view {
     unsigned attempt;
     uint64_t offset;
     const char *prefix;
+    const char *host; /* of a fan-out's child: stands in JSON; NULL: none */
     bool inside_line, ended;
 } log_view_t;
 /* One look. *got says whether anything came. NOT_FOUND: the attempt has no log. */

@@ -181,6 +181,13 @@ output_t *output_stream(const column_t *columns)
     return output_new(columns, UINT64_MAX);
 }
 
+bool output_wants(const output_t *self, const char *name)
+{
+    for (size_t i = 0; i < self->name_count; i++)
+        if (strcmp(self->names[i], name) == 0) return true;
+    return false;
+}
+
 // ---- rows --------------------------------------------------------------------------------------
 
 static void print_csv_cell(const char *text, bool first)

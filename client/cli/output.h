@@ -42,7 +42,7 @@ typedef struct column {
 
 extern const column_t task_columns[], schedule_columns[], history_columns[], executor_columns[],
     peer_columns[], queue_columns[], event_columns[], status_columns[], attempt_columns[],
-    child_columns[], fanout_columns[], range_columns[], audit_columns[];
+    child_columns[], child_count_columns[], fanout_columns[], range_columns[], audit_columns[];
 
 /* An SDK record as a JSON object with exactly these columns, in this order. */
 json_t *record_json(const pawl_record_t *record, const column_t *columns);
@@ -65,6 +65,8 @@ enum { OUTPUT_TABLE_ROWS = 100 };
 output_t *output_new(const column_t *columns, uint64_t limit);
 /* For rows that go on coming: json is written as ndjson, an array would have no end. */
 output_t *output_stream(const column_t *columns);
+/* Is this column shown? For what costs a request of its own. */
+bool output_wants(const output_t *self, const char *name);
 /* Takes row. False: enough, no more rows are wanted. */
 bool output_row(output_t *self, json_t *row);
 bool output_record(output_t *self, const pawl_record_t *record);

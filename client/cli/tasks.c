@@ -78,18 +78,26 @@ static pawl_record_t *task_named(cli_t *cli, const char *what, int *code)
 int cmd_task_show(cli_t *cli)
 {
     int code;
-    pawl_record_t *task = task_named(cli, "cannot show the task", &code);
-    if (!task) return code;
-    json_t *object = task_whole(task);
-    bool parent = json_object_get(object, "fanout") != NULL;
     size_t len;
     uint8_t id[PAWL_ID_BYTES];
+    pawl_record_t *task = task_named(cli, "cannot show the task", &code);
+    if (!task) return code;
     memcpy(id, pawl_record_bytes(task, "id", &len), sizeof id);
+    bool all = args_has(&cli->args, "children"), picked = args_text(&cli->args, "fields") != NULL;
+    bool parent = pawl_record_sub(task, "fanout") != NULL, people = output_is_table();
+    json_t *object = task_whole(task);
+    if (all && !people) json_object_set_new(object, "children", family_all_json(cli, id, &code));
+    if (parent && people && !picked) family_trim(object);
+    if (!code && !(all && people && picked)) /* the fields are those of children then */
+        code = output_object(json_incref(object));
+    if (!code && people && !picked && (all || parent)) putchar('\n');
+    if (!code && people && all)
+        code = family_all(cli, id);
+    else if (!code && people && parent && !picked)
+        code = family_summary(cli, task);
+    json_decref(object);
     pawl_record_destroy(&task);
-    code = output_object(object);
-    if (code || !parent || output_is_json()) return code;
-    putchar('\n');
-    return family_table(cli, id);
+    return code;
 }
 
 int cmd_task_output(cli_t *cli)

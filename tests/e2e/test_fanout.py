@@ -129,3 +129,56 @@ def test_a_retired_executor_is_a_member_no_more(hosts):
     until(lambda: hosts.pawl("executor", "retire", "web-3", code=None).code == 0)
     parent = fan_out(hosts, "--on", "all:role=web", "--wait", "--", "true")
     assert [row["host"] for row in children(hosts, parent)] == ["web-1", "web-2"]
+
+
+def test_the_last_line_of_each_host_stands_in_every_format(hosts):
+    parent = fan_out(hosts, "--on", "web-1,web-2", "--wait", "--", "sh", "-c",
+                     'echo first; echo "i am $PAWL_SHARD_INDEX"')
+    said = ["i am 0", "i am 1"]
+    for form in ("ndjson", "json"):
+        out = hosts.pawl("task", "children", parent, "-o", form)
+        assert [row["last_line"] for row in (out.rows if form == "ndjson" else out.json)] == said
+    shown = hosts.pawl("task", "show", parent, "--children", "-o", "json").json
+    assert [row["last_line"] for row in shown["children"]] == said
+    assert "children" not in hosts.pawl("task", "show", parent, "-o", "json").json
+    assert hosts.pawl("task", "children", parent, "--fields", "host,last_line", "-o", "csv").lines[1:] == [
+        "web-1,i am 0", "web-2,i am 1"]
+    assert hosts.pawl("task", "children", parent, "-o", "id").lines == [row["id"] for row in children(hosts, parent)]
+    assert [row["host"] for row in hosts.pawl("task", "logs", parent, "-o", "ndjson").rows] == ["web-1", "web-2"]
+
+
+def test_a_large_fan_out_is_shown_by_its_counts_and_the_first_that_failed(hosts):
+    absent = [f"absent-{i:02}" for i in range(30)]
+    parent = fan_out(hosts, "--on", ",".join(["web-1", "web-2", *absent]), "--offline", "wait:1s", "--wait", "--",
+                     "sh", "-c", "[ $PAWL_SHARD_INDEX = 0 ] || exit 3", code=7)
+    shown = hosts.pawl("task", "show", parent)
+    assert {"finished  1", "failed    1", "expired   30"} <= set(shown.lines)
+    assert sum("absent-" in line and "expired" in line for line in shown.lines) == 9 and "web-2" in shown.out
+    assert "the first 10 of 31" in shown.err and "--status failed,expired" in shown.err
+    assert len(shown.out) < 4000
+    every = hosts.pawl("task", "show", parent, "--children", "--fields", "host,status").lines
+    assert len(every) == 33 and every[1].split() == ["web-1", "finished"]
+    failed = hosts.pawl("task", "children", parent, "--status", "failed,expired", "-o", "ndjson").rows
+    assert [row["host"] for row in failed] == ["web-2", *absent]
+    assert "it is no fan-out" in hosts.pawl("task", "show", failed[0]["id"], "--children", code=None).err
+
+
+def test_following_prints_each_line_once_whatever_starts_and_starts_again(hosts):
+    script = f'm={hosts.folder}/tried-$PAWL_SHARD_INDEX; echo "try of $PAWL_SHARD_INDEX"; [ -e $m ] && exit 0; touch $m; exit 1'
+    out = hosts.pawl("run", "--on", "all:role=web", "--wave", "1", "--retry", "2", "--follow", "--", "sh", "-c", script)
+    assert [line for line in out.lines if "|" in line] == [
+        f"web-{host + 1} | try of {host}" for host in range(3) for _ in range(2)]
+
+
+def test_a_retry_that_comes_due_in_a_held_fan_out_waits_for_its_start(hosts):
+    runs = hosts.folder / "runs"
+    script = f'echo x >>{runs}-$PAWL_SHARD_INDEX; [ $PAWL_SHARD_INDEX = 0 ] && exec sleep 1; exit 1'
+    parent = fan_out(hosts, "--on", "web-1,web-2", "--retry", "2", "--", "sh", "-c", script)
+    until(lambda: (hosts.folder / "runs-1").exists() and (hosts.folder / "runs-0").exists())
+    hosts.pawl("task", "hold", parent)
+    until(lambda: [row["status"] for row in children(hosts, parent)] == ["finished", "held"])
+    assert "start the parent" in hosts.pawl("task", "start", children(hosts, parent)[1]["id"], code=4).err
+    assert len((hosts.folder / "runs-1").read_text().split()) == 1
+    hosts.pawl("task", "start", parent)
+    hosts.wait_status(parent, "failed")
+    assert len((hosts.folder / "runs-1").read_text().split()) == 2
