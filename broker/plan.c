@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-#define PLANS_BYTES (UINT64_C(128) << 20) /* of plans kept; some 60,000 small ones */
+#define PLANS_BYTES (UINT64_C(256) << 20) /* of plans kept; some 120,000 small ones */
 
 /* ---- the definition, unpacked into one block ------------------------------------------------- */
 
@@ -55,7 +55,7 @@ bool plan_unpack(plan_t *plan, slice_t packed)
     plan->definition->room = room;
     /* what is in the definition is in the rule as well, as instants and masks; zones and calendars
      * are shared */
-    plan->bytes = sizeof *plan + sizeof *plan->definition + room + 1024 + 2 * packed.len;
+    plan->bytes = sizeof *plan + sizeof *plan->definition + room + 640 + packed.len;
     plan->spec = pawl__v1__schedule__unpack(&allocator, packed.len, packed.at);
     if (plan->spec == NULL) return false;
     plan->template =

@@ -56,19 +56,34 @@ static const char *where(const char *rule, const rule_error_t *error)
     return say("%s: column %zu, at \"%s\"", what, error->column, rule + at);
 }
 
+/* A file of very many schedules names the same few zones: each is read once. NULL: there is none.
+ * Good until ZONES_KEPT others were asked for. */
+static const zone_t *known_zone(const char *name)
+{
+    enum { ZONES_KEPT = 64 };
+    static zone_t *kept[ZONES_KEPT];
+    static size_t next;
+    for (size_t i = 0; i < ZONES_KEPT && kept[i]; i++)
+        if (strcmp(zone_name(kept[i]), name) == 0) return kept[i];
+    zone_t *zone = NULL;
+    if (zone_open(&zone, name, NULL)) return NULL;
+    zone_destroy(&kept[next % ZONES_KEPT]);
+    kept[next++ % ZONES_KEPT] = zone;
+    return zone;
+}
+
 const char *moments_refusal(const char *rule, const char *zone_name_text)
 {
-    zone_t *zone = NULL;
+    const zone_t *zone = known_zone(zone_name_text);
     rule_t *read = NULL;
     rule_error_t error;
     const char *why = NULL;
     char *text = completed(rule);
-    if (zone_open(&zone, zone_name_text, NULL))
+    if (zone == NULL)
         why = say("unknown time zone %s", zone_name_text);
     else if (rule_parse(&read, text, strlen(text), NULL, NULL, zone, &error))
         why = where(text, &error);
     rule_destroy(&read);
-    zone_destroy(&zone);
     free(text);
     return why;
 }

@@ -11,7 +11,7 @@ void ruleset_destroy(ruleset_t **self_p)
     if (!self) return;
     for (size_t i = 0; i < self->count; i++) {
         rule_destroy(&self->rules[i]);
-        rule_destroy(&self->open[i]);
+        if (self->calendars_count) rule_destroy(&self->open[i]);
     }
     for (size_t i = 0; i < self->calendars_count; i++)
         calendar_release(&self->calendars[i]);
@@ -22,7 +22,12 @@ void ruleset_destroy(ruleset_t **self_p)
 err_t ruleset_parse(ruleset_t **out, const ruleset_spec_t *spec, rule_error_t *error, size_t *which)
 {
     CHECK(spec->also_count < RULESET_RULES_MAX && spec->calendars_count <= RULESET_CALENDARS_MAX);
-    ruleset_t *self = mem_new(sizeof *self);
+    size_t rules = 1 + spec->also_count, open = spec->calendars_count ? rules : 0;
+    ruleset_t *self =
+        mem_new(sizeof *self + (rules + open + spec->calendars_count) * sizeof *self->tail);
+    self->rules = (rule_t **)self->tail;
+    self->open = self->rules + rules;
+    self->calendars = (calendar_t **)(self->tail + rules + open);
     err_t err = ERR_OK;
     for (; self->calendars_count < spec->calendars_count; self->calendars_count++)
         self->calendars[self->calendars_count] =

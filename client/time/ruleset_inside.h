@@ -6,11 +6,12 @@
 #include "client/time/ruleset.h"
 
 struct ruleset {
-    rule_t *rules[RULESET_RULES_MAX];
-    rule_t *open[RULESET_RULES_MAX]; /* the same without calendars; only when there are any */
+    rule_t **rules;
+    rule_t **open; /* the same without calendars; only when there are any */
     size_t count;
-    calendar_t *calendars[RULESET_CALENDARS_MAX]; /* held */
+    calendar_t **calendars; /* held */
     size_t calendars_count;
+    void *tail[]; /* what the three point to: most are one rule, and a hundred thousand are kept */
 };
 
 #endif

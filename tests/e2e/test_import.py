@@ -7,6 +7,7 @@ import pathlib
 import random
 import shutil
 import subprocess
+import time
 
 import pytest
 
@@ -233,6 +234,36 @@ def test_apply_creates_edits_and_prunes_only_its_own(bare):
     (files / "a.yaml").write_text("")
     bare.pawl("schedule", "apply", "-f", files, "--prune", code=2)
     assert names(bare) == {"by-hand", "one", "other"}
+
+
+def test_very_many_are_compared_with_one_list(bare):
+    """More than are asked for one by one, in each of the cases above."""
+    def write(count, minute):
+        text = [f"---\nname: n{i}\ncron: '{minute(i)} {i % 24} * * *'\nzone: UTC\ntask: {{argv: [echo, '{i}']}}\n"
+                for i in range(count)]
+        (bare.folder / "many.yaml").write_text("".join(text))
+
+    def apply(*words, code=0):
+        rows = bare.pawl("schedule", "apply", "-f", bare.folder / "many.yaml", *words, "-o", "ndjson", code=code).rows
+        return [(row["name"], row["action"]) for row in rows]
+    write(150, lambda i: 1)
+    assert apply() == [(f"n{i}", "created") for i in range(150)]  # in the order of the file
+    assert apply() == [(f"n{i}", "unchanged") for i in range(150)]
+    write(150, lambda i: 1 + i % 2)
+    edits = [(f"n{i}", "edited" if i % 2 else "unchanged") for i in range(150)]
+    assert apply("--dry-run") == edits
+    assert {action for _, action in apply("--owner", "b", code=8)} == {"refused", "unchanged"}
+    assert apply("--cursor", "keep", code=8) == [(name, "refused" if action == "edited" else action)
+                                                 for name, action in edits]  # a new rule begins now
+    assert apply() == edits and apply() == [(f"n{i}", "unchanged") for i in range(150)]
+    write(150, lambda i: 3 if i < 2 else 1 + i % 2)
+    past = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 3600))
+    assert ("n0", "refused") in apply("--cursor", past, code=8)  # decided after that instant already
+    write(110, lambda i: 1 + i % 2)
+    assert apply("--prune")[110:] == sorted([(f"n{i}", "pruned") for i in range(110, 150)])
+    assert apply("--owner", "b", "--adopt") == [(f"n{i}", "edited") for i in range(110)]
+    assert apply("--owner", "b", "--prune") == [(f"n{i}", "unchanged") for i in range(110)]
+    bare.pawl("schedule", "rm", *names(bare), "--yes", code=None)
 
 
 def test_a_schedule_of_another_owner_is_taken_over_only_on_request(bare):

@@ -257,6 +257,22 @@ def test_cancel_reaches_the_executor(client, executor):
     assert get(client, task.id).status == pb.STATUS_CANCELLED
 
 
+def test_of_many_that_are_put_one_with_an_instant_is_refused(client, executor):
+    def schedule(name):
+        return pb.Schedule(name=name, rule="0 3 * * *", zone="UTC",
+                           task=pb.Task(type=executor.type).SerializeToString())
+    names = [f"m{os.urandom(3).hex()}" for _ in range(3)]
+    many = pb.SchedulePut(schedule=schedule(names[0]), cursor=pb.CURSOR_NOW, more=[
+        pb.SchedulePutItem(schedule=schedule(names[1]), cursor=pb.CURSOR_AT),
+        pb.SchedulePutItem(schedule=schedule(names[2]))])
+    changed = client.change("schedule_put", many)
+    assert changed.done == 2 and [(item.index, item.error.code) for item in changed.items] == [(1, E["CONTRADICTION"])]
+    items = client.ask("schedule_list", pb.ScheduleList(text=names[2], whole=True)).schedules.items
+    assert pb.Schedule.FromString(items[0].schedule).rule == "0 3 * * *"
+    for name in names[0], names[2]:
+        client.change("schedule_change", pb.ScheduleChange(verb=pb.SCHEDULE_REMOVE, name=name))
+
+
 def test_a_schedule_is_put_followed_proposed_and_removed(endpoint, client, executor):
     name = f"s{os.urandom(3).hex()}"
     scheduler = Peer(endpoint, f"scheduler-{name}", pb.ROLE_SCHEDULER).open()

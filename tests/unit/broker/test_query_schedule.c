@@ -152,6 +152,17 @@ static void the_list_goes_on_behind_the_last_name(void **state)
         snprintf(after, sizeof after, "%s", items->next);
     } while (after[0]);
     assert_int_equal(n, 25);
+    list.limit = 3;
+    list.whole = true;
+    assert_int_equal(query_schedule_list(world_ask(&world), &list, &world.reply), ERR_OK);
+    for (size_t i = 0; i < 3; i++) {
+        ProtobufCBinaryData bytes = world.reply.schedules->items[i]->schedule;
+        Pawl__V1__Schedule *spec = pawl__v1__schedule__unpack(NULL, bytes.len, bytes.data);
+        assert_string_equal(spec->name, world.reply.schedules->items[i]->name);
+        assert_string_equal(spec->rule, i % 2 ? "0 3 * * *" : "@hourly");
+        pawl__v1__schedule__free_unpacked(spec, NULL);
+    }
+    list.whole = false;
     list.limit = 0;
     list.text = (char *)(uintptr_t) "hourly";
     assert_int_equal(query_schedule_list(world_ask(&world), &list, &world.reply), ERR_OK);

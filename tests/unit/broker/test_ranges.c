@@ -400,6 +400,16 @@ static void a_removed_schedule_takes_its_ranges_along(void **state)
     assert_string_equal(world.reply.audit->items[0]->reason, "removed");
 }
 
+static void restart(void)
+{
+    int64_t now = world.wall_us;
+    store_t *kept = memstore_clone(world.store);
+    world_close(&world);
+    world_open_on(&world, kept);
+    world.wall_us = now;
+    world.next_request = 1000; /* ids of before are on record */
+}
+
 static void a_restart_goes_on_where_a_range_was(void **state)
 {
     (void)state;
@@ -409,15 +419,93 @@ static void a_restart_goes_on_where_a_range_was(void **state)
     propose(1);
     uint64_t made = range(1).fired;
     assert_true(made > 0 && made < 24);
-    int64_t now = world.wall_us;
-    store_t *kept = memstore_clone(world.store);
-    world_close(&world);
-    world_open_on(&world, kept);
-    world.wall_us = now;
+    restart();
     assert_int_equal(range(1).fired, made);
     work_off(1);
     assert_int_equal(range(1).fired, 24);
     assert_int_equal(tasks(), 24);
+}
+
+static void write_row(table_t table, const rec_key_t *key, slice_t value)
+{
+    assert_int_equal(store_begin(world.store), ERR_OK);
+    assert_int_equal(store_put(world.store, table, key_slice(key), value, 0), ERR_OK);
+    assert_int_equal(store_commit(world.store), ERR_OK);
+}
+
+static void read_row(table_t table, const rec_key_t *key, buf_t *to)
+{
+    store_view_t *view = NULL;
+    slice_t value;
+    assert_int_equal(store_view_open(world.store, &view), ERR_OK);
+    assert_int_equal(store_view_get(view, table, key_slice(key), &value), ERR_OK);
+    to->len = 0;
+    buf_add(to, value.at, value.len);
+    store_view_close(&view);
+}
+
+/* Rows of the ranges that are done cannot be read: nobody notices. */
+static void only_ranges_that_are_open_are_read(void **state)
+{
+    (void)state;
+    buf_t done = { 0 };
+    strict("0 * * * *");
+    for (int i = 0; i < 5; i++)
+        backfill(world.wall_us - DAY, world.wall_us);
+    for (uint32_t number = 1; number <= 5; number++)
+        if (number != 4) CHANGE(RANGE_CANCEL, what.range = number);
+    rec_key_t key = key_range(1, 2);
+    read_row(TABLE_range, &key, &done);
+    write_row(TABLE_range, &key, slice("?", 1));
+    restart();
+    Pawl__V1__RangeList ask = PAWL__V1__RANGE_LIST__INIT;
+    ask.name = "job";
+    assert_int_equal(query_range_list(world_ask(&world), &ask, &world.reply), ERR_OK);
+    assert_int_equal(world.reply.ranges->n_items, 1);
+    assert_int_equal(world.reply.ranges->items[0]->number, 4);
+    assert_int_equal(world_schedule_get(&world, "job")->n_ranges, 1);
+    backfill(world.wall_us - DAY, world.wall_us);
+    write_row(TABLE_range, &key, slice(done.at, done.len));
+    buf_free(&done);
+    assert_string_equal(range(6).state, "open");
+    work_off(4);
+    assert_int_equal(range(4).fired, 24);
+}
+
+/* As the header was before it listed them. */
+static void a_store_of_before_the_list_is_read_and_gets_one(void **state)
+{
+    (void)state;
+    buf_t row = { 0 };
+    sched_row_t header;
+    strict("0 * * * *");
+    for (int i = 0; i < 3; i++)
+        backfill(world.wall_us - DAY, world.wall_us);
+    CHANGE(RANGE_CANCEL, what.range = 2);
+    rec_key_t key = key_sched(1, SCHED_HEADER, 0);
+    read_row(TABLE_sched, &key, &row);
+    assert_true(sched_row_decode(&header, slice(row.at, row.len)));
+    assert_int_equal(header.ranges.n, 2);
+    buf_t old = { 0 };
+    header.ranges.known = false;
+    sched_row_encode(&header, &old);
+    assert_true(sched_row_decode(&header, slice(old.at, old.len)));
+    assert_false(header.ranges.known);
+    write_row(TABLE_sched, &key, slice(old.at, old.len));
+    restart();
+    assert_int_equal(world_schedule_get(&world, "job")->n_ranges, 2);
+    work_off(3);
+    assert_int_equal(range(3).fired, 24);
+    backfill(world.wall_us - DAY, world.wall_us);
+    assert_string_equal(range(4).state, "open"); /* no number comes again */
+    read_row(TABLE_sched, &key, &row);
+    assert_true(sched_row_decode(&header, slice(row.at, row.len)));
+    assert_true(header.ranges.known);
+    assert_int_equal(header.ranges.last, 4);
+    assert_int_equal(header.ranges.n, 2);
+    assert_int_equal(header.ranges.open[1], 4);
+    buf_free(&row);
+    buf_free(&old);
 }
 
 /* ---- a backlog beside what is new ------------------------------------------------------------ */
@@ -690,6 +778,8 @@ int main(void)
         TEST(what_makes_no_sense_is_refused),
         TEST(a_removed_schedule_takes_its_ranges_along),
         TEST(a_restart_goes_on_where_a_range_was),
+        TEST(only_ranges_that_are_open_are_read),
+        TEST(a_store_of_before_the_list_is_read_and_gets_one),
         TEST(after_an_outage_new_instants_run_beside_the_backlog),
         TEST(the_newest_of_a_backlog_run_first_if_that_is_wanted),
         TEST(what_is_on_time_before_and_after_a_backlog_is_not_one_span_over_it),
