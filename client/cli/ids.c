@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "client/cli/handlers.h"
+
 void ids_add(ids_t *self, const uint8_t id[PAWL_ID_BYTES])
 {
     if (self->count == self->room) {
@@ -69,41 +71,74 @@ static const char *what_is_one(const char *flag)
     return "pawl help task list";
 }
 
+/* Flags that are called as the filter's field, and those that are instants. */
+static const char *const same_filters[] = { "status",   "type", "queue", "schedule",
+                                            "executor", "key",  "text",  "label" };
+static const char *const instant_filters[][2] = { { "since", "since_us" },
+                                                  { "until", "until_us" } };
+
 pawl_filter_t *filter_read(cli_t *cli, int *code)
 {
-    static const char *const same[] = { "status",   "type", "queue", "schedule",
-                                        "executor", "key",  "text",  "label" };
-    static const char *const instants[][2] = { { "since", "since_us" }, { "until", "until_us" } };
     pawl_filter_t *filter = pawl_filter_new();
     const given_t *given;
     *code = 0;
-    for (size_t i = 0; !*code && i < ARRAY_LEN(same); i++)
-        for (size_t n = 0; !*code && (given = args_given(&cli->args, same[i], n)); n++) {
+    for (size_t i = 0; !*code && i < ARRAY_LEN(same_filters); i++)
+        for (size_t n = 0; !*code && (given = args_given(&cli->args, same_filters[i], n)); n++) {
             char *words = text_keep(mem_text(given->value)), *word;
             while (!*code &&
-                   (word = strcmp(same[i], "status") == 0 ? strsep(&words, ",") : words)) {
-                if (pawl_filter_add(filter, same[i], word))
-                    *code = fail(EXIT_USAGE, say("bad value of --%s", same[i]),
-                                 say("\"%s\" is not one", word), what_is_one(same[i]));
+                   (word = strcmp(same_filters[i], "status") == 0 ? strsep(&words, ",") : words)) {
+                if (pawl_filter_add(filter, same_filters[i], word))
+                    *code = fail(EXIT_USAGE, say("bad value of --%s", same_filters[i]),
+                                 say("\"%s\" is not one", word), what_is_one(same_filters[i]));
                 if (word == words) break;
             }
         }
-    for (size_t i = 0; !*code && i < ARRAY_LEN(instants); i++) {
-        const char *text = args_text(&cli->args, instants[i][0]);
+    for (size_t i = 0; !*code && i < ARRAY_LEN(instant_filters); i++) {
+        const char *text = args_text(&cli->args, instant_filters[i][0]);
         int64_t us;
         if (!text) continue;
-        *code = cli_instant(cli, instants[i][0], text, true, &us);
-        if (!*code) pawl_filter_add(filter, instants[i][1], say("%" PRId64, us));
+        *code = cli_instant(cli, instant_filters[i][0], text, true, &us);
+        if (!*code) pawl_filter_add(filter, instant_filters[i][1], say("%" PRId64, us));
     }
     if (*code) pawl_filter_destroy(&filter);
     return filter;
 }
 
+/* Without --status all that the verb can change is meant: the rest would only be refused. */
+static void add_statuses(pawl_filter_t *filter, const char *verb)
+{
+    static const char *const takes[][2] = {
+        { "cancel", "held delayed blocked waiting running external" },
+        { "retry", "failed cancelled superseded expired" },
+        { "start", "held" },
+        { "hold", "waiting delayed" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(takes); i++) {
+        char *words = text_keep(mem_text(takes[i][1])), *word;
+        while (strcmp(takes[i][0], verb) == 0 && (word = strsep(&words, " ")))
+            pawl_filter_add(filter, "status", word);
+    }
+}
+
+static bool any_filter(const args_t *args)
+{
+    for (size_t i = 0; i < ARRAY_LEN(same_filters); i++)
+        if (args_has(args, same_filters[i])) return true;
+    for (size_t i = 0; i < ARRAY_LEN(instant_filters); i++)
+        if (args_has(args, instant_filters[i][0])) return true;
+    return false;
+}
+
 static int add_matching(cli_t *cli, const char *what, ids_t *to)
 {
     int code;
+    if (!any_filter(&cli->args) && !cli->dry_run && !args_has(&cli->args, "yes"))
+        return fail(EXIT_USAGE, what, "no filter was given: every task of everybody would be meant",
+                    say("%s --all-matching --queue NAME --since 1h, or --yes if all are meant",
+                        say("pawl %s", cli->args.command->name)));
     pawl_filter_t *filter = filter_read(cli, &code);
     if (!filter) return code;
+    if (!args_has(&cli->args, "status")) add_statuses(filter, verb_of(cli));
     pawl_list_t *list = NULL;
     const pawl_record_t *task;
     pawl_err err = pawl_task_list(cli->client, filter, &list, cli->timeout_us);

@@ -275,6 +275,27 @@ def test_all_that_match_a_filter_are_changed(fleet):
     until(lambda: {task["status"] for task in fleet.tasks("--label", f"bulk={label}")} == {"finished"})
 
 
+def test_all_that_match_are_those_that_the_verb_can_change(fleet):
+    label = new_id()
+    held, done = submit(fleet, *[{"argv": ["true"], "hold": hold, "labels": {"bulk": label}}
+                                 for hold in (True, False)]).lines
+    fleet.wait_status(done, "finished")
+    assert fleet.pawl("task", "cancel", "--label", f"bulk={label}", "--all-matching", "--dry-run").lines == [held]
+    said = fleet.pawl("task", "cancel", "--label", f"bulk={label}", "--all-matching")
+    assert said.err == "cancel: 1 done\n", said
+    assert fleet.status(held) == "cancelled"
+    assert fleet.pawl("task", "retry", "--label", f"bulk={label}", "--all-matching").err == "retry: 1 done\n"
+
+
+def test_everything_of_everybody_is_not_meant_by_a_forgotten_filter(fleet):
+    [held] = submit(fleet, {"argv": ["true"], "hold": True}).lines
+    for verb in ("cancel", "retry", "start", "hold"):
+        said = fleet.pawl("task", verb, "--all-matching", code=2)
+        assert "no filter was given" in said.err and "--yes" in said.err
+    assert fleet.status(held) == "held"
+    fleet.pawl("task", "cancel", held)
+
+
 def test_wait_ends_with_the_last_of_several_tasks(fleet):
     good = fleet.pawl("run", "--", "sleep", "0.3").out.strip()
     bad = fleet.pawl("run", "--", "false").out.strip()
