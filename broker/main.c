@@ -85,7 +85,8 @@ typedef struct options {
 enum { FLAG_CHECK = 256, FLAG_CHECK_CONFIG, FLAG_RECORD, FLAG_STATS, FLAG_MAP, FLAG_TCP };
 
 static const struct argp_option flags[] = {
-    { "config", 'c', "FILE", 0, "configuration (YAML); --check-config lists its keys", 1 },
+    { "config", 'c', "FILE", 0,
+      "configuration (YAML, section broker); --check-config lists its keys", 1 },
     { "state", 's', "DIR", 0, "folder of store, logs and sockets", 1 },
     { "listen", 'l', "ENDPOINT", 0, "where peers connect: ipc:///path", 1 },
     { "tcp", FLAG_TCP, "ENDPOINT", 0,
@@ -94,6 +95,7 @@ static const struct argp_option flags[] = {
     { "map", FLAG_MAP, "SIZE", 0, "the most the store may hold, e.g. 64GiB", 1 },
     { "check", FLAG_CHECK, 0, 0, "verify every record of the store and exit", 2 },
     { "check-config", FLAG_CHECK_CONFIG, 0, 0, "print the configuration in force and exit", 2 },
+    { "print-config", 0, 0, OPTION_ALIAS, 0, 2 },
     { "record", FLAG_RECORD, "FILE", 0, "append every batch to FILE, for replay tests", 2 },
     { 0 },
 };
@@ -164,9 +166,9 @@ static void set(conf_t *conf, const char *key, const char *value, const char *or
 static void configure(options_t *options)
 {
     char why[512], text[4096];
-    conf_t *conf = options->conf = conf_new(keys, ARRAY_LEN(keys));
+    conf_t *conf = options->conf = conf_new_section("broker", keys, ARRAY_LEN(keys));
     err_t err = ERR_OK;
-    if (options->config_file) err = conf_load(conf, options->config_file, why, sizeof why);
+    if (options->config_file) err = conf_load_all(conf, options->config_file, why, sizeof why);
     if (err == ERR_OK) err = conf_environment(conf, "PAWL_BROKER__", environ, why, sizeof why);
     if (err != ERR_OK) die(err, why, "pawl-broker --check-config");
     for (size_t i = 0; i < ARRAY_LEN(keys); i++)

@@ -33,8 +33,9 @@ static const struct argp_option options[] = {
     { "key", 'k', "FILE", 0, "Key that a tcp endpoint needs", 0 },
     { "name", 'n', "NAME", 0, "Name in the list of peers", 0 },
     { "select", 's', "LABELS", 0, "Look after these schedules only: team=ops,env!=test", 0 },
-    { "config", KEY_CONFIG, "FILE", 0, "YAML configuration", 0 },
+    { "config", KEY_CONFIG, "FILE", 0, "YAML configuration, section scheduler", 0 },
     { "check-config", KEY_CHECK, 0, 0, "Check the configuration, print it and exit", 0 },
+    { "print-config", 0, 0, OPTION_ALIAS, 0, 0 },
     { 0 },
 };
 
@@ -99,7 +100,7 @@ static err_t check_select(const char *text, char *why, size_t len)
 static bool load(struct flags *flags)
 {
     char why[512];
-    err_t err = flags->config ? conf_load(flags->conf, flags->config, why, sizeof why) : ERR_OK;
+    err_t err = flags->config ? conf_load_all(flags->conf, flags->config, why, sizeof why) : ERR_OK;
     if (err == ERR_OK)
         err = conf_environment(flags->conf, "PAWL_SCHEDULER__", environ, why, sizeof why);
     if (err == ERR_OK && flags->broker)
@@ -193,7 +194,7 @@ static pawl_err run(pawl_client_t *client, proposals_t *proposals, int signals)
 
 int main(int argc, char **argv)
 {
-    struct flags flags = { .conf = conf_new(keys, ARRAY_LEN(keys)) };
+    struct flags flags = { .conf = conf_new_section("scheduler", keys, ARRAY_LEN(keys)) };
     argp_err_exit_status = 2;
     argp_parse(&parser, argc, argv, 0, NULL, &flags);
     if (!load(&flags)) return 2;

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is seen from outside and written nowhere else: lines, ids, numbers, third lines of errors."""
 import os
+import subprocess
 
 import pytest
 
-from conftest import until
+from conftest import BIN, until
 
 
 def test_every_refused_line_is_a_dash_at_its_place_whoever_refuses_it(fleet):
@@ -69,10 +70,31 @@ def test_a_command_that_left_is_alive_until_its_interval_is_over(small):
     until(lambda: not alive(), 5)
 
 
+def test_one_file_configures_all_programs_of_a_machine(tmp_path):
+    """Each reads its own section, then the files of conf.d, then the environment; what it prints can be read again."""
+    file, more = tmp_path / "pawl.yaml", tmp_path / "conf.d" / "more.yaml"
+    file.write_text("broker:\n  keep: {finished: 2d, failed: 3d}\nscheduler:\n  select: team=ops\n"
+                    "executor:\n  slots: 7\n")
+    more.parent.mkdir()
+    more.write_text("broker: {keep: {failed: 4d}}\n")
+
+    def said(program, path, **environment):
+        done = subprocess.run([BIN / program, "--config", path, "--print-config"], capture_output=True, text=True,
+                              timeout=20, env={**os.environ, **environment})
+        assert done.returncode == 0, done
+        return done.stdout
+    broker = said("pawl-broker", file, PAWL_BROKER__KEEP__LOGS="5d")
+    assert all(f"keep.{key}: {days}d\n" in broker for key, days in (("finished", 2), ("failed", 4), ("logs", 5)))
+    assert 'select: "team=ops"' in said("pawl-scheduler", file) and "slots: 7" in said("pawl-executor", file)
+    more.unlink()
+    (tmp_path / "printed.yaml").write_text(broker)
+    again = said("pawl-broker", tmp_path / "printed.yaml")
+    assert [line for line in again.splitlines() if "#" not in line] == \
+        [line for line in broker.splitlines() if "#" not in line]
+
+
 @pytest.mark.parametrize("program", ["pawl-broker", "pawl-scheduler", "pawl-executor"])
 def test_what_a_program_cannot_start_with_is_told_in_three_lines(fleet, program, tmp_path):
-    import subprocess
-    from conftest import BIN
     bad = tmp_path / "bad.yaml"
     bad.write_text("nonsense: 1\n")
     said = subprocess.run([BIN / program, "--config", bad], capture_output=True, text=True, timeout=20)

@@ -359,9 +359,10 @@ def test_a_routing_id_of_a_peers_own_choice_gets_nothing(broker):
 
 def test_a_configuration_that_makes_no_sense_is_refused_by_line(tmp_path):
     file = tmp_path / "broker.yaml"
-    file.write_text("keep:\n  log: 3d\n")
+    file.write_text("broker:\n  keep:\n    log: 3d\n")
     run = subprocess.run([BIN, "--config", file, "--check-config"], capture_output=True, text=True, timeout=10)
-    assert run.returncode == 2 and f"{file}:2: unknown key 'keep.log'; did you mean 'keep.logs'?" in run.stderr
+    assert run.returncode == 2
+    assert f"{file}:3: unknown key 'broker.keep.log'; did you mean 'broker.keep.logs'?" in run.stderr
     run = subprocess.run([BIN, "--listen", "tcp://127.0.0.1:7777", "--state", tmp_path], capture_output=True,
                          text=True, timeout=10)
     assert run.returncode == 2 and "come with keys" in run.stderr
