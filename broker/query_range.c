@@ -33,11 +33,27 @@ err_t schedule_range_next(answer_t *self, uint32_t schedule, uint16_t *no, range
     return err;
 }
 
+/* That of its own revision; a rule that is no longer kept leaves that of the schedule. */
+static err_t zone_of(answer_t *self, const schedule_rows_t *schedule, uint64_t revision,
+                     char **zone)
+{
+    rec_key_t key = key_sched(schedule->no, SCHED_RULE, revision);
+    slice_t value;
+    sched_rule_row_t row;
+    *zone = schedule->spec->zone;
+    err_t err = store_view_get(self->view, TABLE_sched, key_slice(&key), &value);
+    if (err != ERR_OK) return err == ERR_NOT_FOUND ? ERR_OK : err;
+    if (!sched_rule_row_decode(&row, value)) return ERR_CORRUPT;
+    *zone = answer_text(self, row.zone);
+    return ERR_OK;
+}
+
 static err_t range_info(answer_t *self, const schedule_rows_t *schedule, uint16_t no,
                         const range_row_t *row, revision_t *revision, Pawl__V1__RangeInfo **out)
 {
     Pawl__V1__RangeInfo *info = answer_take(self, sizeof *info);
     range_info_fill(row, no, info);
+    ANSWER_TRY(zone_of(self, schedule, row->revision, &info->zone));
     if (row->state < RANGE_DONE) {
         ANSWER_TRY(revision_load(self, schedule, row->revision, revision));
         info->left = revision_count(revision, row->low_us, row->high_us);

@@ -127,6 +127,7 @@ const column_t range_columns[] = {
     { "state",    "state",    AS_WORD,    IN_TABLE },
     { "from",     "from_us",  AS_INSTANT, IN_TABLE },
     { "to",       "to_us",    AS_INSTANT, IN_TABLE },
+    { "zone",     "zone",     AS_WORD,    IN_TABLE },
     { "left",     "left",     AS_INT,     IN_TABLE },
     { "fired",    "fired",    AS_INT,     IN_TABLE },
     { "skipped",  "skipped",  AS_INT,     IN_TABLE },

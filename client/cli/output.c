@@ -450,7 +450,13 @@ int output_object(json_t *object)
         print_yaml(object, "", "");
     } else if (setup.format == ID) {
         const json_t *id = json_object_get(object, "id");
-        char *text = cell_text(id ? id : json_object_get(object, "name"));
+        if (!id) id = json_object_get(object, "name");
+        if (!id) {
+            json_decref(object);
+            return fail(EXIT_USAGE, "there is no id to print", "what is shown here has none",
+                        "-o json shows all of it");
+        }
+        char *text = cell_text(id);
         puts(text);
         free(text);
     } else if (setup.format == CSV) {

@@ -6,6 +6,7 @@
 #include "client/cli/handlers.h"
 #include "client/cli/ids.h"
 #include "client/cli/output.h"
+#include "client/cli/targets.h"
 #include "client/cli/taskspec.h"
 
 enum { NEXT_TASK_LOOK_MS = 500 };
@@ -18,22 +19,23 @@ static const char *zone_typed(const cli_t *cli)
     return strcmp(zone, "utc") == 0 ? "UTC" : zone;
 }
 
-static pawl_task_t *task_typed(cli_t *cli, int *code)
+/* *object: the same as JSON. */
+static pawl_task_t *task_typed(cli_t *cli, json_t **object, int *code)
 {
     spec_error_t error;
+    *object = NULL;
     *code = task_command_given(&cli->args);
     if (*code) return NULL;
-    json_t *object = task_json_from_args(&cli->args);
+    *object = task_json_from_args(&cli->args);
     *code = EXIT_USAGE;
-    if (!object) return NULL;
-    pawl_task_t *task = task_from_json(object, zone_typed(cli), &error);
+    if (!*object) return NULL;
+    pawl_task_t *task = task_from_json(*object, zone_typed(cli), &error);
     *code = task ? 0 : task_refused(&cli->args, "the task cannot be taken", &error);
     if (task && cli->dry_run) {
         pawl_task_destroy(&task);
-        *code = output_object(json_incref(object));
+        *code = output_object(json_incref(*object));
         cli_note(cli, "(nothing submitted)");
     }
-    json_decref(object);
     return task;
 }
 
@@ -43,13 +45,16 @@ int cmd_run(cli_t *cli)
     int code;
     uint8_t id[PAWL_ID_BYTES];
     char text[PAWL_ID_TEXT];
-    pawl_task_t *task = task_typed(cli, &code);
-    if (!task) return code;
-    code = cli_connect(cli);
-    pawl_err err = code ? PAWL_OK : pawl_submit(cli->client, task, id, cli->timeout_us);
-    pawl_task_destroy(&task);
+    json_t *object;
+    pawl_task_t *task = task_typed(cli, &object, &code);
+    if (task) code = cli_connect(cli);
+    pawl_err err = task && !code ? pawl_submit(cli->client, task, id, cli->timeout_us) : PAWL_OK;
     if (err) code = fail_client(cli->client, err, "the task was not submitted");
-    if (code) return code;
+    if (task && !code) targets_warn(cli, object);
+    bool submitted = task && !code;
+    pawl_task_destroy(&task);
+    json_decref(object);
+    if (!submitted) return code;
     pawl_id_print(id, text);
     bool own_code = args_has(args, "exit-code"), follow = args_has(args, "follow");
     if (output_is_json())

@@ -45,3 +45,12 @@ bench: bench-schedules
 bench-schedules: all
 	$(PYTHON) tests/bench/bench_schedules.py --bin $(BUILD)/bin $(SCHEDULES_FLAGS)
 .PHONY: bench-schedules
+
+# A store that was left a year ago; and what its backlog costs the schedules that live beside it.
+$(BUILD)/bin/old-store: $(BUILD)/tests/bench/old_store.o $(call lib,broker time base schemas)
+	@mkdir -p $(@D)
+	$(CC) $(ldflags) -o $@ $^ $(call libs_of,$(DAEMON_PKGS))
+bench: bench-backlog
+bench-backlog: all $(BUILD)/bin/old-store
+	$(PYTHON) tests/bench/bench_backlog.py --bin $(BUILD)/bin $(BACKLOG_FLAGS)
+.PHONY: bench-backlog

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Outages of schedulers with the real programs: what explain says of one is what it did."""
 import datetime
+import shutil
+import struct
+import subprocess
 import time
 
 import pytest
@@ -106,3 +109,135 @@ def test_explain_reads_well_and_changes_nothing(fleet):
 def test_what_cannot_be_explained_is_refused_in_three_lines(fleet, words, code, says):
     refused = fleet.pawl("schedule", "explain", *words, code=code)
     assert says in refused.err and len(refused.err.strip().splitlines()) == 3
+
+
+# ---- a year behind ------------------------------------------------------------------------------
+
+def test_a_year_of_backlog_does_not_hold_up_what_is_live(own):
+    own.state.mkdir(mode=0o700)
+    subprocess.run([own.bin / "old-store", own.state / "store", "365"], check=True)
+    own.broker()
+    own.scheduler("scheduler")
+    own.pawl("schedule", "add", "live", "--every", "1s", "--overlap", "allow", "--mode", "strict", "--type",
+             "bench/nobody")
+    until(lambda: len(history(own, "live")) >= 3)
+    old = [row["name"] for row in own.pawl("schedule", "list", "-o", "ndjson").rows if row["name"].startswith("year-")]
+    assert len(old) == 5
+    begun = time.time()
+    for name in old:
+        own.pawl("schedule", "resume", name, "--make-missed")
+    until(lambda: max(stamp(row["instant"]) for row in history(own, "live")) > begun + 10, timeout=40)
+    # the live line: each second once, in order, on time; figures are the business of make bench-backlog
+    rows = history(own, "live")
+    instants = [stamp(row["instant"]) for row in rows]
+    assert all(b - a == 1 for a, b in zip(instants, instants[1:])), rows
+    assert {row["verdict"] for row in rows} == {"fired"}
+    late = max(stamp(task["created"]) - stamp(task["planned"]) for task in own.tasks("--schedule", "live"))
+    assert late < 5, f"{late} s late, and nothing but a loaded machine explains more than 0.1 s"
+    # the year: every minute of it has a verdict, or waits for one; nothing is missing or double
+    shown = {name: own.pawl("schedule", "show", name, "-o", "json").json for name in old}
+    minutes = 365 * 24 * 60
+    assert shown["year-normal"]["behind"] == 0 and minutes - 2 <= shown["year-normal"]["missed"] <= minutes + 2
+    assert shown["year-latest"]["behind"] == 0
+    newest = [task for task in own.tasks("--schedule", "year-latest")]
+    assert max(own.task(task["id"])["folded_count"] for task in newest) >= minutes - 2
+    assert shown["year-strict"]["behind"] + shown["year-strict"]["fired"] >= minutes - 1
+    assert shown["year-fast"]["fired"] > shown["year-strict"]["fired"] // 2
+    [split] = own.pawl("schedule", "range", "list", "year-live-first", "-o", "ndjson").rows
+    assert split["cause"] == "backlog" and split["left"] + split["fired"] >= minutes - 2
+    for name in old:
+        assert "no hole, no double" in own.pawl("schedule", "audit", name).err
+
+
+# ---- an edit from a past instant on -------------------------------------------------------------
+
+def test_an_edit_from_a_past_instant_on_parts_the_time_there(own):
+    own.broker()
+    scheduler = own.scheduler("scheduler")
+    own.executor("worker", 8)
+    own.pawl("schedule", "add", "job", "--every", "2s", "--mode", "strict", "--overlap", "allow", "--", "true")
+    until(lambda: len(history(own, "job")) >= 2)
+    scheduler.kill()
+    decided = max(stamp(row["instant"]) for row in history(own, "job"))
+    until(lambda: time.time() > decided + 11)
+    future = own.pawl("schedule", "set", "job", "--every", "3s", "--cursor", text(time.time() + 60), code=4)
+    assert "lies ahead" in future.err and "--cursor with an instant that is past" in future.err
+    past = own.pawl("schedule", "set", "job", "--every", "3s", "--cursor", text(decided - 5), code=4)
+    assert "decided by the old rule" in past.err and len(past.err.strip().splitlines()) == 3
+    part = decided + 5.5
+    own.pawl("schedule", "set", "job", "--cron", "*/3 * * * * *", "--zone", "UTC", "--cursor", text(part))
+    [kept] = own.pawl("schedule", "range", "list", "job", "-o", "ndjson").rows
+    assert (kept["cause"], kept["left"], stamp(kept["to"])) == ("backlog", 2, decided + 4)
+    assert kept["zone"] and "ZONE" in own.pawl("schedule", "range", "list", "job").out
+    scheduler.start()
+    until(lambda: max(stamp(row["instant"]) for row in history(own, "job")) > decided + 15)
+    until(lambda: own.pawl("schedule", "range", "list", "job", "--all", "-o", "ndjson").rows[0]["state"] == "done")
+    rows = history(own, "job")
+    assert {row["verdict"] for row in rows} == {"fired"}
+    behind = [stamp(row["instant"]) for row in rows if stamp(row["instant"]) > decided]
+    old, new = [at for at in behind if at <= part], [at for at in behind if at > part]
+    assert old == [decided + 2, decided + 4]
+    first = int(part) // 3 * 3 + 3
+    assert new == [first + 3 * n for n in range(len(new))] and len(new) >= 3
+    assert "no hole, no double" in own.pawl("schedule", "audit", "job").err
+    assert len(own.tasks("--schedule", "job")) == len(rows)
+
+
+# ---- late by nothing but new zone data ----------------------------------------------------------
+
+def tzif(seconds):
+    """A zone of one offset, to the second."""
+    sign, size = ("-" if seconds > 0 else "+"), abs(seconds)
+    footer = f"\n<XXX>{sign}{size // 3600:02}:{size // 60 % 60:02}:{size % 60:02}\n".encode()
+    head = b"TZif2" + bytes(15) + struct.pack(">6l", 0, 0, 0, 0, 1, 4)
+    block = struct.pack(">lbb", seconds, 0, 0) + b"XXX\0"
+    return head + block + head + block + footer
+
+
+@pytest.mark.parametrize("mode", ["normal", "strict"])
+def test_an_instant_that_only_new_zone_data_made_late_runs_as_on_time(own, mode):
+    zones = own.folder / "zones"
+    (zones / "Etc").mkdir(parents=True)
+    shutil.copyfile("/usr/share/zoneinfo/UTC", zones / "UTC")
+    file = zones / "Etc" / "GMT-1"  # a name that the CLI finds in its own database too
+    file.write_bytes(tzif(3600))
+    own.env |= {"PAWL_BROKER__ZONES__FOLDER": str(zones), "PAWL_BROKER__ZONES__EVERY": "1s"}
+    own.broker()
+    own.scheduler("s")
+    own.executor("e", 2)
+    # local time of half a minute from now; with a clock 22 seconds further it is eight from now
+    now = int(time.time())
+    local = time.gmtime(now + 3600 + 30)
+    own.pawl("schedule", "add", "moved", "--cron", f"{local.tm_sec} {local.tm_min} {local.tm_hour} * * *", "--zone",
+             "Etc/GMT-1", "--mode", mode, "--grace", "500ms", "--", "true")
+    next = own.pawl("schedule", "show", "moved", "-o", "json").json["next"]
+    assert stamp(next) == now + 30
+    until(lambda: time.time() > now + 10)  # what the new data makes of it is past by then, beyond its grace
+    new = own.folder / "new"
+    new.write_bytes(tzif(3600 + 22))
+    new.rename(file)
+    [row] = until(lambda: history(own, "moved"))
+    assert (stamp(row["instant"]), row["verdict"], row["reason"]) == (now + 8, "fired", "zone")
+    assert time.time() < now + 28, "it waited for the instant that the old data had"
+    [task] = own.tasks("--schedule", "moved")
+    assert stamp(task["created"]) > now + 10
+    until(lambda: own.task(task["id"])["status"] == "finished")
+    assert "no hole, no double" in own.pawl("schedule", "audit", "moved").err
+
+
+# ---- what is typed wrong ------------------------------------------------------------------------
+
+def test_a_task_for_nobody_says_so(fleet):
+    said = fleet.pawl("run", "--on", "executor=nobody-here", "--", "true")
+    assert '"nobody-here"' in said.err and "enrolled" in said.err and "pawl executor list" in said.err
+    fleet.pawl("task", "cancel", said.out.strip())
+    many = fleet.pawl("run", "--on", "one,nobody-here,nor-here", "--offline", "skip", "--", "true")
+    assert '"nobody-here", "nor-here"' in many.err and '"one"' not in many.err
+    assert fleet.pawl("run", "--on", "executor=one", "--", "true").err == ""
+    assert fleet.pawl("-q", "run", "--on", "nobody-here", "--offline", "skip", "--", "true").err == ""
+
+
+@pytest.mark.parametrize("words", [("stats",), ("broker", "status")])
+def test_what_has_no_id_prints_none(fleet, words):
+    refused = fleet.pawl(*words, "-o", "id", code=2)
+    assert refused.out == "" and "no id" in refused.err and len(refused.err.strip().splitlines()) == 3
