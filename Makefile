@@ -99,7 +99,7 @@ make check      every test (after sh ops/install-deps); tests/check.py --list: t
 make format     clang-format over the tree
 make lint       formatter, includes, clang-tidy, cppcheck
 make unit       unit tests; unit-MODULE: of $(test_modules)
-make wire check-time fuzz-replay crash-store sim crash-loop e2e    other tests
+make wire check-time time-sweep fuzz-replay crash-store sim crash-loop e2e    other tests
 make examples   client/examples, against the library
 make demo       a crontab, 10,000 tasks and kills at random; ends by itself
 make bench      figures, beside Redis and beanstalkd where they are; CCRONEXPR=DIR: that too
