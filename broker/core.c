@@ -82,7 +82,7 @@ static err_t rebuild(core_t *core)
     store_abort(core->store);
     executors_undo(core);
     forget_memory(core);
-    core->alone_told = 0; /* the event of this batch, if any, is told again */
+    core->alone_told = core->alone_kept; /* the event of this batch, if any, is told again */
     attended_look(core);
     TRY(store_begin(core->store));
     err_t err = load_all(core);
@@ -526,6 +526,7 @@ err_t core_step(core_t *core, const batch_t *batch, outputs_t *out)
         out->batch = core->meta.batch;
         return ERR_OK;
     }
+    core->alone_kept = core->alone_told;
     err_t err = attempt(core, batch, out, EFFORT_ALL);
     if (core_refused(err)) {
         TRY(rebuild(core));

@@ -337,6 +337,17 @@ void attended_look_soon(core_t *core)
     if (core->attended_due_us == INT64_MAX) attended_look(core);
 }
 
+void attended_armed(core_t *core, const plan_t *plan)
+{
+    label_t labels[LIMIT_LABELS];
+    size_t n = spec_labels(plan->spec, labels);
+    for (size_t i = 0; i < core->followers_n; i++)
+        if (core->followers[i]->select.n == 0 ||
+            select_matches(&core->followers[i]->select, labels, n))
+            return;
+    attended_look_soon(core);
+}
+
 static bool all_attended(const core_t *core)
 {
     for (size_t i = 0; i < core->followers_n; i++)

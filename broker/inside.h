@@ -480,6 +480,7 @@ struct core {
     uint32_t attended_at;       /* schedule to look at next; 0: nothing to find out */
     int64_t attended_due_us;    /* broker time at which to look; INT64_MAX: no need */
     uint64_t alone, alone_told; /* counted so far, and the last event's count */
+    uint64_t alone_kept;        /* alone_told before this batch: one that fails tells nothing */
     uint32_t alone_first;       /* one of them */
     int64_t rate_all_at_us, rate_all_tokens_us;
     unsigned firings_left;            /* of this batch */

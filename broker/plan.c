@@ -303,8 +303,10 @@ err_t schedules_flush(core_t *core)
         plan_t *plan = core->touched[i];
         if (plan->cur_dirty) {
             plan->cur_dirty = false;
+            bool had = plan->cur.due_known && plan->cur.due_us != INT64_MAX;
             plan->cur.due_known = true;
             plan->cur.due_us = plan_due_us(plan);
+            if (!had && plan->cur.due_us != INT64_MAX) attended_armed(core, plan);
             plan->cur.jitter_us = plan_jitter_us(plan);
             core->scratch.len = 0;
             scur_row_encode(&plan->cur, &core->scratch);

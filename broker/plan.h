@@ -178,6 +178,8 @@ bool labels_same(const Pawl__V1__Schedule *a, const Pawl__V1__Schedule *b);
 err_t labels_save(core_t *core, uint32_t no, const Pawl__V1__Schedule *spec, bool had);
 void attended_look(core_t *core);      /* who follows has changed: look in a while, anew */
 void attended_look_soon(core_t *core); /* a schedule has changed: look in a while */
+/* It has an instant again: an earlier look counted it as one that needs nobody. */
+void attended_armed(core_t *core, const plan_t *plan);
 err_t attended_step(core_t *core);
 /* Hooks of the task life cycle. */
 err_t schedule_task_leased(core_t *core, const task_t *task, bool first);

@@ -65,6 +65,7 @@ static const char *followed(world_t *w, conn_t conn, const char *select)
 
 typedef struct wanted {
     const char *name, *rule, *team;
+    int64_t after_us;
 } wanted_t;
 
 /* Puts them in one request; returns the answer. */
@@ -89,6 +90,7 @@ static const Pawl__V1__Reply *put_all(world_t *w, const wanted_t *wanted, size_t
         s->name = (char *)(uintptr_t)wanted[i].name;
         s->rule = (char *)(uintptr_t)wanted[i].rule;
         s->zone = (char *)(uintptr_t) "UTC";
+        s->after_us = wanted[i].after_us;
         s->task = (ProtobufCBinaryData){ len, bytes };
         pawl__v1__label__init(&labels[i]);
         labels[i].key = (char *)(uintptr_t) "team";
@@ -109,7 +111,8 @@ static const Pawl__V1__Reply *put_all(world_t *w, const wanted_t *wanted, size_t
     return request(w, 1, &r);
 }
 
-static const wanted_t two[] = { { "backup", "0 3 * * *", "ops" }, { "crawl", "* * * * *", "web" } };
+static const wanted_t two[] = { { "backup", "0 3 * * *", "ops", 0 },
+                                { "crawl", "* * * * *", "web", 0 } };
 
 static int with_two(void **state)
 {
@@ -129,7 +132,7 @@ static void each_is_told_of_those_it_chooses(void **state)
     assert_string_equal(followed(w, OPS, "team=ops"), "backup ");
     assert_string_equal(followed(w, WEB, "team!=ops"), "crawl ");
     assert_string_equal(followed(w, ALL, ""), "backup crawl ");
-    const wanted_t third[] = { { "third", "* * * * *", "ops" } };
+    const wanted_t third[] = { { "third", "* * * * *", "ops", 0 } };
     put_all(w, third, 1);
     assert_string_equal(pushed(w, OPS), "third ");
     assert_string_equal(pushed(w, WEB), "");
@@ -142,13 +145,13 @@ static void new_labels_hand_a_schedule_over(void **state)
     followed(w, OPS, "team=ops");
     followed(w, WEB, "team=web");
     followed(w, ALL, "");
-    const wanted_t moved[] = { { "backup", "0 3 * * *", "web" } };
+    const wanted_t moved[] = { { "backup", "0 3 * * *", "web", 0 } };
     assert_null(put_all(w, moved, 1)->error);
     assert_string_equal(pushed(w, OPS), "-backup ");
     assert_string_equal(pushed(w, WEB), "backup ");
     assert_string_equal(pushed(w, ALL), "backup ");
     assert_string_equal(followed(w, OPS, "team=ops"), "");
-    const wanted_t bare[] = { { "backup", "0 3 * * *", NULL } };
+    const wanted_t bare[] = { { "backup", "0 3 * * *", NULL, 0 } };
     assert_null(put_all(w, bare, 1)->error);
     assert_string_equal(pushed(w, WEB), "-backup ");
     assert_string_equal(followed(w, ALL, "!team"), "backup ");
@@ -194,9 +197,9 @@ static void the_short_form_has_what_a_scheduler_needs_and_what_is_due_first(void
 static void each_of_many_is_done_or_refused_by_itself(void **state)
 {
     world_t *w = *state;
-    const wanted_t three[] = { { "good", "0 3 * * *", "ops" },
-                               { "bad", "61 * * * *", "ops" },
-                               { "fine", "0 4 * * *", "ops" } };
+    const wanted_t three[] = { { "good", "0 3 * * *", "ops", 0 },
+                               { "bad", "61 * * * *", "ops", 0 },
+                               { "fine", "0 4 * * *", "ops", 0 } };
     const Pawl__V1__Reply *reply = put_all(w, three, 3);
     assert_null(reply->error);
     assert_int_equal(reply->changed->done, 2);
@@ -206,26 +209,26 @@ static void each_of_many_is_done_or_refused_by_itself(void **state)
     assert_string_equal(followed(w, OPS, "team=ops"), "backup fine good ");
 }
 
-/* The last event of the journal; 0: none. */
+/* The last event of the journal that is of a schedule; 0: none. */
 static uint8_t last_event(world_t *w, uint64_t *aux)
 {
     store_view_t *view;
     store_scan_t *scan;
     slice_t key, value;
-    journal_entry_t entry = { 0 };
+    journal_entry_t entry = { 0 }, last = { 0 };
     assert_int_equal(store_view_open(w->store, &view), ERR_OK);
     rec_key_t from = key_n(0);
     assert_int_equal(store_scan_open(view, TABLE_jrn, key_slice(&from), false, &scan), ERR_OK);
     while (store_scan_next(scan, &key, &value) == ERR_OK) {
         journal_unpack_t unpack;
         assert_true(journal_unpack_begin(&unpack, be_u64(key.at), value));
-        while (journal_unpack_next(&unpack, &entry)) {
-        }
+        while (journal_unpack_next(&unpack, &entry))
+            if (strncmp(journal_event_text(entry.event), "schedule.", 9) == 0) last = entry;
     }
     store_scan_close(&scan);
     store_view_close(&view);
-    *aux = entry.aux;
-    return entry.event;
+    *aux = last.aux;
+    return last.event;
 }
 
 static void what_nobody_looks_after_is_an_event_once_and_so_is_its_end(void **state)
@@ -260,6 +263,56 @@ static void what_nobody_looks_after_is_an_event_once_and_so_is_its_end(void **st
     assert_int_equal(aux, 2);
 }
 
+/* Looks once more, and at what it says of schedules that nobody looks after. */
+static uint8_t looked(world_t *w, uint64_t *aux)
+{
+    pass(w, 11 * SECOND);
+    tick(w);
+    return last_event(w, aux);
+}
+
+static void a_fixed_delay_is_told_again_when_its_task_has_ended(void **state)
+{
+    world_t *w = *state;
+    uint64_t aux;
+    followed(w, OPS, "team=ops");
+    followed(w, WEB, "team=web");
+    const wanted_t poll[] = { { "poll", "", NULL, 60 * SECOND } };
+    assert_null(put_all(w, poll, 1)->error);
+    assert_int_equal(looked(w, &aux), EVENT_SCHEDULE_UNATTENDED);
+    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__ScheduleChange now = PAWL__V1__SCHEDULE_CHANGE__INIT;
+    uint8_t request_id[16] = { 8 };
+    now.name = (char *)(uintptr_t) "poll";
+    now.verb = PAWL__V1__SCHEDULE_VERB__SCHEDULE_NOW;
+    r.request_id = (ProtobufCBinaryData){ 16, request_id };
+    r.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_CHANGE;
+    r.schedule_change = &now;
+    hello(w, 3, "exec-2", 4, 1);
+    assert_null(request(w, 1, &r)->error);
+    const Pawl__V1__Lease *lease;
+    assert_int_equal(leases_of(w, 3, &lease, 1), 1);
+    ulid_t id;
+    memcpy(id.at, lease->id.data, sizeof id.at);
+    uint64_t token = lease->token;
+    followed(w, ALL, "team=nobody"); /* while its task runs it needs nobody */
+    assert_int_equal(looked(w, &aux), EVENT_SCHEDULE_ATTENDED);
+    report(w, 3, id, token, PAWL__V1__OUTCOME__OUTCOME_DONE);
+    assert_int_equal(looked(w, &aux), EVENT_SCHEDULE_UNATTENDED);
+    assert_int_equal(aux, 1);
+}
+
+static void what_was_told_is_not_forgotten_over_a_refused_commit(void **state)
+{
+    world_t *w = *state;
+    uint64_t aux;
+    followed(w, OPS, "team=ops");
+    assert_int_equal(looked(w, &aux), EVENT_SCHEDULE_UNATTENDED);
+    memstore_faults(w->store)->next_commit = MEMSTORE_COMMIT_REFUSED;
+    followed(w, ALL, "");
+    assert_int_equal(looked(w, &aux), EVENT_SCHEDULE_ATTENDED);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, with_two, teardown)
@@ -270,6 +323,8 @@ int main(void)
         TEST(the_short_form_has_what_a_scheduler_needs_and_what_is_due_first),
         TEST(each_of_many_is_done_or_refused_by_itself),
         TEST(what_nobody_looks_after_is_an_event_once_and_so_is_its_end),
+        TEST(a_fixed_delay_is_told_again_when_its_task_has_ended),
+        TEST(what_was_told_is_not_forgotten_over_a_refused_commit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
