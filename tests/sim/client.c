@@ -23,7 +23,7 @@ typedef struct memo { /* a request whose reply is remembered */
     size_t len;
     buf_t answer; /* the first one */
     bool answered;
-    int64_t asked_us;
+    uint8_t id[16];
 } memo_t;
 
 typedef struct client {
@@ -237,15 +237,13 @@ static void on_submitted(sim_t *sim, peer_t *peer, const pending_t *asked,
             if (reply->submitted->items[k]->index == i) item = reply->submitted->items[k];
         if (item && item->error) {
             refused++;
-            /* unless the calendar went on for so long that it was forgotten, as it may be */
-            if (wish->acked && sim->wall_jumped_us < INT64_C(80000) * SEC_US)
+            if (wish->acked && !judge_forgot(sim, wish->id))
                 sim_fail(sim, "task %s was accepted, and a resend is refused: %u %s",
                          hex(wish->id, 16), item->error->code, item->error->text);
             continue;
         }
         const uint8_t *other = item && item->id.len == 16 ? item->id.data : NULL;
-        /* what an id stands for is kept for a day */
-        bool kept = sim->wall_jumped_us < INT64_C(80000) * SEC_US;
+        bool kept = !judge_forgot(sim, wish->id);
         if (kept && wish->acked && other && wish->has_other && memcmp(other, wish->other, 16) != 0)
             sim_fail(sim, "task %s was answered with two others", hex(wish->id, 16));
         if (kept && wish->acked && other && !wish->has_other)
@@ -278,8 +276,8 @@ static void ask_memo(sim_t *sim, peer_t *peer, Pawl__V1__Request *request)
         self->memos_room = self->memos_room ? self->memos_room * 2 : 16;
         self->memos = mem_grow(self->memos, self->memos_room * sizeof *self->memos);
     }
-    self->memos[self->memos_n] =
-        (memo_t){ .body = bytes.at, .len = bytes.len, .asked_us = sim->now_us };
+    self->memos[self->memos_n] = (memo_t){ .body = bytes.at, .len = bytes.len };
+    memcpy(self->memos[self->memos_n].id, id, sizeof id);
     peer_ask(sim, peer, request, ASK_MEMO, self->memos_n++);
 }
 
@@ -303,8 +301,7 @@ static void on_memo(sim_t *sim, peer_t *peer, const pending_t *asked, const Pawl
         if (sim->quiet) ask_again(sim, peer, asked->note); /* now it counts */
         return;
     }
-    /* a memory of a day, by a clock that a start may push on to the calendar's */
-    bool forgotten = sim->wall_jumped_us + (sim->now_us - memo->asked_us) > INT64_C(80000) * SEC_US;
+    bool forgotten = judge_forgot_reply(sim, memo->id);
     if (code) {
         if (memo->answered && !forgotten)
             sim_fail(sim, "a request was done, and its resend is refused: %u %s", code,
@@ -391,7 +388,7 @@ static char *also_rule(sim_t *sim, char *text, size_t len)
 static void draw_forms(sim_t *sim, Pawl__V1__Schedule *schedule, char **also, char **calendars,
                        char *text, size_t len)
 {
-    if (sim_coin(sim, 15)) {
+    if (sim_coin(sim, sim->swarm.choices ? 40 : 15)) {
         schedule->after_us = sim_between(sim, SEC_US, 40 * SEC_US);
         schedule->rule = (char *)(uintptr_t) "";
         schedule->jitter_us = schedule->window_us = 0;
@@ -451,8 +448,10 @@ static void draw_rule(sim_t *sim, Pawl__V1__Schedule *schedule, char *text, size
     schedule->zone = (char *)(uintptr_t) "UTC";
     if (sim->swarm.years) { /* a jump makes hundreds of instants, not a million */
         minute = (int)sim_below(sim, 60);
-        snprintf(text, len, "%d %d * * *", minute, (int)sim_below(sim, 24));
-        if (sim_coin(sim, 50)) schedule->zone = (char *)(uintptr_t) "Europe/Paris";
+        bool paris = sim_coin(sim, 50); /* often in the hour that its clock skips or repeats */
+        int hour = paris && sim_coin(sim, 50) ? 2 : (int)sim_below(sim, 24);
+        snprintf(text, len, "%d %d * * *", minute, hour);
+        if (paris) schedule->zone = (char *)(uintptr_t) "Europe/Paris";
         return;
     }
     switch (sim_below(sim, 12)) {
@@ -466,7 +465,8 @@ static void draw_rule(sim_t *sim, Pawl__V1__Schedule *schedule, char *text, size
         snprintf(text, len, "%d */%d * * *", minute, 1 + (int)sim_below(sim, 4));
         break;
     case 3:
-        snprintf(text, len, "*/%d * * * *", minutes[slow ? 4 : sim_below(sim, 5)]);
+        snprintf(text, len, sim_coin(sim, 40) ? "*/%d 1-3 * * *" : "*/%d * * * *",
+                 minutes[slow ? 4 : sim_below(sim, 5)]);
         schedule->zone = (char *)(uintptr_t) "Europe/Paris";
         break;
     case 4:
@@ -544,6 +544,11 @@ static void put_schedule(sim_t *sim, peer_t *peer)
     draw_rule(sim, &schedule, rule, sizeof rule);
     draw_policies(sim, &schedule);
     draw_forms(sim, &schedule, also, calendars, second, sizeof second);
+    Pawl__V1__Label team = PAWL__V1__LABEL__INIT, *labels[] = { &team };
+    team.key = (char *)(uintptr_t) "team";
+    team.value = (char *)(uintptr_t)(sim_coin(sim, 50) ? "a" : "b");
+    schedule.labels = labels;
+    schedule.n_labels = sim->swarm.choices && sim_coin(sim, 70);
     task.type = (char *)(uintptr_t) "pawl/shell";
     command.shell = (char *)(uintptr_t) "true";
     task.command = &command;
@@ -685,7 +690,8 @@ static void resume_all(sim_t *sim, peer_t *peer)
     for (unsigned i = 0; i <= sim->swarm.schedules; i++) {
         char name[40];
         snprintf(name, sizeof name, "schedule-%u", i);
-        ask_change(sim, peer, name, PAWL__V1__SCHEDULE_VERB__SCHEDULE_RESUME, 0, 0);
+        if (ledger_paused(sim, name)) /* a word about others would make the broker look at them */
+            ask_change(sim, peer, name, PAWL__V1__SCHEDULE_VERB__SCHEDULE_RESUME, 0, 0);
     }
 }
 
@@ -748,6 +754,13 @@ static void submit_some(sim_t *sim, peer_t *peer)
     submit(sim, peer, first, n);
 }
 
+/* Nothing is removed before it is judged whom nobody looked after. */
+static bool chose_all(const sim_t *sim)
+{
+    return !sim->swarm.choices ||
+           planner_chose_all(&sim->peers[sim->swarm.clients + sim->swarm.executors]);
+}
+
 void client_tick(sim_t *sim, peer_t *peer)
 {
     client_t *self = peer->self;
@@ -760,7 +773,7 @@ void client_tick(sim_t *sim, peer_t *peer)
             resume_all(sim, peer);
         } else if (start_held(sim, peer)) {
             ;
-        } else if (self->told == 1 && judge_backlog(sim) == 0) {
+        } else if (self->told == 1 && judge_backlog(sim) == 0 && chose_all(sim)) {
             self->told = 2;
             remove_all(sim, peer);
         }
@@ -811,6 +824,6 @@ void client_judge(sim_t *sim, const peer_t *peer)
     const client_t *self = peer->self;
     for (size_t i = 0; i < self->wishes_n && !sim->failed; i++)
         if (self->wishes[i].acked && !judge_known(sim, self->wishes[i].id) &&
-            !sim->swarm.short_history && sim->wall_jumped_us < INT64_C(80000) * SEC_US)
+            !judge_forgot(sim, self->wishes[i].id))
             sim_fail(sim, "task %s was acknowledged and is gone", hex(self->wishes[i].id, 16));
 }

@@ -170,7 +170,8 @@ static void start(sim_t *sim)
     config.ping_us = sim->swarm.lease_us / 6;
     config.output_max = 4096; /* maps are small here, and so are results */
     if (sim->swarm.children_at_once) config.children_at_once = sim->swarm.children_at_once;
-    if (sim->swarm.short_history) config.keep_finished_us = config.keep_failed_us = 20 * SEC_US;
+    if (sim->swarm.short_history)
+        config.keep_finished_us = config.keep_failed_us = SHORT_HISTORY_US;
     sim_bytes(sim, random, sizeof random);
     err_t err = core_open(&host->core, host->store, &config, sim_wall_us(sim), sim->now_us, random);
     bool applied =
@@ -632,7 +633,6 @@ static void tick(sim_t *sim)
         sim_met(MET_WALL_STEP);
         if (sim_coin(sim, 40)) jump = -jump;
         sim->wall_shift_us += jump;
-        if (jump > 0) sim->wall_jumped_us += jump;
         sim_say(sim, "the calendar clock jumps by %lld s", (long long)(jump / SEC_US));
     }
     if (sim_chance(sim, sim->swarm.rezone)) {

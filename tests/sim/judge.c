@@ -36,7 +36,8 @@ void judge_free(sim_t *sim)
         free(judge->executors[i]);
     free(judge->executors);
     free(judge->tasks);
-    free(judge->known);
+    free(judge->ids.at);
+    free(judge->replies.at);
     free(judge->schedules);
     free(judge->told);
     free(judge->touched);
@@ -46,30 +47,6 @@ void judge_free(sim_t *sim)
 }
 
 /* ---- finding --------------------------------------------------------------------------------- */
-
-known_t *judge_id(judge_t *judge, const uint8_t id[16])
-{
-    if ((judge->known_n + 1) * 2 > judge->known_room) {
-        known_t *old = judge->known;
-        size_t room = judge->known_room;
-        judge->known_room = room ? room * 2 : 1024;
-        judge->known = mem_new(judge->known_room * sizeof *judge->known);
-        judge->known_n = 0;
-        for (size_t i = 0; i < room; i++)
-            if (old[i].used) *judge_id(judge, old[i].id) = old[i];
-        free(old);
-    }
-    size_t at = (size_t)((be_u64(id) ^ be_u64(id + 8)) * UINT64_C(0x9E3779B97F4A7C15) >> 20);
-    for (;; at++) {
-        known_t *known = &judge->known[at & (judge->known_room - 1)];
-        if (!known->used) {
-            known->used = true;
-            memcpy(known->id, id, 16);
-            judge->known_n++;
-        }
-        if (memcmp(known->id, id, 16) == 0) return known;
-    }
-}
 
 static mtask_t *task_at(judge_t *judge, uint64_t n)
 {
@@ -88,7 +65,7 @@ static mtask_t *task_at(judge_t *judge, uint64_t n)
     return task;
 }
 
-static mtask_t *touch(judge_t *judge, uint64_t n)
+mtask_t *judge_touch(judge_t *judge, uint64_t n)
 {
     mtask_t *task = task_at(judge, n);
     if (task->touched) return task;
@@ -117,13 +94,13 @@ static mschedule_t *schedule_at(judge_t *judge, uint32_t no)
 
 mtask_t *judge_task(sim_t *sim, const uint8_t id[16])
 {
-    known_t *known = judge_id(sim->judge, id);
+    const known_t *known = known_at(&sim->judge->ids, id);
     return known->kind == ID_TASK ? &sim->judge->tasks[known->n] : NULL;
 }
 
 bool judge_known(sim_t *sim, const uint8_t id[16])
 {
-    return judge_id(sim->judge, id)->kind != 0;
+    return known_at(&sim->judge->ids, id)->kind != 0;
 }
 
 /* By its id, or by one that stands for it. */
@@ -133,7 +110,7 @@ bool judge_was_told(judge_t *judge, const mtask_t *task, uint64_t token, int wha
         const told_t *told = &judge->told[i];
         if (told->what != what || (token && told->token != token)) continue;
         if (memcmp(told->id, task->id, 16) == 0) return true;
-        const known_t *known = judge_id(judge, told->id);
+        const known_t *known = known_at(&judge->ids, told->id);
         if (known->kind == ID_ALIAS && known->n == task->n) return true;
     }
     return false;
@@ -167,7 +144,7 @@ void judge_before(sim_t *sim, const batch_t *batch)
 {
     judge_t *judge = sim->judge;
     judge->told_n = 0;
-    judge->wall_us = batch->wall_us;
+    memory_batch(sim, batch);
     for (size_t i = 0; i < batch->n; i++) {
         if (batch->commands[i].kind != CMD_REQUEST) continue;
         const Pawl__V1__Request *request = batch->commands[i].request;
@@ -197,12 +174,10 @@ void judge_before(sim_t *sim, const batch_t *batch)
 static void on_spec(sim_t *sim, uint64_t n, slice_t value, bool gone)
 {
     judge_t *judge = sim->judge;
-    mtask_t *task = touch(judge, n);
+    mtask_t *task = judge_touch(judge, n);
     spec_row_t spec;
     if (gone) {
-        if (!judge_has_ended(task->status))
-            sim_fail(sim, "task %llu was purged with status %d", (unsigned long long)n,
-                     task->status);
+        memory_purged(sim, task);
         sim_met(MET_PURGED);
         task->there = false;
         task->purged = true;
@@ -223,6 +198,7 @@ static void on_spec(sim_t *sim, uint64_t n, slice_t value, bool gone)
     task->queue = spec.queue;
     task->lane = spec.lane;
     task->instant_us = spec.instant_wall_us;
+    task->created_wall_us = spec.created_wall_us;
     Pawl__V1__Task *body = spec.flags & (SPEC_PARTS | SPEC_CHILD)
                                ? NULL
                                : pawl__v1__task__unpack(NULL, spec.body.len, spec.body.at);
@@ -244,7 +220,7 @@ static void on_spec(sim_t *sim, uint64_t n, slice_t value, bool gone)
 
 static void on_state(sim_t *sim, uint64_t n, slice_t value, bool gone)
 {
-    mtask_t *task = touch(sim->judge, n);
+    mtask_t *task = judge_touch(sim->judge, n);
     state_row_t state;
     task->has_state = !gone;
     if (gone) return;
@@ -270,7 +246,7 @@ static void on_state(sim_t *sim, uint64_t n, slice_t value, bool gone)
 
 static void on_run(sim_t *sim, uint64_t n, slice_t value, bool gone)
 {
-    mtask_t *task = touch(sim->judge, n);
+    mtask_t *task = judge_touch(sim->judge, n);
     run_row_t run;
     if (gone) {
         task->run = false;
@@ -300,30 +276,6 @@ static void on_run(sim_t *sim, uint64_t n, slice_t value, bool gone)
     task->replaced = !replaced ? 0 : task->replaced ? task->replaced : sim->judge->batches;
     task->run_token = task->token = run.token;
     task->run_executor = run.executor;
-}
-
-static void on_id(sim_t *sim, slice_t key, slice_t value, bool gone)
-{
-    known_t *known = judge_id(sim->judge, key.at);
-    id_row_t row;
-    if (gone) {
-        /* what stands for another task is kept for a day, by a clock that a start may push on */
-        bool old = sim->wall_jumped_us + sim->now_us > INT64_C(80000) * SEC_US;
-        if (known->kind == ID_ALIAS && !old) sim_fail(sim, "id %s was forgotten", hex(key.at, 16));
-        known->kind = 0;
-        return;
-    }
-    if (!id_row_decode(&row, value)) {
-        sim_fail(sim, "an id cannot be read");
-        return;
-    }
-    if (known->kind == ID_TASK && row.kind == ID_TASK && known->n != row.n)
-        sim_fail(sim, "id %s stands for two tasks: %llu and %llu", hex(key.at, 16),
-                 (unsigned long long)known->n, (unsigned long long)row.n);
-    if (known->kind == ID_ALIAS && row.kind == ID_TASK)
-        sim_fail(sim, "id %s was answered with another task, now it is one", hex(key.at, 16));
-    known->kind = row.kind;
-    known->n = row.n;
 }
 
 enum {
@@ -451,7 +403,7 @@ static const char *unfounded(sim_t *sim, const mtask_t *task, const journal_entr
 static void on_event(sim_t *sim, const journal_entry_t *entry)
 {
     judge_t *judge = sim->judge;
-    mtask_t *task = touch(judge, entry->subject);
+    mtask_t *task = judge_touch(judge, entry->subject);
     if (entry->event == EVENT_PURGED) return;
     sim_say(sim, "task %llu %s", (unsigned long long)entry->subject,
             journal_event_text(entry->event));
@@ -493,6 +445,8 @@ static void on_journal(sim_t *sim, slice_t key, slice_t value, bool gone)
                      (unsigned long long)judge->next_seq, (unsigned long long)entry.seq);
         judge->next_seq = entry.seq + 1;
         if (entry.event < 32) on_event(sim, &entry);
+        judge->gave_way |= entry.event == EVENT_HISTORY_GAVE_WAY;
+        attended_event(sim, &entry);
     }
 }
 
@@ -548,7 +502,7 @@ static void on_meta(sim_t *sim, slice_t key, slice_t value)
         sim_fail(sim, "batch %llu follows %llu", (unsigned long long)meta.batch,
                  (unsigned long long)judge->batch);
     judge->batch = meta.batch;
-    judge->broker_us = meta.broker_us;
+    memory_meta(sim, &meta);
 }
 
 static void on_row(sim_t *sim, table_t table, slice_t key, slice_t value, bool gone)
@@ -575,7 +529,7 @@ static void on_row(sim_t *sim, table_t table, slice_t key, slice_t value, bool g
         kin_row(sim, key, value, gone);
         break;
     case TABLE_ids:
-        on_id(sim, key, value, gone);
+        memory_id(sim, key, value, gone);
         break;
     case TABLE_reg:
         on_reg(judge, key, value, gone);
@@ -584,23 +538,32 @@ static void on_row(sim_t *sim, table_t table, slice_t key, slice_t value, bool g
         on_cursor(sim, key, value, gone);
         break;
     case TABLE_sched:
+        judge->attended_changed_us = sim->now_us;
         if (!gone) ledger_sched_row(sim, schedule_at(judge, be_u32(key.at)), key, value);
         break;
     case TABLE_calendar:
         if (!gone) calendars_row(sim, key, value);
         break;
     case TABLE_range:
-        if (gone || !range_key_decode(key, &no, &range))
-            sim_fail(sim, "a range is gone or cannot be read");
+        if (!range_key_decode(key, &no, &range))
+            sim_fail(sim, "a range cannot be read");
+        else if (gone)
+            memory_range_gone(sim, spans_at(schedule_at(judge, no), range));
         else
             spans_row(sim, schedule_at(judge, no), range, value);
         break;
     case TABLE_ledger:
-        if (gone || !ledger_key_decode(key, &no, &range, &from) || !extent_decode(&extent, value))
-            sim_fail(sim, "a ledger row is gone or cannot be read");
+        if (!ledger_key_decode(key, &no, &range, &from) ||
+            (!gone && !extent_decode(&extent, value)))
+            sim_fail(sim, "a ledger row cannot be read");
+        else if (gone)
+            memory_extent_gone(sim, schedule_at(judge, no), range, from);
         else
             range ? spans_extent(sim, schedule_at(judge, no), range, &extent)
                   : ledger_extent(schedule_at(judge, no), &extent);
+        break;
+    case TABLE_reply:
+        memory_reply(sim, key, value, gone);
         break;
     case TABLE_watermark:
         rows_mark(sim, key, value, gone);
@@ -632,6 +595,9 @@ static void settle(sim_t *sim, mtask_t *task)
 {
     task->touched = task->resumed = false;
     task->reported_before = task->reported_n;
+    if (task->there && task->id_gone)
+        sim_fail(sim, "task %llu is there, and its id is forgotten", (unsigned long long)task->n);
+    task->id_gone = false;
     if (!task->there) return;
     uint8_t status = task->run                         ? T(RUNNING)
                      : task->has_state                 ? task->state_status
@@ -739,7 +705,11 @@ void judge_committed(sim_t *sim, store_t *store, const batch_t *batch)
     table_t table;
     slice_t key, value;
     bool gone, runs = false;
-    if (batch == NULL) judge->told_n = 0;
+    if (batch == NULL) {
+        judge->told_n = 0;
+        judge->alone_told = 0; /* a broker that starts has told nothing yet */
+        memory_start(sim);
+    }
     /* the journal tells of tasks whose rows may come later in the set: rows first */
     while (next_write(&in, &table, &key, &value, &gone)) {
         on_row(sim, table, key, value, gone);
@@ -751,6 +721,7 @@ void judge_committed(sim_t *sim, store_t *store, const batch_t *batch)
     for (size_t i = 0; i < judge->touched_n; i++)
         settle(sim, &judge->tasks[judge->touched[i]]);
     judge->touched_n = 0;
+    memory_judge(sim);
     kin_judge(sim);
     rows_judge(sim);
     for (size_t i = 0; i < judge->schedules_n; i++)

@@ -18,7 +18,8 @@ typedef struct mtask {
     uint32_t schedule, type, queue, lane;
     uint8_t gate[16]; /* of a schedule: it counts there */
     uint16_t range;
-    int64_t instant_us;
+    int64_t instant_us, created_wall_us;
+    bool id_gone; /* its id was forgotten in this batch */
     bool at_most_once, targeted;
     uint8_t status;     /* by its rows */
     uint8_t journal;    /* by its events */
@@ -69,8 +70,10 @@ typedef struct mrevision {
     uint64_t calendars[LIMIT_CALENDARS];
     size_t calendars_n;
     Pawl__V1__Schedule *spec;
-    rule_t *parsed[LIMIT_RULES]; /* of rules that are not simple enough for a loop of our own */
-    zone_t *parsed_zone;
+    struct {
+        int64_t after, next; /* what was asked last, and the answer */
+        bool known;
+    } asked[LIMIT_RULES + 1];
     int64_t start_us, end_us; /* its instants are those of (start, end]; start INT64_MIN: where the
                                  one before left off */
     bool settled;
@@ -108,10 +111,16 @@ typedef struct mschedule {
 /* The model itself: judge.c writes it, told.c reads it, nobody else looks inside. */
 typedef struct known {
     uint8_t id[16];
-    uint8_t kind; /* 0: forgotten */
+    uint8_t kind; /* 0: not on record */
     uint64_t n;
+    int64_t until_us; /* broker time: it may not be forgotten before */
+    bool forgotten;   /* it was, once, when it might be */
     bool used;
 } known_t;
+typedef struct known_table {
+    known_t *at;
+    size_t n, room;
+} known_table_t;
 
 typedef struct told {
     uint8_t id[16];
@@ -131,8 +140,7 @@ typedef struct table_rows {
 struct judge {
     mtask_t *tasks; /* by number */
     size_t tasks_n, tasks_room;
-    known_t *known;
-    size_t known_n, known_room;
+    known_table_t ids, replies;
     mschedule_t *schedules; /* by number */
     size_t schedules_n;
     char **executors; /* names by number */
@@ -147,13 +155,39 @@ struct judge {
     table_rows_t *tables;
     size_t tables_n;
     uint64_t next_seq, batch;
-    int64_t broker_us; /* of the last batch */
     bool secret_known, queue_paused[64];
     meta_static_t fixed;
-    int64_t wall_us;
+    int64_t wall_us, broker_us;  /* of the batch */
+    int64_t stored_us, shift_us; /* broker time on record; ahead of the machine's */
+    int64_t stored_wall_us;
+    bool clocks_written;         /* by the batch */
+    unsigned purged_early;       /* in the batch, by their time to keep */
+    bool gave_way;               /* it says that history did */
+    uint64_t alone_told;         /* schedules that nobody looks after, as last told */
+    int64_t attended_changed_us; /* a definition, or who follows */
 };
 
-known_t *judge_id(judge_t *judge, const uint8_t id[16]); /* kind 0: not on record */
+mtask_t *judge_touch(judge_t *judge, uint64_t n); /* to be looked at when the batch is over */
+
+/* What may be forgotten, and when (memory.c). */
+known_t *known_at(known_table_t *self, const uint8_t id[16]); /* kind 0: not on record */
+void memory_start(sim_t *sim);
+void memory_batch(sim_t *sim, const batch_t *batch);
+void memory_meta(sim_t *sim, const meta_dynamic_t *meta);
+void memory_id(sim_t *sim, slice_t key, slice_t value, bool gone);
+void memory_reply(sim_t *sim, slice_t key, slice_t value, bool gone);
+void memory_purged(sim_t *sim, const mtask_t *task);
+/* What the model knows of both stays: only whether they may go is looked at. */
+void memory_extent_gone(sim_t *sim, const mschedule_t *schedule, uint16_t range, int64_t from_us);
+void memory_range_gone(sim_t *sim, const mrange_t *range);
+void memory_judge(sim_t *sim);
+/* An id, or the reply to a request, was on record once and is rightly no more. */
+bool judge_forgot(const sim_t *sim, const uint8_t id[16]);
+bool judge_forgot_reply(const sim_t *sim, const uint8_t request_id[16]);
+
+/* Schedules that no scheduler chooses (attended.c). */
+void attended_event(sim_t *sim, const journal_entry_t *entry);
+
 static inline bool judge_has_ended(uint8_t status)
 {
     return status >= T(FINISHED);
@@ -184,6 +218,7 @@ void judge_rows(sim_t *sim, const uint8_t id[16], uint32_t from, uint32_t to);
 /* Ranges (spans.c). */
 void spans_free(mschedule_t *schedule);
 void spans_row(sim_t *sim, mschedule_t *schedule, uint16_t no, slice_t value);
+mrange_t *spans_at(const mschedule_t *schedule, uint16_t no); /* NULL: there is none */
 void spans_extent(sim_t *sim, mschedule_t *schedule, uint16_t no, const extent_t *extent);
 /* The end of the split-off range that covers an instant; INT64_MIN: none does. */
 int64_t spans_over(const mschedule_t *schedule, uint64_t revision, int64_t instant);
@@ -232,10 +267,16 @@ void judge_end(sim_t *sim);
 void calendars_row(sim_t *sim, slice_t key, slice_t value);
 bool calendars_closed(uint64_t hash, int64_t local);
 void calendars_forget(void);
+/* The first instant after `after` (seconds) of a rule of the simulator (instants.c); INT64_MAX:
+ * there is none. False: the rule is none of ours. */
+bool instants_next(const char *rule, const char *zone, int64_t after, int64_t *next);
 void ledger_sched_row(sim_t *sim, mschedule_t *schedule, slice_t key, slice_t value);
 void ledger_settle(sim_t *sim, mschedule_t *schedule);
 void ledger_extent(mschedule_t *schedule, const extent_t *extent);
 void ledger_judge(sim_t *sim, mschedule_t *schedule);
+/* Is there an instant to come, as far as is known now? */
+bool ledger_goes_on(const mschedule_t *schedule, mrevision_t *revision);
+bool ledger_paused(sim_t *sim, const char *name);
 uint64_t ledger_due(sim_t *sim, const mschedule_t *schedule);
 void ledger_free(mschedule_t *schedule);
 void ledger_told(sim_t *sim, const Pawl__V1__Request *request);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Schedules: the instants of each revision, one after the other by a loop of our own where the rule
- * is simple enough for one, against the verdicts on record and the tasks that exist. */
+ * Schedules: the instants of each revision, one after the other by the model's own loop
+ * (instants.c), against the verdicts on record and the tasks that exist. */
 #include "tests/sim/judge.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 void ledger_free(mschedule_t *schedule)
 {
@@ -16,9 +15,6 @@ void ledger_free(mschedule_t *schedule)
         if (revision->spec) pawl__v1__schedule__free_unpacked(revision->spec, NULL);
         for (size_t k = 0; k < revision->also_n; k++)
             free(revision->also[k]);
-        for (size_t k = 0; k < ARRAY_LEN(revision->parsed); k++)
-            rule_destroy(&revision->parsed[k]);
-        zone_destroy(&revision->parsed_zone);
     }
     free(schedule->revisions);
     free(schedule->extents);
@@ -58,6 +54,8 @@ void ledger_sched_row(sim_t *sim, mschedule_t *schedule, slice_t key, slice_t va
     case SCHED_PART:
         if (number == 0) schedule->definition.len = 0;
         buf_add(&schedule->definition, value.at, value.len);
+        break;
+    case SCHED_LABELS: /* the definition has them, too */
         break;
     default:
         if (!sched_rule_row_decode(&rule, value)) {
@@ -180,72 +178,50 @@ void ledger_extent(mschedule_t *schedule, const extent_t *extent)
     schedule->extents[schedule->extents_n++] = *extent;
 }
 
-/* What somebody asked for decides which verdicts may be there. */
-void ledger_told(sim_t *sim, const Pawl__V1__Request *request)
+/* The schedule that has this name now; NULL: there is none. */
+static mschedule_t *named(const sim_t *sim, const char *name)
 {
-    if (request->body_case != PAWL__V1__REQUEST__BODY_SCHEDULE_CHANGE) return;
-    const Pawl__V1__ScheduleChange *change = request->schedule_change;
     size_t n;
     mschedule_t *schedules = judge_schedules(sim, &n);
     for (size_t i = 0; i < n; i++) {
         mschedule_t *schedule = &schedules[i];
         if (schedule->revisions_n == 0 || schedule->gone) continue;
         const Pawl__V1__Schedule *spec = schedule->revisions[schedule->revisions_n - 1].spec;
-        if (spec == NULL || strcmp(spec->name, change->name) != 0) continue;
-        if (change->on_resume) schedule->skip_word = true;
-        bool now = change->verb == PAWL__V1__SCHEDULE_VERB__SCHEDULE_NOW;
-        if (change->overlap && now) schedule->loose = true; /* a range's own counts apart */
+        if (spec && strcmp(spec->name, name) == 0) return schedule;
     }
+    return NULL;
+}
+
+bool ledger_paused(sim_t *sim, const char *name)
+{
+    const mschedule_t *schedule = named(sim, name);
+    return schedule && schedule->paused;
+}
+
+/* What somebody asked for decides which verdicts may be there. */
+void ledger_told(sim_t *sim, const Pawl__V1__Request *request)
+{
+    if (request->body_case != PAWL__V1__REQUEST__BODY_SCHEDULE_CHANGE) return;
+    const Pawl__V1__ScheduleChange *change = request->schedule_change;
+    mschedule_t *schedule = named(sim, change->name);
+    if (schedule == NULL) return;
+    if (change->on_resume) schedule->skip_word = true;
+    bool now = change->verb == PAWL__V1__SCHEDULE_VERB__SCHEDULE_NOW;
+    if (change->overlap && now) schedule->loose = true; /* a range's own counts apart */
 }
 
 /* ---- instants -------------------------------------------------------------------------------- */
 
-/* Minute by minute, and step by step: nothing of the rule library. */
-static bool own_next(const char *rule, const char *zone, int64_t after, int64_t *next)
-{
-    int every = 0, hours = 0;
-    long count = 0;
-    char unit = 0, stamp[32];
-    if (strcmp(zone, "UTC") != 0) return false;
-    if (sscanf(rule, "@every %ld%c from %31s", &count, &unit, stamp) == 3) {
-        struct tm tm = { 0 };
-        if (strptime(stamp, "%Y-%m-%dT%H:%M:%SZ", &tm) == NULL) return false;
-        int64_t anchor = timegm(&tm), step = count * (unit == 's' ? 1 : unit == 'm' ? 60 : 3600);
-        *next = anchor;
-        if (after >= anchor) *next = anchor + ((after - anchor) / step + 1) * step;
-        return true;
-    }
-    if (sscanf(rule, "*/%d * * * *", &every) == 1 && strlen(rule) < 12) {
-        int64_t minute = after / 60 + 1;
-        while (minute % 60 % every != 0)
-            minute++;
-        *next = minute * 60;
-        return true;
-    }
-    if (sscanf(rule, "%d */%d * * *", &every, &hours) == 2) {
-        int64_t minute = after / 60 + 1;
-        while (minute % 60 != every || minute / 60 % 24 % hours != 0)
-            minute++;
-        *next = minute * 60;
-        return true;
-    }
-    return false;
-}
-
 static int64_t next_of_rule(mrevision_t *revision, size_t which, int64_t after)
 {
     const char *rule = which ? revision->also[which - 1] : revision->rule;
+    if (revision->asked[which].known && revision->asked[which].after == after)
+        return revision->asked[which].next;
     int64_t next;
-    if (own_next(rule, revision->zone, after, &next)) return next;
-    if (revision->parsed_zone == NULL)
-        CHECK(zone_open(&revision->parsed_zone, revision->zone, NULL) == ERR_OK);
-    if (revision->parsed[which] == NULL) {
-        rule_error_t error;
-        CHECK(rule_parse(&revision->parsed[which], rule, strlen(rule), NULL, revision->spec->name,
-                         revision->parsed_zone, &error) == ERR_OK);
-    }
-    next = rule_next(revision->parsed[which], after);
-    return next == RULE_NONE ? INT64_MAX : next;
+    CHECK(instants_next(rule, revision->zone, after, &next)); /* clients write no others */
+    revision->asked[which].known = true;
+    revision->asked[which].after = after;
+    return revision->asked[which].next = next;
 }
 
 static bool closed(const mrevision_t *revision, int64_t instant)
@@ -275,17 +251,28 @@ static int64_t next_instant(mrevision_t *revision, int64_t after_us, uint64_t fi
     return revision->to_us && next > revision->to_us ? INT64_MAX : next;
 }
 
-uint64_t ledger_due(sim_t *sim, const mschedule_t *schedule)
+static int64_t next_known(const mschedule_t *schedule, mrevision_t *revision)
 {
-    if (!schedule->there || schedule->gone || schedule->paused || schedule->revisions_n == 0)
-        return 0;
-    mrevision_t *revision = &schedule->revisions[schedule->revisions_n - 1];
     const scur_row_t *cursor = &schedule->cursor;
     int64_t next = next_instant(revision, cursor->cursor_us, cursor->fired);
     if (revision->after_us && cursor->armed_us > cursor->cursor_us &&
         !(revision->spec->max_firings && cursor->fired >= revision->spec->max_firings) &&
         !(revision->to_us && cursor->armed_us > revision->to_us))
         next = cursor->armed_us;
+    return next;
+}
+
+bool ledger_goes_on(const mschedule_t *schedule, mrevision_t *revision)
+{
+    return next_known(schedule, revision) != INT64_MAX;
+}
+
+uint64_t ledger_due(sim_t *sim, const mschedule_t *schedule)
+{
+    if (!schedule->there || schedule->gone || schedule->paused || schedule->revisions_n == 0)
+        return 0;
+    mrevision_t *revision = &schedule->revisions[schedule->revisions_n - 1];
+    int64_t next = next_known(schedule, revision);
     return next <= sim_wall_us(sim) - revision->jitter_us - 5 * SEC_US;
 }
 
@@ -358,10 +345,8 @@ static void judge_fired(walk_t *walk, int64_t instant)
     firing_id(judge_secret(walk->sim), walk->schedule->uid, instant, CAUSE_LIVE, 0, id);
     const mtask_t *task = judge_task(walk->sim, id);
     walk->fired++;
-    if (task == NULL && judge_known(walk->sim, id)) return; /* purged */
-    if (task == NULL &&
-        (walk->sim->swarm.short_history || walk->sim->wall_jumped_us >= INT64_C(80000) * SEC_US))
-        return; /* its time was over */
+    if (task == NULL && (judge_known(walk->sim, id) || judge_forgot(walk->sim, id)))
+        return; /* purged */
     if (task == NULL || task->schedule != walk->schedule->no || task->instant_us != instant)
         sim_fail(walk->sim, "schedule %u: instant %lld is on record as fired, without its task",
                  walk->schedule->no, (long long)(instant / SEC_US));

@@ -252,6 +252,7 @@ static void draw_swarm(sim_t *sim)
     swarm->fanouts = sim_coin(sim, 50);
     swarm->producers = sim_coin(sim, 40);
     swarm->children_at_once = (unsigned)(sim->seed % 5); /* fan-outs are small here */
+    swarm->choices = sim_coin(sim, 25);
     swarm->lmdb = sim->seed % LMDB_EVERY == LMDB_EVERY - 1;
     swarm->map_bytes = sim_coin(sim, 10) ? 150000 + sim_below(sim, 500000) : 0;
     swarm->wall_most_us = 60 * SEC_US;
@@ -300,10 +301,7 @@ static void become_quiet(sim_t *sim)
 {
     sim->quiet = true;
     sim->quiet_us = sim->now_us;
-    if (sim_wall_us(sim) < sim->wall_most_us) {
-        sim->wall_jumped_us += sim->wall_most_us - sim_wall_us(sim);
-        sim->wall_shift_us = sim->wall_most_us - sim->now_us;
-    }
+    if (sim_wall_us(sim) < sim->wall_most_us) sim->wall_shift_us = sim->wall_most_us - sim->now_us;
     for (size_t i = 0; i < sim->peers_n; i++) {
         peer_t *peer = &sim->peers[i];
         peer->cut_until_us = peer->mute_up_until_us = peer->mute_down_until_us = 0;

@@ -17,8 +17,10 @@ typedef struct known_plan {
 typedef struct planner {
     int64_t skew_us; /* its clock minus the broker's, as it is; corrected when it is told */
     int64_t followed_us;
-    bool mirror; /* proposes what it should not, now and then */
-    bool brief;  /* follows in the short form */
+    bool mirror;        /* proposes what it should not, now and then */
+    bool brief;         /* follows in the short form */
+    bool chose_all;     /* once the world is quiet */
+    const char *select; /* the labels it chooses by; "": all */
     known_plan_t plans[PLANS_MAX];
     size_t n;
 } planner_t;
@@ -29,6 +31,18 @@ void planner_start(sim_t *sim, peer_t *peer)
     if (sim_coin(sim, 50)) self->skew_us = sim_between(sim, -3 * SEC_US, 3 * SEC_US);
     self->mirror = sim_coin(sim, 30);
     self->brief = sim_coin(sim, 50);
+    static const char *const selects[] = { "", "team=a", "team=b", "team!=a", "team", "!team" };
+    self->select = selects[sim->swarm.choices ? sim_below(sim, ARRAY_LEN(selects)) : 0];
+}
+
+bool planner_chose_all(const peer_t *peer)
+{
+    return ((const planner_t *)peer->self)->chose_all;
+}
+
+const char *planner_select(const peer_t *peer)
+{
+    return ((const planner_t *)peer->self)->select;
 }
 
 void planner_free(peer_t *peer)
@@ -65,8 +79,12 @@ static void drop(planner_t *self, known_plan_t *plan)
     *plan = self->plans[--self->n];
 }
 
-static void take(planner_t *self, const Pawl__V1__ScheduleInfo *info)
+static void take(sim_t *sim, planner_t *self, const Pawl__V1__ScheduleInfo *info)
 {
+    if (info->name[0] && !info->removed && /* the short form has no labels */
+        !attended_chooses(self->select, info->labels, info->n_labels))
+        sim_fail(sim, "schedule %s was told to a scheduler that chooses \"%s\"", info->name,
+                 self->select);
     known_plan_t told = { .revision = info->revision,
                           .cursor_us = info->cursor_us,
                           .next_us = info->next_us,
@@ -96,6 +114,7 @@ static void follow(sim_t *sim, peer_t *peer, char *after)
     body.after = after;
     body.limit = 3;
     body.brief = self->brief;
+    body.select = (char *)(uintptr_t)self->select;
     request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_FOLLOW;
     request.schedule_follow = &body;
     peer_ask(sim, peer, &request, ASK_FOLLOW, 0);
@@ -106,15 +125,31 @@ void planner_welcome(sim_t *sim, peer_t *peer)
     planner_t *self = peer->self;
     for (size_t i = 0; i < self->n; i++)
         self->plans[i].asked = false;
+    attended_changed(sim);
     follow(sim, peer, (char *)(uintptr_t) "");
 }
 
 void planner_push(sim_t *sim, peer_t *peer, const Pawl__V1__Push *push)
 {
-    (void)sim;
     if (push->body_case != PAWL__V1__PUSH__BODY_SCHEDULES) return;
     for (size_t i = 0; i < push->schedules->n_items; i++)
-        take(peer->self, push->schedules->items[i]);
+        take(sim, peer->self, push->schedules->items[i]);
+}
+
+/* Faults are over: when it has had time to be told what nobody looks after, that is judged, and the
+ * first one looks after everything, so that the world comes to rest. */
+static void choose_all(sim_t *sim, peer_t *peer)
+{
+    planner_t *self = peer->self;
+    if (strcmp(peer->name, "planner-0") != 0 || self->chose_all || !attended_is_calm(sim) ||
+        sim->now_us - sim->quiet_us < 3 * sim->swarm.lease_us)
+        return;
+    attended_judge(sim);
+    self->chose_all = true;
+    if (self->select[0] == '\0') return;
+    self->select = "";
+    attended_changed(sim);
+    follow(sim, peer, (char *)(uintptr_t) "");
 }
 
 void planner_tick(sim_t *sim, peer_t *peer)
@@ -124,6 +159,7 @@ void planner_tick(sim_t *sim, peer_t *peer)
     Pawl__V1__Propose propose = PAWL__V1__PROPOSE__INIT;
     Pawl__V1__Proposal items[16], *list[16];
     if (!peer->welcomed || peer->pending_n > 2) return;
+    if (sim->quiet) choose_all(sim, peer);
     if (sim->now_us - self->followed_us > 20 * SEC_US) follow(sim, peer, (char *)(uintptr_t) "");
     int64_t wall = sim_wall_us(sim) + self->skew_us;
     for (size_t i = 0; i < self->n && propose.n_items < ARRAY_LEN(items); i++) {
@@ -200,7 +236,7 @@ void planner_reply(sim_t *sim, peer_t *peer, const pending_t *asked, const Pawl_
             self->plans[i].asked = false;
     } else if (reply->body_case == PAWL__V1__REPLY__BODY_SCHEDULES) {
         for (size_t i = 0; i < reply->schedules->n_items; i++)
-            take(self, reply->schedules->items[i]);
+            take(sim, self, reply->schedules->items[i]);
         if (reply->schedules->next[0]) follow(sim, peer, reply->schedules->next);
     }
 }

@@ -12,11 +12,11 @@
 #include "broker/session.h"
 #include "broker/store/family_record.h"
 #include "broker/store/record.h"
-#include "client/time/rule.h"
 #include "tests/sim/memstore.h"
 
-#define SEC_US  INT64_C(1000000)
-#define T(name) PAWL__V1__TASK_STATUS__STATUS_##name
+#define SEC_US           INT64_C(1000000)
+#define SHORT_HISTORY_US (20 * SEC_US) /* tasks are kept, where history is short */
+#define T(name)          PAWL__V1__TASK_STATUS__STATUS_##name
 
 typedef struct sim sim_t;
 
@@ -39,6 +39,7 @@ typedef struct swarm {
     unsigned purge, rezone;
     unsigned children_at_once; /* 0: as many as usual */
     bool fanouts, producers;
+    bool choices; /* schedulers choose schedules by labels */
     bool tiny_limits, lmdb, short_history, slow_schedules, years, by_hand, keys;
     uint64_t map_bytes; /* 0: plenty */
 } swarm_t;
@@ -79,6 +80,7 @@ typedef struct swarm {
     X(COMPLETED, "completed by token") \
     X(CUT_OFF, "exclusive attempt cut off") \
     X(PURGED, "purged") \
+    X(FORGOTTEN, "id forgotten") X(FORGOTTEN_REPLY, "reply forgotten") \
     X(PARKED, "parked") \
     X(SCOPED, "counted together") X(TOGETHER, "two of one scope") X(APART, "a range counted apart") \
     X(FIRED, "fired") \
@@ -98,6 +100,7 @@ typedef struct swarm {
     X(GONE, "GONE") \
     X(REZONED, "new zone data") \
     X(ZONELESS, "zone gone") \
+    X(ALONE, "nobody looks after it") X(ATTENDED, "somebody does again") \
     X(DELAY, "fixed delay") \
     X(UNION, "several rules") \
     X(CALENDAR, "calendar") \
@@ -188,7 +191,7 @@ typedef struct judge judge_t; /* the model: judge.c */
 struct sim {
     uint64_t seed, random;
     swarm_t swarm;
-    int64_t now_us, wall_shift_us, wall_most_us, wall_jumped_us;
+    int64_t now_us, wall_shift_us, wall_most_us;
     event_t *heap;
     size_t heap_n, heap_room;
     uint64_t order, events, events_max;
@@ -295,6 +298,15 @@ void planner_tick(sim_t *sim, peer_t *peer);
 void planner_reply(sim_t *sim, peer_t *peer, const pending_t *asked, const Pawl__V1__Reply *reply);
 void planner_push(sim_t *sim, peer_t *peer, const Pawl__V1__Push *push);
 void planner_forget(peer_t *peer);
+bool planner_chose_all(const peer_t *peer);     /* the first one, once the world is quiet */
+const char *planner_select(const peer_t *peer); /* the labels it chooses by; "": all */
+
+/* Schedulers that choose (attended.c). */
+#define ATTENDED_CALM_US (15 * SEC_US) /* the broker looks some time after a change */
+bool attended_chooses(const char *select, Pawl__V1__Label *const *labels, size_t n);
+void attended_changed(sim_t *sim);
+bool attended_is_calm(const sim_t *sim); /* what is told now should be so */
+void attended_judge(sim_t *sim);         /* what is told is so */
 
 /* the broker's process (host.c) */
 void host_start(sim_t *sim);

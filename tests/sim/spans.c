@@ -12,7 +12,7 @@ void spans_free(mschedule_t *schedule)
     free(schedule->ranges);
 }
 
-static mrange_t *range_at(mschedule_t *schedule, uint16_t no)
+mrange_t *spans_at(const mschedule_t *schedule, uint16_t no)
 {
     for (size_t i = 0; i < schedule->ranges_n; i++)
         if (schedule->ranges[i].no == no) return &schedule->ranges[i];
@@ -32,7 +32,7 @@ static bool may_become(const range_row_t *old, const range_row_t *new)
 void spans_row(sim_t *sim, mschedule_t *schedule, uint16_t no, slice_t value)
 {
     range_row_t row;
-    mrange_t *range = range_at(schedule, no);
+    mrange_t *range = spans_at(schedule, no);
     if (!range_row_decode(&row, value)) {
         sim_fail(sim, "range %u of schedule %u cannot be read", no, schedule->no);
         return;
@@ -60,7 +60,7 @@ void spans_row(sim_t *sim, mschedule_t *schedule, uint16_t no, slice_t value)
 
 void spans_extent(sim_t *sim, mschedule_t *schedule, uint16_t no, const extent_t *extent)
 {
-    mrange_t *range = range_at(schedule, no);
+    mrange_t *range = spans_at(schedule, no);
     if (range == NULL) { /* rows of a batch come in the order they were written */
         sim_fail(sim, "a verdict of range %u of schedule %u, which does not exist", no,
                  schedule->no);
@@ -96,7 +96,7 @@ static void fired_instant(sim_t *sim, const mschedule_t *schedule, const mrange_
     firing_id(judge_secret(sim), schedule->uid, instant, range->row.cause, live ? 0 : range->no,
               id);
     const mtask_t *task = judge_task(sim, id);
-    if (task == NULL && (judge_known(sim, id) || sim->swarm.short_history)) return; /* purged */
+    if (task == NULL && (judge_known(sim, id) || judge_forgot(sim, id))) return; /* purged */
     if (task == NULL || task->schedule != schedule->no || task->instant_us != instant)
         sim_fail(sim, "schedule %u: range %u fired instant %lld, without its task", schedule->no,
                  range->no, (long long)(instant / SEC_US));

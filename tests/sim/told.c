@@ -8,9 +8,8 @@
 
 void judge_accepted(sim_t *sim, const uint8_t id[16], const uint8_t *other)
 {
-    known_t *known = judge_id(sim->judge, id);
-    /* unless the calendar jumped so far, while the answer was on its way, that it was forgotten */
-    if (known->kind == 0 && sim->wall_jumped_us >= INT64_C(80000) * SEC_US) return;
+    const known_t *known = known_at(&sim->judge->ids, id);
+    if (known->forgotten) return; /* while the answer was on its way */
     if (known->kind == 0)
         sim_fail(sim, "task %s was acknowledged and is not on record", hex(id, 16));
     if (other == NULL || known->kind != ID_ALIAS) return;
@@ -21,7 +20,7 @@ void judge_accepted(sim_t *sim, const uint8_t id[16], const uint8_t *other)
 
 void judge_leased(sim_t *sim, const peer_t *peer, const Pawl__V1__Lease *lease)
 {
-    known_t *known = judge_id(sim->judge, lease->id.data);
+    const known_t *known = known_at(&sim->judge->ids, lease->id.data);
     mtask_t *task = known->kind ? &sim->judge->tasks[known->n] : NULL;
     if (task == NULL || lease->token > task->token) {
         sim_fail(sim, "%s was given task %s with token %llx, which is not on record", peer->name,
@@ -60,7 +59,7 @@ void judge_leased(sim_t *sim, const peer_t *peer, const Pawl__V1__Lease *lease)
 void judge_verdict(sim_t *sim, const peer_t *peer, const uint8_t id[16], uint64_t token,
                    Pawl__V1__Outcome outcome, Pawl__V1__ReportVerdict verdict)
 {
-    known_t *known = judge_id(sim->judge, id);
+    const known_t *known = known_at(&sim->judge->ids, id);
     mtask_t *task = known->kind == ID_TASK ? &sim->judge->tasks[known->n] : NULL;
     if (verdict == PAWL__V1__REPORT_VERDICT__REPORT_UNKNOWN) {
         sim_met(MET_UNKNOWN);
