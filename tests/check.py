@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """make check: every test, in the order to read a red run. A step that fails stops nothing; the
 failures come at the end with the command that repeats each, and the last line is `N passed, N failed`.
+Steps that leave a core idle run beside their neighbours; those whose tests watch a clock run alone.
 
 What a step printed is in BUILD/log. Only the clock of one step is watched here: tests have deadlines
 of their own.
@@ -19,34 +20,49 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+CORES = 3  # jobs at a time: one more than there are, for those that wait for a disk
+ALONE = CORES
 MODULES = ("schemas", "base", "time", "client", "cli", "broker", "scheduler", "executor")
 JOBS = "-j2"
 ENVIRONMENT = {name: value for name, value in os.environ.items()
                if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")}
 
 
+RUNNING = set()  # sessions
+STOPPED = threading.Event()  # nothing more begins
+
+
+def kill(session):
+    try:
+        os.killpg(session, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
 def run(command, log, limit, env=()):
     """(exit status, output) of a command in a session of its own, which ends with it."""
+    if STOPPED.is_set():
+        return 1, ""
     with open(log, "a+b") as out:
         begin = out.seek(0, os.SEEK_END)
         out.write(f"$ {shlex.join(command)}\n".encode())
         out.flush()
         process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                                    env={**ENVIRONMENT, **dict(env)}, start_new_session=True)
+        RUNNING.add(process.pid)
         try:
             status = process.wait(limit)
         except subprocess.TimeoutExpired:
             status = -signal.SIGALRM
             out.write(f"\ncheck: not done after {limit} s\n".encode())
-        finally:  # also when we are told to stop
-            try:
-                os.killpg(process.pid, signal.SIGKILL)  # what it left behind
-            except ProcessLookupError:
-                pass
+        finally:
+            kill(process.pid)  # what it left behind
             process.wait()
+            RUNNING.discard(process.pid)
         out.flush()
         out.seek(begin)
         return status, out.read().decode(errors="replace")
@@ -93,8 +109,8 @@ def telling(log):
 class Make:
     """One make target that is counted by its output."""
 
-    def __init__(self, name, *words, count=count_one, limit=600):
-        self.name, self.words, self.count, self.limit = name, words, count, limit
+    def __init__(self, name, *words, count=count_one, limit=600, cores=2):
+        self.name, self.words, self.count, self.limit, self.cores = name, words, count, limit, cores
 
     def command(self, build):
         build = next((w.partition("=")[2] for w in self.words if w.startswith("BUILD=")), build)
@@ -109,6 +125,7 @@ class Make:
 
 class Unit:
     """The cmocka programs of some modules, two at a time, counted test by test."""
+    cores = ALONE
 
     def __init__(self, name, modules=MODULES, san="", env=()):
         self.name, self.modules, self.san, self.env = name, modules, san, env
@@ -131,6 +148,7 @@ class Unit:
             own.unlink(missing_ok=True)
             return target, own, count_cmocka(*run([target], own, 180, self.env))
 
+        targets.sort(key=lambda target: not target.endswith(SLOW_UNITS))  # what takes long begins early
         passed, failed = 0, len(unbuilt)
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             for target, own, (good, bad) in pool.map(one, [t for t in targets if t not in unbuilt]):
@@ -142,27 +160,67 @@ class Unit:
         return passed, failures, failed
 
 
+SLOW_UNITS = ("broker-test_space", "executor-test_torture", "client-test_worker")
 TSAN = {"TSAN_OPTIONS": "suppressions=tests/tsan.supp"}
 STEPS = (
-    Make("lint-format", "format-check"),
-    Make("lint-arrows", "arrows"),
+    Make("lint-format", "format-check", cores=1),
+    Make("lint-arrows", "arrows", cores=1),
     Make("lint-tidy", "tidy"),
-    Make("lint-cppcheck", "cppcheck"),
-    Make("build-gcc", "CC=gcc", "WERROR=1", "all", "examples", "test-objects"),
+    Make("lint-cppcheck", "cppcheck", cores=1),
+    Make("build-gcc", "CC=gcc", "WERROR=1", "all", "examples", "test-objects", "test-programs"),
     Make("build-clang", "BUILD=build/clang", "CC=clang", "WERROR=1", "objects"),
     Unit("unit"),
     Unit("unit-asan", san="address,undefined"),
     Unit("unit-tsan", ("client", "broker"), "thread", TSAN),
-    Make("time", "check-time", count=count_words),
-    Make("wire", "wire", count=count_words),
-    Make("fuzz-replay", "fuzz-replay"),
-    Make("crash-store", "crash-store", count=count_words),
+    Make("time", "check-time", count=count_words, cores=1),
+    Make("time-sweep", "time-sweep", count=count_words, cores=1),
+    Make("fuzz-replay", "fuzz-replay", cores=1),
+    Make("crash-store", "crash-store", count=count_words, cores=1),
+    Make("time-bugs", "time-bugs", count=count_words),
     Make("sim", "sim", count=count_words, limit=900),
     Make("sim-bugs", "sim-bugs", count=count_words),
-    Make("crash-loop", "crash-loop", count=count_words),
-    Make("e2e", "e2e", count=count_words),
-    Make("install", "check-install"),
+    Make("crash-loop", "crash-loop", count=count_words, cores=1),
+    Make("install", "check-install", cores=1),
+    Make("wire", "wire", count=count_words, cores=ALONE),
+    Make("e2e", "e2e", count=count_words, limit=900, cores=ALONE),
 )
+
+
+def run_all(steps, build, logs, cores):
+    """(passed, failures, failed) of all steps. They begin in their order, as many at a time as there is
+    room for; a step beside others must not build what they build: test-programs has done that."""
+    passed, failed, failures, running = 0, 0, {}, {}
+    waiting = list(steps)
+
+    def run_one(step):
+        log = logs / f"{step.name}.log"
+        log.unlink(missing_ok=True)
+        began = time.monotonic()
+        return step.run(build, log), time.monotonic() - began
+
+    def begin_some():
+        while waiting and (not running or waiting[0].cores + sum(s.cores for s in running.values()) <= cores):
+            step = waiting.pop(0)
+            running[pool.submit(run_one, step)] = step
+
+    with concurrent.futures.ThreadPoolExecutor(cores) as pool:
+        while waiting or running:
+            begin_some()
+            try:
+                done, _ = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
+            except BaseException:  # we are told to stop
+                STOPPED.set()
+                for session in list(RUNNING):
+                    kill(session)
+                raise
+            for future in done:
+                step = running.pop(future)
+                (good, bad, bad_count), seconds = future.result()
+                print(f"{seconds:7.1f} s  {step.name:<14} {good:5} passed"
+                      + (f", {bad_count} failed" if bad_count else ""), flush=True)
+                passed, failed = passed + good, failed + bad_count
+                failures[step.name] = bad
+    return passed, [one for step in steps for one in failures[step.name]], failed
 
 
 def main():
@@ -178,16 +236,9 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     logs = ROOT / options.build / "log"
     logs.mkdir(parents=True, exist_ok=True)
-    begin, passed, failed, failures = time.monotonic(), 0, 0, []
-    for step in steps:
-        log = logs / f"{step.name}.log"
-        log.unlink(missing_ok=True)
-        step_begin = time.monotonic()
-        good, bad, bad_count = step.run(options.build, log)
-        print(f"{time.monotonic() - step_begin:7.1f} s  {step.name:<14} {good:5} passed"
-              + (f", {bad_count} failed" if bad_count else ""), flush=True)
-        passed, failed = passed + good, failed + bad_count
-        failures += bad
+    begin = time.monotonic()
+    # some steps alone may have to build: then nothing builds beside them
+    passed, failures, failed = run_all(steps, options.build, logs, 1 if options.steps else CORES)
     print(f"{time.monotonic() - begin:7.1f} s  in all; what they printed is in {options.build}/log/")
     for what, command, log in failures:
         print(f"\nFAILED {what}\n  repeat: {shlex.join(command)}\n  {log}:")

@@ -47,6 +47,11 @@ soak:
 	@for campaign in sim same crash-store loop demo fuzz time torture sql; do \
 	    $(MAKE) --no-print-directory soak-$$campaign || bad="$$bad soak-$$campaign"; done; \
 	 [ -z "$$bad" ] || { echo "soak: failed:$$bad"; exit 1; }
-.PHONY: unit objects test-objects check check-install soak soak-torture soak-fuzz
+
+.PHONY: unit objects test-objects test-programs check check-install soak soak-torture soak-fuzz
 
 include $(sort $(wildcard tests/*/*.mk))
+
+# Every program of the steps of `make check` that run side by side: none of them builds then.
+test-programs: $(foreach m,$(test_modules),$(unit_$(m))) $(addprefix $(BUILD)/bin/,sim replay time-sweep old-store) \
+               $(BUILD)/lib/disk.so $(crash_store)

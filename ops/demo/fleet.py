@@ -5,6 +5,7 @@ Everything listens in that folder (ipc), dies with the process that made it, and
 pid of what was started here, never by name. Programs must be started from a thread that lives as
 long as they shall: the kernel ties them to it.
 """
+import datetime
 import json
 import os
 import pathlib
@@ -13,7 +14,9 @@ import signal
 import subprocess
 import time
 
-START_S = 20   # for a program to say `ready`
+# A deadline that no slow machine meets by its slowness: what takes so long does not happen.
+PATIENCE = 60.0
+SLOW_S = 20.0  # later than that is wrong on any machine, where something has its time
 ENDED = ("finished", "failed", "cancelled", "superseded", "expired")
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
@@ -24,7 +27,12 @@ def new_id():
     return "".join(CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
 
 
-def until(what, timeout=20.0, every=0.02, words="what was waited for"):
+def seconds(text):
+    """An instant as the programs print it."""
+    return datetime.datetime.fromisoformat(text).timestamp()
+
+
+def until(what, timeout=PATIENCE, every=0.02, words="what was waited for"):
     """The first true answer of what(), or AssertionError after `timeout` seconds."""
     end = time.monotonic() + timeout
     while True:
@@ -69,7 +77,7 @@ class Program:
     def ready(self):
         return any(line.startswith("ready") for line in self.said().splitlines())
 
-    def wait_ready(self, timeout=START_S):
+    def wait_ready(self, timeout=PATIENCE):
         until(lambda: self.ready() or not self.alive(), timeout, 0.005, f"ready of {self.role}")
         assert self.ready(), f"{self.role} ended at once: {self.said()}"
 
@@ -77,9 +85,9 @@ class Program:
         """The signal, and for KILL its burial."""
         self.process.send_signal(number)
         if number == signal.SIGKILL:
-            self.process.wait(10)
+            self.process.wait(PATIENCE)
 
-    def end(self, timeout=15):
+    def end(self, timeout=PATIENCE):
         """TERM and its exit code; KILL when that takes too long."""
         if not self.alive():
             return self.process.returncode if self.process else None
@@ -89,7 +97,7 @@ class Program:
             return self.process.wait(timeout)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(PATIENCE)
             return None
 
 
@@ -151,7 +159,7 @@ class Fleet:
     def of(self, role):
         return [program for program in self.programs if program.role == role]
 
-    def pawl(self, *words, code=0, input=None, timeout=60, **environment):
+    def pawl(self, *words, code=0, input=None, timeout=2 * PATIENCE, **environment):
         """Runs the CLI; AssertionError unless it exits with `code` (None: any)."""
         env = {**self.env, "PAWL_BROKER": self.endpoint, **environment}
         done = subprocess.run([self.bin / "pawl", *map(str, words)], input=input or "", env=env, text=True,
@@ -166,6 +174,30 @@ class Fleet:
         return subprocess.Popen([self.bin / "pawl", *map(str, words)], text=True, cwd=self.folder,
                                 env={**self.env, "PAWL_BROKER": self.endpoint}, **options)
 
+    def submit(self, *tasks, code=0):
+        """Tasks as they stand in NDJSON; `.lines` are their ids."""
+        return self.pawl("task", "submit", "-", input="".join(json.dumps(task) + "\n" for task in tasks), code=code)
+
+    def begun(self, *words):
+        """`pawl run` of a command whose first word is `begun`: its id, once that word is in its log."""
+        id = self.pawl("run", *words).lines[0]
+        until(lambda: "begun" in self.log(id), words="the command's first word")
+        return id
+
+    def log(self, id, *flags):
+        return self.pawl("task", "logs", id, *flags).out
+
+    def events(self, *kinds):
+        """All there are, or those of these kinds."""
+        rows = self.pawl("events", "--from", "1", "-o", "ndjson").rows
+        return [row for row in rows if not kinds or row["kind"] in kinds]
+
+    def schedule(self, name):
+        return self.pawl("schedule", "show", name, "-o", "json").json
+
+    def history(self, name, *words):
+        return self.pawl("schedule", "history", name, *words, "-o", "ndjson").rows
+
     def tasks(self, *filters):
         return self.pawl("task", "list", *filters, "-o", "ndjson").rows
 
@@ -175,7 +207,7 @@ class Fleet:
     def status(self, id):
         return self.task(id)["status"]
 
-    def wait_status(self, id, *statuses, timeout=20.0):
+    def wait_status(self, id, *statuses, timeout=PATIENCE):
         return until(lambda: (lambda task: task["status"] in statuses and task)(self.task(id)), timeout,
                      0.03, f"status {'/'.join(statuses)} of {id}")
 

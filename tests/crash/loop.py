@@ -46,7 +46,7 @@ class Steady:
     def open(self):
         self.close()
         self.peer = Peer(self.endpoint, self.name)
-        self.peer.socket.sndtimeo = 1000
+        self.peer.socket.sndtimeo, self.peer.patience = 1000, 1.0
         self.peer.open()
 
     def close(self):
@@ -60,7 +60,7 @@ class Steady:
             try:
                 if not self.peer:
                     self.open()
-                return self.peer.ask(body, message, timeout=1.0)
+                return self.peer.ask(body, message)
             except Refused as refused:
                 if refused.code not in AGAIN:
                     raise

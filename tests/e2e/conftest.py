@@ -13,10 +13,10 @@ import time
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "ops" / "demo"), str(ROOT / "tests" / "wire")]
+sys.path += [str(ROOT / "ops" / "demo"), str(ROOT / "tests" / "wire")]
 sys.dont_write_bytecode = True
 
-from fleet import Fleet, until  # noqa: E402
+from fleet import Fleet  # noqa: E402
 
 BIN = pathlib.Path(os.environ.get("PAWL_BIN", ROOT / "build" / "bin")).resolve()
 # Liveness in seconds instead of half a minute, for tests that wait for its end.
@@ -159,6 +159,3 @@ def parked(sql):
     sql.pawl("queue", "pause", name)
     yield name
     sql.pawl("task", "cancel", "--all-matching", "--queue", name, "-y", code=None)
-
-
-__all__ = ["until"]

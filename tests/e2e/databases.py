@@ -12,16 +12,10 @@ import subprocess
 import tempfile
 import threading
 
-from fleet import until
+from brokers import free_port
+from fleet import PATIENCE, until
 
 PASSWORD = "s3cret-never-shown-42"
-START_S = 60
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def unprivileged(*names):
@@ -59,20 +53,20 @@ class Server:
         self.process = subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL,
                                         stdout=self.log, stderr=self.log, cwd=self.folder,
                                         start_new_session=True, **self.identity)
-        until(lambda: self.answers() or self.process.poll() is not None, START_S, 0.1,
+        until(lambda: self.answers() or self.process.poll() is not None, PATIENCE, 0.1,
               f"{self.driver} answers")
         assert self.process.poll() is None, pathlib.Path(self.log.name).read_text()[-2000:]
 
     def kill(self):
         """As a power cut would."""
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(30)
+        self.process.wait(PATIENCE)
 
     def remove(self):
         if self.process and self.process.poll() is None:
             self.process.send_signal(self.stop_signal)
             try:
-                self.process.wait(30)
+                self.process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 self.kill()
         self.log.close()

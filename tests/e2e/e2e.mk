@@ -7,7 +7,7 @@ DEMO_SECONDS ?= 600
 e2e_python   := env PAWL_BUILD=$(BUILD) PAWL_BIN=$(BUILD)/bin PYTHONDONTWRITEBYTECODE=1 $(PYTHON)
 
 e2e: all $(BUILD)/bin/old-store
-	@$(e2e_python) -m pytest -q -p no:cacheprovider --durations=10 tests/e2e
+	@$(e2e_python) tests/by_file.py tests/e2e
 crash-loop: all
 	@timeout 300 $(e2e_python) tests/crash/loop.py --bin $(BUILD)/bin --kills $(CRASH_KILLS)
 soak-loop: all

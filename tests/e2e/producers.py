@@ -20,10 +20,10 @@ def submit(fleet, task):
     return fleet.pawl("task", "submit", "-", input=json.dumps(task) + "\n").lines[0]
 
 
-def run(fleet, task, status="finished", timeout=60):
+def run(fleet, task, status="finished"):
     """(task, output) once it has ended so."""
     id = submit(fleet, task)
-    ended = fleet.wait_status(id, "finished", "failed", "cancelled", timeout=timeout)
+    ended = fleet.wait_status(id, "finished", "failed", "cancelled")
     assert ended["status"] == status, (ended["message"], ended)
     out = fleet.pawl("task", "output", id, code=None).out
     return ended, json.loads(out) if out else None

@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 
-from conftest import BIN, until
+from conftest import BIN
+from fleet import PATIENCE, until
 
 
 def test_every_refused_line_is_a_dash_at_its_place_whoever_refuses_it(fleet):
@@ -67,7 +68,7 @@ def test_a_command_that_left_is_alive_until_its_interval_is_over(small):
 
     def alive():
         return any(row["alive"] for row in small.pawl("peer", "list", "-o", "json").json if row["pid"] == gone)
-    until(lambda: not alive(), 5)
+    until(lambda: not alive())
 
 
 def test_one_file_configures_all_programs_of_a_machine(tmp_path):
@@ -80,7 +81,7 @@ def test_one_file_configures_all_programs_of_a_machine(tmp_path):
 
     def said(program, path, **environment):
         done = subprocess.run([BIN / program, "--config", path, "--print-config"], capture_output=True, text=True,
-                              timeout=20, env={**os.environ, **environment})
+                              timeout=PATIENCE, env={**os.environ, **environment})
         assert done.returncode == 0, done
         return done.stdout
     broker = said("pawl-broker", file, PAWL_BROKER__KEEP__LOGS="5d")
@@ -97,6 +98,6 @@ def test_one_file_configures_all_programs_of_a_machine(tmp_path):
 def test_what_a_program_cannot_start_with_is_told_in_three_lines(fleet, program, tmp_path):
     bad = tmp_path / "bad.yaml"
     bad.write_text("nonsense: 1\n")
-    said = subprocess.run([BIN / program, "--config", bad], capture_output=True, text=True, timeout=20)
+    said = subprocess.run([BIN / program, "--config", bad], capture_output=True, text=True, timeout=PATIENCE)
     assert said.returncode == 2 and len(said.stderr.splitlines()) == 3 and "bad.yaml:1" in said.stderr
-    assert subprocess.run([BIN / program, "--no-such-flag"], capture_output=True, timeout=20).returncode == 2
+    assert subprocess.run([BIN / program, "--no-such-flag"], capture_output=True, timeout=PATIENCE).returncode == 2

@@ -7,8 +7,7 @@ import threading
 import time
 
 from conftest import tree_of
-from fleet import new_id, until
-from test_tasks import submit
+from fleet import PATIENCE, SLOW_S, new_id, until
 
 
 def test_an_executor_that_is_killed_takes_its_processes_along_and_the_task_runs_again(small):
@@ -17,19 +16,17 @@ def test_an_executor_that_is_killed_takes_its_processes_along_and_the_task_runs_
     before = tree_of(id)
     [worker] = small.of("executor")
     worker.kill()
-    until(lambda: not set(before) & set(tree_of(id)), 5, words="the end of the orphans")
+    until(lambda: not set(before) & set(tree_of(id)), words="the end of the orphans")
     worker.start()
     task = small.wait_status(id, "finished")
     assert [attempt["outcome"] for attempt in task["attempts"]] == ["lost", "finished"]
     tokens = [attempt["token"] for attempt in task["attempts"]]
     assert tokens[0] < tokens[1]
-    ends = [event for event in small.pawl("events", "--from", "1", "-o", "ndjson").rows
-            if event["id"] == id and event["kind"] == "finished"]
-    assert len(ends) == 1
+    assert [event["id"] for event in small.events("finished")].count(id) == 1
 
 
 def test_a_task_that_may_run_at_most_once_fails_when_its_executor_is_lost(small):
-    [id] = submit(small, {"argv": ["sleep", "30"], "on_lost": "fail"}).lines
+    [id] = small.submit({"argv": ["sleep", "30"], "on_lost": "fail"}).lines
     small.wait_status(id, "running")
     [worker] = small.of("executor")
     worker.kill()
@@ -63,17 +60,16 @@ def test_an_executor_frozen_past_its_lease_is_stale_and_the_task_ran_elsewhere(o
     own.wait_status(id, "running")
     sleepy.kill(signal.SIGSTOP)
     own.executor("awake", 1)
-    task = own.wait_status(id, "finished", timeout=15)
+    task = own.wait_status(id, "finished")
     assert task["executor"] == "awake"
     sleepy.kill(signal.SIGCONT)
-    until(lambda: not tree_of(id), 10)
+    until(lambda: not tree_of(id))
     other = own.pawl("run", "--wait", "--on", "executor=sleepy", "--timeout", "15s", "--", "true").lines[0]
     assert own.task(other)["executor"] == "sleepy"   # it is back in service
     task = own.task(id)
     assert task["executor"] == "awake" and task["status"] == "finished"
     assert [attempt["outcome"] for attempt in task["attempts"]] == ["stale", "finished"]
-    events = own.pawl("events", "--from", "1", "-o", "ndjson").rows
-    assert sum(event["id"] == id and event["kind"] == "finished" for event in events) == 1
+    assert [event["id"] for event in own.events("finished")].count(id) == 1
 
 
 def test_a_broker_killed_under_load_loses_nothing_and_clients_reconnect(small):
@@ -99,7 +95,7 @@ def test_a_broker_killed_under_load_loses_nothing_and_clients_reconnect(small):
         thread.join(60)
     assert [said.lines for said in printed] == ids, printed
     every = sorted(id for some in ids for id in some)
-    until(lambda: sum(small.stats()["tasks"][s] for s in ("finished", "failed")) >= 1200, 60)
+    until(lambda: sum(small.stats()["tasks"][s] for s in ("finished", "failed")) >= 1200)
     tasks = small.tasks()
     assert sorted(task["id"] for task in tasks) == every
     assert {task["status"] for task in tasks} == {"finished"}
@@ -135,7 +131,7 @@ def test_a_wait_survives_the_broker(small):
     [broker] = small.of("broker")
     broker.kill()
     broker.start()
-    waiting.communicate(timeout=20)
+    waiting.communicate(timeout=PATIENCE)
     assert waiting.returncode == 0
 
 
@@ -145,10 +141,10 @@ def test_a_broker_that_is_away_is_told_after_two_seconds_and_given_up_at_the_tim
     asking = own.start_pawl("task", "list", "--timeout", "3s")
     first = asking.stderr.readline()
     told = time.monotonic() - began
-    _, err = asking.communicate(timeout=20)
+    _, err = asking.communicate(timeout=PATIENCE)
     gave_up = time.monotonic() - began
-    assert "waiting for broker" in first and 1.8 < told < 2.7
-    assert asking.returncode == 6 and 2.8 < gave_up < 4.0
+    assert "waiting for broker" in first and 1.8 < told < SLOW_S
+    assert asking.returncode == 6 and 2.8 < gave_up < SLOW_S
     assert len(err.strip().splitlines()) == 3
 
 
@@ -156,7 +152,7 @@ def test_a_client_that_waits_for_the_broker_goes_on_when_it_comes(own):
     asking = own.start_pawl("stats", "-o", "json", "--timeout", "20s")
     time.sleep(0.5)
     own.broker()
-    out, _ = asking.communicate(timeout=20)
+    out, _ = asking.communicate(timeout=PATIENCE)
     assert asking.returncode == 0 and json.loads(out)["tasks"]
 
 
@@ -177,7 +173,7 @@ def test_a_result_that_the_broker_has_not_seen_is_delivered_after_the_executor_c
     id = own.pawl("run", "--", "sh", "-c", "sleep 0.6; echo kept").out.strip()
     own.wait_status(id, "running")
     broker.kill()
-    until(lambda: not tree_of(id), 10)
+    until(lambda: not tree_of(id))
     time.sleep(0.3)
     worker.kill()
     broker.start()
@@ -185,12 +181,13 @@ def test_a_result_that_the_broker_has_not_seen_is_delivered_after_the_executor_c
     task = own.wait_status(id, "finished")
     assert len(task["attempts"]) == 1, task["attempts"]
 
+
 def test_a_log_written_while_the_broker_was_away_is_delivered(small):
     id = small.pawl("run", "--", "sh", "-c", "echo one; sleep 0.5; echo two").out.strip()
     small.wait_status(id, "running")
     [broker] = small.of("broker")
     broker.kill()
-    until(lambda: not tree_of(id), 10)
+    until(lambda: not tree_of(id))
     broker.start()
     small.wait_status(id, "finished")
     assert small.pawl("task", "logs", id).out == "one\ntwo\n"

@@ -4,9 +4,9 @@ import subprocess
 
 import pytest
 
-from conftest import BIN, until
+from conftest import BIN
+from fleet import PATIENCE, until
 from pawl_wire import Peer, new_id, pb
-from test_tasks import submit
 
 
 def three_lines(text):
@@ -18,12 +18,12 @@ def three_lines(text):
 
 @pytest.mark.parametrize("program", ["pawl-broker", "pawl-scheduler", "pawl-executor"])
 def test_each_program_tells_its_version(program):
-    said = subprocess.run([BIN / program, "--version"], capture_output=True, text=True, timeout=10)
+    said = subprocess.run([BIN / program, "--version"], capture_output=True, text=True, timeout=PATIENCE)
     assert (said.returncode, said.stderr) == (0, "") and said.stdout.startswith(f"{program} 0.")
 
 
 def test_the_check_reads_the_logs_too_and_finds_the_store_by_its_broker(small):
-    submit(small, *[{"shell": "seq 2000"}] * 3)
+    small.submit(*[{"shell": "seq 2000"}] * 3)
     until(lambda: small.stats()["tasks"]["finished"] == 3)
     held = small.pawl("broker", "check", "--state", small.state, code=None)
     assert held.code == 4 and "process" in three_lines(held.err)[1], held
@@ -53,7 +53,7 @@ def test_an_executor_that_cannot_start_says_why_in_three_lines(tmp_path):
     (tmp_path / "file").write_text("")
     for flags, code in [(["--state", tmp_path / "file" / "x"], 1), (["--slots", "none"], 2),
                         (["--state", tmp_path, "--broker", "nonsense"], 2)]:
-        said = subprocess.run([BIN / "pawl-executor", *flags], capture_output=True, text=True, timeout=20)
+        said = subprocess.run([BIN / "pawl-executor", *flags], capture_output=True, text=True, timeout=PATIENCE)
         assert said.returncode == code, said
         three_lines(said.stderr)
 
@@ -78,7 +78,7 @@ def test_a_variable_given_twice_is_refused_before_anything_runs(small):
 
 
 def test_a_bulk_change_names_what_it_refused(small):
-    ids = submit(small, {"argv": ["true"], "hold": True}, {"argv": ["true"]}, {"argv": ["true"], "hold": True}).lines
+    ids = small.submit({"argv": ["true"], "hold": True}, {"argv": ["true"]}, {"argv": ["true"], "hold": True}).lines
     until(lambda: small.status(ids[1]) == "finished")
     said = small.pawl("task", "cancel", *ids, code=8)
     lines = three_lines("\n".join(said.err.splitlines()[:3]))
@@ -96,7 +96,7 @@ def test_a_schedule_is_changed_only_at_the_revision_that_was_seen(small):
 
 
 def test_what_lives_in_the_store_is_told_in_bytes(small):
-    submit(small, *[{"argv": ["true"], "hold": True}] * 3)
+    small.submit(*[{"argv": ["true"], "hold": True}] * 3)
     store = small.stats()["store"]
     assert 4096 < store["live"] <= store["used"] < store["map"]
 
@@ -120,7 +120,7 @@ def test_what_an_executor_took_with_it_of_a_log_is_marked(own):
     marks = own.folder / "marks"
     marks.mkdir()
     script = f"echo early; touch {marks}/begun; while ! test -e {marks}/go; do sleep 0.02; done; echo late; exit 0"
-    id = submit(own, {"shell": script}).lines[0]
+    id = own.submit({"shell": script}).lines[0]
     until(lambda: (marks / "begun").exists())
     until(lambda: "early" in own.pawl("logs", id).out)
     broker, worker = own.programs[0], own.programs[1]
@@ -131,5 +131,5 @@ def test_what_an_executor_took_with_it_of_a_log_is_marked(own):
     worker.kill()
     own.broker()
     own.executor("worker", 2)
-    until(lambda: own.status(id) == "finished", 30)
+    until(lambda: own.status(id) == "finished")
     assert own.pawl("logs", id).out == "early\n[5 bytes were cut here]\n"

@@ -21,11 +21,8 @@ def two(own):
 def running(fleet, *flags):
     """A task that says when it begins, and that it lives, until the file `go` is there."""
     mark = fleet.folder / "alive"
-    id = fleet.pawl("run", *flags, "--", "sh", "-c",
-                    f"echo begun; while [ ! -e {fleet.folder}/go ]; do date +%s.%N > {mark}; sleep 0.02; done"
-                    ).lines[0]
-    until(lambda: "begun" in fleet.pawl("task", "logs", id).out)
-    return id
+    return fleet.begun(*flags, "--", "sh", "-c",
+                       f"echo begun; while [ ! -e {fleet.folder}/go ]; do date +%s.%N > {mark}; sleep 0.02; done")
 
 
 def test_a_frozen_executor_cannot_kill_so_its_warden_does_before_another_begins(two):
@@ -36,7 +33,7 @@ def test_a_frozen_executor_cannot_kill_so_its_warden_does_before_another_begins(
     assert tree
     os.kill(one.process.pid, signal.SIGSTOP)
     try:
-        until(lambda: two.task(id)["executor"] == "two" and two.status(id) == "running", 20)
+        until(lambda: two.task(id)["executor"] == "two" and two.status(id) == "running")
         assert not [pid for pid in tree if pid in tree_of(id)], "the first attempt outlived its lease"
         (two.folder / "go").touch()
         task = two.wait_status(id, "finished")  # before the other one can say anything
@@ -53,7 +50,7 @@ def test_a_frozen_broker_makes_exclusive_work_stop_and_it_runs_again(two):
     [broker] = two.of("broker")
     os.kill(broker.process.pid, signal.SIGSTOP)
     try:
-        until(lambda: not tree_of(id), 10, words="end of the command that is cut off")
+        until(lambda: not tree_of(id), words="end of the command that is cut off")
     finally:
         os.kill(broker.process.pid, signal.SIGCONT)
     two.wait_status(id, "running")

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from conftest import tree_of
-from fleet import until
+from fleet import PATIENCE, until
 
 
 @pytest.fixture
@@ -18,25 +18,18 @@ def one(own):
     return own
 
 
-def running(fleet, *words):
-    """A task whose command has begun: it has said so in its log."""
-    id = fleet.pawl("run", "--", *words).lines[0]
-    until(lambda: "begun" in fleet.pawl("task", "logs", id).out, words="the command's first words")
-    return id
-
-
 def cpu_seconds(pid):
     fields = pathlib.Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_term_lets_what_runs_end_takes_nothing_new_and_exits_0(one):
-    id = running(one, "sh", "-c", "echo begun; sleep 1; echo ended")
+    id = one.begun("--", "sh", "-c", "echo begun; sleep 1; echo ended")
     [worker] = one.of("executor")
     worker.process.terminate()
     until(lambda: "DRAIN" in worker.said())
     late = one.pawl("run", "--", "true").lines[0]
-    assert worker.process.wait(10) == 0
+    assert worker.process.wait(PATIENCE) == 0
     assert one.status(id) == "finished" and one.task(id)["attempt"] == 1
     assert "ended" in one.pawl("task", "logs", id).out
     assert one.status(late) == "waiting"
@@ -45,12 +38,12 @@ def test_term_lets_what_runs_end_takes_nothing_new_and_exits_0(one):
 
 
 def test_a_second_term_gives_what_runs_back_uncounted_and_leaves_no_process(one):
-    id = running(one, "sh", "-c", "trap '' TERM; echo begun; sleep 60 & wait; sleep 60")
+    id = one.begun("--", "sh", "-c", "trap '' TERM; echo begun; sleep 60 & wait; sleep 60")
     [worker] = one.of("executor")
     worker.process.terminate()
     until(lambda: "DRAIN" in worker.said())
     worker.process.terminate()
-    assert worker.process.wait(10) == 0
+    assert worker.process.wait(PATIENCE) == 0
     assert not tree_of(id)
     task = one.task(id)
     assert task["status"] == "waiting"
@@ -62,11 +55,11 @@ def test_a_second_term_gives_what_runs_back_uncounted_and_leaves_no_process(one)
     worker.process.terminate()
     until(lambda: worker.said().count("DRAIN") == 1)
     worker.process.terminate()
-    worker.process.wait(10)
+    worker.process.wait(PATIENCE)
 
 
 def test_waiting_for_a_cancelled_command_that_takes_its_time_costs_nothing(one):
-    id = running(one, "sh", "-c", "trap 'echo asked' TERM; echo begun; while :; do sleep 30 & wait; done")
+    id = one.begun("--", "sh", "-c", "trap 'echo asked' TERM; echo begun; while :; do sleep 30 & wait; done")
     [worker] = one.of("executor")
     one.pawl("task", "cancel", id)
     until(lambda: "asked" in one.pawl("task", "logs", id).out)

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from conftest import tree_of
-from fleet import until
+from fleet import PATIENCE, until
 
 
 def can(*words):
@@ -53,20 +53,18 @@ def test_quiet_takes_nothing_and_resume_goes_on(one):
 
 def test_stop_ends_the_process_after_what_runs_or_at_its_deadline(one):
     [worker] = one.of("executor")
-    id = one.pawl("run", "--", "sh", "-c", f"echo begun; while [ ! -e {one.folder}/go ]; do sleep 0.05; done").lines[0]
-    until(lambda: "begun" in one.pawl("task", "logs", id).out)
+    id = one.begun("--", "sh", "-c", f"echo begun; while [ ! -e {one.folder}/go ]; do sleep 0.05; done")
     one.pawl("executor", "stop", "worker", "--deadline", "30s")
     until(lambda: "DRAIN" in worker.said())
     assert worker.alive()
     (one.folder / "go").touch()
-    assert worker.process.wait(10) == 0 and one.status(id) == "finished"
+    assert worker.process.wait(PATIENCE) == 0 and one.status(id) == "finished"
     refused = one.pawl("executor", "stop", "worker", code=None)
     assert refused.code == 4 and "not connected" in refused.err
     worker.start()
-    id = one.pawl("run", "--", "sh", "-c", "echo begun; sleep 60").lines[0]
-    until(lambda: "begun" in one.pawl("task", "logs", id).out)
+    id = one.begun("--", "sh", "-c", "echo begun; sleep 60")
     one.pawl("executor", "stop", "worker", "--deadline", "300ms")
-    worker.process.wait(15)
+    worker.process.wait(PATIENCE)
     assert not tree_of(id) and one.status(id) == "waiting"
     attempts = one.task(id)["attempts"]
     assert len(attempts) == 1, attempts
@@ -124,7 +122,7 @@ def test_executors_on_machines_of_their_own_as_process_1(own):
     id = own.pawl("run", "--on", "host=node-a", "--", "sh", "-c", "echo begun; (setsid sleep 301 &); sleep 301").lines[0]
     until(lambda: "begun" in own.pawl("task", "logs", id).out)
     own.of("executor")[0].kill()
-    until(lambda: not tree_of(id), 10, words="end of a machine's whole tree")
+    until(lambda: not tree_of(id), words="end of a machine's whole tree")
 
 
 def test_a_missing_interpreter_account_and_program_are_told_on_the_task(own):

@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 
-from fleet import new_id, until
+from fleet import PATIENCE, new_id, until
 
 HELD = {"argv": ["echo", "x" * 3000], "hold": True}
 
@@ -46,7 +46,7 @@ def test_a_full_store_refuses_submits_ends_what_runs_and_comes_back(own):
 
     def accepted():
         return own.pawl("run", "--wait", "--timeout", "10s", "--", "true", code=None).code == 0
-    until(accepted, 30, 0.2, "room again")
+    until(accepted, PATIENCE, 0.2, "room again")
     own.stop()
     assert own.pawl("broker", "check", "--state", own.state).out.startswith("ok")
 
@@ -91,7 +91,7 @@ def full_disk(own):
     own.wait_status(running, "finished")
     assert {task["id"] for task in own.tasks("--status", "held")} == set(ids)
     room.touch()
-    until(lambda: own.pawl("run", "--wait", "--timeout", "10s", "--", "true", code=None).code == 0, 30, 0.3,
+    until(lambda: own.pawl("run", "--wait", "--timeout", "10s", "--", "true", code=None).code == 0, PATIENCE, 0.3,
           "service again")
     assert own.pawl("task", "logs", running).out == "through\n"
 

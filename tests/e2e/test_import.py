@@ -3,7 +3,6 @@
 import datetime
 import json
 import os
-import pathlib
 import random
 import shutil
 import subprocess
@@ -11,7 +10,8 @@ import time
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from conftest import ROOT
+
 DATA = ROOT / "tests" / "data" / "import"
 CRONTAB = ROOT / "ops" / "demo" / "crontab"
 

@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 
-from conftest import FAST, until
+from conftest import FAST
+from fleet import PATIENCE, until
 
 PORT = 6411
 
@@ -30,7 +31,7 @@ class Machine:
         return ["nsenter", "--preserve-credentials", "--target", str(self.holder.pid), *spaces]
 
     def run(self, *words):
-        subprocess.run([*self.enter(), *words], check=True, capture_output=True, timeout=10)
+        subprocess.run([*self.enter(), *words], check=True, capture_output=True, timeout=PATIENCE)
 
     def end(self):
         self.holder.kill()
@@ -106,12 +107,12 @@ def a_cut_cable(own, made):
     device = {"left": "to1", "right": "to2"}[first]
     made["hub"].run("ip", "link", "set", device, "down")
     # it is lost by silence, and runs on the other machine
-    until(lambda: (own.task(id)["executor"] or first) != first and own.status(id) == "running", 20)
+    until(lambda: (own.task(id)["executor"] or first) != first and own.status(id) == "running")
     made["hub"].run("ip", "link", "set", device, "up")
-    task = own.wait_status(id, "finished", timeout=30)
+    task = own.wait_status(id, "finished")
     assert task["executor"] != first and task["lost"] == 1
     # the first is back and takes work again
-    until(lambda: own.pawl("executor", "show", first, "-o", "json").json["state"] == "ready", 20)
+    until(lambda: own.pawl("executor", "show", first, "-o", "json").json["state"] == "ready")
     own.pawl("run", "--on", f"executor={first}", "--wait", "--", "true")
 
 

@@ -8,8 +8,8 @@ import pytest
 import zmq
 
 from conftest import FAST
-from fleet import until
-from test_tasks import seconds, submit
+from fleet import CROCKFORD, PATIENCE, SLOW_S, new_id, seconds, until
+from pawl_wire import Peer, pb
 
 STATUSES = {"held", "delayed", "blocked", "waiting", "running", "external", "finished", "failed", "cancelled",
             "superseded", "expired"}
@@ -29,7 +29,7 @@ RECORDS = {
 
 def test_a_paused_queue_starts_nothing_until_it_is_resumed(fleet):
     fleet.pawl("queue", "pause", "rest", "--reason", "maintenance")
-    [id] = submit(fleet, {"argv": ["true"], "queue": "rest"}).lines
+    [id] = fleet.submit({"argv": ["true"], "queue": "rest"}).lines
     assert fleet.status(id) == "waiting"
     assert "maintenance" in fleet.pawl("why", id).out
     [queue] = [row for row in fleet.pawl("queue", "list", "-o", "ndjson").rows if row["name"] == "rest"]
@@ -41,7 +41,7 @@ def test_a_paused_queue_starts_nothing_until_it_is_resumed(fleet):
 def test_a_drained_executor_gets_nothing_new_until_it_is_resumed(fleet):
     fleet.pawl("executor", "drain", "two", "--reason", "reboot")
     until(lambda: fleet.pawl("executor", "show", "two", "-o", "json").json["state"] != "ready")
-    [id] = submit(fleet, {"argv": ["true"], "target": {"executor": "two"}}).lines
+    [id] = fleet.submit({"argv": ["true"], "target": {"executor": "two"}}).lines
     elsewhere = fleet.pawl("run", "--wait", "--", "true").lines[0]
     assert fleet.task(elsewhere)["executor"] == "one"
     assert fleet.status(id) == "waiting"
@@ -51,8 +51,8 @@ def test_a_drained_executor_gets_nothing_new_until_it_is_resumed(fleet):
 
 
 def test_why_says_what_a_full_executor_means(small):
-    blockers = submit(small, *[{"argv": ["sleep", "20"]}] * 2).lines
-    [id] = submit(small, {"argv": ["true"]}).lines
+    blockers = small.submit(*[{"argv": ["sleep", "20"]}] * 2).lines
+    [id] = small.submit({"argv": ["true"]}).lines
     until(lambda: all(small.status(blocker) == "running" for blocker in blockers))
     said = small.pawl("why", id)
     small.pawl("task", "cancel", *blockers)
@@ -64,8 +64,6 @@ def test_why_says_what_a_full_executor_means(small):
 # ---- peers ----------------------------------------------------------------------------------------
 
 def test_a_client_that_only_submits_is_alive_until_one_interval_after_its_last_request(own):
-    from pawl_wire import Peer, pb
-    from fleet import CROCKFORD, new_id
     own.broker()
     own.executor("worker", 1)
     peer = Peer(own.endpoint, "only-submits").open()
@@ -84,8 +82,8 @@ def test_a_client_that_only_submits_is_alive_until_one_interval_after_its_last_r
         assert row["alive"] and row["role"] == "client"
         time.sleep(suspect / 4)
     began = time.monotonic()
-    until(lambda: not (listed() or {"alive": False})["alive"], 5)
-    assert time.monotonic() - began <= suspect + 0.7
+    until(lambda: not (listed() or {"alive": False})["alive"])
+    assert time.monotonic() - began < suspect + SLOW_S
     peer.close()
 
 
@@ -100,8 +98,8 @@ def subscribe(fleet, *topics):
     return socket
 
 
-def receive(socket, timeout=5.0):
-    assert socket.poll(int(timeout * 1000)), "nothing came from the stats socket"
+def receive(socket):
+    assert socket.poll(int(PATIENCE * 1000)), "nothing came from the stats socket"
     return socket.recv_multipart()
 
 
@@ -114,7 +112,7 @@ def test_a_plain_subscriber_gets_two_frames_every_second(fleet):
         found.append(json.loads(frames[1]))
         times.append(time.monotonic())
     socket.close()
-    assert 0.7 < (times[2] - times[0]) / 2 < 1.4
+    assert 0.7 < (times[2] - times[0]) / 2 < SLOW_S
     for stats in found:
         assert STATS <= set(stats)
         assert set(stats["tasks"]) == STATUSES
@@ -164,7 +162,7 @@ def test_the_event_topic_tells_each_change_of_status_with_its_sequence(fleet):
 
 def test_numbers_count_what_happened(small):
     before = small.stats()["tasks"]
-    submit(small, *[{"argv": ["true"]}] * 5, {"argv": ["false"]}, {"argv": ["true"], "hold": True})
+    small.submit(*[{"argv": ["true"]}] * 5, {"argv": ["false"]}, {"argv": ["true"], "hold": True})
     until(lambda: small.stats()["tasks"]["finished"] == before["finished"] + 5)
     until(lambda: small.stats()["tasks"]["failed"] == before["failed"] + 1)
     stats = small.stats()
@@ -189,7 +187,7 @@ def test_top_once_is_one_picture(fleet):
 # ---- events ---------------------------------------------------------------------------------------
 
 def test_the_journal_has_no_hole_and_each_task_ends_once(fleet):
-    rows = fleet.pawl("events", "--from", "1", "-o", "ndjson").rows
+    rows = fleet.events()
     assert [row["seq"] for row in rows] == list(range(1, len(rows) + 1))
     ends = collections.Counter(row["id"] for row in rows if row["kind"] == "finished")
     assert set(ends.values()) <= {1}
@@ -264,7 +262,7 @@ def test_every_instant_carries_its_offset(furnished):
 
 
 def test_a_long_list_streams_everything_that_matches(small):
-    submit(small, *[{"argv": ["true"], "hold": True}] * 2500)
+    small.submit(*[{"argv": ["true"], "hold": True}] * 2500)
     rows = small.tasks("--status", "held")
     assert len({row["id"] for row in rows}) == len(rows) == 2500
     assert len(small.tasks("--status", "held", "--limit", "1001")) == 1001
@@ -287,14 +285,14 @@ def test_a_queue_that_nobody_ever_named_is_told(small):
 # ---- the store ------------------------------------------------------------------------------------
 
 def test_the_check_of_a_store_is_content_and_needs_no_broker(small):
-    submit(small, *[{"argv": ["true"]}] * 20, {"argv": ["true"], "hold": True})
+    small.submit(*[{"argv": ["true"]}] * 20, {"argv": ["true"], "hold": True})
     until(lambda: small.stats()["tasks"]["finished"] == 20)
     small.stop()
     assert small.pawl("broker", "check", "--state", small.state).out.startswith("ok")
 
 
 def test_the_check_finds_a_damaged_store(small):
-    submit(small, *[{"argv": ["echo", "x" * 2000], "hold": True}] * 50)
+    small.submit(*[{"argv": ["echo", "x" * 2000], "hold": True}] * 50)
     small.stop()
     data = small.state / "store" / "data.mdb"
     raw = data.read_bytes()

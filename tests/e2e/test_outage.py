@@ -8,19 +8,11 @@ import time
 
 import pytest
 
-from fleet import until
-
-
-def stamp(text):
-    return datetime.datetime.fromisoformat(text).timestamp()
+from fleet import seconds, until
 
 
 def text(second):
     return datetime.datetime.fromtimestamp(second, datetime.timezone.utc).isoformat()
-
-
-def history(fleet, name):
-    return fleet.pawl("schedule", "history", name, "-o", "ndjson").rows
 
 
 def explain(fleet, *words):
@@ -31,7 +23,7 @@ def spread(items, step):
     """Each instant with its verdict."""
     verdicts = {}
     for item in items:
-        first = stamp(item["instant"])
+        first = seconds(item["instant"])
         for n in range(item["count"]):
             verdicts[first + n * step] = (item["verdict"], item["reason"])
     return verdicts
@@ -51,21 +43,21 @@ def test_an_outage_was_what_explain_says_of_it(own):
     own.executor("worker", 8)
     for name, flags in PLANS.items():
         own.pawl("schedule", "add", name, "--every", "3s", *flags, "--", "true")
-    until(lambda: all(len(history(own, name)) >= 2 for name in PLANS))
+    until(lambda: all(len(own.history(name)) >= 2 for name in PLANS))
     scheduler.kill()
-    before = {name: max(stamp(row["instant"]) for row in history(own, name)) for name in PLANS}
+    before = {name: max(seconds(row["instant"]) for row in own.history(name)) for name in PLANS}
     until(lambda: time.time() > max(before.values()) + 14)  # four instants and more pass
     scheduler.start()
     # some instants behind the outage: all that explain tells by itself
-    until(lambda: all(max(stamp(row["instant"]) for row in history(own, name)) > before[name] + 27 for name in PLANS))
+    until(lambda: all(max(seconds(row["instant"]) for row in own.history(name)) > before[name] + 27 for name in PLANS))
     for name in PLANS:
-        rows = [row for row in history(own, name) if stamp(row["instant"]) > before[name]]
+        rows = [row for row in own.history(name) if seconds(row["instant"]) > before[name]]
         tasks = {row["id"]: row for row in own.tasks("--schedule", name)}
         made = [tasks[row["task"]] for row in rows if row["verdict"] == "fired"]
-        back = min(stamp(task["created"]) for task in made)
+        back = min(seconds(task["created"]) for task in made)
         said = explain(own, name, "--down", f"{text(before[name] + 0.1)}..{text(back)}", "--takes", "20ms")
         assert said["cut"] is None and said["notes"] == []
-        did = {stamp(row["instant"]): (row["verdict"], row["reason"]) for row in rows}
+        did = {seconds(row["instant"]): (row["verdict"], row["reason"]) for row in rows}
         verdicts = spread(said["items"], 3)
         assert len(verdicts) >= 7, said
         assert {at: did.get(at) for at in verdicts} == verdicts, name
@@ -93,7 +85,7 @@ def test_explain_reads_well_and_changes_nothing(fleet):
     after = fleet.pawl("schedule", "show", "outage", "-o", "json").json
     assert {key: after[key] for key in ("revision", "cursor", "fired", "next")} == \
         {key: shown[key] for key in ("revision", "cursor", "fired", "next")}
-    assert history(fleet, "outage") == []
+    assert fleet.history("outage") == []
     fleet.pawl("schedule", "rm", "outage")
 
 

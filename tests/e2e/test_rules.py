@@ -9,18 +9,6 @@ import pytest
 from fleet import until
 
 
-def show(fleet, name):
-    return fleet.pawl("schedule", "show", name, "-o", "json").json
-
-
-def history(fleet, name):
-    return fleet.pawl("schedule", "history", name, "-o", "ndjson").rows
-
-
-def events(fleet, kind):
-    return [row for row in fleet.pawl("events", "--from", "1", "-o", "ndjson").rows if row["kind"] == kind]
-
-
 def test_a_union_is_previewed_as_it_fires(fleet):
     fleet.pawl("schedule", "add", "union", "--cron", "0 9 * * 1-5", "--also", "0 9 1 * *", "--also", "0 12 * * 6",
                "--zone", "Europe/Berlin", "--", "true")
@@ -29,9 +17,9 @@ def test_a_union_is_previewed_as_it_fires(fleet):
                       "-n", "30", "-o", "json").json
     assert [row["instant"] for row in preview] == when["next"] and len(when["next"]) == 30
     assert len(set(when["next"])) == 30
-    assert "and also" in show(fleet, "union")["words"]
+    assert "and also" in fleet.schedule("union")["words"]
     fleet.pawl("schedule", "set", "union", "--also", "")
-    assert show(fleet, "union")["also"] == []
+    assert fleet.schedule("union")["also"] == []
     fleet.pawl("schedule", "rm", "union")
 
 
@@ -50,13 +38,13 @@ def test_calendars_from_the_command_line(fleet):
     rows = fleet.pawl("schedule", "preview", "works", "-n", "10", "-o", "json").json
     closed = [row for row in rows if row["closed"]]
     assert len(rows) - len(closed) == 10 and {row["closed"] for row in closed} == {"days off"}
-    next_before = show(fleet, "works")["next"]
+    next_before = fleet.schedule("works")["next"]
     refused = fleet.pawl("calendar", "rm", "days off", code=4)
     assert "works" in refused.err
-    revision = show(fleet, "works")["revision"]
+    revision = fleet.schedule("works")["revision"]
     fleet.pawl("calendar", "set", "days off", "MON..SAT")
-    until(lambda: show(fleet, "works")["revision"] == revision + 1)
-    assert show(fleet, "works")["next"] != next_before or time.gmtime().tm_wday == 5
+    until(lambda: fleet.schedule("works")["revision"] == revision + 1)
+    assert fleet.schedule("works")["next"] != next_before or time.gmtime().tm_wday == 5
     assert fleet.pawl("calendar", "show", "days off", "-o", "json").json["entries"] == ["MON..SAT"]
     fleet.pawl("schedule", "set", "works", "--calendar", "")
     fleet.pawl("calendar", "rm", "days off")
@@ -86,7 +74,7 @@ task: {argv: ["true"]}
     made = fleet.pawl("schedule", "apply", "-f", str(folder), "--owner", "rules")
     assert "3 created" in made.err
     assert "no changes" in fleet.pawl("schedule", "apply", "-f", str(folder), "--owner", "rules").err
-    spec = show(fleet, "filed")
+    spec = fleet.schedule("filed")
     assert spec["also"] == ["0 10 * * 1"] and spec["calendars"] == ["feast"] and spec["max_firings"] == 7
     exported = fleet.pawl("export", "yaml").out
     (folder / "all.yaml").write_text(exported)
@@ -101,14 +89,14 @@ task: {argv: ["true"]}
 
 def test_a_fixed_delay_runs_one_after_the_other(fleet):
     fleet.pawl("schedule", "add", "after", "--after", "1s", "--max-firings", "3", "--", "sleep", "0.3")
-    until(lambda: show(fleet, "after")["state"] == "ended" and len(fleet.tasks("--schedule", "after")) == 3)
+    until(lambda: fleet.schedule("after")["state"] == "ended" and len(fleet.tasks("--schedule", "after")) == 3)
     tasks = sorted(until(lambda: [t for t in fleet.tasks("--schedule", "after") if t["status"] == "finished"]
                          if len([t for t in fleet.tasks("--schedule", "after") if t["status"] == "finished"]) == 3
                          else None), key=lambda task: task["started"])
     for before, task in zip(tasks, tasks[1:]):
         assert before["ended"] < task["started"]
-    assert [row["verdict"] for row in history(fleet, "after")] == ["fired"] * 3
-    assert [row for row in events(fleet, "schedule.ended") if row["name"] == "after"]
+    assert [row["verdict"] for row in fleet.history("after")] == ["fired"] * 3
+    assert [row for row in fleet.events("schedule.ended") if row["name"] == "after"]
     refused = fleet.pawl("schedule", "set", "after", "--max-firings", "2", code=2)
     assert "3 times" in refused.err
     fleet.pawl("schedule", "rm", "after")
@@ -144,20 +132,20 @@ def test_a_zone_that_vanishes_pauses_its_schedules(own):
     own.executor("e", 2)
     own.pawl("schedule", "add", "there", "--every", "1s", "--mode", "strict", "--zone", "Etc/GMT-1", "--", "true")
     own.pawl("schedule", "add", "here", "--every", "1s", "--zone", "UTC", "--", "true")
-    until(lambda: len(history(own, "there")) >= 2)
+    until(lambda: len(own.history("there")) >= 2)
     (zones / "Etc/GMT-1").rename(zones / "away")
-    until(lambda: show(own, "there")["state"] == "paused")
-    assert "Etc/GMT-1 is gone" in show(own, "there")["reason"]
-    assert events(own, "zone.gone") and show(own, "here")["state"] == "active"
-    before = show(own, "there")["fired"]
+    until(lambda: own.schedule("there")["state"] == "paused")
+    assert "Etc/GMT-1 is gone" in own.schedule("there")["reason"]
+    assert own.events("zone.gone") and own.schedule("here")["state"] == "active"
+    before = own.schedule("there")["fired"]
     assert "Etc/GMT-1" in own.pawl("schedule", "add", "new", "--cron", "0 0 * * *", "--zone", "Etc/GMT-1", "--", "true",
                                    code=2).err
     time.sleep(1.5)
-    assert show(own, "there")["fired"] == before
+    assert own.schedule("there")["fired"] == before
     (zones / "away").rename(zones / "Etc/GMT-1")
-    until(lambda: show(own, "there")["state"] == "active")
+    until(lambda: own.schedule("there")["state"] == "active")
     own.pawl("schedule", "pause", "there")
-    rows = until(lambda: history(own, "there"))
+    rows = until(lambda: own.history("there"))
     seconds = [row["instant"] for row in rows]
     assert {row["verdict"] for row in rows} == {"fired"} and len(seconds) == len(set(seconds))
     stamps = [time.mktime(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")) for text in seconds]
@@ -169,9 +157,9 @@ def test_bounds_are_set_shown_and_lifted(fleet):
                "--end", "2099-01-02T12:00:00Z", "--", "true")
     rows = fleet.pawl("schedule", "preview", "bound", "--tz", "utc", "-o", "json").json
     assert [row["utc"][:16] for row in rows] == ["2099-01-01T09:00", "2099-01-02T09:00"]
-    assert "from 2099-01-01" in show(fleet, "bound")["words"] and "until 2099-01-02" in show(fleet, "bound")["words"]
+    assert "from 2099-01-01" in fleet.schedule("bound")["words"] and "until 2099-01-02" in fleet.schedule("bound")["words"]
     fleet.pawl("schedule", "set", "bound", "--start", "", "--end", "")
-    assert show(fleet, "bound")["start"] is None and show(fleet, "bound")["next"] < "2099"
+    assert fleet.schedule("bound")["start"] is None and fleet.schedule("bound")["next"] < "2099"
     refused = fleet.pawl("schedule", "set", "bound", "--start", "2099-01-02T00:00:00Z", "--end", "2099-01-01T00:00:00Z",
                          code=2)
     assert "ends before it begins" in refused.err

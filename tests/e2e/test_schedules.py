@@ -5,20 +5,13 @@ import time
 import pytest
 
 import ledger
-from fleet import until
-
-
-def history(fleet, name, *words):
-    return fleet.pawl("schedule", "history", name, *words, "-o", "ndjson").rows
-
-
-def show(fleet, name):
-    return fleet.pawl("schedule", "show", name, "-o", "json").json
+from conftest import ROOT
+from fleet import PATIENCE, until
 
 
 def judge(fleet, name):
     """The ledger is complete and right; its rows."""
-    schedule, rows = show(fleet, name), history(fleet, name)
+    schedule, rows = fleet.schedule(name), fleet.history(name)
     cursor = ledger.moment(schedule["cursor"])
     rows = [row for row in rows if ledger.moment(row["instant"]) <= cursor]  # it went on meanwhile
     ids = {row["task"] for row in rows}
@@ -41,7 +34,7 @@ def test_add_says_when_it_fires_and_list_shows_it(fleet):
 
 def test_two_schedulers_side_by_side_fire_each_instant_once(fleet):
     fleet.pawl("schedule", "add", "every-second", "--every", "1s", "--mode", "strict", "--", "true")
-    until(lambda: len(history(fleet, "every-second")) >= 4)
+    until(lambda: len(fleet.history("every-second")) >= 4)
     fleet.pawl("schedule", "pause", "every-second")
     rows = judge(fleet, "every-second")
     assert {row["verdict"] for row in rows} == {"fired"}
@@ -61,15 +54,15 @@ def test_now_runs_it_once_beside_the_rule(fleet):
     fleet.pawl("schedule", "add", "by-hand", "--cron", "0 0 1 1 *", "--", "true")
     id = fleet.pawl("schedule", "now", "by-hand").lines[-1]
     assert fleet.wait_status(id, "finished")["schedule"] == "by-hand"
-    assert history(fleet, "by-hand") == []
+    assert fleet.history("by-hand") == []
     fleet.pawl("schedule", "rm", "by-hand")
 
 
 def test_a_paused_normal_schedule_does_not_fire_and_its_pause_is_on_record(fleet):
     fleet.pawl("schedule", "add", "rests", "--every", "1s", "--", "true")
-    until(lambda: history(fleet, "rests"))
+    until(lambda: fleet.history("rests"))
     fleet.pawl("schedule", "pause", "rests", "--reason", "disk swap")
-    assert show(fleet, "rests")["state"] == "paused"
+    assert fleet.schedule("rests")["state"] == "paused"
     before = len(fleet.tasks("--schedule", "rests"))
     time.sleep(2.2)
     assert len(fleet.tasks("--schedule", "rests")) == before
@@ -88,30 +81,30 @@ def test_a_paused_strict_schedule_makes_what_it_missed(fleet):
     fleet.pawl("schedule", "pause", "owes")
     time.sleep(2.2)
     fleet.pawl("schedule", "resume", "owes", "--make-missed")
-    until(lambda: len(history(fleet, "owes")) >= 3)
+    until(lambda: len(fleet.history("owes")) >= 3)
     assert {row["verdict"] for row in judge(fleet, "owes")} == {"fired"}
     fleet.pawl("schedule", "rm", "owes")
 
 
 def test_a_removed_schedule_fires_no_more_and_its_name_is_free_again(fleet):
     fleet.pawl("schedule", "add", "gone", "--every", "1s", "--", "true")
-    first = show(fleet, "gone")["uid"]
-    until(lambda: history(fleet, "gone"))
+    first = fleet.schedule("gone")["uid"]
+    until(lambda: fleet.history("gone"))
     fleet.pawl("schedule", "add", "gone", "--every", "1s", "--", "true", code=4)
     assert first in fleet.pawl("schedule", "rm", "gone").err
     fleet.pawl("schedule", "show", "gone", code=3)
     fleet.pawl("schedule", "history", "gone", code=3)
-    kept = history(fleet, first)
+    kept = fleet.history(first)
     assert kept and {row["verdict"] for row in kept} == {"fired"}
     fleet.pawl("schedule", "add", "gone", "--cron", "0 0 1 1 *", "--", "true")
-    assert show(fleet, "gone")["uid"] != first
+    assert fleet.schedule("gone")["uid"] != first
     fleet.pawl("schedule", "rm", "gone")
 
 
 def test_an_edit_raises_the_revision_and_keeps_the_name(fleet):
     fleet.pawl("schedule", "add", "edited", "--cron", "0 0 1 1 *", "--", "true")
     fleet.pawl("schedule", "set", "edited", "--cron", "0 3 * * *")
-    schedule = show(fleet, "edited")
+    schedule = fleet.schedule("edited")
     assert schedule["revision"] == 2 and schedule["rule"] == "0 3 * * *"
     fleet.pawl("schedule", "rm", "edited")
 
@@ -119,7 +112,7 @@ def test_an_edit_raises_the_revision_and_keeps_the_name(fleet):
 def test_one_chosen_instant_fires_once(fleet):
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 2))
     fleet.pawl("schedule", "add", "once", "--at", at, "--", "true")
-    [row] = until(lambda: history(fleet, "once"), 10)
+    [row] = until(lambda: fleet.history("once"))
     assert row["verdict"] == "fired" and ledger.moment(row["instant"]) == ledger.moment(at)
     fleet.pawl("schedule", "rm", "once")
 
@@ -136,12 +129,12 @@ def outage(own, mode):
     scheduler = own.scheduler("only")
     own.pawl("schedule", "add", "job", "--every", "1s", "--mode", mode, "--grace", "400ms", "--overlap", "allow",
              "--", "true")
-    until(lambda: history(own, "job"))
+    until(lambda: own.history("job"))
     scheduler.kill()
     time.sleep(3.2)
     scheduler.start()
     after = time.time()
-    until(lambda: [row for row in history(own, "job") if ledger.moment(row["instant"]) > after + 1])
+    until(lambda: [row for row in own.history("job") if ledger.moment(row["instant"]) > after + 1])
     return judge(own, "job")
 
 
@@ -160,12 +153,12 @@ def test_normal_skips_what_it_missed_in_an_outage_and_says_so(own):
 
 def test_strict_makes_every_missed_instant_after_the_broker_was_away(small):
     small.pawl("schedule", "add", "job", "--every", "1s", "--mode", "strict", "--overlap", "allow", "--", "true")
-    until(lambda: history(small, "job"))
+    until(lambda: small.history("job"))
     [broker] = small.of("broker")
     broker.kill()
     time.sleep(2.5)
     broker.start()
-    until(lambda: len(history(small, "job")) >= 6)
+    until(lambda: len(small.history("job")) >= 6)
     rows = judge(small, "job")
     assert {row["verdict"] for row in rows} == {"fired"}
 
@@ -173,7 +166,7 @@ def test_strict_makes_every_missed_instant_after_the_broker_was_away(small):
 def test_live_first_runs_new_instants_beside_the_backlog_of_an_outage(small):
     small.pawl("schedule", "add", "job", "--every", "1s", "--mode", "strict", "--overlap", "allow", "--live-first",
                "yes", "--grace", "400ms", "--rate", "1", "--", "true")
-    until(lambda: len(history(small, "job")) >= 1)
+    until(lambda: len(small.history("job")) >= 1)
     [broker] = small.of("broker")
     broker.kill()
     time.sleep(4)
@@ -187,7 +180,7 @@ def test_live_first_runs_new_instants_beside_the_backlog_of_an_outage(small):
 
 def test_overlap_skip_is_on_record_with_its_reason(small):
     small.pawl("schedule", "add", "slow", "--every", "1s", "--overlap", "skip", "--", "sleep", "1.6")
-    until(lambda: {"fired", "skipped"} <= {row["verdict"] for row in history(small, "slow")})
+    until(lambda: {"fired", "skipped"} <= {row["verdict"] for row in small.history("slow")})
     rows = judge(small, "slow")
     assert any("overlap" in row["reason"] for row in rows if row["verdict"] == "skipped")
 
@@ -198,7 +191,7 @@ def test_schedules_of_one_scope_run_one_at_a_time_and_a_bad_key_is_refused(small
     for name in ("one", "two"):
         small.pawl("schedule", "add", name, "--every", "1s", "--overlap", "queue_all", "--label", "db=main",
                    "--overlap-scope", "db-{label.db}", "--shell", body)
-    until(lambda: min(len(history(small, name)) for name in ("one", "two")) >= 3)
+    until(lambda: min(len(small.history(name)) for name in ("one", "two")) >= 3)
     done = small.pawl("task", "list", "-o", "ndjson").rows
     assert "finished" in {row["status"] for row in done} and "failed" not in {row["status"] for row in done}
     bad = small.pawl("schedule", "add", "bad", "--every", "1s", "--overlap-scope", "{host}", "--", "true", code=2)
@@ -208,13 +201,12 @@ def test_schedules_of_one_scope_run_one_at_a_time_and_a_bad_key_is_refused(small
 @pytest.mark.parametrize("count", [1, 3])
 def test_history_from_an_instant_with_a_limit(small, count):
     small.pawl("schedule", "add", "ticks", "--every", "1s", "--mode", "strict", "--", "true")
-    until(lambda: len(history(small, "ticks")) >= 4)
-    rows = history(small, "ticks")
-    assert history(small, "ticks", "--from", rows[1]["instant"], "--limit", count) == rows[1:1 + count]
+    until(lambda: len(small.history("ticks")) >= 4)
+    rows = small.history("ticks")
+    assert small.history("ticks", "--from", rows[1]["instant"], "--limit", count) == rows[1:1 + count]
 
 
 def test_a_crontab_is_shown_first_and_taken_then(small):
-    from conftest import ROOT
     crontab = ROOT / "ops" / "demo" / "crontab"
     dry = small.pawl("import", "crontab", crontab, "--dry-run", "-o", "ndjson", code=8)
     assert "nothing written" in dry.err
@@ -226,10 +218,10 @@ def test_a_crontab_is_shown_first_and_taken_then(small):
     assert set(names) == {row["schedule"] for row in taken} and len(names) == len(taken) > 15
     assert {row["zone"] for row in names.values()} >= {"America/New_York"}
     percent = next(row for row in taken if "alive at" in row["command"])
-    task = show(small, percent["schedule"])["task"]
+    task = small.schedule(percent["schedule"])["task"]
     assert task["shell"] == "echo alive at $(date +%F\\ %T)"
     body = next(row for row in taken if "first line" in row["command"])
-    assert show(small, body["schedule"])["task"]["stdin"].splitlines() == ["first line of the body", "second line"]
+    assert small.schedule(body["schedule"])["task"]["stdin"].splitlines() == ["first line of the body", "second line"]
     small.pawl("import", "crontab", crontab, code=8)  # again: nothing is doubled, nothing is changed
     after = {row["name"]: row for row in small.pawl("schedule", "list", "-o", "ndjson").rows}
     assert {name: (row["uid"], row["revision"]) for name, row in after.items()} == {
@@ -245,18 +237,18 @@ def test_two_schedulers_with_a_choice_by_labels_hand_a_schedule_over_without_a_g
     assert row["state"] == "no scheduler" and row["labels"] == {"team": "ops"}
     assert "no scheduler is connected" in own.pawl("schedule", "why", "moves").out
     own.scheduler("ops", "--select", "team=ops")
-    until(lambda: len(history(own, "moves")) >= 2)
-    assert show(own, "moves")["state"] == "active"
+    until(lambda: len(own.history("moves")) >= 2)
+    assert own.schedule("moves")["state"] == "active"
     own.pawl("schedule", "set", "moves", "--label", "team=web")
-    until(lambda: show(own, "moves")["state"] == "no scheduler")
+    until(lambda: own.schedule("moves")["state"] == "no scheduler")
     assert "chooses its labels" in own.pawl("schedule", "why", "moves").out
     own.scheduler("web", "--select", "team!=ops")
-    count = len(history(own, "moves"))
-    until(lambda: len(history(own, "moves")) >= count + 3)  # strict: also those of the gap
+    count = len(own.history("moves"))
+    until(lambda: len(own.history("moves")) >= count + 3)  # strict: also those of the gap
     for team in "ops", "web", "ops", "web":
-        count = len(history(own, "moves"))
+        count = len(own.history("moves"))
         own.pawl("schedule", "set", "moves", "--label", "team=" + team)
-        until(lambda: len(history(own, "moves")) >= count + 2)
+        until(lambda: len(own.history("moves")) >= count + 2)
     rows = judge(own, "moves")
     assert {row["verdict"] for row in rows} == {"fired"}
     assert own.pawl("schedule", "list", "--label", "team=web", "-o", "ndjson").rows
@@ -267,7 +259,7 @@ def test_two_schedulers_with_a_choice_by_labels_hand_a_schedule_over_without_a_g
 def test_a_scheduler_refuses_a_choice_it_cannot_read(own):
     own.broker()
     odd = own.scheduler("odd", "--select", "team=ops,=", start=False).start(wait=False)
-    odd.process.wait(10)
+    odd.process.wait(PATIENCE)
     assert odd.process.returncode == 2 and "at column 10" in odd.said()
 
 
@@ -284,7 +276,7 @@ def test_a_backfill_runs_each_instant_of_its_span_once_and_is_audited(fleet):
     assert (str(row["range"]), row["cause"], row["fired"], row["left"]) == (number, "backfill", 6, 0)
     assert ranges(fleet, "refill") == []
     until(lambda: len(fleet.tasks("--schedule", "refill", "--status", "finished")) == 6)
-    rows = [row for row in history(fleet, "refill") if row["reason"] == "backfill"]
+    rows = [row for row in fleet.history("refill") if row["reason"] == "backfill"]
     assert [row["instant"][:13] for row in rows] == [f"2026-01-01T0{hour}" for hour in range(6)]
     assert {task["id"] for task in fleet.tasks("--schedule", "refill")} >= {row["task"] for row in rows}
     spans = fleet.pawl("schedule", "audit", "refill", "--from", "2026-01-01", "-o", "ndjson").rows
@@ -332,11 +324,11 @@ def test_what_is_resumed_goes_on_at_once(fleet, what):
 def test_a_folded_run_knows_what_it_stands_for(fleet):
     fleet.pawl("schedule", "add", "folds", "--every", "1s", "--mode", "latest", "--overlap", "allow", "--pause",
                "--", "sh", "-c", "echo $PAWL_FOLDED_COUNT $PAWL_FOLDED_FIRST $PAWL_FOLDED_LAST")
-    until(lambda: show(fleet, "folds")["behind"] >= 3)
+    until(lambda: fleet.schedule("folds")["behind"] >= 3)
     fleet.pawl("schedule", "resume", "folds", "--missed", "latest")
-    until(lambda: [row for row in history(fleet, "folds") if row["reason"] == "latest" and row["verdict"] == "fired"])
+    until(lambda: [row for row in fleet.history("folds") if row["reason"] == "latest" and row["verdict"] == "fired"])
     fleet.pawl("schedule", "pause", "folds")
-    rows = history(fleet, "folds")
+    rows = fleet.history("folds")
     folded = [row["instant"] for row in rows if row["verdict"] == "folded"]
     [fired] = [row for row in rows if row["verdict"] == "fired" and row["reason"] == "latest"]
     fleet.pawl("task", "wait", fired["task"])
@@ -351,13 +343,13 @@ def test_a_folded_run_knows_what_it_stands_for(fleet):
 def test_an_edit_of_a_strict_schedule_leaves_its_backlog_to_the_old_rule(fleet):
     fleet.pawl("schedule", "add", "edited", "--every", "1s", "--mode", "strict", "--overlap", "allow", "--pause", "--",
                "true")
-    until(lambda: show(fleet, "edited")["behind"] >= 3)
+    until(lambda: fleet.schedule("edited")["behind"] >= 3)
     fleet.pawl("schedule", "set", "edited", "--cron", "0 0 1 1 *")
     [row] = ranges(fleet, "edited")
     assert row["cause"] == "backlog" and row["left"] >= 3
     fleet.pawl("schedule", "resume", "edited")
     until(lambda: ranges(fleet, "edited", "--all")[0]["state"] == "done")
-    rows = history(fleet, "edited")
+    rows = fleet.history("edited")
     assert len(rows) == row["left"] and {one["reason"] for one in rows} == {"catchup"}
     fleet.pawl("schedule", "audit", "edited")
     fleet.pawl("schedule", "rm", "edited")

@@ -3,12 +3,11 @@
 attempts that go on without a slot."""
 import json
 import subprocess
-import time
 
 import pytest
 
 from conftest import tree_of
-from fleet import until
+from fleet import PATIENCE, until
 
 
 @pytest.fixture
@@ -182,7 +181,7 @@ def test_bytes_that_are_no_text_are_kept_as_they_came_and_harm_nothing(one):
     task = one.task(id)
     assert "last words" in task["message"] and task["exit_code"] == 3
     raw = subprocess.run([one.bin / "pawl", "-b", one.endpoint, "task", "logs", id],
-                         capture_output=True, timeout=20).stdout
+                         capture_output=True, timeout=PATIENCE).stdout
     assert b"b\xff\xfec" in raw or b"b??c" in raw, raw
     id = script(one, r"printf '{\"a\": \"\377\"' > $PAWL_OUTPUT")
     one.wait_status(id, "finished")

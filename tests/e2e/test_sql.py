@@ -9,7 +9,7 @@ import sqlite3
 import pytest
 
 from databases import PASSWORD, Cutter
-from fleet import until
+from fleet import PATIENCE, until
 
 ALL = ["pg", "my", "lite"]
 SERVERS = ["pg", "my"]
@@ -23,7 +23,7 @@ def submit(fleet, source, text, code=0, **more):
     return fleet.pawl("task", "submit", "-", input=json.dumps({"sql": sql, **more}) + "\n", code=code).lines[0]
 
 
-def run(fleet, source, text, status="finished", timeout=30, **more):
+def run(fleet, source, text, status="finished", timeout=PATIENCE, **more):
     """(task, output) once it has ended so."""
     id = submit(fleet, source, text, **more)
     task = fleet.wait_status(id, "finished", "failed", "cancelled", timeout=timeout)
@@ -263,7 +263,7 @@ def test_built_in_parameters_name_the_attempt(sql):
 
 def wait_running(databases, source, mark, wanted):
     server = databases.pg if source.startswith("pg") else databases.my
-    return until(lambda: server.running(mark) == wanted, 20, 0.1, f"{wanted} statements {mark} run")
+    return until(lambda: server.running(mark) == wanted, PATIENCE, 0.1, f"{wanted} statements {mark} run")
 
 
 @pytest.mark.parametrize("source", SERVERS)
@@ -332,7 +332,7 @@ def test_a_server_killed_under_a_statement_fails_it_and_the_next_one_finds_it_ag
         own.executor("one", 2, "--config", config)
         run(own, source, "create table t (a integer primary key, b varchar(200)); insert into t values (1, 'kept')")
         id = submit(own, source, "insert into t values (2, 'lost'); " + SLEEP[source].format(mark="killed"))
-        until(lambda: server.running("killed") == 1, 20, 0.1, "it runs")
+        until(lambda: server.running("killed") == 1, PATIENCE, 0.1, "it runs")
         server.kill()
         task = own.wait_status(id, "failed")
         assert "nothing was committed" in task["message"], task
@@ -393,7 +393,7 @@ def test_a_wrong_password_is_a_clear_failure_and_never_shown(own, databases):
         task, _ = run(own, source, "select 1", "failed")
         assert words in task["message"], task
         printed += json.dumps(task) + own.pawl("logs", task["id"]).out + own.pawl("task", "why", task["id"], code=None).out
-    printed += own.pawl("events", "-o", "ndjson", code=None, timeout=10).out + own.pawl("executor", "list", "-o", "json").out
+    printed += own.pawl("events", "-o", "ndjson", code=None).out + own.pawl("executor", "list", "-o", "json").out
     own.stop()
     for path in own.folder.rglob("*"):
         if path.is_file() and path != password:
@@ -448,7 +448,7 @@ def test_tls_is_required_and_a_wrong_certificate_refused(own, databases):
         server.ask(f"alter system set {setting}")
     try:
         server.ask("select pg_reload_conf()")
-        until(lambda: server.ask("show ssl") == [["on"]], 10, 0.1, "the server speaks TLS")
+        until(lambda: server.ask("show ssl") == [["on"]], PATIENCE, 0.1, "the server speaks TLS")
         assert rows(own, "required", encrypted) == rows(own, "right", encrypted) == [{"a": True}]
         assert rows(own, "plain", encrypted) == [{"a": False}]
         for source in ("wrong", "name"):
@@ -482,12 +482,12 @@ def test_a_task_sent_to_an_executor_without_its_source_fails_for_good(sql):
 def test_many_tasks_share_a_pool_of_four(sql):
     ids = sql.pawl("task", "submit", "-", input="".join(
         json.dumps({"sql": {"source": "pg", "text": "select pg_sleep(0.05)"}}) + "\n" for _ in range(40))).lines
-    sql.pawl("task", "wait", *ids, timeout=60)
+    sql.pawl("task", "wait", *ids)
     assert all(sql.status(id) == "finished" for id in ids)
 
 
 def test_a_schedule_runs_sql(sql):
     sql.pawl("schedule", "add", "sqlnow", "--every", "1s", "--sql", "lite", "select :pawl_schedule as s")
-    task = until(lambda: sql.tasks("--schedule", "sqlnow", "--status", "finished"), 15, 0.2, "a firing")[0]
+    task = until(lambda: sql.tasks("--schedule", "sqlnow", "--status", "finished"), PATIENCE, 0.2, "a firing")[0]
     sql.pawl("schedule", "rm", "sqlnow", "-y")
     assert json.loads(sql.pawl("task", "output", task["id"]).out)["rows"] == [{"s": "sqlnow"}]

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from fleet import until
+from fleet import PATIENCE, until
 from producers import ALL, SERIES, inputs, made, producer, run, submit
 
 @pytest.mark.parametrize("source", ALL)
@@ -117,7 +117,7 @@ def test_the_command_line_makes_a_producer_of_a_command(sql, parked):
 def test_a_schedule_harvests_a_table_and_a_key_is_one_task_for_all_its_firings(sql, parked):
     sql.pawl("schedule", "add", "harvest", "--every", "1s", "--queue", parked, "--each", "pg",
              "select n as id from generate_series(1, 20) n", "--column", "key=id", "--", "true")
-    until(lambda: len(sql.tasks("--schedule", "harvest", "--status", "finished")) >= 3, 30, 0.2, "three firings")
+    until(lambda: len(sql.tasks("--schedule", "harvest", "--status", "finished")) >= 3, PATIENCE, 0.2, "three firings")
     sql.pawl("schedule", "rm", "harvest")
     assert len(made(sql, parked)) == 20
 
@@ -125,10 +125,10 @@ def test_a_schedule_harvests_a_table_and_a_key_is_one_task_for_all_its_firings(s
 def test_cancel_stops_a_producer_between_two_batches(sql, databases, parked):
     id = submit(sql, producer("pg", "select g as n, pg_sleep(0.01) from generate_series(1, 100000) g /* slow-rows */",
                               {"argv": ["true"], "queue": parked}, batch=10))
-    until(lambda: len(made(sql, parked)) > 0, 20, 0.1, "some tasks")
+    until(lambda: len(made(sql, parked)) > 0, PATIENCE, 0.1, "some tasks")
     sql.pawl("task", "cancel", id)
     assert sql.wait_status(id, "cancelled")
-    assert until(lambda: databases.pg.running("slow-rows") == 0, 10, 0.1, "it is stopped on the server")
+    assert until(lambda: databases.pg.running("slow-rows") == 0, PATIENCE, 0.1, "it is stopped on the server")
 
 
 ROWS = 20000

@@ -30,15 +30,15 @@ class Terminal:
             self.said += os.read(self.ours, 65536)
         return self.said
 
-    def shows(self, what, timeout=10):
-        until(lambda: what in self.read(), timeout, words=f"{what!r} on the terminal")
+    def shows(self, what):
+        until(lambda: what in self.read(), words=f"{what!r} on the terminal")
 
     def press(self, key):
         os.write(self.ours, key)
 
-    def end(self, timeout=10):
+    def end(self):
         """Its exit code, with all that it printed read."""
-        until(lambda: (self.read(), self.process.poll() is not None)[1], timeout, words="its end")
+        until(lambda: (self.read(), self.process.poll() is not None)[1], words="its end")
         self.read()
         return self.process.returncode
 

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from conftest import BIN, ROOT, no_sanitizer_spoke, processes_with
-from fleet import until
+from fleet import PATIENCE, until
 
 
 class Up:
@@ -51,11 +51,11 @@ class Up:
 
     def pawl(self, *words):
         return subprocess.run([BIN / "pawl", "-b", f"ipc://{self.state}/broker.sock", *words], text=True,
-                              capture_output=True, env=self.env, timeout=30)
+                              capture_output=True, env=self.env, timeout=PATIENCE)
 
     def end(self, number=signal.SIGINT):
         self.process.send_signal(number)
-        return self.process.wait(40)
+        return self.process.wait(PATIENCE)
 
 
 @pytest.fixture
@@ -64,8 +64,8 @@ def up(folder):
     yield up
     if up.process.poll() is None:
         up.process.kill()
-        up.process.wait(10)
-    until(lambda: not processes_with(f"HOME={folder}/home"), 10, words="the end of all its processes")
+        up.process.wait(PATIENCE)
+    until(lambda: not processes_with(f"HOME={folder}/home"), words="the end of all its processes")
     no_sanitizer_spoke(folder)
 
 
@@ -75,7 +75,7 @@ def test_the_first_command_of_the_readme_runs_and_its_three_printed_commands_wor
     first = next(n for n, line in enumerate(lines) if line.startswith("try")) + 1
     commands = [line.strip() for line in lines[first:first + 3]]
     assert all("pawl" in command for command in commands)
-    said = [subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, env=up.env, timeout=30)
+    said = [subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, env=up.env, timeout=PATIENCE)
             for command in commands]
     assert [run.returncode for run in said] == [0, 0, 0], said
     assert "it works" in said[0].stdout
@@ -95,17 +95,17 @@ def test_make_up_serves_this_user_and_ends_with_0(folder):
     try:
         up.wait_ready()
         done = subprocess.run([BIN / "pawl", "run", "--wait", "--", "echo", "it works"], text=True,
-                              capture_output=True, env=up.env, timeout=30)
+                              capture_output=True, env=up.env, timeout=PATIENCE)
         assert done.returncode == 0 and up.state.joinpath("broker.sock").is_socket(), done
         [main] = [pid for pid in processes_with(f"HOME={folder}/home")
                   if pathlib.Path("/proc", str(pid), "cmdline").read_bytes().endswith(b"/pawl\0up\0")]
         os.kill(main, signal.SIGINT)
-        assert up.process.wait(40) == 0
+        assert up.process.wait(PATIENCE) == 0
     finally:
         if up.process.poll() is None:
             up.process.kill()
-            up.process.wait(10)
-    until(lambda: not processes_with(f"HOME={folder}/home"), 10, words="the end of all its processes")
+            up.process.wait(PATIENCE)
+    until(lambda: not processes_with(f"HOME={folder}/home"), words="the end of all its processes")
 
 
 def test_sigterm_drains_a_running_task_to_its_end(up):
@@ -124,7 +124,7 @@ def finishes_after(up, id, how):
     """The task still ran when `how` ended pawl up, and is on record as finished after it."""
     until(lambda: '"running"' in up.pawl("task", "show", id, "-o", "json").stdout)
     how()
-    assert up.process.wait(40) == 0, up.err()
+    assert up.process.wait(PATIENCE) == 0, up.err()
     said = up.err()
     again = Up(up.folder).wait_ready()
     try:
@@ -176,7 +176,7 @@ def test_nothing_outlives_pawl_up_killed_with_sigkill(up):
     until(lambda: len(processes_with(f"PAWL_TASK_ID={id}")) >= 2)
     assert len(up.pids()) == 3
     up.process.kill()
-    up.process.wait(10)
+    up.process.wait(PATIENCE)
     until(lambda: not processes_with(f"HOME={up.folder}/home") and not processes_with(f"PAWL_TASK_ID={id}"),
           10, words="the end of all processes")
 
@@ -186,7 +186,7 @@ def test_a_role_that_is_killed_is_started_again(up, role):
     up.wait_ready()
     victim = up.pids()[role]
     os.kill(victim, signal.SIGKILL)
-    until(lambda: up.pids().get(role, victim) != victim, 10)
+    until(lambda: up.pids().get(role, victim) != victim)
     done = up.pawl("run", "--wait", "--timeout", "20s", "--", "true")
     assert done.returncode == 0, done
     assert up.end() == 0
@@ -195,7 +195,7 @@ def test_a_role_that_is_killed_is_started_again(up, role):
 def test_a_second_pawl_up_on_one_state_is_refused_with_the_pid_of_the_first(up):
     up.wait_ready()
     second = subprocess.run([BIN / "pawl", "up", "--state", up.state], capture_output=True, text=True,
-                            env=up.env, timeout=20)
+                            env=up.env, timeout=PATIENCE)
     assert second.returncode == 4
     assert str(up.process.pid) in second.stderr
     assert len(second.stderr.strip().splitlines()) == 3
@@ -205,7 +205,7 @@ def test_a_second_pawl_up_on_one_state_is_refused_with_the_pid_of_the_first(up):
 def test_a_second_broker_on_one_store_is_refused_with_the_pid_of_the_first(own):
     first = own.broker()
     second = subprocess.run([BIN / "pawl-broker", "--state", own.state], capture_output=True, text=True,
-                            env=own.env, timeout=20)
+                            env=own.env, timeout=PATIENCE)
     assert second.returncode == 4
     assert str(first.pid) in second.stderr
     assert own.pawl("broker", "status", "-o", "json").json["pid"] == first.pid
@@ -214,6 +214,6 @@ def test_a_second_broker_on_one_store_is_refused_with_the_pid_of_the_first(own):
 def test_a_folder_that_cannot_be_used_is_told_in_three_lines(folder):
     (folder / "file").write_text("")
     done = subprocess.run([BIN / "pawl", "up", "--state", folder / "file" / "state"], capture_output=True,
-                          text=True, timeout=20)
+                          text=True, timeout=PATIENCE)
     assert done.returncode == 1
     assert len(done.stderr.strip().splitlines()) == 3

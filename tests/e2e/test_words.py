@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from conftest import ROOT
+from fleet import PATIENCE
 
 COMMANDS = re.findall(r'^ *\{ "([a-z ]+)", "', (ROOT / "client/cli/commands.c").read_text(), re.M)
 
@@ -157,6 +158,6 @@ def test_what_could_not_be_written_is_told_and_no_success(fleet, words):
     """A disk that is full, where the output goes."""
     with open("/dev/full", "w") as full:
         done = subprocess.run([fleet.bin / "pawl", *words], env={**fleet.env, "PAWL_BROKER": fleet.endpoint},
-                              stdout=full, stderr=subprocess.PIPE, text=True, timeout=30)
+                              stdout=full, stderr=subprocess.PIPE, text=True, timeout=PATIENCE)
     assert done.returncode == 1 and done.stderr.count("error: ") == 1, done
     assert "No space left" in done.stderr, done

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * disk.c - an LD_PRELOAD library: a disk that fails or is slow, at a test's word. fdatasync of a
- * file below $PAWL_DISK/FOLDER/ fails with EIO while the file $PAWL_DISK/FOLDER.eio exists, and
- * takes half a second more while $PAWL_DISK/FOLDER.slow exists. */
+ * file below $PAWL_DISK/FOLDER/ fails with EIO while the file $PAWL_DISK/FOLDER.eio exists, and is
+ * not done while $PAWL_DISK/FOLDER.slow exists. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SLOW_US = 500000 };
+enum { LOOK_US = 2000 };
 
 /* The name of the folder below $PAWL_DISK that the file is in; false: it is elsewhere. */
 static int folder_of(int fd, char *mark, size_t room, const char *word)
@@ -33,7 +33,8 @@ int fdatasync(int fd)
     static int (*next)(int);
     char mark[4200];
     if (!next) *(void **)&next = dlsym(RTLD_NEXT, "fdatasync");
-    if (folder_of(fd, mark, sizeof mark, "slow") && access(mark, F_OK) == 0) usleep(SLOW_US);
+    while (folder_of(fd, mark, sizeof mark, "slow") && access(mark, F_OK) == 0)
+        usleep(LOOK_US);
     if (folder_of(fd, mark, sizeof mark, "eio") && access(mark, F_OK) == 0) {
         errno = EIO;
         return -1;

@@ -15,11 +15,16 @@ def load():
     """The generated module. PAWL_BUILD names the build folder (default: a temporary one)."""
     if "pawl_pb2" in sys.modules:
         return sys.modules["pawl_pb2"]
+    schema = ROOT / "schemas" / "pawl.proto"
     build = os.environ.get("PAWL_BUILD")
     out = pathlib.Path(build).resolve() / "gen" / "python" if build else pathlib.Path(
         tempfile.mkdtemp(prefix="pawl-pb-"))
     out.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["protoc", f"-I{ROOT / 'schemas'}", f"--python_out={out}", "pawl.proto"], check=True)
+    made = out / "pawl_pb2.py"
+    if not made.exists() or made.stat().st_mtime < schema.stat().st_mtime:
+        with tempfile.TemporaryDirectory(dir=out) as fresh:  # others may be reading it
+            subprocess.run(["protoc", f"-I{schema.parent}", f"--python_out={fresh}", schema.name], check=True)
+            (pathlib.Path(fresh) / made.name).replace(made)
     sys.path.insert(0, str(out))
     return importlib.import_module("pawl_pb2")
 

@@ -12,6 +12,7 @@ import zmq
 import messages
 
 pb = messages.load()
+PATIENCE = 60.0  # a deadline that no slow machine meets by its slowness
 
 
 class Refused(Exception):
@@ -52,7 +53,7 @@ class Wire:
     def send(self, *frames):
         self.socket.send_multipart(frames)
 
-    def receive(self, timeout=10.0):
+    def receive(self, timeout=PATIENCE):
         """The next frame; Silence when none comes."""
         if not self.socket.poll(max(0, int(timeout * 1000))):
             raise Silence()
@@ -66,7 +67,9 @@ class Wire:
 
 
 class Peer(Wire):
-    """A session. Pushes that come meanwhile are kept in `pushes`; Assigns are counted."""
+    """A session. Pushes that come meanwhile are kept in `pushes`; Assigns are counted. `patience`: how
+    long an answer is waited for, where nothing else is said."""
+    patience = PATIENCE
 
     def __init__(self, endpoint, name, role=pb.ROLE_CLIENT, incarnation=None, **hello):
         super().__init__(endpoint)
@@ -94,9 +97,9 @@ class Peer(Wire):
             getattr(request, body).CopyFrom(message)
         return request.SerializeToString()
 
-    def take(self, timeout=10.0):
+    def take(self, timeout=None):
         """The next Reply; pushes are put aside."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + (self.patience if timeout is None else timeout)
         while True:
             frame = self.receive(end - time.monotonic())
             if frame[:5] == b"\x0dPWP1":
@@ -114,7 +117,7 @@ class Peer(Wire):
             self.assign_seen = push.assign.number
         self.pushes.append(push)
 
-    def answer(self, seq, timeout=10.0):
+    def answer(self, seq, timeout=None):
         """The Reply to `seq`, or Refused."""
         while True:
             reply = self.take(timeout)
@@ -125,7 +128,7 @@ class Peer(Wire):
             raise Refused(reply.error)
         return reply
 
-    def ask(self, body, message=None, request_id=b"", timeout=10.0):
+    def ask(self, body, message=None, request_id=b"", timeout=None):
         self.send(self.pack(body, message, request_id))
         return self.answer(self.seq, timeout)
 
@@ -133,9 +136,9 @@ class Peer(Wire):
         """A request whose reply is remembered."""
         return self.ask(body, message, request_id or os.urandom(16)).changed
 
-    def leases(self, timeout=10.0):
+    def leases(self, timeout=None):
         """Leases that were assigned; waits for the first."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + (self.patience if timeout is None else timeout)
         while True:
             found = [lease for push in self.pushes if push.HasField("assign") for lease in push.assign.leases]
             self.pushes = [push for push in self.pushes if not push.HasField("assign")]

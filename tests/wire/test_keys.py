@@ -3,25 +3,16 @@
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 
 import pytest
 import zmq
 
-import messages
+from brokers import BIN, FAST, Broker, E, free_port, get, lease, refused_start, submit, task, until
 from pawl_wire import Peer, Refused, Silence, Wire, pb
-from test_broker_process import FAST, BIN, Broker, get, lease, submit, task, until
 
-E = messages.errors()
 PAWL = BIN.parent / "pawl"
 pytestmark = pytest.mark.skipif(not PAWL.exists(), reason=f"{PAWL} is not built")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def read_key(path):
@@ -67,7 +58,7 @@ def door(tmp_path):
     door.own = {name: door.key(name, name) for name in
                 ("admin", "operator", "submitter", "executor", "scheduler", "monitor")}
     yield door.open()
-    if door.process.poll() is None:
+    if door.alive():
         assert door.end() == 0
     door.process.stdout.close()
 
@@ -80,10 +71,6 @@ def gets_no_answer(peer):
             peer.ask("hello", peer.hello, timeout=1)
     finally:
         peer.close()
-
-
-def log_of(door):
-    return (door.folder / "broker.log").read_text()
 
 
 def test_a_task_goes_over_tcp_and_principals_are_the_names_of_keys(door):
@@ -135,7 +122,7 @@ def test_who_has_no_key_or_an_unknown_one_gets_no_answer_at_all(door, tmp_path):
     stranger["broker"] = door.own["admin"]["broker"]
     gets_no_answer(door.peer(stranger))
     gets_no_answer(Peer(door.tcp, "plain"))
-    assert "KEY_REFUSED" in log_of(door)
+    assert "KEY_REFUSED" in door.said()
     assert door.peer(door.own["admin"]).open()  # and the broker goes on
 
 
@@ -186,7 +173,7 @@ def test_a_removed_key_ends_its_sessions_and_a_new_one_is_let_in(door):
 def test_a_file_at_fault_keeps_the_keys_that_are_in_force(door):
     bad = door.keys / "authorized" / "bad.pub"
     bad.write_text("name: bad\nrole: king\npublic: " + "a" * 40 + "\n")
-    until(lambda: "KEYS_UNCHANGED" in log_of(door))
+    until(lambda: "KEYS_UNCHANGED" in door.said())
     assert door.peer(door.own["submitter"]).open().welcome.principal == "submitter"
 
 
@@ -194,7 +181,7 @@ def test_no_secret_key_is_ever_in_a_log(door):
     door.peer(door.own["submitter"]).open()
     secrets = [key["secret"] for key in door.own.values()]
     secrets.append(read_key(door.keys / "broker.key")["secret"])
-    assert not any(secret in log_of(door) for secret in secrets)
+    assert not any(secret in door.said() for secret in secrets)
 
 
 @pytest.mark.parametrize("spoil, word", [
@@ -209,15 +196,13 @@ def test_a_broker_whose_keys_are_no_good_does_not_start(tmp_path, spoil, word):
     door = Door(tmp_path)
     door.key("admin", "admin")
     spoil(door.keys)
-    run = subprocess.run([BIN, "--state", door.state, "--tcp", door.tcp], capture_output=True, text=True,
-                         timeout=20)
+    run = refused_start("--state", door.state, "--tcp", door.tcp)
     assert run.returncode not in (0, -signal.SIGSEGV)
     assert word in run.stderr
 
 
 def test_an_endpoint_that_is_no_tcp_is_refused(tmp_path):
-    run = subprocess.run([BIN, "--state", tmp_path / "state", "--tcp", "udp://1.2.3.4:5"],
-                         capture_output=True, text=True, timeout=20)
+    run = refused_start("--state", tmp_path / "state", "--tcp", "udp://1.2.3.4:5")
     assert run.returncode == 2
     assert "tcp://ADDRESS:PORT" in run.stderr
 

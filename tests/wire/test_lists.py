@@ -3,17 +3,13 @@
 without a limit, as before there were pages, gets everything."""
 import pytest
 
+from brokers import executor, submit, task
 from pawl_wire import Peer, pb
-from test_broker_process import BIN, Broker, executor, submit, task
-
-pytestmark = pytest.mark.skipif(not BIN.exists(), reason=f"{BIN} is not built")
 
 
 @pytest.fixture
-def broker(tmp_path):
-    broker = Broker(tmp_path / "state").start()
-    yield broker
-    assert broker.end() == 0
+def broker(start_broker):
+    return start_broker()
 
 
 def pages(ask, most):
@@ -64,9 +60,7 @@ def test_a_page_of_large_rows_ends_before_the_message_does(broker):
 def test_queues_come_in_pages_by_name(broker):
     client = Peer(broker.endpoint, "asks").open()
     executor(broker).ask("bye")
-    tasks = [task() for _ in range(11)]
-    for n, one in enumerate(tasks):
-        one.queue = f"queue-{n:02}"
+    tasks = [task(queue=f"queue-{n:02}") for n in range(11)]
     submit(client, *tasks)
 
     def of_queues(at):

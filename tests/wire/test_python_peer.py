@@ -5,11 +5,10 @@ a broker does with peers that do not keep the rules.
 PAWL_BIN names the folder with pawl-broker (default: build/bin); or PAWL_BROKER an endpoint of a broker
 that runs already.
 """
+import json
 import os
 import pathlib
 import shutil
-import signal
-import subprocess
 import tempfile
 import time
 
@@ -17,36 +16,28 @@ import pytest
 import zmq
 
 import messages
-from pawl_wire import Peer, Refused, Silence, Wire, new_id, pb
-
-E = messages.errors()
-BIN = pathlib.Path(os.environ.get("PAWL_BIN", messages.ROOT / "build" / "bin"))
+from brokers import BIN, Broker, E, get, report, result, submit, task as make_task, until
+from pawl_wire import PATIENCE, Peer, Refused, Silence, Wire, new_id, pb
 
 
 @pytest.fixture(scope="module")
 def endpoint():
+    """One broker for all tests of this file, whatever they send it."""
     if "PAWL_BROKER" in os.environ:
         yield os.environ["PAWL_BROKER"]
         return
-    if not (BIN / "pawl-broker").exists():
-        pytest.skip(f"{BIN}/pawl-broker is not built")
-    state = pathlib.Path(tempfile.mkdtemp(prefix="pawl-wire-"))
-    with open(state / "broker.log", "wb") as log:
-        broker = subprocess.Popen([BIN / "pawl-broker", "--state", state], stdout=log, stderr=log)
+    if not BIN.exists():
+        pytest.skip(f"{BIN} is not built")
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="pawl-wire-"))
+    broker = Broker(folder / "state").start()
     try:
-        yield f"ipc://{state}/broker.sock"
-        assert broker.poll() is None, (state / "broker.log").read_text()  # it never crashed
+        yield broker.endpoint
+        assert broker.alive(), broker.said()  # it never crashed
+        assert broker.end() == 0, broker.said()
     finally:
-        if broker.poll() is None:
-            broker.send_signal(signal.SIGTERM)
-        try:
-            code = broker.wait(15)
-        except subprocess.TimeoutExpired:
-            broker.kill()
-            code = broker.wait()
-        text = (state / "broker.log").read_text()
-        shutil.rmtree(state)
-        assert code == 0, text
+        if broker.alive():
+            broker.process.kill()
+        shutil.rmtree(folder)
         zmq.Context.instance().destroy(linger=0)
 
 
@@ -70,28 +61,6 @@ def executor(endpoint):
     except Refused as refused:
         assert refused.code == E["NO_SESSION"]  # a test has put another session in its place
     peer.close()
-
-
-def make_task(kind, **parts):
-    return pb.Task(**({"id": new_id(), "type": kind} | parts))
-
-
-def submit(client, *tasks):
-    return client.ask("submit", pb.Submit(tasks=[t.SerializeToString() for t in tasks])).submitted
-
-
-def get(client, task_id):
-    return client.ask("task_get", pb.TaskGet(ids=[task_id])).tasks.items[0]
-
-
-def until(check, seconds=10):
-    """Waits for what the broker does in its own time."""
-    end = time.monotonic() + seconds
-    while True:
-        found = check()
-        if found or time.monotonic() > end:
-            return found
-        zmq.Poller().poll(10)
 
 
 def rejected(client):
@@ -124,11 +93,11 @@ def test_a_task_is_submitted_assigned_reported_and_read_back(client, executor):
     running = get(client, task.id)
     assert running.status == pb.STATUS_RUNNING and running.executor == executor.hello.name
     assert running.progress == "half" and (running.progress_done, running.progress_total) == (1, 2)
-    report = executor.ask("report", pb.Report(
+    answer = executor.ask("report", pb.Report(
         logs=[pb.LogChunk(**claim, stream=2, offset=6, data=b"done\n")],
         results=[pb.Result(**claim, outcome=pb.OUTCOME_DONE, output=b'{"sent":true}',
                            output_type="application/json", message="sent")], credit=4)).reported
-    assert list(report.verdicts) == [pb.REPORT_DONE]
+    assert list(answer.verdicts) == [pb.REPORT_DONE]
     done = client.ask("task_wait", pb.TaskWait(ids=[task.id], wait_us=10000000)).waited
     assert done.done
     record = get(client, task.id)
@@ -148,9 +117,7 @@ def test_many_tasks_pass_within_the_credit(client, executor):
         leases = executor.leases()
         assert len(leases) <= 4
         seen += [lease.id for lease in leases]
-        reported = executor.ask("report", pb.Report(results=[
-            pb.Result(id=l.id, token=l.token, outcome=pb.OUTCOME_DONE) for l in leases])).reported
-        assert set(reported.verdicts) == {pb.REPORT_DONE}
+        assert set(report(executor, *map(result, leases))) == {pb.REPORT_DONE}
     assert sorted(seen) == sorted(t.id for t in tasks)
 
 
@@ -180,7 +147,7 @@ def test_a_submit_sent_again_changes_nothing(client, executor):
     other.title = "another body"
     refused = submit(client, other)
     assert refused.accepted == 0 and refused.items[0].error.code == E["ID_REUSED"]
-    executor.ask("report", pb.Report(results=[pb.Result(id=lease.id, token=lease.token, outcome=pb.OUTCOME_DONE)]))
+    report(executor, result(lease))
     assert submit(client, task).accepted == 1  # also after its end
     with pytest.raises(Silence):
         executor.leases(0.3)
@@ -190,16 +157,13 @@ def test_a_result_sent_again_is_recorded_once_and_an_old_token_is_stale(client, 
     task = make_task(executor.type, retry=pb.Retry(max_attempts=2, backoff_us=1))
     submit(client, task)
     first = executor.leases()[0]
-    fail = pb.Report(results=[pb.Result(id=first.id, token=first.token, outcome=pb.OUTCOME_FAIL, message="no")])
-    assert list(executor.ask("report", fail).reported.verdicts) == [pb.REPORT_DONE]
+    assert report(executor, result(first, pb.OUTCOME_FAIL, message="no")) == [pb.REPORT_DONE]
     second = executor.leases()[0]
     assert second.id == task.id and second.token > first.token and second.attempt == 2
-    done = pb.Report(results=[pb.Result(id=first.id, token=first.token, outcome=pb.OUTCOME_DONE)])
-    verdict = executor.ask("report", done).reported.verdicts[0]
+    [verdict] = report(executor, result(first))
     assert verdict in (pb.REPORT_STALE, pb.REPORT_DONE) and get(client, task.id).status == pb.STATUS_RUNNING
-    done.results[0].token = second.token
     for _ in range(2):
-        assert list(executor.ask("report", done).reported.verdicts) == [pb.REPORT_DONE]
+        assert report(executor, result(second)) == [pb.REPORT_DONE]
     record = get(client, task.id)
     assert record.status == pb.STATUS_FINISHED and record.attempt == 2
 
@@ -235,8 +199,7 @@ def test_a_new_session_on_a_new_connection_takes_up_the_leases(endpoint, client,
                  kinds=["worker"], types=[executor.type], slots=4, credit=4,
                  claims=[pb.Claim(id=lease.id, token=lease.token), pb.Claim(id=new_id(), token=9)]).open()
     assert list(again.welcome.verdicts) == [pb.CLAIM_KEEP, pb.CLAIM_UNKNOWN]
-    report = pb.Report(results=[pb.Result(id=lease.id, token=lease.token, outcome=pb.OUTCOME_DONE)])
-    assert list(again.ask("report", report).reported.verdicts) == [pb.REPORT_DONE]
+    assert report(again, result(lease)) == [pb.REPORT_DONE]
     again.ask("bye")
     again.close()
 
@@ -253,7 +216,7 @@ def test_cancel_reaches_the_executor(client, executor):
         pushed = [d for p in executor.pushes for d in p.directives.directives]
         return [d for d in pushed + executor.directives if d.kind == pb.DIRECTIVE_CANCEL and d.id == lease.id]
     assert until(told)
-    executor.ask("report", pb.Report(results=[pb.Result(id=lease.id, token=lease.token, outcome=pb.OUTCOME_CANCELLED)]))
+    report(executor, result(lease, pb.OUTCOME_CANCELLED))
     assert get(client, task.id).status == pb.STATUS_CANCELLED
 
 
@@ -310,7 +273,7 @@ def test_a_schedule_is_put_followed_proposed_and_removed(endpoint, client, execu
     assert propose().verdict == pb.PROPOSAL_CONFLICT  # a copy
     lease = executor.leases()[0]
     assert (lease.schedule, lease.planned_us) == (name, made.next_us)
-    executor.ask("report", pb.Report(results=[pb.Result(id=lease.id, token=lease.token, outcome=pb.OUTCOME_DONE)]))
+    report(executor, result(lease))
     history = client.ask("schedule_history", pb.ScheduleHistory(name=name, limit=10)).history.items
     assert [(i.instant_us, i.verdict, i.task) for i in history] == [(made.next_us, "fired", lease.id)]
     client.change("schedule_change", pb.ScheduleChange(verb=pb.SCHEDULE_REMOVE, name=name))
@@ -394,7 +357,7 @@ def test_a_range_is_made_proposed_cancelled_and_audited(endpoint, client, execut
     audit = client.ask("schedule_audit", pb.ScheduleAudit(name=name)).audit
     assert list(audit.problems) == [] and (audit.instants, audit.tasks) == (24, answer.fired)
     client.change("schedule_change", pb.ScheduleChange(verb=pb.SCHEDULE_REMOVE, name=name))
-    executor.ask("report", pb.Report(results=[pb.Result(id=lease.id, token=lease.token, outcome=pb.OUTCOME_DONE)]))
+    report(executor, result(lease))
     scheduler.close()
 
 
@@ -464,7 +427,6 @@ def test_a_request_cut_anywhere_is_refused(endpoint, client):
 
 
 def test_every_vector_that_is_refused_is_refused_by_the_broker(endpoint, client):
-    import json
     folder = messages.ROOT / "schemas" / "vectors"
     for vector in json.loads((folder / "vectors.json").read_text()):
         if vector["type"] != "Request" or "error" not in vector:
@@ -474,7 +436,7 @@ def test_every_vector_that_is_refused_is_refused_by_the_broker(endpoint, client)
         wire.send(raw)
         try:
             unmatched = vector["error"]["name"] == "BAD_MAGIC" or vector["name"] == "seq-missing"
-            reply = pb.Reply.FromString(wire.receive(0.05 if unmatched else 5))
+            reply = pb.Reply.FromString(wire.receive(0.05 if unmatched else PATIENCE))
         except Silence:
             assert unmatched, vector["name"]
         else:
@@ -557,10 +519,8 @@ def test_a_new_incarnation_takes_the_place_of_the_old(endpoint, client, executor
     assert refused.value.code == E["NO_SESSION"]
     new = again.leases()[0]  # the old one was lost at once
     assert new.id == old.id and new.token > old.token
-    late = pb.Report(results=[pb.Result(id=old.id, token=old.token, outcome=pb.OUTCOME_DONE)])
-    assert list(again.ask("report", late).reported.verdicts) == [pb.REPORT_STALE]
-    late.results[0].token = new.token
-    assert list(again.ask("report", late).reported.verdicts) == [pb.REPORT_DONE]
+    assert report(again, result(old)) == [pb.REPORT_STALE]
+    assert report(again, result(new)) == [pb.REPORT_DONE]
     assert get(client, task.id).lost == 1
     again.ask("bye")
     again.close()
@@ -574,8 +534,7 @@ def test_bye_gives_leases_back_uncounted(endpoint, client, executor):
     executor.open()
     second = executor.leases()[0]
     assert second.id == first.id and second.token > first.token and second.attempt == 1
-    executor.ask("report", pb.Report(results=[pb.Result(
-        id=second.id, token=second.token, outcome=pb.OUTCOME_DONE)]))
+    report(executor, result(second))
 
 
 def test_a_peer_is_listed_while_it_speaks(client):
@@ -585,14 +544,13 @@ def test_a_peer_is_listed_while_it_speaks(client):
 
 
 def test_the_stats_socket_speaks_json_every_second(endpoint):
-    import json
     if not endpoint.endswith("broker.sock"):
         pytest.skip("where the stats socket is, is known for a state folder only")
     socket = zmq.Context.instance().socket(zmq.SUB)
     socket.linger = 0
     socket.connect(endpoint.replace("broker.sock", "stats.sock"))
     socket.subscribe(b"stats.json")
-    assert socket.poll(4000)
+    assert socket.poll(PATIENCE * 1000)
     topic, body = socket.recv_multipart()
     stats = json.loads(body)
     assert topic == b"stats.json"

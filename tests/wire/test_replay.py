@@ -7,10 +7,9 @@ import subprocess
 import time
 
 import pytest
-import zmq
 
-from pawl_wire import Peer, Silence, new_id, pb
-from test_broker_process import BIN, Broker
+from brokers import BIN, executor, submit, task
+from pawl_wire import Peer, Silence, pb
 
 TIMES = {"PAWL_BROKER__LEASE": "4s", "PAWL_BROKER__SUSPECT": "2s", "PAWL_BROKER__PING": "300ms"}
 PLAYER = BIN.parent / "replay"
@@ -18,11 +17,8 @@ pytestmark = pytest.mark.skipif(not (BIN.exists() and PLAYER.exists()), reason=f
 
 
 @pytest.fixture
-def broker(tmp_path):
-    broker = Broker(tmp_path / "state", **TIMES).start("--record", tmp_path / "tape")
-    yield broker
-    if broker.process.poll() is None:
-        broker.end()
+def broker(start_broker, tmp_path):
+    return start_broker("--record", tmp_path / "tape", **TIMES)
 
 
 def work_off(worker, give_up):
@@ -48,9 +44,8 @@ def work_off(worker, give_up):
 
 def load(broker, round):
     client = Peer(broker.endpoint, "client").open()
-    worker = Peer(broker.endpoint, "worker", pb.ROLE_EXECUTOR, kinds=["worker"], types=["test/replay", "test/other"],
-                  slots=8, credit=16).open()
-    Peer(broker.endpoint, "silent", pb.ROLE_EXECUTOR, kinds=["worker"], types=["test/replay"], slots=3, credit=3).open()
+    worker = executor(broker, "worker", types=["test/replay", "test/other"], slots=8, credit=16)
+    executor(broker, "silent", types=["test/replay"], slots=3, credit=3)
     scheduler = Peer(broker.endpoint, "scheduler", pb.ROLE_SCHEDULER).open()
     template = pb.Task(type="test/other").SerializeToString()
     plan = client.change("schedule_put", pb.SchedulePut(schedule=pb.Schedule(
@@ -58,13 +53,13 @@ def load(broker, round):
         mode=pb.MODE_STRICT, task=template))).schedule
     ids = []
     for i in range(60):
-        tasks = [pb.Task(id=new_id(), type=("test/replay", "test/other")[k % 2], priority=k,
-                         key=f"key-{i}" if k == 3 else "", delay_us=300_000 if k == 4 else 0, hold=k == 5,
-                         retry=pb.Retry(max_attempts=2, backoff_us=200_000),
-                         labels=[pb.Label(key="n", value=str(k))], input=b'"%s"' % (b"x" * (1 << k + 4)))
+        tasks = [task(("test/replay", "test/other")[k % 2], priority=k, key=f"key-{i}" if k == 3 else "",
+                      delay_us=300_000 if k == 4 else 0, hold=k == 5,
+                      retry=pb.Retry(max_attempts=2, backoff_us=200_000),
+                      labels=[pb.Label(key="n", value=str(k))], input=b'"%s"' % (b"x" * (1 << k + 4)))
                  for k in range(10)]
         ids += [t.id for t in tasks]
-        client.ask("submit", pb.Submit(tasks=[t.SerializeToString() for t in tasks]))
+        submit(client, *tasks)
         worker.ask("ping")
         scheduler.ask("ping")
     client.change("task_change", pb.TaskChange(verb=pb.TASK_START, ids=ids[5::20]))
@@ -87,10 +82,7 @@ def load(broker, round):
 def test_a_recorded_run_comes_to_the_same_writes_and_answers_elsewhere(tmp_path, broker):
     tape = tmp_path / "tape"
     load(broker, 1)
-    sub = zmq.Context.instance().socket(zmq.SUB)  # events are built from now on
-    sub.linger = 0
-    sub.connect(f"ipc://{broker.state}/stats.sock")
-    sub.subscribe("event.")
+    sub = broker.stats_socket("event.")  # events are built from now on
     assert broker.end() == 0
     broker.start("--record", tape)  # another life on the same tape
     load(broker, 2)
@@ -120,10 +112,9 @@ def test_what_a_store_that_fills_took_and_refused_is_taken_and_refused_elsewhere
     client = Peer(broker.endpoint, "c").open()
     accepted = []
     for _ in range(5):
-        tasks = [pb.Task(id=new_id(), type="pawl/shell", command=pb.Command(shell="true"),
-                         input=b'"%s"' % (b"x" * 400)) for _ in range(2000)]
-        reply = client.ask("submit", pb.Submit(tasks=[t.SerializeToString() for t in tasks]))
-        accepted.append(reply.submitted.accepted)
+        tasks = [task("pawl/shell", command=pb.Command(shell="true"), input=b'"%s"' % (b"x" * 400))
+                 for _ in range(2000)]
+        accepted.append(submit(client, *tasks).accepted)
         if accepted[-1] < 2000:
             break
     assert accepted[0] == 2000 and 0 < accepted[-1] < 2000
@@ -136,8 +127,7 @@ def test_a_tape_that_was_tampered_with_is_told(tmp_path, broker):
     tape = tmp_path / "tape"
     client = Peer(broker.endpoint, "c").open()
     for _ in range(5):
-        client.ask("submit", pb.Submit(tasks=[pb.Task(id=new_id(), type="pawl/shell", title="the first title", command=pb.Command(
-            shell="true")).SerializeToString()]))
+        submit(client, task("pawl/shell", title="the first title", command=pb.Command(shell="true")))
     assert broker.end() == 0
     data = tape.read_bytes()
     assert data.count(b"the first title") == 5

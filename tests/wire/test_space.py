@@ -1,35 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """A store of 8 MiB, filled: what is refused, what still ends, what gives way, and the way back."""
 import signal
-import subprocess
 import time
 
 import pytest
 
-import messages
-from pawl_wire import Peer, Refused, new_id, pb
-from test_broker_process import BIN, Broker, get, submit, until
+import brokers
+from brokers import E, events, executor, get, refused_start, report, result, submit, until
+from pawl_wire import PATIENCE, Peer, Refused, pb
 
-E = messages.errors()
 KIND = "test/space"
-pytestmark = pytest.mark.skipif(not BIN.exists(), reason=f"{BIN} is not built")
 
 
 @pytest.fixture
-def broker(tmp_path):
-    broker = Broker(tmp_path / "state").start("--map", "8MiB")
-    yield broker
-    if broker.process.poll() is None:
-        assert broker.end() == 0
+def broker(start_broker):
+    return start_broker("--map", "8MiB")
 
 
 def worker(broker, name, credit):
-    return Peer(broker.endpoint, name, pb.ROLE_EXECUTOR, kinds=["worker"], types=[KIND], slots=credit,
-                credit=credit).open()
+    return executor(broker, name, types=[KIND], slots=credit, credit=credit)
 
 
 def task(size=3000):
-    return pb.Task(id=new_id(), type=KIND, input=b'"' + b"x" * size + b'"')
+    return brokers.task(KIND, input=b'"' + b"x" * size + b'"')
 
 
 def status(peer):
@@ -66,9 +59,7 @@ def fill(client, *others):
 
 def work(peer, leases):
     """Ends what it has; what it is given instead."""
-    results = [pb.Result(id=lease.id, token=lease.token, outcome=pb.OUTCOME_DONE) for lease in leases]
-    verdicts = peer.ask("report", pb.Report(results=results)).reported.verdicts
-    assert set(verdicts) <= {pb.REPORT_DONE}
+    assert set(report(peer, *map(result, leases))) <= {pb.REPORT_DONE}
     found = [lease for push in peer.pushes for lease in push.assign.leases]
     peer.pushes.clear()
     return found
@@ -111,7 +102,7 @@ def test_a_full_store_refuses_finishes_makes_room_and_loses_nothing(broker):
     def behind():
         return client.ask("schedule_get", pb.ScheduleGet(name="tick")).schedules.items[0].behind
     until(lambda: behind() >= 3)
-    fired, end = 0, time.monotonic() + 30
+    fired, end = 0, time.monotonic() + 2 * PATIENCE
     answer = propose(scheduler, plan)
     while answer.verdict != pb.PROPOSAL_HELD:  # pages of the last commits came back: it is filled again
         assert time.monotonic() < end and answer.skipped == 0
@@ -123,13 +114,12 @@ def test_a_full_store_refuses_finishes_makes_room_and_loses_nothing(broker):
     assert answer.retry_us > time.time() * 1e6
 
     # what runs ends, with its output
-    result = pb.Result(id=lease.id, token=lease.token, outcome=pb.OUTCOME_DONE, output=b'"' + b"y" * 20000 + b'"')
-    assert list(busy.ask("report", pb.Report(results=[result], credit=0)).reported.verdicts) == [pb.REPORT_DONE]
+    assert report(busy, result(lease, output=b'"' + b"y" * 20000 + b'"'), credit=0) == [pb.REPORT_DONE]
     assert busy.ask("ping").pong.wall_us > 0
 
     # the line is worked off; what has ended gives way, with an event, until there is room again
     hands = worker(broker, "hands", 64)
-    leases, ended, end = [], 0, time.monotonic() + 60
+    leases, ended, end = [], 0, time.monotonic() + 2 * PATIENCE
     while ended < len(taken) + fired:  # what the schedule fired is among them
         assert time.monotonic() < end, f"{ended} of {len(taken) + fired} ended; {status(client)}"
         found = work(hands, leases)
@@ -138,12 +128,12 @@ def test_a_full_store_refuses_finishes_makes_room_and_loses_nothing(broker):
         leases = found
         if not leases:
             time.sleep(0.01)
-    until(lambda: percent(client) < 60, 30)
+    until(lambda: percent(client) < 60)
     assert submit(client, task()).accepted == 1
-    events = client.ask("event_read", pb.EventRead(from_seq=1, limit=10000)).events
-    while events.items and "store.history_gave_way" not in [e.kind for e in events.items]:
-        events = client.ask("event_read", pb.EventRead(from_seq=events.next_seq, limit=10000)).events
-    assert events.items, "no event says that history gave way"
+    page = client.ask("event_read", pb.EventRead(from_seq=1, limit=10000)).events
+    while page.items and "store.history_gave_way" not in [e.kind for e in page.items]:
+        page = client.ask("event_read", pb.EventRead(from_seq=page.next_seq, limit=10000)).events
+    assert page.items, "no event says that history gave way"
 
     # and every instant that waited becomes a task
     plan = client.ask("schedule_get", pb.ScheduleGet(name="tick")).schedules.items[0]
@@ -161,8 +151,7 @@ def test_a_full_store_refuses_finishes_makes_room_and_loses_nothing(broker):
     assert {row.verdict for row in rows} == {"fired"}
     assert [b - a for a, b in zip(instants, instants[1:])] == [1_000_000] * (len(instants) - 1)
     assert broker.end() == 0
-    check = subprocess.run([BIN, "--check", "--state", broker.state], capture_output=True, text=True, timeout=60)
-    assert check.returncode == 0, check.stdout
+    broker.check()
 
 
 def test_what_was_taken_before_the_store_was_full_is_there_after_a_restart(broker):
@@ -179,7 +168,7 @@ def test_what_was_taken_before_the_store_was_full_is_there_after_a_restart(broke
     ids = [t.id for t in taken + more]
     for i in range(0, len(ids), 100):
         client.change("task_change", pb.TaskChange(verb=pb.TASK_CANCEL, ids=ids[i:i + 100]))
-    until(lambda: percent(client) < 60, 30)
+    until(lambda: percent(client) < 60)
     assert submit(client, task()).accepted == 1
 
 
@@ -205,17 +194,14 @@ def test_no_more_is_leased_than_can_end_and_all_of_it_ends_at_once(broker):
         fresh.hello.claims.add(id=lease.id, token=lease.token)
     fresh.open()
     for lease in leases:
-        result = pb.Result(id=lease.id, token=lease.token, outcome=pb.OUTCOME_DONE,
-                           output=b'"' + b"y" * ((1 << 20) - 2) + b'"')
-        assert list(fresh.ask("report", pb.Report(results=[result], credit=0)).reported.verdicts) == [pb.REPORT_DONE]
-    events = client.ask("event_read", pb.EventRead(from_seq=1, limit=10000)).events.items
-    assert {"store.leases_wait", "store.level"} <= {event.kind for event in events}
+        large = result(lease, output=b'"' + b"y" * ((1 << 20) - 2) + b'"')
+        assert report(fresh, large, credit=0) == [pb.REPORT_DONE]
+    assert {"store.leases_wait", "store.level"} <= {event.kind for event in events(client)}
     assert broker.end() == 0
-    check = subprocess.run([BIN, "--check", "--state", broker.state], capture_output=True, text=True, timeout=60)
-    assert check.returncode == 0, check.stdout
+    broker.check()
 
 
 def test_a_map_in_which_nothing_could_run_is_refused_at_the_start(tmp_path):
-    done = subprocess.run([BIN, "--state", tmp_path / "s", "--map", "2MiB"], capture_output=True, text=True, timeout=30)
+    done = refused_start("--state", tmp_path / "s", "--map", "2MiB")
     assert done.returncode not in (0, 70)
     assert "why:" in done.stderr and "then:" in done.stderr and "--map" in done.stderr

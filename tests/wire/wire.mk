@@ -1,7 +1,7 @@
 # The wire: vectors in Python, compatibility with what is released, a peer made from the
 # specification alone against the real broker; and what the checked decode costs.
 wire: $(BUILD)/bin/pawl-broker $(BUILD)/bin/replay $(BUILD)/lib/disk.so
-	PAWL_BUILD=$(BUILD) PAWL_BIN=$(BUILD)/bin $(PYTHON) -m pytest -q -p no:cacheprovider tests/wire
+	@PAWL_BUILD=$(BUILD) PAWL_BIN=$(BUILD)/bin $(PYTHON) tests/by_file.py tests/wire
 	$(PYTHON) tests/wire/check_compat.py
 $(BUILD)/bin/replay: $(BUILD)/tests/wire/replay.o $(call lib,simstore broker time base schemas)
 	@mkdir -p $(@D)
