@@ -112,19 +112,19 @@ def test_a_year_of_backlog_does_not_hold_up_what_is_live(own):
     own.scheduler("scheduler")
     own.pawl("schedule", "add", "live", "--every", "1s", "--overlap", "allow", "--mode", "strict", "--type",
              "bench/nobody")
-    until(lambda: len(history(own, "live")) >= 3)
+    until(lambda: len(own.history("live")) >= 3)
     old = [row["name"] for row in own.pawl("schedule", "list", "-o", "ndjson").rows if row["name"].startswith("year-")]
     assert len(old) == 5
     begun = time.time()
     for name in old:
         own.pawl("schedule", "resume", name, "--make-missed")
-    until(lambda: max(stamp(row["instant"]) for row in history(own, "live")) > begun + 10, timeout=40)
+    until(lambda: max(seconds(row["instant"]) for row in own.history("live")) > begun + 10, timeout=40)
     # the live line: each second once, in order, on time; figures are the business of make bench-backlog
-    rows = history(own, "live")
-    instants = [stamp(row["instant"]) for row in rows]
+    rows = own.history("live")
+    instants = [seconds(row["instant"]) for row in rows]
     assert all(b - a == 1 for a, b in zip(instants, instants[1:])), rows
     assert {row["verdict"] for row in rows} == {"fired"}
-    late = max(stamp(task["created"]) - stamp(task["planned"]) for task in own.tasks("--schedule", "live"))
+    late = max(seconds(task["created"]) - seconds(task["planned"]) for task in own.tasks("--schedule", "live"))
     assert late < 5, f"{late} s late, and nothing but a loaded machine explains more than 0.1 s"
     # the year: every minute of it has a verdict, or waits for one; nothing is missing or double
     shown = {name: own.pawl("schedule", "show", name, "-o", "json").json for name in old}
@@ -148,9 +148,9 @@ def test_an_edit_from_a_past_instant_on_parts_the_time_there(own):
     scheduler = own.scheduler("scheduler")
     own.executor("worker", 8)
     own.pawl("schedule", "add", "job", "--every", "2s", "--mode", "strict", "--overlap", "allow", "--", "true")
-    until(lambda: len(history(own, "job")) >= 2)
+    until(lambda: len(own.history("job")) >= 2)
     scheduler.kill()
-    decided = max(stamp(row["instant"]) for row in history(own, "job"))
+    decided = max(seconds(row["instant"]) for row in own.history("job"))
     until(lambda: time.time() > decided + 11)
     future = own.pawl("schedule", "set", "job", "--every", "3s", "--cursor", text(time.time() + 60), code=4)
     assert "lies ahead" in future.err and "--cursor with an instant that is past" in future.err
@@ -159,14 +159,14 @@ def test_an_edit_from_a_past_instant_on_parts_the_time_there(own):
     part = decided + 5.5
     own.pawl("schedule", "set", "job", "--cron", "*/3 * * * * *", "--zone", "UTC", "--cursor", text(part))
     [kept] = own.pawl("schedule", "range", "list", "job", "-o", "ndjson").rows
-    assert (kept["cause"], kept["left"], stamp(kept["to"])) == ("backlog", 2, decided + 4)
+    assert (kept["cause"], kept["left"], seconds(kept["to"])) == ("backlog", 2, decided + 4)
     assert kept["zone"] and "ZONE" in own.pawl("schedule", "range", "list", "job").out
     scheduler.start()
-    until(lambda: max(stamp(row["instant"]) for row in history(own, "job")) > decided + 15)
+    until(lambda: max(seconds(row["instant"]) for row in own.history("job")) > decided + 15)
     until(lambda: own.pawl("schedule", "range", "list", "job", "--all", "-o", "ndjson").rows[0]["state"] == "done")
-    rows = history(own, "job")
+    rows = own.history("job")
     assert {row["verdict"] for row in rows} == {"fired"}
-    behind = [stamp(row["instant"]) for row in rows if stamp(row["instant"]) > decided]
+    behind = [seconds(row["instant"]) for row in rows if seconds(row["instant"]) > decided]
     old, new = [at for at in behind if at <= part], [at for at in behind if at > part]
     assert old == [decided + 2, decided + 4]
     first = int(part) // 3 * 3 + 3
@@ -203,16 +203,16 @@ def test_an_instant_that_only_new_zone_data_made_late_runs_as_on_time(own, mode)
     own.pawl("schedule", "add", "moved", "--cron", f"{local.tm_sec} {local.tm_min} {local.tm_hour} * * *", "--zone",
              "Etc/GMT-1", "--mode", mode, "--grace", "500ms", "--", "true")
     next = own.pawl("schedule", "show", "moved", "-o", "json").json["next"]
-    assert stamp(next) == now + 30
+    assert seconds(next) == now + 30
     until(lambda: time.time() > now + 10)  # what the new data makes of it is past by then, beyond its grace
     new = own.folder / "new"
     new.write_bytes(tzif(3600 + 22))
     new.rename(file)
-    [row] = until(lambda: history(own, "moved"))
-    assert (stamp(row["instant"]), row["verdict"], row["reason"]) == (now + 8, "fired", "zone")
+    [row] = until(lambda: own.history("moved"))
+    assert (seconds(row["instant"]), row["verdict"], row["reason"]) == (now + 8, "fired", "zone")
     assert time.time() < now + 28, "it waited for the instant that the old data had"
     [task] = own.tasks("--schedule", "moved")
-    assert stamp(task["created"]) > now + 10
+    assert seconds(task["created"]) > now + 10
     until(lambda: own.task(task["id"])["status"] == "finished")
     assert "no hole, no double" in own.pawl("schedule", "audit", "moved").err
 
