@@ -8,9 +8,11 @@
 #include <stdlib.h>
 #include <time.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "client/base/clock.h"
+#include "executor/tree.h"
 
 enum { CLEAR_WITHIN_US = 2000000 };
 
@@ -60,13 +62,13 @@ static bool write_file(const char *folder, const char *name, const char *text)
     snprintf(path, sizeof path, "%s/%s", folder, name);
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     bool written = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+    int error = errno;
     if (fd >= 0) close(fd);
+    errno = error;
     return written;
 }
 
-/* Removes a folder and those below it. A killed process leaves its cgroup only when it is reaped:
- * tried again for a moment. */
-static bool remove_tree(const char *path)
+bool cgroup_remove(const char *path)
 {
     int64_t deadline = clock_steady_us() + CLEAR_WITHIN_US;
     for (;;) {
@@ -83,6 +85,89 @@ static bool remove_tree(const char *path)
         struct timespec pause = { 0, 5000000 };
         nanosleep(&pause, NULL);
     }
+}
+
+/* ---- controllers ----------------------------------------------------------------------------- */
+
+static const char controllers[] = "+memory +pids";
+
+static bool has_controllers(const char *folder)
+{
+    char path[4400], line[512] = "";
+    snprintf(path, sizeof path, "%s/cgroup.controllers", folder);
+    FILE *file = fopen(path, "re");
+    if (!file) return false;
+    char *words = fgets(line, sizeof line, file);
+    fclose(file);
+    bool memory = false, pids = false;
+    for (char *rest = NULL, *word = strtok_r(words, " \n", &rest); word;
+         word = strtok_r(NULL, " \n", &rest)) {
+        memory |= strcmp(word, "memory") == 0;
+        pids |= strcmp(word, "pids") == 0;
+    }
+    return memory && pids;
+}
+
+/* Where systemd rules, it marks what it has handed over; elsewhere (a container) what is ours alone
+ * is ours. */
+static bool is_delegated(const char *folder)
+{
+    char mark[8];
+    return access("/run/systemd/system", F_OK) != 0 ||
+           getxattr(folder, "trusted.delegate", mark, sizeof mark) > 0 ||
+           getxattr(folder, "user.delegate", mark, sizeof mark) > 0;
+}
+
+/* Fills `pids` with the processes of a cgroup. Returns how many; `max` + 1: there are more. */
+static size_t members(const char *folder, pid_t *pids, size_t max)
+{
+    char path[4400];
+    snprintf(path, sizeof path, "%s/cgroup.procs", folder);
+    FILE *file = fopen(path, "re");
+    size_t n = 0;
+    int pid;
+    while (file && n <= max && fscanf(file, "%d", &pid) == 1) {
+        if (n < max) pids[n] = pid;
+        n++;
+    }
+    if (file) fclose(file);
+    return n;
+}
+
+static bool is_ours(pid_t pid)
+{
+    pid_t below[64];
+    size_t n = tree_find(getpid(), below, ARRAY_LEN(below));
+    for (size_t i = 0; i < n; i++)
+        if (below[i] == pid) return true;
+    return pid == getpid();
+}
+
+/* Moves us and what is below us out of `place`, into a folder of our own. */
+static bool step_aside(const char *place, const char *branch)
+{
+    pid_t pids[64];
+    size_t n = members(place, pids, ARRAY_LEN(pids));
+    bool alone = n > 0 && n <= ARRAY_LEN(pids) && is_delegated(place);
+    for (size_t i = 0; alone && i < n; i++)
+        alone = is_ours(pids[i]);
+    char self[4400], text[32];
+    snprintf(self, sizeof self, "%s.self", branch);
+    if (!alone || (mkdir(self, 0755) != 0 && errno != EEXIST)) return false;
+    bool moved = true;
+    for (size_t i = 0; moved && i < n; i++) {
+        snprintf(text, sizeof text, "%d", (int)pids[i]);
+        moved = write_file(self, "cgroup.procs", text);
+    }
+    return moved;
+}
+
+/* Has `place` hand memory and pids to the folders in it, where it has them itself. */
+static void hand_down(const char *place, const char *branch)
+{
+    if (!has_controllers(place) || write_file(place, "cgroup.subtree_control", controllers)) return;
+    if (errno == EBUSY && step_aside(place, branch))
+        (void)!write_file(place, "cgroup.subtree_control", controllers);
 }
 
 cgroup_t *cgroup_open(const char *state_dir, char *why, size_t why_len)
@@ -110,7 +195,7 @@ cgroup_t *cgroup_open_in(const char *place, const char *state_dir, char *why, si
             free(self);
             return NULL;
         }
-        if (remove_tree(self->path) && mkdir(self->path, 0755) != 0) {
+        if (cgroup_remove(self->path) && mkdir(self->path, 0755) != 0) {
             snprintf(why, why_len, "no right to make a cgroup");
             free(self);
             return NULL;
@@ -123,8 +208,14 @@ cgroup_t *cgroup_open_in(const char *place, const char *state_dir, char *why, si
         cgroup_close(&self);
         return NULL;
     }
-    self->limits = write_file(self->path, "cgroup.subtree_control", "+memory +pids");
+    hand_down(place, self->path);
+    self->limits = write_file(self->path, "cgroup.subtree_control", controllers);
     return self;
+}
+
+const char *cgroup_path(const cgroup_t *self)
+{
+    return self->path;
 }
 
 bool cgroup_has_limits(const cgroup_t *self)
@@ -177,7 +268,7 @@ void cgroup_close(cgroup_t **self_p)
 {
     cgroup_t *self = *self_p;
     if (!self) return;
-    remove_tree(self->path);
+    cgroup_remove(self->path);
     free(self);
     *self_p = NULL;
 }

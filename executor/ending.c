@@ -41,8 +41,10 @@ static bool describe_limit(const struct ending *self, char *text, size_t room)
                  self->limits->memory);
         return true;
     }
-    bool cpu = self->limits->cpu_us && self->cpu_us >= self->limits->cpu_us &&
-               (killed_by(self, SIGXCPU) || killed_by(self, SIGKILL));
+    bool cpu =
+        self->limits->cpu_us &&
+        (killed_by(self, SIGXCPU) || /* or, where that is ignored, the hard limit behind it */
+         (killed_by(self, SIGKILL) && self->cpu_us >= self->limits->cpu_us));
     if (cpu)
         snprintf(text, room, "stopped at its limit of %s of CPU time here",
                  duration(self->limits->cpu_us, limit));

@@ -5,22 +5,27 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "executor/cgroup.h"
 #include "executor/lean.h"
 #include "executor/tree.h"
 #include "executor/warden.h"
 
-enum { ROUND_MS = 10, STRANGERS_MAX = 4096 };
+enum { ROUND_MS = 10, STRANGERS_MAX = 4096, PATH_ROOM = 4096 };
+enum { SAY_WARDEN = 'w', SAY_CLEAN = 'c' };
 
 struct helper {
-    int control; /* SOCK_SEQPACKET: a byte and a warden's socket (and its cgroup) go in */
+    int control; /* SOCK_SEQPACKET: SAY_WARDEN with its socket (and cgroup), SAY_CLEAN with a path
+                  */
     pid_t pid;
 };
 
@@ -30,6 +35,8 @@ struct nursery {
     int control, signals;
     pid_t *wardens;
     size_t count, room;
+    char cgroup[PATH_ROOM]; /* to be removed at the end; "": none */
+    ino_t cgroup_inode;     /* of it: a next executor may have made one of the same name */
 };
 
 static bool is_warden(const struct nursery *self, pid_t pid)
@@ -100,11 +107,18 @@ static void start_warden(struct nursery *self, int sock, int cgroup_fd)
     /* no process could be made: the socket closes and the executor sees that */
 }
 
+/* 0: it is not there. */
+static ino_t inode_of(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 ? info.st_ino : 0;
+}
+
 /* False: the executor is gone. */
 static bool on_control(struct nursery *self)
 {
-    char byte;
-    struct iovec part = { &byte, 1 };
+    char said[1 + PATH_ROOM];
+    struct iovec part = { said, sizeof said };
     union {
         struct cmsghdr header;
         char room[CMSG_SPACE(2 * sizeof(int))];
@@ -115,6 +129,10 @@ static bool on_control(struct nursery *self)
     ssize_t got = recvmsg(self->control, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     if (got < 0) return errno == EAGAIN || errno == EINTR;
     if (got == 0) return false;
+    if (said[0] == SAY_CLEAN) {
+        snprintf(self->cgroup, sizeof self->cgroup, "%.*s", (int)got - 1, said + 1);
+        self->cgroup_inode = inode_of(self->cgroup);
+    }
     int fds[2] = { -1, -1 };
     struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
     if (rights && rights->cmsg_type == SCM_RIGHTS)
@@ -160,7 +178,11 @@ static _Noreturn void helper_main(int control)
         while (read(self.signals, &info, sizeof info) > 0)
             ; /* all that ended is taken at once */
         bool left = reap(&self);
-        if (!left && !open_control) _exit(0);
+        if (!left && !open_control) {
+            if (self.cgroup_inode && inode_of(self.cgroup) == self.cgroup_inode)
+                (void)!cgroup_remove(self.cgroup);
+            _exit(0);
+        }
         strangers = left && kill_strangers(&self);
     }
 }
@@ -194,7 +216,7 @@ err_t helper_warden(helper_t *self, int cgroup_fd, int *sock)
 {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return ERR_OS;
-    char byte = 'w';
+    char byte = SAY_WARDEN;
     struct iovec part = { &byte, 1 };
     int fds[2] = { pair[1], cgroup_fd };
     size_t fd_count = cgroup_fd < 0 ? 1 : 2;
@@ -223,6 +245,15 @@ err_t helper_warden(helper_t *self, int cgroup_fd, int *sock)
     }
     *sock = pair[0];
     return ERR_OK;
+}
+
+void helper_cleans(helper_t *self, const char *cgroup_path)
+{
+    char said[1 + PATH_ROOM] = { SAY_CLEAN };
+    size_t len = strlen(cgroup_path);
+    if (len >= PATH_ROOM) return;
+    memcpy(said + 1, cgroup_path, len);
+    (void)!send(self->control, said, 1 + len, MSG_NOSIGNAL);
 }
 
 int helper_fd(const helper_t *self)

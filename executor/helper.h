@@ -21,6 +21,8 @@ MUST_CHECK err_t helper_start(helper_t **out);
 /* A new warden: *sock is the executor's end of its socket, non-blocking for notices. `cgroup_fd`
  * may be -1; both stay the caller's. ERR_OS: errno says why, EPIPE when the helper is dead. */
 MUST_CHECK err_t helper_warden(helper_t *self, int cgroup_fd, int *sock);
+/* What it removes when everything has ended, so that a killed executor leaves no cgroup behind. */
+void helper_cleans(helper_t *self, const char *cgroup_path);
 /* Readable (end of file) when the helper died. */
 int helper_fd(const helper_t *self);
 pid_t helper_pid(const helper_t *self);

@@ -130,8 +130,11 @@ static bool enter_cgroup(int cgroup_fd)
 static bool apply_limits(const launch_t *self)
 {
     for (uint32_t i = 0; i < self->limit_count; i++) {
-        /* above the hard limit only root may go: the hard limit is then what is given */
-        struct rlimit old, want = { self->limits[i].value, self->limits[i].value };
+        /* above the hard limit only root may go: the hard limit is then what is given. A second
+         * more of CPU time: at the soft limit SIGXCPU says what it is, at the hard one KILL would
+         * come in its place */
+        bool cpu = self->limits[i].resource == RLIMIT_CPU;
+        struct rlimit old, want = { self->limits[i].value, self->limits[i].value + cpu };
         if (getrlimit((__rlimit_resource_t)self->limits[i].resource, &old) != 0) return false;
         if (geteuid() != 0 && want.rlim_max > old.rlim_max)
             want = (struct rlimit){ old.rlim_max, old.rlim_max };

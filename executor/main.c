@@ -141,8 +141,14 @@ static int open_state(struct executor *self)
     if (!self->cgroup && config->cgroup == CGROUP_ALWAYS)
         return refuse(EXIT_FAILED, "process.cgroup is always, and there is no cgroup", why,
                       "PAWL_EXECUTOR__PROCESS__CGROUP=auto pawl-executor");
+    if (self->cgroup) helper_cleans(self->helper, cgroup_path(self->cgroup));
     self->config->cgroup_limits = cgroup_has_limits(self->cgroup);
-    snprintf(self->how, sizeof self->how, self->cgroup ? "cgroup" : "sweep (%.128s)", why);
+    if (self->cgroup)
+        snprintf(self->how, sizeof self->how, "cgroup, %s",
+                 cgroup_has_limits(self->cgroup) ? "limits of memory and processes"
+                                                 : "no controllers: limits are rlimits");
+    else
+        snprintf(self->how, sizeof self->how, "sweep (%.128s)", why);
     unsigned survivors, killed = workfolder_clear(self->work, &survivors);
     if (killed)
         log_event(LOG_WARN, "LEFTOVERS_KILLED", "processes=%u survivors=%u", killed, survivors);
@@ -178,9 +184,9 @@ static int make_worker(struct executor *self)
                       "pawl-executor --broker ipc:///run/pawl/broker.sock");
     }
     self->worker = pawl_worker_new(self->client);
-    pawl_err err = self->worker
-                       ? offer_make(self->offer, self->worker, self->cgroup ? "cgroup" : "sweep")
-                       : PAWL_E_NO_MEMORY;
+    pawl_err err = self->worker ? offer_make(self->offer, self->worker, self->cgroup != NULL,
+                                             cgroup_has_limits(self->cgroup))
+                                : PAWL_E_NO_MEMORY;
     if (err) {
         return refuse(EXIT_USAGE, "the configuration is wrong", pawl_client_error(self->client),
                       REFUSE_ALL_KEYS);

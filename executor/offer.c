@@ -42,7 +42,14 @@ void offer_destroy(offer_t **self_p)
     *self_p = NULL;
 }
 
-pawl_err offer_make(const offer_t *self, pawl_worker_t *worker, const char *process_control)
+static pawl_err add_label(const offer_t *self, pawl_worker_t *worker, const char *key,
+                          const char *value)
+{
+    if (conf_mapped(self->config->conf, "labels", key)) return PAWL_OK;
+    return pawl_worker_label(worker, key, value);
+}
+
+pawl_err offer_make(const offer_t *self, pawl_worker_t *worker, bool has_cgroup, bool cgroup_limits)
 {
     const executor_config_t *config = self->config;
     static const struct {
@@ -71,7 +78,7 @@ pawl_err offer_make(const offer_t *self, pawl_worker_t *worker, const char *proc
                                 conf_item(config->conf, "labels", i));
     for (size_t i = 0; !err && i < config->sources.count; i++)
         err = pawl_worker_source(worker, config->sources.items[i].name);
-    if (!err && !conf_mapped(config->conf, "labels", "process_control"))
-        err = pawl_worker_label(worker, "process_control", process_control);
+    if (!err) err = add_label(self, worker, "process_control", has_cgroup ? "cgroup" : "sweep");
+    if (!err) err = add_label(self, worker, "process_limits", cgroup_limits ? "cgroup" : "rlimits");
     return err;
 }

@@ -12,9 +12,10 @@ typedef struct offer offer_t;
 /* Asks the interpreters for their versions: before any thread exists. `config` is borrowed. */
 offer_t *offer_new(const executor_config_t *config);
 void offer_destroy(offer_t **self_p);
-/* `process_control`: how trees are killed, a label unless the configuration has one of that name.
+/* `has_cgroup`: trees are killed by it; `cgroup_limits`: memory and processes are limited by it.
+ * Both become labels, unless the configuration has labels of their names.
  */
-MUST_CHECK pawl_err offer_make(const offer_t *self, pawl_worker_t *worker,
-                               const char *process_control);
+MUST_CHECK pawl_err offer_make(const offer_t *self, pawl_worker_t *worker, bool has_cgroup,
+                               bool cgroup_limits);
 
 #endif

@@ -39,8 +39,10 @@ check-install: all
 
 # Campaigns: hours, one after the other.
 SOAK_SECONDS ?= 3600
-soak-torture: $(BUILD)/bin/executor-test_torture
+soak-torture: $(BUILD)/bin/executor-test_torture all
 	PAWL_TORTURE_RUNS=1000 timeout 7200 $<
+	PAWL_TORTURE_ROUNDS=120 PAWL_TORTURE_BYTES=10737418240 timeout 3600 $(e2e_python) -m pytest -q \
+	    -p no:cacheprovider -rP tests/e2e/test_torture.py
 soak-fuzz:
 	$(MAKE) fuzz FUZZ_SECONDS=$(SOAK_SECONDS)
 soak:
