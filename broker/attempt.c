@@ -17,6 +17,7 @@ err_t attempt_keep(core_t *core, const task_t *task, const run_t *run, uint8_t o
                       .exit_code = state->exit_code,
                       .cpu_us = state->cpu_us,
                       .memory_bytes = state->memory_bytes,
+                      .polls = state->polls,
                       .message = state->message };
     core->scratch.len = 0;
     try_row_encode(&row, &core->scratch);

@@ -98,6 +98,7 @@ err_t task_fresh_budget(core_t *core, task_t *task)
                           .exit_code = task->state.exit_code,
                           .cpu_us = task->state.cpu_us,
                           .memory_bytes = task->state.memory_bytes,
+                          .polls = task->state.polls,
                           .message = task->state.message };
         core->scratch.len = 0;
         try_row_encode(&row, &core->scratch);

@@ -14,11 +14,18 @@
 
 /* ---- polls ----------------------------------------------------------------------------------- */
 
-err_t poll_forget(core_t *core, task_t *task)
+err_t poll_end(core_t *core, task_t *task)
 {
     if (task->state.poll_len) TRY(del_parts(core, task->n, PART_POLL, 0));
-    task->state.polls = task->state.poll_len = 0;
+    task->state.poll_len = 0;
     task->state.poll_since_us = 0;
+    return ERR_OK;
+}
+
+err_t poll_forget(core_t *core, task_t *task)
+{
+    TRY(poll_end(core, task));
+    task->state.polls = 0;
     return ERR_OK;
 }
 

@@ -349,7 +349,8 @@ err_t attempt_again(core_t *core, task_t *task, run_t *run, int64_t delay_us, ui
 err_t poll_again(core_t *core, task_t *task, run_t *run, const Pawl__V1__Result *result);
 err_t external_begin(core_t *core, task_t *task, const Pawl__V1__Result *result);
 /* Polls count within one attempt: the next one, or the end, begins anew. */
-err_t poll_forget(core_t *core, task_t *task);
+err_t poll_forget(core_t *core, task_t *task); /* a new attempt begins */
+err_t poll_end(core_t *core, task_t *task);    /* ... or none: how often it was asked stays */
 /* A counted attempt failed (the outcome is in task->state): again later, or failed for good. */
 err_t lease_failed(core_t *core, task_t *task, run_t *run, Pawl__V1__Outcome outcome);
 /* The last lease of a task that has none now, as the row that it was. */

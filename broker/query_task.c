@@ -257,6 +257,7 @@ static err_t attempt_add(answer_t *self, const try_row_t *row, uint64_t token, c
     attempt->message = answer_text(self, row->message);
     attempt->cpu_us = row->cpu_us;
     attempt->memory_bytes = row->memory_bytes;
+    attempt->polls = row->polls;
     if (row->flags & STATE_EXIT) {
         attempt->exit_set_case = PAWL__V1__ATTEMPT_INFO__EXIT_SET_EXIT_CODE;
         attempt->exit_code = row->exit_code;
@@ -303,7 +304,8 @@ static err_t attempts_of(answer_t *self, const task_rows_t *rows, Pawl__V1__Task
     if (rows->has_run) {
         try_row_t row = { .attempt = rows->run.attempt,
                           .executor = rows->run.executor,
-                          .start_wall_us = rows->run.leased_wall_us };
+                          .start_wall_us = rows->run.leased_wall_us,
+                          .polls = rows->has_state ? rows->state.polls : 0 };
         return attempt_add(self, &row, rows->run.token, "running", info);
     }
     const state_row_t *state = &rows->state;
@@ -319,6 +321,7 @@ static err_t attempts_of(answer_t *self, const task_rows_t *rows, Pawl__V1__Task
                       .exit_code = state->exit_code,
                       .cpu_us = state->cpu_us,
                       .memory_bytes = state->memory_bytes,
+                      .polls = state->polls,
                       .message = state->message };
     return attempt_add(self, &row, state->token,
                        outcome_text(state->outcome, rows->status == TASK_S(CANCELLED)), info);

@@ -332,7 +332,7 @@ err_t task_end(core_t *core, task_t *task, status_t status, uint8_t reason)
         }
     }
     if (task->spec.flags & SPEC_KEYED) TRY(free_key(core, task));
-    if (task->state.polls) TRY(poll_forget(core, task));
+    if (task->state.polls) TRY(poll_end(core, task));
     status_t from = task->status;
     task_move(core, task, status);
     task->state.reason = reason;

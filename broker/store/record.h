@@ -269,9 +269,10 @@ typedef struct try_row {
     uint16_t attempt;
     uint32_t executor;
     int64_t start_wall_us, end_wall_us;
-    uint8_t outcome, signal, flags; /* flags: STATE_EXIT; outcome: Outcome, or OUTCOME_LOST_ etc. */
+    uint8_t outcome, signal, flags; /* flags: STATE_EXIT; outcome: Outcome, or ENDED_LOST etc. */
     int16_t exit_code;
     int64_t cpu_us, memory_bytes;
+    uint32_t polls; /* how often it said: ask again */
     slice_t message;
 } try_row_t;
 enum { ENDED_LOST = 100, ENDED_STALE = 101 }; /* beside the wire's Outcome numbers */

@@ -463,12 +463,15 @@ rec_key_t key_try(uint64_t n, uint64_t token)
     return key;
 }
 
+enum { TRY_POLLED = 16 }; /* in the flags: `polls` follows the memory */
+
 void try_row_encode(const try_row_t *self, buf_t *to)
 {
+    uint8_t polled = self->polls ? TRY_POLLED : 0;
     uint8_t *at = record_begin(to, 96 + self->message.len);
     at = be_put_u8(at, self->outcome);
     at = be_put_u8(at, self->signal);
-    at = be_put_u8(at, self->flags);
+    at = be_put_u8(at, (uint8_t)((self->flags & ~TRY_POLLED) | polled));
     at = be_put_u16(at, (uint16_t)self->exit_code);
     at = be_put_i64(at, self->start_wall_us);
     at = be_put_i64(at, self->end_wall_us);
@@ -476,6 +479,7 @@ void try_row_encode(const try_row_t *self, buf_t *to)
     at = put_varint(at, self->executor);
     at = put_signed(at, self->cpu_us);
     at = put_signed(at, self->memory_bytes);
+    if (polled) at = put_varint(at, self->polls);
     record_end(to, put_slice(at, self->message));
 }
 
@@ -492,6 +496,11 @@ bool try_row_decode(try_row_t *self, slice_t from)
     self->executor = take_no(&in);
     self->cpu_us = take_signed(&in);
     self->memory_bytes = take_signed(&in);
+    if (self->flags & TRY_POLLED) {
+        self->flags &= (uint8_t)~TRY_POLLED;
+        self->polls = take_no(&in);
+        in.bad |= self->polls == 0;
+    }
     self->message = take_slice(&in);
     return record_done(&in);
 }

@@ -48,6 +48,7 @@ const column_t attempt_columns[] = {
     { "message",   "message",    AS_TEXT,    IN_TABLE },
     { "cpu_us",    "cpu_us",     AS_INT,     IN_TABLE },
     { "memory",    "memory_bytes", AS_INT,   IN_TABLE },
+    { "polls",     "polls",      AS_INT,     IN_TABLE },
     { 0 },
 };
 const column_t child_columns[] = {

@@ -85,7 +85,7 @@ def test_without_a_cgroup_each_limit_is_one_of_each_process_and_has_its_own_outc
     assert task["message"] == "MemoryError" and task["exit_code"] == 1
     task = failed(by_rlimits, "--shell", "while :; do :; done")
     assert task["message"] == "stopped at its limit of 1s of CPU time here"
-    assert task["attempts"][-1]["cpu_us"] >= 900_000
+    assert task["attempts"][-1]["cpu_us"] > 500_000
     task = failed(by_rlimits, "--", "python3", "-c", "kept = [open('/dev/null') for _ in range(40)]")
     assert "Too many open files" in task["message"]
     if os.geteuid() == 0:  # the kernel does not count root's

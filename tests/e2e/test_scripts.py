@@ -87,7 +87,10 @@ def test_a_script_says_ask_again_in_three_ways_and_its_state_comes_back(one, way
     id = script(one, 'if [ "${PAWL_POLLS:-0}" -ge 2 ]; then cat $PAWL_STATE; exit 0; fi; ' + ASK_AGAIN[way])
     one.wait_status(id, "finished")
     task = one.task(id)
-    assert task["attempt"] == 1
+    assert task["attempt"] == 1 and [a["polls"] for a in task["attempts"]] == [2]
+    [row] = one.pawl("task", "show", id, "-o", "ndjson").rows
+    assert row["attempts"][0]["polls"] == 2
+    assert "polls=2" in one.pawl("task", "show", id).out
     if way == "output":
         assert '{"page":7}' in one.pawl("task", "logs", id).out
 
@@ -95,7 +98,20 @@ def test_a_script_says_ask_again_in_three_ways_and_its_state_comes_back(one, way
 def test_who_asks_again_for_ever_ends_at_its_bound(one):
     id = script(one, "echo '::pawl again 50ms'", poll={"max_polls": 3})
     one.wait_status(id, "failed")
-    assert "asked 3 times in vain" in one.task(id)["message"]
+    task = one.task(id)
+    assert "asked 3 times in vain" in task["message"] and task["attempts"][0]["polls"] == 4
+
+
+def test_each_attempt_tells_how_often_it_was_asked_and_an_external_one_too(one):
+    id = script(one, 'test "${PAWL_POLLS:-0}" = 2 && exit 1; echo "::pawl again 50ms"', retry={"max_attempts": 2, "backoff": "50ms"})
+    one.wait_status(id, "failed")
+    assert [(a["attempt"], a["polls"]) for a in one.task(id)["attempts"]] == [(1, 2), (2, 2)]
+    id = script(one, 'test "${PAWL_POLLS:-0}" = 1 && { echo "::pawl external 1h"; exit 0; }; echo "::pawl again 50ms"')
+    one.wait_status(id, "external")
+    assert one.task(id)["attempts"][0]["polls"] == 1
+    one.pawl("task", "cancel", id)
+    one.wait_status(id, "cancelled")
+    assert one.task(id)["attempts"][0]["polls"] == 1
 
 
 ACCEPTED = {

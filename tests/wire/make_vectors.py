@@ -541,6 +541,9 @@ def from_broker():
         id=ID1, type="pawl/shell", status=pb.STATUS_FAILED, queue="default", priority=5, attempt=1, attempts_max=1,
         created_us=NOON, exit_code=1, attempts=[pb.AttemptInfo(attempt=1, token=TOKEN, outcome="failed")])],
         cursor=9, seq=12))
+    reply("reply-tasks-polled", tasks=pb.TaskItems(items=[pb.TaskInfo(
+        id=ID1, type="pawl/script", status=pb.STATUS_RUNNING, attempt=1, attempts=[
+            pb.AttemptInfo(attempt=1, token=TOKEN, outcome="running", polls=3)])]))
     reply("reply-changed-repeated", repeated_reply=True, changed=pb.Changed(done=1))
     reply("reply-log", log=pb.LogData(
         pieces=[pb.LogPiece(stream=1, offset=0, data=b"hi\n")], next=3, total=3, ended=True))

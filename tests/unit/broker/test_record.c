@@ -90,7 +90,7 @@ static bool try_row_same(const try_row_t *a, const try_row_t *b)
 {
     return EQ(attempt) && EQ(executor) && EQ(start_wall_us) && EQ(end_wall_us) && EQ(outcome) &&
            EQ(signal) && EQ(flags) && EQ(exit_code) && EQ(cpu_us) && EQ(memory_bytes) &&
-           EQ_SLICE(message);
+           EQ(polls) && EQ_SLICE(message);
 }
 static bool block_row_same(const block_row_t *a, const block_row_t *b)
 {
@@ -280,7 +280,8 @@ ROW(gate_extreme, gate_row, { .kind = GATE_RANGE, .subject = UINT32_MAX, .waitin
 ROW(lane_plain, lane_row, { .queue = 1, .type = 2, .waiting = 1000 })
 ROW(lane_target, lane_row, { UINT32_MAX, UINT32_MAX, BAND_LATE, TARGET_LABELS, TEXT("a=b\0role=web"), UINT32_MAX })
 ROW(try_plain, try_row, { .attempt = 1, .executor = 2, .start_wall_us = 1700000000000000, .end_wall_us = 1700000001000000, .outcome = 2, .flags = STATE_EXIT, .exit_code = 1, .message = TEXT("exit 1") })
-ROW(try_extreme, try_row, { UINT16_MAX, UINT32_MAX, INT64_MIN, INT64_MAX, ENDED_STALE, 255, 255, -1, INT64_MAX, INT64_MIN, TEXT("") })
+ROW(try_extreme, try_row, { UINT16_MAX, UINT32_MAX, INT64_MIN, INT64_MAX, ENDED_STALE, 255, 239, -1, INT64_MAX, INT64_MIN, UINT32_MAX, TEXT("") })
+ROW(try_polled, try_row, { .attempt = 1, .executor = 2, .start_wall_us = 1700000000000000, .end_wall_us = 1700000001000000, .outcome = 4, .flags = STATE_EXIT, .polls = 300, .message = TEXT("asked 300 times in vain") })
 ROW(watermark, watermark_row, { .kind = SCOPE_SCHEDULE, .created = 300, .value = TEXT("17"), .name = TEXT("") })
 ROW(watermark_extreme, watermark_row, { .kind = SCOPE_NAMED, .created = MAX64, .value = TEXT(""), .name = TEXT("") })
 ROW(watermark_named, watermark_row, { SCOPE_NAMED, 300, TEXT("17"), 2, 3, TEXT("orders"), 301, 1700000000000000 })
