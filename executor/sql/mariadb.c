@@ -4,10 +4,13 @@
  * A statement is stopped with KILL QUERY over a second connection, as the protocol has no other
  * way. The library refuses packets above SQL_ROW_MAX by itself. */
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <errmsg.h>
 #include <mysql.h>
@@ -36,6 +39,7 @@ struct cell {
 struct sql_link {
     const sql_source_t *source;
     MYSQL *conn;
+    int socket; /* a second number of its socket: the library may close its own at any time */
     unsigned long thread; /* the server's number of this connection */
     MYSQL_STMT *statement;
     MYSQL_RES *fields;
@@ -81,6 +85,10 @@ static sql_status_t failed(sql_link_t *self, sql_error_t *error)
 
 /* ---- connection ------------------------------------------------------------------------------ */
 
+/* Logins that never send the password itself, whoever asks for it. */
+static const char logins[] =
+    "mysql_native_password,client_ed25519,caching_sha2_password,sha256_password";
+
 static MYSQL *prepare_connection(const sql_source_t *source)
 {
     MYSQL *conn = mysql_init(NULL);
@@ -95,8 +103,9 @@ static MYSQL *prepare_connection(const sql_source_t *source)
     mysql_options(conn, MYSQL_OPT_MAX_ALLOWED_PACKET, &most);
     mysql_options(conn, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verify);
     if (source->host[0] != '/') mysql_options(conn, MYSQL_OPT_PROTOCOL, &protocol);
-    if (source->tls == TLS_REQUIRE || source->tls == TLS_VERIFY)
-        mysql_options(conn, MYSQL_OPT_SSL_ENFORCE, &yes);
+    mysql_options(conn, MARIADB_OPT_RESTRICTED_AUTH, logins);
+    if (source->tls == TLS_DISABLE) return conn; /* no word about TLS: ca_file would ask for it */
+    mysql_options(conn, MYSQL_OPT_SSL_ENFORCE, &yes);
     if (source->ca_file) mysql_options(conn, MYSQL_OPT_SSL_CA, source->ca_file);
     return conn;
 }
@@ -107,6 +116,18 @@ static bool connect_to(MYSQL *conn, const sql_source_t *source)
     return mysql_real_connect(conn, file ? NULL : source->host, source->user, source->password,
                               source->database, source->port, file ? source->host : NULL,
                               CLIENT_MULTI_RESULTS) != NULL;
+}
+
+/* The library takes "enforce" as a wish: where a server says that it has no TLS, it goes on
+ * without.
+ */
+static bool too_open(sql_link_t *self, sql_error_t *error)
+{
+    bool wanted = self->source->tls == TLS_REQUIRE || self->source->tls == TLS_VERIFY;
+    if (!wanted || mysql_get_ssl_cipher(self->conn)) return false;
+    sql_error_set(error, self->source, "",
+                  "the server speaks no TLS/SSL, which the source requires");
+    return true;
 }
 
 /* What every session begins with. */
@@ -151,6 +172,7 @@ static void my_close(sql_link_t *self)
     if (!self) return;
     drop_statement(self);
     mysql_close(self->conn);
+    if (self->socket >= 0) close(self->socket);
     free(self);
 }
 
@@ -158,9 +180,16 @@ static sql_status_t my_open(sql_link_t **out, const sql_source_t *source, sql_er
 {
     sql_link_t *self = mem_new(sizeof *self);
     self->source = source;
+    self->socket = -1;
     self->conn = prepare_connection(source);
-    if (connect_to(self->conn, source) && set_up(self)) {
+    bool connected = connect_to(self->conn, source);
+    if (connected && too_open(self, error)) {
+        my_close(self);
+        return SQL_REFUSED;
+    }
+    if (connected && set_up(self)) {
         self->thread = mysql_thread_id(self->conn);
+        self->socket = fcntl(mysql_get_socket(self->conn), F_DUPFD_CLOEXEC, 3);
         *out = self;
         return SQL_OK;
     }
@@ -418,6 +447,17 @@ static const char *my_column(sql_link_t *self, size_t i)
     return mysql_fetch_field_direct(self->fields, (unsigned)i)->name;
 }
 
+/* The library gives the link up rather than take a larger packet, and calls that a lost link. But
+ * then the server goes on to send the rest of it. */
+static bool still_sends(const sql_link_t *self)
+{
+    enum { PATIENCE_MS = 1000 };
+    char byte;
+    struct pollfd wait = { .fd = self->socket, .events = POLLIN };
+    return poll(&wait, 1, PATIENCE_MS) == 1 &&
+           recv(self->socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+}
+
 static sql_status_t my_next(sql_link_t *self, const sql_value_t **row, sql_error_t *error)
 {
     if (self->ended) return SQL_OK;
@@ -429,10 +469,9 @@ static sql_status_t my_next(sql_link_t *self, const sql_value_t **row, sql_error
     if (got != 0 && !(got == MYSQL_DATA_TRUNCATED && widen(self))) {
         self->ended = true;
         sql_status_t status = failed(self, error);
-        if (status == SQL_LOST) /* the library breaks the link rather than take a larger packet */
-            sql_error_set(error, self->source, error->state,
-                          "while rows were read; a row larger than 8 MiB does that, too");
-        return status;
+        if (status != SQL_LOST || !still_sends(self)) return status;
+        sql_error_set(error, self->source, "", "the library refuses a larger one");
+        return SQL_TOO_BIG;
     }
     for (size_t i = 0; i < self->column_count; i++)
         self->row[i] = value_of(&self->cells[i]);
@@ -476,7 +515,7 @@ static void my_stop(sql_link_t *self)
 
 static void my_cut(sql_link_t *self)
 {
-    shutdown(mysql_get_socket(self->conn), SHUT_RDWR);
+    shutdown(self->socket, SHUT_RDWR);
 }
 
 const sql_driver_t sql_mariadb = {

@@ -2,21 +2,21 @@
  * executor/sql/postgresql.c - PostgreSQL through libpq: extended protocol, texts, row by row.
  *
  * Parameters travel with unknown type, so that the server infers it from where they stand; only
- * bytes say what they are. libpq must hold a whole row: while one is on its way the bytes that were
- * read are counted, and a row that grows past SQL_ROW_MAX ends the connection. */
+ * bytes say what they are. libpq must hold a whole row: while one is on its way it may read
+ * ROW_READ bytes and no more (read_limit.h), and a row that is not whole by then ends the
+ * connection. */
+#include <fcntl.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
-
-#include <linux/tcp.h> /* after sys/socket.h; netinet/tcp.h lacks tcpi_bytes_received */
-#include <netinet/in.h>
+#include <unistd.h>
 
 #include <libpq-fe.h>
 
 #include "executor/sql/driver.h"
+#include "executor/sql/read_limit.h"
 #include "schemas/limits.h"
 
 /* Types of pg_type.dat, whose numbers are fixed. */
@@ -35,19 +35,21 @@ enum oid {
     OID_TIMESTAMPTZ = 1184,
     OID_NUMERIC = 1700
 };
-enum { CELL_TIME = 48, TCP_GIVES_UP_MS = 30000 };
+/* ROW_READ: bytea travels as hex, and what is read may begin with rows before it. */
+enum { CELL_TIME = 48, TCP_GIVES_UP_MS = 30000, ROW_READ = 2 * SQL_ROW_MAX };
 
 struct sql_link {
     const sql_source_t *source;
     PGconn *conn;
     PGcancel *cancel;
+    int socket;       /* a second number of its socket: the library may close its own at any time */
     PGresult *result; /* the row that was fetched and is not given out, or the one that was */
     bool fresh;       /* not given out */
     bool ended;       /* no more rows */
     size_t column_count;
     char **names;
     int64_t changed;
-    size_t received, counted_from; /* bytes; of the link, when the row on its way began (or 0) */
+    size_t row_read; /* bytes, since the last whole row */
     bool too_big;
     atomic_bool stopping;
     sql_value_t *row;
@@ -115,6 +117,7 @@ static void pg_close(sql_link_t *self)
     drop_columns(self);
     PQfreeCancel(self->cancel);
     PQfinish(self->conn);
+    if (self->socket >= 0) close(self->socket);
     free(self);
 }
 
@@ -189,10 +192,12 @@ static sql_status_t pg_open(sql_link_t **out, const sql_source_t *source, sql_er
 {
     sql_link_t *self = mem_new(sizeof *self);
     self->source = source;
+    self->socket = -1;
     self->conn = connect_to(source);
     if (PQstatus(self->conn) == CONNECTION_OK) {
         PQsetNoticeReceiver(self->conn, say_nothing, NULL);
         self->cancel = PQgetCancel(self->conn);
+        self->socket = fcntl(PQsocket(self->conn), F_DUPFD_CLOEXEC, 3);
         *out = self;
         return SQL_OK;
     }
@@ -205,17 +210,6 @@ static sql_status_t pg_open(sql_link_t **out, const sql_source_t *source, sql_er
 
 /* ---- results --------------------------------------------------------------------------------- */
 
-/* Bytes that have come over the link; of a local socket, which does not count them, those that
- * wait, to be added up. One call of PQconsumeInput takes them all, and what comes meanwhile. */
-static size_t received(const sql_link_t *self, int fd)
-{
-    struct tcp_info info = { 0 };
-    socklen_t len = sizeof info;
-    int waiting = 0;
-    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0) return info.tcpi_bytes_received;
-    return self->received + (ioctl(fd, FIONREAD, &waiting) == 0 ? (size_t)waiting : 0);
-}
-
 /* The next result, NULL after the last. False: the row on its way is too large, or the link broke.
  */
 static bool next_result(sql_link_t *self, PGresult **result)
@@ -227,15 +221,14 @@ static bool next_result(sql_link_t *self, PGresult **result)
         if (flushed == 0 && !PQisBusy(self->conn)) break;
         struct pollfd wait = { .fd = fd, .events = (short)(POLLIN | (flushed == 1 ? POLLOUT : 0)) };
         if (poll(&wait, 1, -1) < 0) continue;
-        self->received = received(self, fd);
-        if (self->counted_from == 0) self->counted_from = self->received;
-        if (self->received - self->counted_from > 2 * SQL_ROW_MAX) {
-            self->too_big = true;
-            return false;
-        }
-        if (!PQconsumeInput(self->conn)) return false;
+        self->too_big = self->row_read == ROW_READ;
+        if (self->too_big) return false;
+        read_limit_begin(fd, ROW_READ - self->row_read);
+        bool good = PQconsumeInput(self->conn) == 1;
+        self->row_read = ROW_READ - read_limit_end();
+        if (!good) return false;
     }
-    self->counted_from = 0;
+    self->row_read = 0;
     *result = PQgetResult(self->conn);
     return true;
 }
@@ -247,7 +240,7 @@ static sql_status_t too_big(sql_link_t *self, sql_error_t *error)
     sql_error_set(error, self->source, "", text);
     char ignored[256];
     PQcancel(self->cancel, ignored, sizeof ignored);
-    shutdown(PQsocket(self->conn), SHUT_RDWR); /* what still comes of it is not read */
+    shutdown(self->socket, SHUT_RDWR); /* what still comes of it is not read */
     self->ended = true;
     return SQL_TOO_BIG;
 }
@@ -299,7 +292,7 @@ static sql_status_t fetch(sql_link_t *self, sql_error_t *error)
     case PGRES_COPY_OUT:
     case PGRES_COPY_BOTH:
         sql_error_set(error, self->source, "", "COPY with a client is not possible here");
-        shutdown(PQsocket(self->conn), SHUT_RDWR);
+        shutdown(self->socket, SHUT_RDWR);
         self->ended = true;
         status = SQL_FAILED;
         break;
@@ -517,7 +510,7 @@ static void pg_stop(sql_link_t *self)
 
 static void pg_cut(sql_link_t *self)
 {
-    shutdown(PQsocket(self->conn), SHUT_RDWR);
+    shutdown(self->socket, SHUT_RDWR);
 }
 
 const sql_driver_t sql_postgresql = {

@@ -62,13 +62,16 @@ class Server:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(PATIENCE)
 
-    def remove(self):
+    def end(self):
         if self.process and self.process.poll() is None:
             self.process.send_signal(self.stop_signal)
             try:
                 self.process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 self.kill()
+
+    def remove(self):
+        self.end()
         self.log.close()
         pathlib.Path(self.log.name).unlink()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -128,12 +131,12 @@ class MariaDB(Server):
             self.ask(f"create user pawl@'{host}' identified by '{PASSWORD}'", "mysql")
             self.ask(f"grant all on app.* to pawl@'{host}'", "mysql")
 
-    def start(self):
+    def start(self, *flags):
         server = shutil.which("mariadbd") or "/usr/sbin/mariadbd"
         self.popen(server, "--no-defaults", f"--datadir={self.data}", f"--socket={self.socket}",
                    f"--port={self.port}", "--bind-address=127.0.0.1", "--skip-name-resolve", f"--tmpdir={self.folder}",
                    "--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=64M", "--max-allowed-packet=1G",
-                   f"--pid-file={self.folder}/pid", "--skip-log-bin")
+                   f"--pid-file={self.folder}/pid", "--skip-log-bin", *flags)
 
     def answers(self):
         return subprocess.run(["mariadb-admin", "--no-defaults", f"--socket={self.socket}", "-uroot", "ping"],
@@ -148,21 +151,21 @@ class MariaDB(Server):
                             f"and info like '%{words}%' and id <> connection_id()")[0][0])
 
 
-class Cutter:
-    """A TCP proxy before a server. cut_at(text): once the client has sent these bytes, nothing of what
-    the server answers comes through and both links are broken."""
+class Proxy:
+    """A TCP proxy before a server. up and down get a connection and the bytes that came, and return
+    what goes on; None: both links end."""
 
     def __init__(self, port):
         self.to = port
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
-        self.text = None
-        self.hits = 0
-        self.forward = True  # False: the words that are looked for do not reach the server either
         threading.Thread(target=self.accept, daemon=True).start()
 
-    def cut_at(self, text, forward=True):
-        self.text, self.forward, self.hits = text, forward, 0
+    def up(self, link, data):
+        return data
+
+    def down(self, link, data):
+        return data
 
     def accept(self):
         while True:
@@ -171,42 +174,60 @@ class Cutter:
             except OSError:
                 return
             server = socket.create_connection(("127.0.0.1", self.to))
-            cut = threading.Event()
-            threading.Thread(target=self.up, args=(client, server, cut), daemon=True).start()
-            threading.Thread(target=self.down, args=(client, server, cut), daemon=True).start()
+            link = {}
+            for source, target, change in ((client, server, self.up), (server, client, self.down)):
+                threading.Thread(target=self.pump, args=(link, source, target, change), daemon=True).start()
 
-    def up(self, client, server, cut):
+    def pump(self, link, source, target, change):
         try:
-            while data := client.recv(65536):
-                if self.text and self.text in data:
-                    self.text = None
-                    cut.set()
-                    if self.forward:
-                        server.sendall(data)
-                        server.settimeout(0.5)
-                        try:
-                            server.recv(1)  # it has worked on it
-                        except OSError:
-                            pass
-                    self.hits += 1
-                    break
-                server.sendall(data)
+            while (data := source.recv(65536)) and (data := change(link, data)) is not None:
+                target.sendall(data)
         except OSError:
             pass
-        close(client, server)
-
-    def down(self, client, server, cut):
-        try:
-            while data := server.recv(65536):
-                if cut.is_set():
-                    break
-                client.sendall(data)
-        except OSError:
-            pass
-        close(client, server)
+        close(source, target)
 
     def close(self):
         self.listener.close()
+
+
+class Cutter(Proxy):
+    """cut_at(text): once the client has sent these bytes, nothing of what the server answers comes
+    through and both links are broken: at once, and the bytes do not arrive, or (forward) when the
+    server has answered, so that it has surely done what they say."""
+
+    def __init__(self, port):
+        self.text = None
+        self.hits = 0
+        self.forward = True
+        super().__init__(port)
+
+    def cut_at(self, text, forward=True):
+        self.hits, self.forward, self.text = 0, forward, text
+
+    def up(self, link, data):
+        text, before = self.text, link.get("before", b"")
+        link["before"] = (before + data)[-64:]
+        if not text or text not in before[1 - len(text):] + data:  # it may come in two pieces
+            return data
+        self.text = None
+        self.hits += 1
+        link["cut"] = True  # before the server gets it: what it says from now on is its answer
+        return data if self.forward else None
+
+    def down(self, link, data):
+        return None if link.get("cut") else data
+
+
+class Stripper(Proxy):
+    """What somebody on the way would do: makes a MariaDB server look as if it spoke no TLS."""
+
+    def down(self, link, data):
+        if link.setdefault("greeted", False):
+            return data
+        link["greeted"] = True
+        at = data.index(b"\0", 5) + 1 + 4 + 8 + 1  # behind version, thread, half a salt and a filler: capabilities
+        low = int.from_bytes(data[at:at + 2], "little") & ~0x0800  # CLIENT_SSL
+        return data[:at] + low.to_bytes(2, "little") + data[at + 2:]
 
 
 def close(*sockets):
