@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """End to end: the real programs of PAWL_BIN (build/bin), as people use them. One fleet serves the
 tests that disturb nobody; those that kill, freeze or fill something have their own."""
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -98,7 +99,7 @@ class Databases:
     """PostgreSQL, MariaDB and a SQLite file, and what an executor's file says of them."""
 
     def __init__(self):
-        from databases import PASSWORD, MariaDB, PostgreSQL
+        from databases import PASSWORD, Cutter, MariaDB, PostgreSQL
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="pawl-sql-"))
         self.password = self.folder / "password"
         self.password.write_text(PASSWORD + "\n")
@@ -106,14 +107,16 @@ class Databases:
         self.lite = self.folder / "lite.db"
         sqlite3.connect(self.lite).close()
         self.lite.touch()
-        self.servers = {}
-        for server in (PostgreSQL, MariaDB):
-            self.servers[server.driver] = server()
-        self.pg, self.my = self.servers["postgresql"], self.servers["mariadb"]
+        with concurrent.futures.ThreadPoolExecutor() as both:  # each takes seconds
+            self.pg, self.my = both.map(lambda make: make(), (PostgreSQL, MariaDB))
+        self.servers = [self.pg, self.my]
+        self.cutters = {"pg": Cutter(self.pg.port), "my": Cutter(self.my.port)}
 
     def sources(self):
         lite = {"driver": "sqlite", "database": str(self.lite)}
-        return {"pg": self.pg.source(self.password), "my": self.my.source(self.password), "lite": lite,
+        cut = {f"{name}-cut": {**server.source(self.password), "port": self.cutters[name].port, "tls": "disable"}
+               for name, server in (("pg", self.pg), ("my", self.my))}
+        return {"pg": self.pg.source(self.password), "my": self.my.source(self.password), "lite": lite, **cut,
                 "pg-read": self.pg.source(self.password, read_only=True),
                 "my-read": self.my.source(self.password, read_only=True), "lite-read": {**lite, "read_only": True}}
 
@@ -123,8 +126,8 @@ class Databases:
         return path
 
     def remove(self):
-        for server in self.servers.values():
-            server.remove()
+        for one in (*self.cutters.values(), *self.servers):
+            one.remove()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

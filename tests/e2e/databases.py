@@ -71,7 +71,10 @@ class Server:
                 self.kill()
 
     def remove(self):
-        self.end()
+        """Nothing of it is needed any more: no orderly end."""
+        if self.process and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(30)
         self.log.close()
         pathlib.Path(self.log.name).unlink()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -124,7 +127,8 @@ class MariaDB(Server):
         self.data = self.folder / "data"
         self.socket = self.folder / "s"
         self.call("mariadb-install-db", "--no-defaults", f"--datadir={self.data}", "--auth-root-authentication-method=normal",
-                  "--skip-test-db", f"--tmpdir={self.folder}")
+                  "--skip-test-db", f"--tmpdir={self.folder}", "--innodb-log-file-size=8M", "--innodb-flush-log-at-trx-commit=0",
+                  "--innodb-flush-method=nosync", "--skip-innodb-doublewrite")
         self.start()
         self.ask("create database app character set utf8mb4", "mysql")
         for host in ("127.0.0.1", "localhost"):
@@ -135,7 +139,7 @@ class MariaDB(Server):
         server = shutil.which("mariadbd") or "/usr/sbin/mariadbd"
         self.popen(server, "--no-defaults", f"--datadir={self.data}", f"--socket={self.socket}",
                    f"--port={self.port}", "--bind-address=127.0.0.1", "--skip-name-resolve", f"--tmpdir={self.folder}",
-                   "--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=64M", "--max-allowed-packet=1G",
+                   "--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=64M", "--innodb-fast-shutdown=2", "--max-allowed-packet=1G",
                    f"--pid-file={self.folder}/pid", "--skip-log-bin", *flags)
 
     def answers(self):
@@ -186,7 +190,7 @@ class Proxy:
             pass
         close(source, target)
 
-    def close(self):
+    def remove(self):
         self.listener.close()
 
 

@@ -2,6 +2,8 @@
 """Tasks of type sql-producer, submitted and run; and what they made."""
 import json
 
+from fleet import PATIENCE
+
 ALL = ["pg", "my", "lite"]
 SERIES = {"pg": "select g as n, 'row ' || g as words from generate_series(1, {n}) g where g > :watermark order by g",
           "my": "select seq as n, concat('row ', seq) as words from seq_1_to_{n} where seq > :watermark order by seq",
@@ -20,13 +22,17 @@ def submit(fleet, task):
     return fleet.pawl("task", "submit", "-", input=json.dumps(task) + "\n").lines[0]
 
 
-def run(fleet, task, status="finished"):
+def ended(fleet, id, status="finished", timeout=PATIENCE):
     """(task, output) once it has ended so."""
-    id = submit(fleet, task)
-    ended = fleet.wait_status(id, "finished", "failed", "cancelled")
-    assert ended["status"] == status, (ended["message"], ended)
-    out = fleet.pawl("task", "output", id, code=None).out
-    return ended, json.loads(out) if out else None
+    fleet.pawl("task", "wait", id, code=None, timeout=timeout)
+    task = fleet.task(id)
+    assert task["status"] == status, (task["message"], task)
+    out = fleet.pawl("task", "output", id, code=None).out if status == "finished" else ""
+    return task, json.loads(out) if out else None
+
+
+def run(fleet, task, status="finished", timeout=PATIENCE):
+    return ended(fleet, submit(fleet, task), status, timeout)
 
 
 def made(fleet, queue):

@@ -115,16 +115,19 @@ def test_the_command_line_makes_a_producer_of_a_command(sql, parked):
 
 
 def test_a_schedule_harvests_a_table_and_a_key_is_one_task_for_all_its_firings(sql, parked):
-    sql.pawl("schedule", "add", "harvest", "--every", "1s", "--queue", parked, "--each", "pg",
+    sql.pawl("schedule", "add", "harvest", "--every", "1s", "--overlap", "allow", "--queue", parked, "--each", "pg",
              "select n as id from generate_series(1, 20) n", "--column", "key=id", "--", "true")
-    until(lambda: len(sql.tasks("--schedule", "harvest", "--status", "finished")) >= 3, PATIENCE, 0.2, "three firings")
+    for _ in range(2):
+        sql.pawl("schedule", "now", "harvest")
+    until(lambda: len(sql.tasks("--schedule", "harvest", "--status", "finished")) >= 3, PATIENCE, 0.1, "three firings")
     sql.pawl("schedule", "rm", "harvest")
     assert len(made(sql, parked)) == 20
 
 
 def test_cancel_stops_a_producer_between_two_batches(sql, databases, parked):
-    id = submit(sql, producer("pg", "select g as n, pg_sleep(0.01) from generate_series(1, 100000) g /* slow-rows */",
-                              {"argv": ["true"], "queue": parked}, batch=10))
+    # the server sends 8 KiB at a time: wide rows come one by one
+    id = submit(sql, producer("pg", "select g as n, repeat('x', 8000) as wide, pg_sleep(0.01) from generate_series(1, 100000) g"
+                              " /* slow-rows */", {"argv": ["true"], "queue": parked}, batch=10, columns={"input": ["n"]}))
     until(lambda: len(made(sql, parked)) > 0, PATIENCE, 0.1, "some tasks")
     sql.pawl("task", "cancel", id)
     assert sql.wait_status(id, "cancelled")
