@@ -10,9 +10,10 @@
 #include "broker/curve.h"
 #include "client/base/log.h"
 
+#define LOCAL "uid:" /* no key has a name that begins so: a colon is not in names */
+
 struct door {
-    char principal[KEY_NAME]; /* of everybody who comes over ipc: only this user and root can */
-    keys_t *keys;             /* NULL: nobody comes over TCP */
+    keys_t *keys; /* NULL: nobody comes over TCP */
     curve_t *curve;
 };
 
@@ -44,7 +45,6 @@ static err_t open_tcp(door_t *self, const door_config_t *config, void *router)
 err_t door_open(door_t **out, const door_config_t *config, void *router)
 {
     door_t *self = mem_new(sizeof *self);
-    snprintf(self->principal, sizeof self->principal, "uid:%u", (unsigned)geteuid());
     *out = self;
     return config->endpoint && *config->endpoint ? open_tcp(self, config, router) : ERR_OK;
 }
@@ -68,6 +68,16 @@ static bool is_local(int fd)
            domain == AF_UNIX;
 }
 
+/* Only this user and root come so far; which of the two is for the record. */
+static uid_t user_of(int fd)
+{
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    bool told = is_local(fd) && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+                size == sizeof peer;
+    return told ? peer.uid : geteuid();
+}
+
 bool door_visitor(door_t *self, zmq_msg_t *frame, int fd, visitor_t *out)
 {
     /* Over TCP the handler of handshakes has set it, and nothing a peer sends can replace it. Over
@@ -75,7 +85,7 @@ bool door_visitor(door_t *self, zmq_msg_t *frame, int fd, visitor_t *out)
     const char *key = zmq_msg_gets(frame, "User-Id");
     if (key == NULL || *key == '\0') {
         if (self->keys != NULL && !is_local(fd)) return false;
-        memcpy(out->principal, self->principal, sizeof out->principal);
+        snprintf(out->principal, sizeof out->principal, LOCAL "%u", (unsigned)user_of(fd));
         out->role = ACCESS_ADMIN;
         return true;
     }
@@ -97,7 +107,7 @@ bool door_look(door_t *self)
 
 bool door_welcome(door_t *self, const visitor_t *visitor)
 {
-    return visitor->role == ACCESS_ADMIN && strcmp(visitor->principal, self->principal) == 0
-               ? true
-               : self->keys != NULL && keys_has(self->keys, visitor->principal, visitor->role);
+    if (visitor->role == ACCESS_ADMIN && strncmp(visitor->principal, LOCAL, strlen(LOCAL)) == 0)
+        return true;
+    return self->keys != NULL && keys_has(self->keys, visitor->principal, visitor->role);
 }

@@ -304,7 +304,7 @@ static const flag_t events_flags[] = {
     END,
 };
 static const flag_t key_flags[] = {
-    TEXT("keys", 0, "DIR", "folder of the broker's keys (~/.local/share/pawl/keys)"),
+    TEXT("keys", 0, "DIR", "folder of the broker's keys (those of -b, else ~/.local/share/pawl/keys)"),
     END,
 };
 static const flag_t key_new_flags[] = {

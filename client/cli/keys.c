@@ -18,8 +18,11 @@
 
 static const char *keys_folder(cli_t *cli)
 {
-    const char *folder = args_text(&cli->args, "keys");
-    return folder ? folder : say("%s/keys", default_state());
+    const char *folder = args_text(&cli->args, "keys"), *broker = args_text(&cli->args, "broker");
+    if (folder) return folder;
+    if (!broker) broker = getenv("PAWL_BROKER");
+    const char *state = broker && *broker ? state_of_endpoint(broker) : NULL;
+    return say("%s/keys", state ? state : default_state());
 }
 
 static const char *public_path(cli_t *cli, const char *name)

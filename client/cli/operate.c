@@ -202,19 +202,6 @@ int cmd_broker_status(cli_t *cli)
     return output_object(object);
 }
 
-/* The folder that a broker with this -b keeps its state in: that of its socket. NULL: no folder. */
-static const char *state_of_broker(const char *given)
-{
-    static const char ipc[] = "ipc://";
-    struct stat info;
-    const char *path = strncmp(given, ipc, sizeof ipc - 1) == 0 ? given + sizeof ipc - 1 : given;
-    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) return path;
-    const char *slash = strrchr(path, '/');
-    return slash && slash > path && strncmp(given, "tcp:", 4) != 0
-               ? say("%.*s", (int)(slash - path), path)
-               : NULL;
-}
-
 /* The check is the broker's own, in a process of its own: a store that breaks it breaks nobody. */
 int cmd_broker_check(cli_t *cli)
 {
@@ -224,7 +211,7 @@ int cmd_broker_check(cli_t *cli)
         return fail(EXIT_USAGE, "two stores are named", "--state and --broker exclude each other",
                     "pawl broker check --state DIR");
     if (!state && !broker) broker = getenv("PAWL_BROKER");
-    if (broker && *broker && !(state = state_of_broker(broker)))
+    if (broker && *broker && !(state = state_of_endpoint(broker)))
         return fail(EXIT_USAGE, say("%s names no state folder", broker),
                     "a store is checked where it lies: a folder, or ipc://FOLDER/broker.sock",
                     "pawl broker check --state DIR");

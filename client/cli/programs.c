@@ -48,6 +48,18 @@ const char *default_state(void)
     return say("%s/.local/share/pawl", user ? user->pw_dir : home && *home ? home : "");
 }
 
+const char *state_of_endpoint(const char *given)
+{
+    static const char ipc[] = "ipc://";
+    struct stat info;
+    const char *path = strncmp(given, ipc, sizeof ipc - 1) == 0 ? given + sizeof ipc - 1 : given;
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) return path;
+    const char *slash = strrchr(path, '/');
+    return slash && slash > path && strncmp(given, "tcp:", 4) != 0
+               ? say("%.*s", (int)(slash - path), path)
+               : NULL;
+}
+
 const char *cron_home(const json_t *env, const char *account)
 {
     const char *home = json_string_value(json_object_get(env, "HOME"));

@@ -10,9 +10,12 @@ const char *program_path(const char *name);
 /* How a person would call this program in another terminal: `pawl` when that is found, else its
  * path. */
 const char *program_called(void);
-const char *default_state(void);
+const char *default_state(void); /* ~/.local/share/pawl */
+/* The folder that a broker with this endpoint (or folder, or socket) keeps its state in: that of
+ * its socket. NULL: on another machine, or no folder is named. */
+const char *state_of_endpoint(const char *given);
 /* Where cron starts the commands of an account: the HOME among `env` (an object), else the home
  * that this machine knows of it. NULL: neither. */
-const char *cron_home(const json_t *env, const char *account); /* ~/.local/share/pawl */
+const char *cron_home(const json_t *env, const char *account);
 
 #endif

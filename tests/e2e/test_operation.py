@@ -277,6 +277,16 @@ def test_a_long_list_streams_everything_that_matches(small):
     assert small.pawl("events", "-o", "id", "--limit", "2").lines == ["1", "2"]
 
 
+def test_keys_are_those_of_the_broker_that_is_asked(small):
+    out = small.folder / "web-07.key"
+    small.pawl("key", "new", "web-07", "--role", "monitor", "--out", out)
+    assert (small.state / "keys" / "authorized" / "web-07.pub").exists()
+    assert [row["role"] for row in small.pawl("-b", small.state, "key", "list", "-o", "json", PAWL_BROKER="").json] \
+        == ["monitor"]
+    assert small.pawl("key", "list", "-o", "json", PAWL_BROKER="").json == []  # of the usual folder
+    small.pawl("key", "rm", "web-07")
+
+
 def test_a_queue_that_nobody_ever_named_is_told(small):
     assert "no task was ever in a queue of that name" in small.pawl("queue", "pause", "defualt").err
     assert "no task was ever" not in small.pawl("queue", "resume", "defualt").err

@@ -2,8 +2,10 @@
 """Peers over TCP, as any language does it: CURVE by the library, keys from `pawl key new`."""
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
+import tempfile
 
 import pytest
 import zmq
@@ -134,6 +136,28 @@ def test_ipc_needs_no_key_beside_tcp_and_is_this_user(door):
     client = Peer(door.endpoint, "local").open()
     assert client.welcome.principal == f"uid:{os.geteuid()}"
     assert client.ask("status_get", pb.StatusGet()).status.pid == door.process.pid
+
+
+if os.geteuid() == 0:  # only root can be somebody else beside the broker's own user
+    def test_root_beside_the_brokers_own_user_is_root_on_record():
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="pawl-root-"))
+        folder.chmod(0o711)
+        state = folder / "state"
+        state.mkdir(mode=0o700)
+        os.chown(state, 12345, 12345)
+        own = ["setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups"]
+        program = shutil.copy(BIN, folder / "pawl-broker")  # where that user can read it
+        broker = subprocess.Popen([*own, program, "--state", state], stdout=subprocess.PIPE, text=True,
+                                  env={**os.environ, "HOME": str(state)})
+        try:
+            assert broker.stdout.readline().startswith("ready")
+            assert Peer(f"ipc://{state}/broker.sock", "root").open().welcome.principal == "uid:0"
+        finally:
+            broker.terminate()
+            code = broker.wait(15)
+            broker.stdout.close()
+            shutil.rmtree(folder)
+        assert code == 0
 
 
 def test_a_peer_over_ipc_cannot_name_itself_a_key(door):
