@@ -68,6 +68,7 @@ void executor_assign(core_t *core, run_t *run, Pawl__V1__Lease *lease)
         executor->pending =
             mem_grow(executor->pending, executor->pending_room * sizeof *executor->pending);
     }
+    executor_changed(core, executor);
     executor->pending[executor->pending_n++] = lease;
     executor->pending_bytes += bytes;
     core->assigned_bytes += bytes;
@@ -76,12 +77,13 @@ void executor_assign(core_t *core, run_t *run, Pawl__V1__Lease *lease)
 
 void executors_push(core_t *core)
 {
-    for (size_t i = 0; i < core->executors_n; i++) {
-        executor_t *executor = core->executors[i];
+    for (size_t i = 0; i < core->changed_n; i++) {
+        executor_t *executor = core->changed[i];
         if (executor->told_held_dirty && executor->conn) {
             executor->told_held_dirty = false;
             out_add(core, OUT_HELD, executor->conn)->count = executor->held;
         }
         push(core, executor);
     }
+    executors_wind(core);
 }

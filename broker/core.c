@@ -87,6 +87,7 @@ static err_t rebuild(core_t *core)
     TRY(store_begin(core->store));
     err_t err = load_all(core);
     store_abort(core->store);
+    executors_wind(core);
     return err;
 }
 
@@ -160,10 +161,12 @@ static err_t open_store(core_t *core, int64_t steady_us, const uint8_t random[32
     core->meta.wall_us = core->wall_us;
     core->rate_all_at_us = core->now_us;
     for (size_t i = 0; i < core->executors_n; i++) { /* everybody has one full lease to say Hello */
+        executor_changed(core, core->executors[i]);
         core->executors[i]->lost_at_us = core->now_us + core->config.lease_us;
         for (run_t *run = core->executors[i]->runs; run; run = run->next)
             TRY(lease_wait_again(core, run));
     }
+    executors_wind(core);
     TRY(timers_due(core));
     return save_meta(core);
 }
@@ -252,6 +255,7 @@ static err_t on_queue_change(core_t *core, const command_t *command, Pawl__V1__R
         queue->flags |= REG_PAUSED;
     else
         queue->flags &= (uint8_t)~REG_PAUSED;
+    core->ask_all = true;
     queue->since_wall_us = core->wall_us;
     free(queue->reason);
     queue->reason = mem_text(change->reason);
@@ -349,10 +353,7 @@ static err_t on_request(core_t *core, const command_t *command)
 {
     const Pawl__V1__Request *request = command->request;
     executor_t *executor = executor_of(core, command->conn);
-    if (executor) executor->suspect = false; /* it lives */
-    if (executor && request->assign_seen > executor->assign_seen)
-        executor->assign_seen =
-            request->assign_seen < executor->assign_no ? request->assign_seen : executor->assign_no;
+    if (executor) executor_heard(core, executor, request->assign_seen);
     if (refuse_items(core, command)) return ERR_OK;
     if (core->free_only && !frees(request)) {
         refuse_full(core, command, ERR_STORE_FULL);
@@ -505,6 +506,7 @@ static void refuse_all(core_t *core, const batch_t *batch, err_t err)
         const command_t *command = &batch->commands[i];
         if (command->kind == CMD_REQUEST) refuse_full(core, command, err);
     }
+    executors_wind(core); /* sessions whose Hello was refused are gone */
 }
 
 /* Looks anew at the wall clock too, which may have jumped towards a timer or away from it. */

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 
 #define SEEN_STALE_US (3600 * PAWL_SEC_US)
-#define DAY_US        (86400 * PAWL_SEC_US)
 
 static err_t enrol_read(core_t *core, uint32_t no, enrolled_row_t *row)
 {
@@ -46,37 +45,37 @@ static size_t interpreter_len(const char *text)
     return name + strlen(text + name) + 1;
 }
 
-static slice_t pack_labels(core_t *core, const executor_t *executor)
+static slice_t pack_labels(core_t *core, const crew_t *crew)
 {
     size_t len = 0;
-    for (size_t i = 0; i < executor->labels_n; i++)
-        len += strlen(executor->labels[i]) + 1;
+    for (size_t i = 0; i < crew->labels_n; i++)
+        len += strlen(crew->labels[i]) + 1;
     uint8_t *bytes = batch_alloc(core, len), *at = bytes;
-    for (size_t i = 0; i < executor->labels_n; i++)
-        at = be_put_bytes(at, executor->labels[i], strlen(executor->labels[i]) + 1);
+    for (size_t i = 0; i < crew->labels_n; i++)
+        at = be_put_bytes(at, crew->labels[i], strlen(crew->labels[i]) + 1);
     return slice(bytes, len);
 }
 
-static slice_t pack_interpreters(core_t *core, const executor_t *executor)
+static slice_t pack_interpreters(core_t *core, const crew_t *crew)
 {
     size_t len = 0;
-    for (size_t i = 0; i < executor->interpreters_n; i++)
-        len += interpreter_len(executor->interpreters[i]);
+    for (size_t i = 0; i < crew->interpreters_n; i++)
+        len += interpreter_len(crew->interpreters[i]);
     uint8_t *bytes = batch_alloc(core, len), *at = bytes;
-    for (size_t i = 0; i < executor->interpreters_n; i++)
-        at =
-            be_put_bytes(at, executor->interpreters[i], interpreter_len(executor->interpreters[i]));
+    for (size_t i = 0; i < crew->interpreters_n; i++)
+        at = be_put_bytes(at, crew->interpreters[i], interpreter_len(crew->interpreters[i]));
     return slice(bytes, len);
 }
 
 err_t enrol_hello(core_t *core, executor_t *executor)
 {
-    enrolled_row_t row = { .seen_us = core->now_us, .labels = pack_labels(core, executor) }, old;
-    if (executor->types_n <= ENROLLED_TYPES_MAX)
-        row.types = pack_numbers(core, executor->types, executor->types_n);
-    if (executor->queues_n <= ENROLLED_TYPES_MAX)
-        row.queues = pack_numbers(core, executor->queues, executor->queues_n);
-    row.interpreters = pack_interpreters(core, executor);
+    const crew_t *crew = executor->crew;
+    enrolled_row_t row = { .seen_us = core->now_us, .labels = pack_labels(core, crew) }, old;
+    if (crew->types_n <= ENROLLED_TYPES_MAX)
+        row.types = pack_numbers(core, crew->types, crew->types_n);
+    if (crew->queues_n <= ENROLLED_TYPES_MAX)
+        row.queues = pack_numbers(core, crew->queues, crew->queues_n);
+    row.interpreters = pack_interpreters(core, crew);
     row.has_interpreters = row.interpreters.len <= UINT16_MAX;
     if (!row.has_interpreters) row.interpreters = slice(NULL, 0);
     err_t err = enrol_read(core, executor->no, &old);
@@ -110,7 +109,9 @@ err_t enrol_forget(core_t *core, uint32_t no, bool *known)
 
 err_t enrol_daily(core_t *core, executor_t *executor)
 {
-    return core->now_us - executor->enrolled_us >= DAY_US ? enrol_seen(core, executor) : ERR_OK;
+    if (core->now_us - executor->enrolled_us < ENROL_EVERY_US) return ERR_OK;
+    executor->enrolled_us = core->now_us; /* also where there is no row */
+    return enrol_seen(core, executor);
 }
 
 err_t enrol_seen_us(core_t *core, const char *name, int64_t *seen_us)

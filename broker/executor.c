@@ -13,20 +13,39 @@
 
 /* ---- the table ------------------------------------------------------------------------------- */
 
+/* Each list has room for all. */
+static void more_room(core_t *core)
+{
+    size_t room = core->executors_room ? 2 * core->executors_room : 16;
+    core->executors = mem_grow(core->executors, room * sizeof(executor_t *));
+    core->changed = mem_grow(core->changed, room * sizeof(executor_t *));
+    core->asking = mem_grow(core->asking, room * sizeof(executor_t *));
+    core->due = mem_grow(core->due, (room + 1) * sizeof(executor_t *));
+    core->executors_room = room;
+}
+
 executor_t *executor_for(core_t *core, named_t *name)
 {
     if (name->executor == NULL) {
         executor_t *executor = mem_new(sizeof *executor);
         executor->name = name;
         executor->no = name->no;
+        executor->own = map_get(&core->own_lanes, lane_own_hash(name->name, strlen(name->name)));
         name->executor = executor;
-        core->executors = mem_grow(core->executors, (core->executors_n + 1) * sizeof(executor_t *));
+        if (core->executors_n == core->executors_room) more_room(core);
         core->executors[core->executors_n++] = executor;
     }
     return name->executor;
 }
 
-void executor_attach(executor_t *executor, run_t *run)
+void executor_changed(core_t *core, executor_t *executor)
+{
+    if (!executor->changed) core->changed[core->changed_n++] = executor;
+    if (!executor->asks) core->asking[core->asking_n++] = executor;
+    executor->changed = executor->asks = true;
+}
+
+void executor_attach(core_t *core, executor_t *executor, run_t *run)
 {
     run->executor = executor;
     run->prev = NULL;
@@ -34,6 +53,8 @@ void executor_attach(executor_t *executor, run_t *run)
     if (run->next) run->next->prev = run;
     executor->runs = run;
     executor->held++;
+    if (run->row.flags & RUN_CANCELLING) executor_tell_again(executor, run);
+    executor_changed(core, executor);
 }
 
 executor_t *executor_of(core_t *core, conn_t conn)
@@ -48,19 +69,14 @@ static void free_texts(char **texts, size_t n)
     free(texts);
 }
 
-static void forget_details(executor_t *executor)
+static void forget_details(core_t *core, executor_t *executor)
 {
     free(executor->host);
     free_texts(executor->addresses, executor->addresses_n);
-    free_texts(executor->labels, executor->labels_n);
-    free_texts(executor->interpreters, executor->interpreters_n);
-    free(executor->types);
-    free(executor->queues);
+    crew_leave(core, &executor->crew);
     executor->host = NULL;
-    executor->addresses = executor->labels = executor->interpreters = NULL;
-    executor->types = executor->queues = NULL;
-    executor->addresses_n = executor->labels_n = executor->types_n = executor->queues_n = 0;
-    executor->interpreters_n = 0;
+    executor->addresses = NULL;
+    executor->addresses_n = 0;
 }
 
 /* ---- what a refused commit takes back -------------------------------------------------------- */
@@ -81,23 +97,23 @@ static void remember(core_t *core, executor_t *executor)
     core->undo[core->undo_n++] = (struct executor_undo){ executor, *executor };
     executor->remembered = true;
     executor->host = NULL;
-    executor->addresses = executor->labels = executor->interpreters = NULL;
-    executor->types = executor->queues = NULL;
-    executor->addresses_n = executor->labels_n = executor->types_n = executor->queues_n = 0;
-    executor->interpreters_n = 0;
+    executor->addresses = NULL;
+    executor->addresses_n = 0;
+    executor->crew = NULL;
 }
 
 void executors_settled(core_t *core)
 {
     for (size_t i = 0; i < core->undo_n; i++) {
         core->undo[i].executor->remembered = false;
-        forget_details(&core->undo[i].before);
+        forget_details(core, &core->undo[i].before);
     }
     core->undo_n = 0;
 }
 
 void executors_undo(core_t *core)
 {
+    crews_forget_lines(core);
     for (size_t i = 0; i < core->undo_n; i++) {
         executor_t *executor = core->undo[i].executor;
         if (executor->conn) map_take(&core->executors_by_conn, executor->conn);
@@ -105,11 +121,10 @@ void executors_undo(core_t *core)
     }
     for (size_t i = 0; i < core->undo_n; i++) {
         executor_t *executor = core->undo[i].executor, *before = &core->undo[i].before;
-        forget_details(executor);
-        before->lanes = executor->lanes; /* grown meanwhile, perhaps; the rest is read anew */
-        before->pending = executor->pending;
+        forget_details(core, executor);
+        before->pending = executor->pending; /* grown meanwhile, perhaps */
         before->pending_room = executor->pending_room;
-        *executor = *before;
+        *executor = *before; /* its places in lists are forgotten with its runs */
         if (executor->conn) map_put(&core->executors_by_conn, executor->conn, executor);
     }
     core->undo_n = 0;
@@ -119,20 +134,24 @@ void executors_undo(core_t *core)
  * not seen is no longer known, so the running lists are compared soon. */
 void executors_forget_runs(core_t *core)
 {
+    crews_forget_lines(core);
+    executors_unwind(core);
+    core->changed_n = core->asking_n = 0;
+    core->ask_all = true;
     for (size_t i = 0; i < core->executors_n; i++) {
-        core->executors[i]->runs = NULL;
-        core->executors[i]->held = 0;
-        core->executors[i]->pending_n = 0;
-        core->executors[i]->lanes_n = 0;
-        core->executors[i]->lanes_stamp = 0;
-        core->executors[i]->compare_at_us = 0;
+        executor_t *executor = core->executors[i];
+        executor->runs = NULL;
+        executor->held = executor->cancelling = 0;
+        executor->pending_n = 0;
+        executor->compare_at_us = 0;
+        executor->own = NULL;
+        executor->changed = executor->asks = false;
     }
 }
 
-static void executor_free(executor_t *executor)
+static void executor_free(core_t *core, executor_t *executor)
 {
-    forget_details(executor);
-    free(executor->lanes);
+    forget_details(core, executor);
     free(executor->pending);
     free(executor);
 }
@@ -148,9 +167,10 @@ void executors_relink(core_t *core)
             executor->name = name;
             name->executor = executor;
             core->executors[kept++] = executor;
+            executor_changed(core, executor);
         } else {
             if (executor->conn) map_take(&core->executors_by_conn, executor->conn);
-            executor_free(executor);
+            executor_free(core, executor);
         }
     }
     core->executors_n = kept;
@@ -162,105 +182,37 @@ void executors_free(core_t *core)
     free(core->undo);
     core->undo = NULL;
     for (size_t i = 0; i < core->executors_n; i++)
-        executor_free(core->executors[i]);
+        executor_free(core, core->executors[i]);
     free(core->executors);
-    core->executors = NULL;
-    core->executors_n = 0;
+    free(core->changed);
+    free(core->asking);
+    free(core->due);
+    core->executors = core->changed = core->asking = core->due = NULL;
+    core->executors_n = core->executors_room = 0;
+    core->changed_n = core->asking_n = core->due_n = 0;
+    crews_free(core);
     map_free(&core->executors_by_conn);
 }
 
 /* ---- what it may take ------------------------------------------------------------------------ */
 
-static bool has_no(const uint32_t *sorted, size_t n, uint32_t wanted)
+bool executor_has_host(const executor_t *executor, const char *host)
 {
-    for (size_t low = 0; low < n;) {
-        size_t mid = (low + n) / 2;
-        if (sorted[mid] == wanted) return true;
-        if (sorted[mid] < wanted)
-            low = mid + 1;
-        else
-            n = mid;
-    }
+    if (executor->host && strcmp(executor->host, host) == 0) return true;
+    for (size_t i = 0; i < executor->addresses_n; i++)
+        if (strcmp(executor->addresses[i], host) == 0) return true;
     return false;
 }
 
-static bool has_text(char *const *texts, size_t n, const char *wanted, size_t len)
+bool executor_serves(const executor_t *executor, const lane_t *lane)
 {
-    for (size_t i = 0; i < n; i++)
-        if (strlen(texts[i]) == len && memcmp(texts[i], wanted, len) == 0) return true;
-    return false;
-}
-
-static bool has_labels(const executor_t *executor, const lane_t *lane)
-{
-    for (size_t at = 0; at < lane->target_len;) {
-        size_t len = strnlen(lane->target + at, lane->target_len - at);
-        if (lane->target[at] != LANE_NEEDS &&
-            !has_text(executor->labels, executor->labels_n, lane->target + at, len))
-            return false;
-        at += len + 1;
-    }
-    return true;
-}
-
-/* What the lane's scripts ask of an interpreter. */
-static bool has_interpreter(const executor_t *executor, const lane_t *lane)
-{
-    for (size_t i = 0; lane->needs && i < executor->interpreters_n; i++) {
-        const char *name = executor->interpreters[i];
-        if (requirement_met(lane->needs, name, name + strlen(name) + 1)) return true;
-    }
-    return lane->needs == NULL;
-}
-
-/* The source of a lane whose other texts are no labels. */
-static bool has_source(const executor_t *executor, const lane_t *lane)
-{
-    return lane->source == NULL ||
-           has_text(executor->labels, executor->labels_n, lane->source, strlen(lane->source));
-}
-
-bool executor_serves(core_t *core, const executor_t *executor, const lane_t *lane)
-{
-    (void)core;
-    if (!has_no(executor->types, executor->types_n, lane->type)) return false;
-    if (executor->queues_n && !has_no(executor->queues, executor->queues_n, lane->queue))
-        return false;
-    if (!has_interpreter(executor, lane) || !has_source(executor, lane)) return false;
-    switch (lane->target_kind) {
-    case TARGET_EXECUTOR:
+    if (executor->crew == NULL || !crew_serves(executor->crew, lane)) return false;
+    if (lane->target_kind == TARGET_EXECUTOR)
         return strcmp(executor->name->name, lane->target) == 0;
-    case TARGET_HOST:
-        return (executor->host && strcmp(executor->host, lane->target) == 0) ||
-               has_text(executor->addresses, executor->addresses_n, lane->target,
-                        strlen(lane->target));
-    case TARGET_LABELS:
-        return has_labels(executor, lane);
-    default:
-        return true;
-    }
+    return lane->target_kind != TARGET_HOST || executor_has_host(executor, lane->target);
 }
 
 /* ---- Hello ----------------------------------------------------------------------------------- */
-
-static int compare_no(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
-}
-
-static err_t take_names(core_t *core, enum name_kind kind, char *const *texts, size_t n,
-                        uint32_t **nos)
-{
-    *nos = mem_new((n + 1) * sizeof **nos);
-    for (size_t i = 0; i < n; i++) {
-        named_t *name;
-        TRY(name_make(core, kind, texts[i], &name));
-        (*nos)[i] = name->no;
-    }
-    qsort(*nos, n, sizeof **nos, compare_no);
-    return ERR_OK;
-}
 
 static char **take_texts(char *const *texts, size_t n)
 {
@@ -272,37 +224,13 @@ static char **take_texts(char *const *texts, size_t n)
 
 static err_t take_details(core_t *core, executor_t *executor, const Pawl__V1__Hello *hello)
 {
-    forget_details(executor);
+    forget_details(core, executor);
     executor->host = mem_text(hello->host);
     executor->addresses = take_texts(hello->addresses, hello->n_addresses);
     executor->addresses_n = hello->n_addresses;
-    executor->labels = mem_new((hello->n_labels + hello->n_sources + 1) * sizeof(char *));
-    for (size_t i = 0; i < hello->n_labels; i++) {
-        buf_t text = { 0 };
-        buf_printf(&text, "%s=%s", hello->labels[i]->key, hello->labels[i]->value);
-        executor->labels[executor->labels_n++] = (char *)text.at;
-    }
-    for (size_t i = 0; i < hello->n_sources; i++) {
-        buf_t text = { 0 };
-        buf_printf(&text, SOURCE_LABEL, hello->sources[i]);
-        executor->labels[executor->labels_n++] = (char *)text.at;
-    }
-    executor->interpreters = mem_new((hello->n_interpreters + 1) * sizeof(char *));
-    for (size_t i = 0; i < hello->n_interpreters; i++) {
-        buf_t text = { 0 };
-        buf_add(&text, hello->interpreters[i]->name, strlen(hello->interpreters[i]->name) + 1);
-        buf_add(&text, hello->interpreters[i]->version,
-                strlen(hello->interpreters[i]->version) + 1);
-        executor->interpreters[executor->interpreters_n++] = (char *)text.at;
-    }
-    TRY(take_names(core, NAME_TYPE, hello->types, hello->n_types, &executor->types));
-    executor->types_n = hello->n_types;
-    TRY(take_names(core, NAME_QUEUE, hello->queues, hello->n_queues, &executor->queues));
-    executor->queues_n = hello->n_queues;
     executor->slots = hello->slots;
     executor->credit = hello->credit;
-    executor->lanes_stamp = 0;
-    return ERR_OK;
+    return crew_join(core, hello, &executor->crew);
 }
 
 /* The life that was to end has ended, or another has begun. */
@@ -319,6 +247,7 @@ static err_t end_forgotten(core_t *core, executor_t *executor)
 static void unbind(core_t *core, executor_t *executor)
 {
     remember(core, executor);
+    executor_changed(core, executor);
     if (executor->conn) map_take(&core->executors_by_conn, executor->conn);
     executor->conn = 0;
     executor->suspect = false;
@@ -346,6 +275,7 @@ static err_t join(core_t *core, const command_t *command, Pawl__V1__Welcome *wel
         unbind(core, executor);
     }
     remember(core, executor);
+    executor_changed(core, executor);
     TRY(take_details(core, executor, hello));
     bool fresh = memcmp(executor->incarnation, hello->incarnation.data, 16) != 0;
     memcpy(executor->incarnation, hello->incarnation.data, 16);
@@ -467,6 +397,7 @@ err_t executor_undelivered(core_t *core, conn_t conn)
 {
     executor_t *executor = executor_of(core, conn);
     if (executor == NULL) return ERR_OK;
+    executor_changed(core, executor);
     executor->credit = 0; /* nothing more until it says again what it has room for */
     for (run_t *run = executor->runs, *next; run; run = next) {
         int64_t alone_us;
@@ -484,5 +415,16 @@ err_t executor_undelivered(core_t *core, conn_t conn)
 void executor_suspect(core_t *core, conn_t conn, bool suspect)
 {
     executor_t *executor = executor_of(core, conn);
-    if (executor) executor->suspect = suspect;
+    if (executor == NULL || executor->suspect == suspect) return;
+    executor->suspect = suspect;
+    executor_changed(core, executor);
+}
+
+void executor_heard(core_t *core, executor_t *executor, uint64_t assign_seen)
+{
+    uint64_t seen = assign_seen < executor->assign_no ? assign_seen : executor->assign_no;
+    if (!executor->suspect && seen <= executor->assign_seen) return;
+    executor->suspect = false; /* it lives */
+    if (seen > executor->assign_seen) executor->assign_seen = seen;
+    executor_changed(core, executor);
 }

@@ -30,7 +30,8 @@ typedef struct members {
 err_t enrol_hello(core_t *core, executor_t *executor);
 err_t enrol_seen(core_t *core, executor_t *executor);       /* it leaves */
 err_t enrol_forget(core_t *core, uint32_t no, bool *known); /* known: it was enrolled */
-err_t enrol_daily(core_t *core, executor_t *executor);
+#define ENROL_EVERY_US (86400 * PAWL_SEC_US)
+err_t enrol_daily(core_t *core, executor_t *executor);                 /* if it is time */
 err_t enrol_seen_us(core_t *core, const char *name, int64_t *seen_us); /* 0: never */
 /* Not here, and since the broker's start it has had a lease's time to come. */
 bool enrol_away(const core_t *core, const char *name);

@@ -29,6 +29,7 @@ static err_t stop_process(core_t *core, named_t *name, const Pawl__V1__ExecutorC
     name->flags |= REG_ENDING;
     name->value = executor->incarnation8;
     core->hosts_stamp++;
+    executor_changed(core, executor);
     TRY(name_save(core, name));
     executor->end_within_us = change->deadline_us;
     executor_tell_end(core, executor);
@@ -89,6 +90,7 @@ err_t executor_change(core_t *core, const command_t *command, Pawl__V1__Reply *r
     TRY(journal_add(core, change->drain ? EVENT_EXECUTOR_DRAINED : EVENT_EXECUTOR_RESUMED, name->no,
                     0, 0));
     executor_t *executor = executor_for(core, name);
+    executor_changed(core, executor);
     executor_directive(core, executor,
                        change->drain ? PAWL__V1__DIRECTIVE_KIND__DIRECTIVE_DRAIN
                                      : PAWL__V1__DIRECTIVE_KIND__DIRECTIVE_RESUME,

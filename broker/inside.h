@@ -12,6 +12,7 @@
 #define BROKER_INSIDE_H
 
 #include "broker/core.h"
+#include "broker/crew.h"
 #include "broker/map.h"
 #include "broker/space.h"
 #include "broker/store/family_record.h"
@@ -54,7 +55,8 @@ named_t *name_at(core_t *core, enum name_kind kind, uint32_t no);
 err_t name_make(core_t *core, enum name_kind kind, const char *text, named_t **out);
 err_t name_save(core_t *core, const named_t *name); /* writes its reg row */
 err_t names_load(core_t *core);
-err_t names_flush(core_t *core); /* counts that changed */
+void name_counted(core_t *core, named_t *name); /* its counts have changed */
+err_t names_flush(core_t *core);                /* writes those */
 void names_free(core_t *core);
 
 /* Spreads every bit of a number over all of it (the finalizer of MurmurHash3): for choices by the
@@ -88,12 +90,19 @@ typedef struct lane {
     uint8_t band, target_kind;
     char *target;
     size_t target_len;
-    const char *needs;      /* in target: what its scripts ask of an interpreter; NULL: nothing */
-    const char *source;     /* in target: the source it asks for; NULL: none, or among labels */
-    struct lane *next_own;  /* target executor: lanes for the same name */
-    struct executor *owner; /* target hash: who has the bucket, as of owner_stamp */
-    uint64_t owner_stamp;
+    const char *needs;     /* in target: what its scripts ask of an interpreter; NULL: nothing */
+    const char *source;    /* in target: the source it asks for; NULL: none, or among labels */
+    struct lane *next_own; /* target executor: lanes for the same name */
+    struct executor **servers; /* target host, hash: whose it is, as of servers_stamp */
+    size_t servers_n;
+    uint64_t servers_stamp;
+    crew_t **crews; /* any other target: those that serve it, as of crews_stamp */
+    size_t crews_n;
+    uint64_t crews_stamp;
+    size_t turn;      /* whose turn it is: of servers, of crews */
+    size_t turn_left; /* of that crew's executors */
     uint32_t waiting; /* ready rows and fresh ones */
+    bool opened;      /* it is in core->opened_lanes */
     bool dirty;
     bool head_known; /* head_* are the first stored row; head_n 0: none */
     int64_t head_due_us;
@@ -114,7 +123,9 @@ int fresh_compare(const void *a, const void *b); /* of two fresh_t: which comes 
 /* The lane's first task, fresh or stored; *stored tells which. n = 0: nothing waits. */
 err_t lane_peek(core_t *core, lane_t *lane, fresh_t *first, bool *stored);
 err_t lane_pop(core_t *core, lane_t *lane, const fresh_t *first, bool stored);
-uint64_t lane_own_hash(const char *name, size_t len); /* of core->own_lanes */
+const struct executor *lane_server(core_t *core, lane_t *lane); /* of a hash: who has it */
+void lane_opened(core_t *core, lane_t *lane);                   /* dispatch is to look at it */
+uint64_t lane_own_hash(const char *name, size_t len);           /* of core->own_lanes */
 err_t lanes_store(core_t *core); /* what is still fresh, and the rows of lanes that changed */
 /* Gives work to executors with room, then stores the rest (dispatch.c). */
 err_t lanes_dispatch(core_t *core);
@@ -164,23 +175,23 @@ typedef struct executor {
     int64_t enrolled_us;   /* when its enrolled row was last written, in this session */
     int64_t end_within_us; /* ending: its time to drain, 0 = its own */
     int64_t told_end_us;   /* ending: when the directive was last sent */
+    uint32_t cancelling;   /* of its runs, those with RUN_CANCELLING */
+    int64_t tell_at_us;    /* when one of these is to be told again */
     bool told_held_dirty;
     bool remembered; /* it is in core->undo */
     char *host;
     char **addresses;
     size_t addresses_n;
-    uint32_t *types; /* numbers, sorted */
-    size_t types_n;
-    uint32_t *queues; /* empty: all */
-    size_t queues_n;
-    char **labels; /* "k=v"; each of its sources as SOURCE_LABEL */
-    size_t labels_n;
-    char **interpreters; /* name, NUL, version */
-    size_t interpreters_n;
-    lane_t **lanes; /* those it may serve */
-    size_t lanes_n;
-    uint64_t lanes_stamp;      /* core->lanes_stamp they were chosen at */
-    Pawl__V1__Lease **pending; /* the Assign being built in this batch */
+    crew_t *crew;    /* those that offer the same; NULL: without session */
+    lane_t *own;     /* lanes for one executor only; chained by next_own, other names among them */
+    enum room room;  /* the line it stands in, of that crew: */
+    crew_t *line_of; /* NULL: in none */
+    struct executor *before, *behind; /* its neighbours there */
+    int64_t due_us;                   /* when something is to be done about it; INT64_MAX: never */
+    size_t due_at;                    /* its place in core->due, from 1; 0: none */
+    bool changed;                     /* it is in core->changed */
+    bool asks;                        /* it is in core->asking */
+    Pawl__V1__Lease **pending;        /* the Assign being built in this batch */
     size_t pending_n, pending_room, pending_bytes;
 } executor_t;
 
@@ -192,12 +203,22 @@ err_t executor_bye(core_t *core, conn_t conn);
 err_t executor_lost(core_t *core, executor_t *executor);
 err_t executor_undelivered(core_t *core, conn_t conn);
 void executor_suspect(core_t *core, conn_t conn, bool suspect);
+/* By a request, which says what it has seen of its assigns. */
+void executor_heard(core_t *core, executor_t *executor, uint64_t assign_seen);
 err_t executor_change(core_t *core, const command_t *command, Pawl__V1__Reply *reply);
 executor_t *executor_of(core_t *core, conn_t conn);
-bool executor_serves(core_t *core, const executor_t *executor, const lane_t *lane);
-err_t executors_tick(
-    core_t *core); /* losses after a start, assigns sent again, directives repeated */
+bool executor_serves(const executor_t *executor, const lane_t *lane);
+bool executor_has_host(const executor_t *executor, const char *host); /* name or address */
+/* To be called wherever what decides about its room or its clocks becomes another: it is looked at
+ * by the dispatch of this batch and by executors_push. Nobody else is. */
+void executor_changed(core_t *core, executor_t *executor);
+/* Losses after a start, assigns sent again, directives repeated (pulse.c). */
+err_t executors_tick(core_t *core);
 int64_t executors_due_us(const core_t *core);
+int64_t executor_due_us(const executor_t *executor); /* as it stands now */
+void executors_wind(core_t *core);                   /* the clocks of those that changed */
+void executors_unwind(core_t *core);
+void executor_tell_again(executor_t *executor, const run_t *run); /* that it is to be cancelled */
 /* Into the Assign being built, which leaves when it is as large as a message may be. */
 void executor_assign(core_t *core, run_t *run, Pawl__V1__Lease *lease);
 void executors_push(core_t *core); /* sends the Assigns of this batch */
@@ -214,7 +235,7 @@ void executor_directive(core_t *core, executor_t *executor, Pawl__V1__DirectiveK
 err_t executor_settle(core_t *core, executor_t *executor);
 err_t executor_send_unseen(core_t *core, executor_t *executor); /* when it is time */
 executor_t *executor_for(core_t *core, named_t *name);          /* makes one without session */
-void executor_attach(executor_t *executor, run_t *run);
+void executor_attach(core_t *core, executor_t *executor, run_t *run);
 void executors_free(core_t *core);
 /* Sessions change in memory only: before a batch is tried, and when its commit was refused. */
 void executors_settled(core_t *core);
@@ -447,6 +468,8 @@ struct core {
     map_t names_by_hash;
     named_t **names[NAME_KINDS];
     size_t names_n[NAME_KINDS];
+    named_t **dirty_names; /* whose counts this batch must write */
+    size_t dirty_names_n, dirty_names_room;
     map_t lanes_by_hash;
     lane_t **lanes; /* by number */
     size_t lanes_n, lanes_room;
@@ -459,11 +482,24 @@ struct core {
     size_t dirty_lanes_n, dirty_lanes_room;
     lane_t **fresh_lanes; /* lanes with fresh tasks */
     size_t fresh_lanes_n, fresh_lanes_room;
-    map_t runs;        /* by a hash of the task's id */
-    size_t cancelling; /* runs with RUN_CANCELLING */
+    map_t runs; /* by a hash of the task's id */
     executor_t **executors;
-    size_t executors_n;
-    size_t executor_turn;
+    size_t executors_n, executors_room; /* the room of the next three, too */
+    executor_t **changed;               /* in this batch */
+    size_t changed_n;
+    executor_t **asking; /* changed since dispatch looked at them last */
+    size_t asking_n;
+    executor_t **due; /* a heap by (due_us, no): parent of i is i / 2, from 1 */
+    size_t due_n;
+    map_t crews_by_hash;
+    crew_t **crews; /* in the order in which they came to be */
+    size_t crews_n;
+    uint64_t crews_stamp;    /* rises when a crew comes or goes */
+    size_t with_room[ROOMS]; /* executors, over all crews */
+    bool ask_all;            /* dispatch looks at everybody with room next time */
+    uint64_t hosts_seen;     /* core->hosts_stamp as dispatch knows it */
+    lane_t **opened_lanes;   /* something waits there, nothing did when dispatch looked last */
+    size_t opened_lanes_n, opened_lanes_room;
     map_t executors_by_conn;
     struct executor_undo *undo; /* the sessions that this batch changes, as they were */
     size_t undo_n, undo_room;

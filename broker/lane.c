@@ -128,7 +128,14 @@ static void offer(core_t *core, lane_t *lane)
     lane->next_own = map_get(&core->own_lanes, hash);
     map_put(&core->own_lanes, hash, lane);
     named_t *name = name_find(core, NAME_EXECUTOR, lane->target);
-    if (name && name->executor) name->executor->lanes_stamp = 0;
+    if (name && name->executor) name->executor->own = lane;
+}
+
+void lane_opened(core_t *core, lane_t *lane)
+{
+    if (lane->opened) return;
+    lane->opened = true;
+    list_add(&core->opened_lanes, &core->opened_lanes_n, &core->opened_lanes_room, lane);
 }
 
 /* The text behind a mark. Of names and labels none has one; a hash's bucket is a byte of any value.
@@ -221,17 +228,22 @@ void lanes_free(core_t *core)
         if (core->lanes[i]) {
             free(core->lanes[i]->target);
             free(core->lanes[i]->fresh);
+            free(core->lanes[i]->servers);
+            free(core->lanes[i]->crews);
             free(core->lanes[i]);
         }
     free(core->lanes);
     free(core->fresh_lanes);
     free(core->open_lanes);
+    free(core->opened_lanes);
     free(core->dirty_lanes);
     core->lanes = core->fresh_lanes = core->open_lanes = core->dirty_lanes = NULL;
+    core->opened_lanes = NULL;
+    core->opened_lanes_n = core->opened_lanes_room = 0;
     core->lanes_n = core->lanes_room = core->fresh_lanes_n = core->fresh_lanes_room = 0;
     core->open_lanes_n = core->open_lanes_room = 0;
     core->dirty_lanes_n = core->dirty_lanes_room = 0;
-    core->lanes_stamp++; /* never that of an executor that has chosen no lanes yet */
+    core->lanes_stamp++; /* never that of a crew that has chosen no lanes yet */
     map_free(&core->lanes_by_hash);
     map_free(&core->own_lanes);
 }
@@ -253,7 +265,7 @@ void lane_add(core_t *core, lane_t *lane, int64_t due_us, uint64_t n, const spec
         lane->fresh_sorted = false;
     lane->fresh_runs += lane->fresh_n == 0 || lane->fresh[lane->fresh_n - 1].due_us != due_us;
     lane->fresh[lane->fresh_n++] = (fresh_t){ due_us, n, spec };
-    lane->waiting++;
+    if (lane->waiting++ == 0) lane_opened(core, lane);
     make_dirty(core, lane);
     if (!lane->on_fresh_list) {
         lane->on_fresh_list = true;

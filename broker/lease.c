@@ -56,7 +56,6 @@ void run_keep(core_t *core, run_t *run)
 {
     run->same_hash = map_get(&core->runs, id_hash(run->id));
     map_put(&core->runs, id_hash(run->id), run);
-    core->cancelling += (run->row.flags & RUN_CANCELLING) != 0;
 }
 
 static void run_unmap(core_t *core, run_t *run)
@@ -96,9 +95,10 @@ err_t run_remove(core_t *core, run_t *run)
         if (run->next) run->next->prev = run->prev;
         executor->held--;
         executor->told_held_dirty = true;
+        executor->cancelling -= (run->row.flags & RUN_CANCELLING) != 0;
+        executor_changed(core, executor);
     }
     run_unmap(core, run);
-    core->cancelling -= (run->row.flags & RUN_CANCELLING) != 0;
     core->made_room = true;
     return ERR_OK;
 }
@@ -120,7 +120,6 @@ void runs_free(core_t *core)
             free(run);
         }
     map_free(&core->runs);
-    core->cancelling = 0;
 }
 
 err_t runs_load(core_t *core)
@@ -144,7 +143,7 @@ err_t runs_load(core_t *core)
         }
         run_fill(run, &spec);
         run_keep(core, run);
-        executor_attach(executor_for(core, name), run);
+        executor_attach(core, executor_for(core, name), run);
         from = key_n(run->n + 1);
     }
 }
@@ -252,7 +251,7 @@ err_t lease_take(core_t *core, executor_t *executor, lane_t *lane, const fresh_t
                             .lane = lane->no,
                             .schedule = task.spec.schedule };
     run_keep(core, run);
-    executor_attach(executor, run);
+    executor_attach(core, executor, run);
     TRY(run_save(core, run));
     bool first = task.state.token == 0;
     task_move(core, &task, S(RUNNING));

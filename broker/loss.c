@@ -203,7 +203,7 @@ err_t lease_resume(core_t *core, executor_t *executor, const uint8_t id[16], uin
                             .lane = task_lane(&task),
                             .schedule = task.spec.schedule };
     run_keep(core, run);
-    executor_attach(executor, run);
+    executor_attach(core, executor, run);
     executor->told_held_dirty = true;
     TRY(run_save(core, run));
     task_move(core, &task, S(RUNNING));

@@ -119,19 +119,29 @@ err_t names_load(core_t *core)
     return ERR_OK;
 }
 
+void name_counted(core_t *core, named_t *name)
+{
+    if (name->counts_dirty) return;
+    name->counts_dirty = true;
+    if (core->dirty_names_n == core->dirty_names_room) {
+        core->dirty_names_room = core->dirty_names_room ? core->dirty_names_room * 2 : 64;
+        core->dirty_names =
+            mem_grow(core->dirty_names, core->dirty_names_room * sizeof *core->dirty_names);
+    }
+    core->dirty_names[core->dirty_names_n++] = name;
+}
+
 err_t names_flush(core_t *core)
 {
-    for (size_t k = 0; k < 2; k++)
-        for (size_t no = 0; no < core->names_n[kept_kinds[k]]; no++) {
-            named_t *name = core->names[kept_kinds[k]][no];
-            if (name == NULL || !name->counts_dirty) continue;
-            name->counts_dirty = false;
-            core->scratch.len = 0;
-            count_row_encode(name->counts, &core->scratch);
-            rec_key_t key =
-                key_kind_no(name->kind == NAME_QUEUE ? COUNT_QUEUE : COUNT_TYPE, name->no);
-            TRY(put_scratch(core, TABLE_count, &key, 0));
-        }
+    for (size_t i = 0; i < core->dirty_names_n; i++) {
+        named_t *name = core->dirty_names[i];
+        name->counts_dirty = false;
+        core->scratch.len = 0;
+        count_row_encode(name->counts, &core->scratch);
+        rec_key_t key = key_kind_no(name->kind == NAME_QUEUE ? COUNT_QUEUE : COUNT_TYPE, name->no);
+        TRY(put_scratch(core, TABLE_count, &key, 0));
+    }
+    core->dirty_names_n = 0;
     return ERR_OK;
 }
 
@@ -149,4 +159,7 @@ void names_free(core_t *core)
         core->names_n[kind] = 0;
     }
     map_free(&core->names_by_hash);
+    free(core->dirty_names);
+    core->dirty_names = NULL;
+    core->dirty_names_n = core->dirty_names_room = 0;
 }

@@ -209,6 +209,7 @@ err_t lease_report(core_t *core, const command_t *command, Pawl__V1__Reply *repl
     }
     if (report->credit_set_case == PAWL__V1__REPORT__CREDIT_SET_CREDIT)
         executor->credit = report->credit;
+    executor_changed(core, executor);
     reply->body_case = PAWL__V1__REPLY__BODY_REPORTED;
     reply->reported = answer;
     return ERR_OK;

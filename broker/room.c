@@ -67,8 +67,8 @@ void room_judge(core_t *core, const batch_t *batch, enum effort effort)
     core->store->watch = is_tight(core, batch);
 }
 
-/* Rows that this batch keeps in memory until its end: what became ready, lanes, blocks, families,
- * cursors. */
+/* Rows that this batch keeps in memory until its end: what became ready, lanes, counters, blocks,
+ * families, cursors. */
 static space_cost_t left_to_write(const core_t *core)
 {
     enum { READY_ROW = 48, PAGES = 2, CURSOR_ROWS = 4, FAMILY_ROWS = 2, JOURNAL_EVENT = 24 };
@@ -81,9 +81,9 @@ static space_cost_t left_to_write(const core_t *core)
     uint64_t events = core->meta.next_seq - core->seq_begun;
     uint64_t bytes = fresh * READY_ROW + events * JOURNAL_EVENT;
     space_cost_t cost = { .grown = 2 * bytes / core->space.page_bytes + 1 };
-    cost.dirty =
-        cost.grown + PAGES * (runs + core->dirty_lanes_n + core->dirty_blocks_n +
-                              CURSOR_ROWS * core->touched_n + FAMILY_ROWS * core->families_n);
+    cost.dirty = cost.grown +
+                 PAGES * (runs + core->dirty_lanes_n + core->dirty_names_n + core->dirty_blocks_n +
+                          CURSOR_ROWS * core->touched_n + FAMILY_ROWS * core->families_n);
     return cost;
 }
 

@@ -38,12 +38,13 @@ err_t lease_cancel(core_t *core, run_t *run, const char *wish)
     TRY(task_of_run(core, run, &task));
     if (!task.has_state) task.state.attempts = (uint16_t)(run->row.attempt - 1);
     run->row.flags |= RUN_CANCELLING | RUN_HAS_STATE;
-    core->cancelling++;
     TRY(run_save(core, run));
     task.state.status = S(RUNNING);
     task.state.message = slice_text(wish);
     TRY(task_save(core, &task));
     run->told_us = core->now_us;
+    executor_tell_again(run->executor, run);
+    executor_changed(core, run->executor);
     executor_directive(core, run->executor, PAWL__V1__DIRECTIVE_KIND__DIRECTIVE_CANCEL, run);
     return journal_task(core, EVENT_CANCELLING, &task, run->row.executor);
 }

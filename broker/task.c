@@ -183,7 +183,7 @@ static err_t count_move(core_t *core, const task_t *task, status_t from, status_
         of[i]->counts[from]--;
         of[i]->counts[to]++;
         of[i]->counts[0] = 0;
-        of[i]->counts_dirty = true;
+        name_counted(core, of[i]);
     }
     core->counts[from]--;
     core->counts[to]++;

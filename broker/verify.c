@@ -37,6 +37,35 @@ static void dump(core_t *core, buf_t *to)
     }
 }
 
+/* The lane has a task that the executor could be given. */
+static bool misses(core_t *core, const executor_t *executor, lane_t *lane)
+{
+    bool may = lane->waiting > 0 && !lane->opened && executor_serves(executor, lane) &&
+               !(name_at(core, NAME_QUEUE, lane->queue)->flags & REG_PAUSED);
+    return may && (lane->target_kind != TARGET_HASH || lane_server(core, lane) == executor);
+}
+
+/* What is kept up to date for those that change only, looked at for all. */
+static void look_at_executors(core_t *core, char *difference, size_t len)
+{
+    for (size_t i = 0; i < core->executors_n; i++) {
+        const executor_t *executor = core->executors[i];
+        const char *name = executor->name->name;
+        int64_t due = executor_due_us(executor);
+        if (executor->due_at ? executor->due_us != due : due != INT64_MAX)
+            snprintf(difference, len, "executor %s is looked at at %lld instead of %lld", name,
+                     (long long)(executor->due_at ? executor->due_us : INT64_MAX), (long long)due);
+        if (executor->asks || core->ask_all) continue; /* dispatch will look */
+        if (executor->room != crew_room(executor))
+            snprintf(difference, len, "executor %s stands in line %d instead of %d", name,
+                     (int)executor->room, (int)crew_room(executor));
+        for (size_t k = 0; executor->room && k < core->lanes_n; k++)
+            if (core->lanes[k] && misses(core, executor, core->lanes[k]))
+                snprintf(difference, len, "executor %s has room for what waits in lane %zu", name,
+                         k);
+    }
+}
+
 err_t core_verify(core_t *core, char *difference, size_t len)
 {
     core_t *fresh = mem_new(sizeof *fresh);
@@ -53,6 +82,7 @@ err_t core_verify(core_t *core, char *difference, size_t len)
         if (err == ERR_OK) err = families_verify(core, difference, len);
         store_abort(core->store);
     }
+    if (err == ERR_OK && difference[0] == '\0') look_at_executors(core, difference, len);
     if (err == ERR_OK && difference[0] == '\0') {
         dump(core, &mine);
         dump(fresh, &theirs);

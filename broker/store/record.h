@@ -252,7 +252,7 @@ enum {
     TARGET_LABELS = 3,
     TARGET_HASH = 4 /* target: one byte, the bucket of the key */
 };
-enum { BAND_LIVE = 0, BAND_LATE = 1 };
+enum { BAND_LIVE = 0, BAND_LATE = 1, BANDS };
 rec_key_t key_u32(uint32_t value);
 typedef struct lane_row {
     uint32_t queue, type;

@@ -243,8 +243,9 @@ static void what_nobody_looks_after_is_an_event_once_and_so_is_its_end(void **st
     assert_true(core_next_due_us(w->core) <= w->steady_us);
     tick(w);
     assert_int_equal(last_event(w, &aux), EVENT_SCHEDULE_UNATTENDED);
-    assert_int_equal(aux, 1);                               /* crawl */
-    assert_int_equal(core_next_due_us(w->core), INT64_MAX); /* and nothing is looked for any more */
+    assert_int_equal(aux, 1); /* crawl */
+    /* and nothing is looked for any more */
+    assert_true(core_next_due_us(w->core) > w->steady_us + 3600 * SECOND);
     followed(w, WEB, "team=web");
     pass(w, 11 * SECOND);
     tick(w);
