@@ -25,6 +25,8 @@ typedef struct following {
     unsigned attempt, attempts_max;
     char executor[64];
     bool over;
+    int64_t news_us; /* steady: of the last change */
+    bool why_told;   /* since then */
     outcome_t *outcome;
     log_view_t view;
     bool family; /* a fan-out: its children print */
@@ -261,6 +263,19 @@ static void tell(const following_t *self, const pawl_record_t *task)
     buf_free(&words);
 }
 
+/* It stands still: what for? Nobody should have to ask in another terminal. */
+static void tell_why(following_t *self, const uint8_t id[PAWL_ID_BYTES])
+{
+    pawl_record_t *why = NULL;
+    self->why_told = true;
+    if (pawl_task_why(self->cli->client, id, &why, self->cli->timeout_us)) return;
+    if (pawl_record_count(why, "lines") && strcmp(pawl_record_text(why, "status"), "running") != 0)
+        fprintf(stderr, "%s %-9s %s (pawl why %s)\n", self->id_text,
+                pawl_record_text(why, "status"), pawl_record_text_at(why, "lines", 0),
+                self->id_text);
+    pawl_record_destroy(&why);
+}
+
 static void look(following_t *self, const pawl_record_t *task)
 {
     char status[sizeof self->status], reason[sizeof self->reason];
@@ -269,6 +284,10 @@ static void look(following_t *self, const pawl_record_t *task)
     unsigned attempt = (unsigned)pawl_record_int(task, "attempt");
     bool news = strcmp(status, self->status) != 0 || attempt != self->attempt ||
                 strcmp(reason, self->reason) != 0;
+    if (news) {
+        self->news_us = clock_steady_us();
+        self->why_told = false;
+    }
     memcpy(self->status, status, sizeof status);
     memcpy(self->reason, reason, sizeof reason);
     self->attempt = attempt;
@@ -351,6 +370,8 @@ int task_follow(cli_t *cli, const uint8_t id[PAWL_ID_BYTES], const follow_option
                             duration_text(cli->timeout_us)),
                         say("pawl task wait %s, or pawl why %s", self.id_text, self.id_text));
         }
+        bool stands = !err && !running && clock_steady_us() - self.news_us >= AWAY_NOTICE_US;
+        if (stands && options->status_lines && !self.why_told) tell_why(&self, id);
         if (more || (running && options->log && !self.family && !self.view.ended)) {
             pause = SHORTEST_LOOK_US;
             continue; /* there is more, or the read of the log has waited */

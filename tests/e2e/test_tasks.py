@@ -255,6 +255,15 @@ def test_ids_on_standard_input_are_changed_in_bulk(fleet):
     assert {fleet.status(id) for id in ids} == {"cancelled"}
 
 
+def test_who_waits_for_a_task_that_stands_is_told_what_for(fleet):
+    waiting = fleet.start_pawl("run", "--wait", "--on", "label=role=nowhere", "--", "true")
+    said = [waiting.stderr.readline() for _ in range(2)]
+    assert said[0].split()[1] == "waiting" and "role=nowhere" in said[1] and "pawl why" in said[1], said
+    fleet.pawl("task", "cancel", said[0].split()[0])
+    assert waiting.wait(10) == 7
+    waiting.communicate()
+
+
 def test_all_that_match_a_filter_are_changed(fleet):
     label = new_id()[-12:]
     fleet.submit(*[{"argv": ["true"], "hold": True, "labels": {"bulk": label}}] * 7)
