@@ -91,6 +91,7 @@ install: all
 	ln -sf libpawl.so.0 $(DESTDIR)$(PREFIX)/lib/libpawl.so
 	sed -e 's|@PREFIX@|$(PREFIX)|;s|@VERSION@|$(VERSION)|' client/pawl.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/pawl.pc
 	install -m 644 schemas/pawl.proto schemas/errors.tbl.h $(DESTDIR)$(PREFIX)/share/pawl/schemas
+	@[ -n "$(DESTDIR)" ] || ldconfig 2>/dev/null || true
 
 define help
 make            the programs, into $(BUILD)/bin

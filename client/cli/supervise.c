@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/sendfile.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -77,9 +78,25 @@ supervisor_t *supervisor_new(const char *log_folder)
 
 static int open_log(const char *path)
 {
-    struct stat info;
-    if (stat(path, &info) == 0 && info.st_size > LOG_LARGEST) rename(path, say("%s.1", path));
     return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+}
+
+/* A role may run for years and has its log open: what stands there is copied to PATH.1, then cut
+ * off. Roles append, so they go on at the new beginning. A line of this very moment may be lost. */
+static void trim_log(const char *path)
+{
+    struct stat info;
+    if (stat(path, &info) != 0 || info.st_size <= LOG_LARGEST) return;
+    char *old_path = NULL;
+    int from = open(path, O_RDONLY | O_CLOEXEC), to = -1;
+    if (asprintf(&old_path, "%s.1", path) > 0) /* not say(): this goes on for years */
+        to = open(old_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    free(old_path);
+    while (from >= 0 && to >= 0 && sendfile(to, from, NULL, LOG_LARGEST) > 0)
+        ;
+    if (from >= 0) close(from);
+    if (to >= 0) close(to);
+    (void)!truncate(path, 0); /* also when nothing could be copied: the disk may be full */
 }
 
 /* What a terminal sends to the whole group means the supervisor alone. */
@@ -288,6 +305,8 @@ supervise_t supervisor_turn(supervisor_t *self, int64_t wait_us)
 {
     struct pollfd look = { .fd = self->signals, .events = POLLIN };
     poll(&look, 1, (int)((wait_for(self, wait_us) + 999) / 1000));
+    for (size_t i = 0; i < self->count; i++)
+        if (self->children[i].log) trim_log(self->children[i].log);
     read_signals(self);
     reap(self);
     int64_t now = clock_steady_us();

@@ -217,3 +217,17 @@ def test_a_folder_that_cannot_be_used_is_told_in_three_lines(folder):
                           text=True, timeout=PATIENCE)
     assert done.returncode == 1
     assert len(done.stderr.strip().splitlines()) == 3
+
+
+def test_the_log_of_a_role_that_runs_for_long_is_kept_small(folder):
+    up = Up(folder).wait_ready()
+    log = up.state / "log" / "scheduler.log"
+    before = log.read_text()
+    with open(log, "a") as more:
+        more.write("x" * (9 << 20) + "\n")
+    os.kill(up.pids()["pawl-executor"], signal.SIGKILL)  # it looks when something happens, or each minute
+    until(lambda: log.stat().st_size < 1 << 20)
+    assert (log.parent / "scheduler.log.1").read_text() == before + "x" * (9 << 20) + "\n"
+    up.pawl("schedule", "add", "often", "--every", "1s", "--", "true")
+    until(lambda: "FIRED" in log.read_text(), 20)  # it goes on where nothing is before it
+    assert "\0" not in log.read_text() and up.end() == 0
