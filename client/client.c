@@ -253,6 +253,11 @@ pawl_err client_check(const pawl_client_t *self)
     return PAWL_OK;
 }
 
+bool client_is_ours(const pawl_client_t *self)
+{
+    return self->pid == getpid();
+}
+
 void client_wake(pawl_client_t *self)
 {
     raise_fd(self->wake_fd);

@@ -144,6 +144,9 @@ struct pawl_client {
 
 /* FORKED (set on the handle) in a child process, CLOSED after destroy, else 0. */
 pawl_err client_check(const pawl_client_t *self);
+/* False in a forked child, whose locks may have stayed locked: for functions that return no error.
+ */
+bool client_is_ours(const pawl_client_t *self);
 void client_hold(pawl_client_t *self);
 void client_release(pawl_client_t *self);
 void client_wake(pawl_client_t *self); /* the I/O thread looks again */

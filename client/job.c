@@ -108,6 +108,7 @@ int64_t pawl_job_until_us(const pawl_job_t *self)
 {
     pawl_client_t *client = self->worker->client;
     if (!self->task->exclusive) return INT64_MAX;
+    if (!client_is_ours(client)) return 0;
     pthread_mutex_lock(&client->lock);
     int64_t lease_us = client->lease_us;
     pthread_mutex_unlock(&client->lock);
@@ -121,6 +122,7 @@ pawl_job_state pawl_job_state_of(const pawl_job_t *self)
 
 int pawl_job_fd(const pawl_job_t *self)
 {
+    if (!client_is_ours(self->worker->client)) return -1;
     pawl_job_t *job = (pawl_job_t *)(uintptr_t)self;
     pthread_mutex_lock(lock_of(self));
     if (job->fd < 0) {
@@ -259,6 +261,7 @@ bool job_log_has(struct pawl_job *self, uint64_t bytes)
 
 void pawl_job_log_skip(pawl_job_t *self, uint64_t len)
 {
+    if (!client_is_ours(self->worker->client)) return;
     pthread_mutex_lock(lock_of(self));
     self->log_offset += len;
     pthread_mutex_unlock(lock_of(self));
@@ -290,6 +293,7 @@ pawl_err pawl_job_output(pawl_job_t *self, const void *bytes, size_t len, const 
 
 void pawl_job_exit(pawl_job_t *self, int exit_code, int signal)
 {
+    if (!client_is_ours(self->worker->client)) return;
     pthread_mutex_lock(lock_of(self));
     self->has_exit = true;
     self->exit_code = exit_code;
@@ -299,6 +303,7 @@ void pawl_job_exit(pawl_job_t *self, int exit_code, int signal)
 
 void pawl_job_usage(pawl_job_t *self, int64_t cpu_us, int64_t memory_bytes)
 {
+    if (!client_is_ours(self->worker->client)) return;
     pthread_mutex_lock(lock_of(self));
     self->cpu_us = cpu_us;
     self->memory_bytes = memory_bytes;
@@ -307,6 +312,7 @@ void pawl_job_usage(pawl_job_t *self, int64_t cpu_us, int64_t memory_bytes)
 
 void pawl_job_started(pawl_job_t *self, int64_t started_us)
 {
+    if (!client_is_ours(self->worker->client)) return;
     pthread_mutex_lock(lock_of(self));
     self->started_us = started_us;
     pthread_mutex_unlock(lock_of(self));
@@ -464,6 +470,8 @@ pawl_err pawl_job_again(pawl_job_t **self_p, int64_t delay_us, const void *state
 
 pawl_err pawl_job_external(pawl_job_t **self_p, int64_t deadline_us, const char *note)
 {
+    pawl_err err = client_check((*self_p)->worker->client);
+    if (err) return err;
     pthread_mutex_lock(lock_of(*self_p));
     (*self_p)->deadline_us = deadline_us > 0 ? deadline_us : 0;
     pthread_mutex_unlock(lock_of(*self_p));

@@ -380,8 +380,10 @@ static pawl_err op_outcome(const pawl_op_t *self, const char **text)
 static pawl_err op_result(const pawl_op_t *self)
 {
     const char *text;
+    pawl_err err = client_check(self->client);
+    if (err) return err;
     pthread_mutex_lock(&self->client->lock);
-    pawl_err err = self->done ? op_outcome(self, &text) : PAWL_E_EMPTY;
+    err = self->done ? op_outcome(self, &text) : PAWL_E_EMPTY;
     if (err && self->done) fail_with_field(self->client, err, text, "", self->retry_us);
     pthread_mutex_unlock(&self->client->lock);
     return err;
@@ -389,6 +391,7 @@ static pawl_err op_result(const pawl_op_t *self)
 
 bool pawl_op_done(const pawl_op_t *self)
 {
+    if (!client_is_ours(self->client)) return false;
     pthread_mutex_lock(&self->client->lock);
     bool is_done = self->done;
     pthread_mutex_unlock(&self->client->lock);

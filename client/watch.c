@@ -168,6 +168,7 @@ pawl_watch_t *pawl_watch_new(pawl_client_t *self, uint64_t from_seq, pawl_event_
 
 uint64_t pawl_watch_seq(const pawl_watch_t *self)
 {
+    if (!client_is_ours(self->client)) return 0;
     pthread_mutex_lock(&self->client->lock);
     uint64_t seq = self->next_seq;
     pthread_mutex_unlock(&self->client->lock);
@@ -176,8 +177,10 @@ uint64_t pawl_watch_seq(const pawl_watch_t *self)
 
 pawl_err pawl_watch_error(const pawl_watch_t *self)
 {
+    pawl_err err = client_check(self->client);
+    if (err) return err;
     pthread_mutex_lock(&self->client->lock);
-    pawl_err err = self->ended ? self->err : PAWL_OK;
+    err = self->ended ? self->err : PAWL_OK;
     pthread_mutex_unlock(&self->client->lock);
     return err;
 }

@@ -70,6 +70,8 @@ static void free_names(names_t *names)
 
 static pawl_err not_started(const pawl_worker_t *self)
 {
+    pawl_err err = client_check(self->client);
+    if (err) return err;
     return self->started ? fail_with(self->client, PAWL_E_CONFIG, "the worker has started already")
                          : PAWL_OK;
 }
@@ -147,6 +149,8 @@ pawl_err pawl_worker_prefetch(pawl_worker_t *self, unsigned extra)
 
 bool pawl_worker_end_wanted(const pawl_worker_t *self, int64_t *within_us)
 {
+    *within_us = 0;
+    if (!client_is_ours(self->client)) return false;
     pthread_mutex_lock(&self->client->work_lock);
     bool wanted = self->end_wanted;
     *within_us = self->end_within_us;
@@ -156,6 +160,7 @@ bool pawl_worker_end_wanted(const pawl_worker_t *self, int64_t *within_us)
 
 size_t pawl_worker_return_waiting(pawl_worker_t *self, int64_t older_us)
 {
+    if (!client_is_ours(self->client)) return 0;
     int64_t before = clock_steady_us() - older_us;
     size_t n = 0;
     pthread_mutex_lock(&self->client->work_lock);
@@ -172,6 +177,7 @@ size_t pawl_worker_return_waiting(pawl_worker_t *self, int64_t older_us)
 
 void pawl_worker_outbox(pawl_worker_t *self, const pawl_outbox_t *outbox)
 {
+    if (!client_is_ours(self->client)) return;
     pthread_mutex_lock(&self->client->work_lock);
     self->outbox = *outbox;
     pthread_mutex_unlock(&self->client->work_lock);
@@ -399,6 +405,7 @@ pawl_err pawl_worker_drain(pawl_worker_t *self, int64_t timeout_us)
 
 void pawl_worker_resume(pawl_worker_t *self)
 {
+    if (!client_is_ours(self->client)) return;
     pthread_mutex_lock(&self->client->work_lock);
     self->drain_local = false;
     self->report_wanted = true;
@@ -408,6 +415,7 @@ void pawl_worker_resume(pawl_worker_t *self)
 
 bool pawl_worker_draining(const pawl_worker_t *self)
 {
+    if (!client_is_ours(self->client)) return true;
     pthread_mutex_lock(&self->client->work_lock);
     bool drains = worker_drains(self);
     pthread_mutex_unlock(&self->client->work_lock);

@@ -319,13 +319,20 @@ static void a_child_process_is_refused(void **state)
     peer_t *peer = peer_open();
     pawl_client_t *client = peer_client(peer, "client", NULL);
     peer_greet(peer);
+    pawl_op_t *done = submit_one(client, 2);
+    next_submit(peer);
+    peer_submitted(peer);
+    assert_int_equal(pawl_op_wait(done, 5 * SECOND), 0);
     pid_t pid = fork();
-    if (pid == 0) {
+    if (pid == 0) { /* also what only asks: the lock may have been somebody's in the parent */
         int ok = pawl_client_connect(client, 1000) == PAWL_E_FORKED &&
-                 pawl_queue_change(client, "q", true, NULL, 1000) == PAWL_E_FORKED;
+                 pawl_queue_change(client, "q", true, NULL, 1000) == PAWL_E_FORKED &&
+                 pawl_op_result(done) == PAWL_E_FORKED && !pawl_op_done(done);
+        pawl_op_destroy(&done);
         pawl_client_destroy(&client);
         _exit(ok && !client ? 0 : 1);
     }
+    pawl_op_destroy(&done);
     int status;
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
