@@ -305,7 +305,8 @@ static err_t settle(core_t *core, family_t *family)
     if (row->passes & PASS_AGAIN) return set_timer(core, family);
     bool started = row->flags & FAM_STARTED;
     if (started && row->open > row->blocked) TRY(look(core, family));
-    if (started && !(row->flags & FAM_ENDED)) TRY(stop(core, family));
+    bool stops = !(row->flags & FAM_ENDED) || row->flags & FAM_STOPPED; /* what it began */
+    if (started && stops) TRY(stop(core, family));
     if (started && !(row->flags & FAM_ENDED)) TRY(decide(core, family));
     TRY(close_to_others(core, family));
     if (row->flags & FAM_ENDED && !(row->flags & FAM_SWEPT)) sweep(core, family);

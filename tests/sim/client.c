@@ -123,7 +123,7 @@ static void draw_fanout(sim_t *sim, Pawl__V1__Fanout *fanout)
             fanout->n_labels = 1;
         }
         if (sim_coin(sim, 30)) fanout->count = 1 + (uint32_t)sim_below(sim, 3);
-        fanout->late_join = fanout->count == 0 && sim_coin(sim, 25);
+        fanout->late_join = fanout->count == 0 && sim_coin(sim, 60);
     }
     fanout->done = (Pawl__V1__FanoutDone)sim_below(sim, 5);
     if (fanout->done == PAWL__V1__FANOUT_DONE__FANOUT_QUORUM)
@@ -145,6 +145,31 @@ static void draw_fanout(sim_t *sim, Pawl__V1__Fanout *fanout)
         fanout->cancel_rest = sim_coin(sim, 50);
     }
     fanout->move = sim_coin(sim, 20);
+}
+
+/* It asks for more than a shell: an interpreter of some version, or a source. */
+static void draw_needs(const uint8_t id[16], Pawl__V1__Task *task, Pawl__V1__Sql *sql)
+{
+    static char *const needs[] = { (char *)(uintptr_t) "python3",
+                                   (char *)(uintptr_t) "python3>=3.10",
+                                   (char *)(uintptr_t) "python3<3.11", (char *)(uintptr_t) "bash" };
+    uint8_t bits = id[15];                 /* random already */
+    if (task->fanout->n_executors) return; /* these may have nothing of it */
+    if (id[14] % 3 == 0) task->queue = (char *)(uintptr_t) "fast";
+    if (bits % 4 > 1) return;
+    if (bits % 4 == 0) {
+        task->type = (char *)(uintptr_t) "pawl/script";
+        task->command->shell = (char *)(uintptr_t) "";
+        task->command->script_text = (ProtobufCBinaryData){ 4, (uint8_t *)(uintptr_t) "pass" };
+        task->command->interpreter = needs[bits / 4 % ARRAY_LEN(needs)];
+        return;
+    }
+    pawl__v1__sql__init(sql);
+    sql->source = (char *)(uintptr_t)(bits / 4 % 2 ? "ledger" : "db");
+    sql->text = (char *)(uintptr_t) "SELECT 1";
+    task->type = (char *)(uintptr_t) "pawl/sql";
+    task->command = NULL;
+    task->sql = sql;
 }
 
 static wish_t *new_wish(sim_t *sim, client_t *self)
@@ -188,11 +213,13 @@ static wish_t *new_wish(sim_t *sim, client_t *self)
     if (sim->swarm.producers && task.command && sim_coin(sim, 12))
         rows_draw(sim, &task, &rows, false);
     Pawl__V1__Fanout fanout;
+    Pawl__V1__Sql sql;
     if (sim->swarm.fanouts && task.command && sim_coin(sim, 12)) {
         draw_fanout(sim, &fanout);
         task.fanout = &fanout;
         task.target = NULL;
         task.queue = (char *)(uintptr_t) ""; /* the one that everybody serves */
+        if (!task.sql) draw_needs(wish->id, &task, &sql);
     }
     buf_t bytes = { 0 };
     wire_pack(&task.base, pack_room, &bytes);
@@ -666,6 +693,10 @@ static void drain_executor(sim_t *sim, peer_t *peer, size_t which, bool drain)
     snprintf(name, sizeof name, "worker-%zu", which);
     body.name = name;
     body.drain = drain;
+    if (drain && sim->events % 2) { /* it will not come back, somebody thinks */
+        body.drain = false;
+        body.verb = PAWL__V1__EXECUTOR_VERB__EXECUTOR_RETIRE;
+    }
     request.body_case = PAWL__V1__REQUEST__BODY_EXECUTOR_CHANGE;
     request.executor_change = &body;
     ask_memo(sim, peer, &request);

@@ -176,7 +176,7 @@ static void start(sim_t *sim)
     err_t err = core_open(&host->core, host->store, &config, sim_wall_us(sim), sim->now_us, random);
     bool applied =
         err == ERR_OK || (err == ERR_STORE_IO && host->how == MEMSTORE_COMMIT_APPLIED_UNKNOWN);
-    if (applied) judge_committed(sim, host->store, NULL);
+    if (applied) judge_committed(sim, host->store, NULL, NULL);
     if (err != ERR_OK) {
         if (err != ERR_STORE_IO && !core_refused(err))
             sim_fail(sim, "the broker does not start: %s", err_name(err));
@@ -402,7 +402,7 @@ static bool step(sim_t *sim)
         err == ERR_OK || (err == ERR_STORE_IO && host->how == MEMSTORE_COMMIT_APPLIED_UNKNOWN);
     if (applied) {
         sim_hash(sim, &host->store->write_hash, sizeof host->store->write_hash);
-        judge_committed(sim, host->store, &batch);
+        judge_committed(sim, host->store, &batch, &host->out);
     }
     if (err == ERR_OK) judge_lost(sim, &batch);
     if (err != ERR_OK && !core_refused(err)) {

@@ -30,6 +30,7 @@ void judge_free(sim_t *sim)
         free(judge->tasks[i].reported);
         kin_free(&judge->tasks[i]);
     }
+    members_free(judge);
     for (size_t i = 0; i < judge->schedules_n; i++)
         ledger_free(&judge->schedules[i]);
     for (size_t i = 0; i < judge->executors_n; i++)
@@ -207,7 +208,7 @@ static void on_spec(sim_t *sim, uint64_t n, slice_t value, bool gone)
         task->targeted = body->target != NULL;
         rows_spec(sim, task, &spec, body);
     }
-    kin_spec(sim, task, &spec, body);
+    kin_spec(sim, task, &spec, &body);
     if (body) pawl__v1__task__free_unpacked(body, NULL);
     if (spec.flags & SPEC_SCHEDULED) {
         mschedule_t *schedule = schedule_at(judge, spec.schedule);
@@ -525,6 +526,9 @@ static void on_row(sim_t *sim, table_t table, slice_t key, slice_t value, bool g
     case TABLE_kids:
         kin_key(sim, key, value, gone);
         break;
+    case TABLE_enrolled:
+        members_row(sim, key, value, gone);
+        break;
     case TABLE_fam:
         kin_row(sim, key, value, gone);
         break;
@@ -698,7 +702,7 @@ static void judge_overlap(sim_t *sim)
     free(crowds);
 }
 
-void judge_committed(sim_t *sim, store_t *store, const batch_t *batch)
+void judge_committed(sim_t *sim, store_t *store, const batch_t *batch, const outputs_t *out)
 {
     judge_t *judge = sim->judge;
     reader_t in = reader(slice(store->write_set.at, store->write_set.len));
@@ -722,6 +726,7 @@ void judge_committed(sim_t *sim, store_t *store, const batch_t *batch)
         settle(sim, &judge->tasks[judge->touched[i]]);
     judge->touched_n = 0;
     memory_judge(sim);
+    members_batch(sim, batch, out);
     kin_judge(sim);
     rows_judge(sim);
     for (size_t i = 0; i < judge->schedules_n; i++)

@@ -44,7 +44,9 @@ typedef struct mtask {
     uint64_t done_token; /* an executor was told DONE or RECOVERED for a result "done" */
     int64_t waiting_since_us;
     /* fan-outs (kin.c) */
-    Pawl__V1__Fanout *fanout; /* of a parent; owned */
+    Pawl__V1__Task *body;     /* of a parent; owned */
+    Pawl__V1__Fanout *fanout; /* its own */
+    int64_t join_until_us;    /* by its row */
     uint64_t *children;       /* numbers */
     size_t children_n;
     uint64_t parent; /* of a child */
@@ -152,6 +154,7 @@ struct judge {
     uint64_t *families; /* parents whose family the batch touched */
     size_t families_n, families_room;
     uint64_t batches;
+    struct members *members; /* members.c */
     table_rows_t *tables;
     size_t tables_n;
     uint64_t next_seq, batch;
@@ -198,7 +201,8 @@ bool judge_was_told(judge_t *judge, const mtask_t *task, uint64_t token, int wha
 
 /* Fan-outs (kin.c): rows as they come, what events may follow and why, and each family that a
  * durable batch touched. */
-void kin_spec(sim_t *sim, mtask_t *task, const spec_row_t *spec, Pawl__V1__Task *body);
+void kin_spec(sim_t *sim, mtask_t *task, const spec_row_t *spec,
+              Pawl__V1__Task **body); /* may take it */
 void kin_key(sim_t *sim, slice_t key, slice_t value, bool gone);
 void kin_row(sim_t *sim, slice_t key, slice_t value, bool gone);
 void kin_settled(judge_t *judge, const mtask_t *task);
@@ -208,6 +212,13 @@ bool kin_founded(sim_t *sim, const mtask_t *task, uint8_t event);
 const char *kin_against(sim_t *sim, const mtask_t *task);
 void kin_judge(sim_t *sim);
 void kin_free(mtask_t *task);
+
+/* Who belongs to a fan-out (members.c): rows; the commands of a batch (NULL: a start) and what was
+ * answered; then each fan-out that it made. */
+void members_row(sim_t *sim, slice_t key, slice_t value, bool gone);
+void members_batch(sim_t *sim, const batch_t *batch, const outputs_t *out);
+void members_judge(sim_t *sim);
+void members_free(judge_t *judge);
 
 /* Rows that became tasks (rows.c). */
 void rows_spec(sim_t *sim, mtask_t *task, const spec_row_t *spec, const Pawl__V1__Task *body);
@@ -232,7 +243,7 @@ void judge_free(sim_t *sim);
 
 /* A batch is about to be stepped; it became durable (batch NULL: the start of a broker). */
 void judge_before(sim_t *sim, const batch_t *batch);
-void judge_committed(sim_t *sim, store_t *store, const batch_t *batch);
+void judge_committed(sim_t *sim, store_t *store, const batch_t *batch, const outputs_t *out);
 /* The executor was declared lost in the batch that is durable now: it holds nothing any more. */
 void judge_released(sim_t *sim, const char *executor);
 /* Core's own numbers against the model's. */

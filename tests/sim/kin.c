@@ -17,7 +17,7 @@ typedef struct tally {
 void kin_free(mtask_t *task)
 {
     free(task->children);
-    if (task->fanout) pawl__v1__fanout__free_unpacked(task->fanout, NULL);
+    if (task->body) pawl__v1__task__free_unpacked(task->body, NULL);
 }
 
 static void note_family(judge_t *judge, uint64_t parent)
@@ -32,12 +32,13 @@ static void note_family(judge_t *judge, uint64_t parent)
     judge->families[judge->families_n++] = parent;
 }
 
-void kin_spec(sim_t *sim, mtask_t *task, const spec_row_t *spec, Pawl__V1__Task *body)
+void kin_spec(sim_t *sim, mtask_t *task, const spec_row_t *spec, Pawl__V1__Task **body)
 {
     judge_t *judge = sim->judge;
-    if (spec->flags & SPEC_PARENT && body && body->fanout) {
-        task->fanout = body->fanout;
-        body->fanout = NULL;
+    if (spec->flags & SPEC_PARENT && *body && (*body)->fanout) {
+        task->fanout = (*body)->fanout;
+        task->body = *body;
+        *body = NULL;
         task->born = judge->batches;
         note_family(judge, task->n);
     }
@@ -100,6 +101,7 @@ void kin_row(sim_t *sim, slice_t key, slice_t value, bool gone)
     if (row.passes & ~parent->passes) sim_met(MET_PASS);
     parent->passes = row.passes;
     parent->goes_on_us = row.timer_at;
+    parent->join_until_us = row.flags & FAM_JOINABLE ? row.join_until_us : 0;
     note_family(judge, n);
 }
 
@@ -306,6 +308,7 @@ static void judge_family(sim_t *sim, mtask_t *parent)
 void kin_judge(sim_t *sim)
 {
     judge_t *judge = sim->judge;
+    members_judge(sim);
     for (size_t i = 0; i < judge->families_n; i++) {
         mtask_t *parent = &judge->tasks[judge->families[i]];
         parent->family_touched = false;

@@ -109,7 +109,8 @@ typedef struct swarm {
     X(REST, "fan-out ended before its last child") \
     X(SKIPPED, "child skipped") \
     X(AWAY, "child expired") \
-    X(JOINED, "child joined") X(PASS, "done to all children of a fan-out, some at a time") \
+    X(CHOSEN, "members chosen") X(SO_MANY, "so many members chosen") \
+    X(NOBODY, "fan-out without members") X(JOINED, "child joined") X(PASS, "done to all children of a fan-out, some at a time") \
     X(ROW, "row became a task") \
     X(ROWS_AGAIN, "rows sent again") \
     X(WENT_ON, "went on behind a watermark") \

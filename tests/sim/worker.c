@@ -135,27 +135,46 @@ static Pawl__V1__Claim **claims_of(sim_t *sim, const peer_t *peer, size_t *n)
     return claims;
 }
 
-void worker_hello(sim_t *sim, peer_t *peer, Pawl__V1__Hello *hello)
+/* What an executor has depends on which one it is, its labels also on its life: so that members of
+ * fan-outs differ. Nothing is drawn for it. */
+static void tell_abilities(const peer_t *peer, Pawl__V1__Hello *hello)
 {
     static char *types[] = { (char *)(uintptr_t) "pawl/sql-producer",
-                             (char *)(uintptr_t) "pawl/shell", (char *)(uintptr_t) "mail/send" };
-    static char *sources[] = { (char *)(uintptr_t) "db" };
+                             (char *)(uintptr_t) "pawl/shell", (char *)(uintptr_t) "pawl/sql",
+                             (char *)(uintptr_t) "mail/send", (char *)(uintptr_t) "pawl/script" };
+    static char *some_types[ARRAY_LEN(types)];
+    static char *sources[] = { (char *)(uintptr_t) "db", (char *)(uintptr_t) "ledger" };
     static char *queues[] = { (char *)(uintptr_t) "default" };
-    worker_t *self = peer->self;
-    hello->types = types;
-    hello->n_types = self->all_types ? 3 : 2;
+    static Pawl__V1__Label role, *labels[] = { &role };
+    static Pawl__V1__Interpreter python, bash, *interpreters[] = { &python, &bash };
+    const worker_t *self = peer->self;
+    hello->types = some_types;
+    for (size_t i = 0; i < ARRAY_LEN(types); i++)
+        if ((i != 3 || self->all_types) && (i != 4 || peer->index != 3))
+            some_types[hello->n_types++] = types[i];
     hello->sources = sources;
-    hello->n_sources = 1;
+    hello->n_sources = 1 + (peer->index == 1);
     hello->queues = queues;
     hello->n_queues = self->one_queue ? 1 : 0;
-    if (peer->index % 2 == 0) {
-        static Pawl__V1__Label role, *labels[] = { &role };
-        pawl__v1__label__init(&role);
-        role.key = (char *)(uintptr_t) "role";
-        role.value = (char *)(uintptr_t) "web";
-        hello->labels = labels;
-        hello->n_labels = 1;
-    }
+    pawl__v1__interpreter__init(&python);
+    pawl__v1__interpreter__init(&bash);
+    python.name = (char *)(uintptr_t) "python3";
+    python.version = (char *)(uintptr_t)(peer->index % 2 ? "3.9.18" : "3.11.2");
+    bash.name = (char *)(uintptr_t) "bash";
+    hello->interpreters = interpreters;
+    hello->n_interpreters = peer->index % 3;
+    if (peer->index % 2 && peer->incarnation[0] % 4) return;
+    pawl__v1__label__init(&role);
+    role.key = (char *)(uintptr_t) "role";
+    role.value = (char *)(uintptr_t)(peer->incarnation[1] % 8 ? "web" : "mail");
+    hello->labels = labels;
+    hello->n_labels = 1;
+}
+
+void worker_hello(sim_t *sim, peer_t *peer, Pawl__V1__Hello *hello)
+{
+    worker_t *self = peer->self;
+    tell_abilities(peer, hello);
     hello->slots = self->slots;
     hello->credit = self->credit_told = self->credit;
     hello->claims = claims_of(sim, peer, &hello->n_claims);

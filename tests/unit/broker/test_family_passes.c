@@ -472,6 +472,31 @@ static void a_stop_cancels_in_turn_and_who_joins_later_too(void **state)
     assert_status(w, parent, FAILED);
 }
 
+static void all_or_nothing(Pawl__V1__Task *task, Pawl__V1__Fanout *fanout)
+{
+    wait_for_them(task, fanout);
+    fanout->done = F(DONE__FANOUT_PERCENT);
+    fanout->done_count = 100;
+    fanout->stop_failures = 1;
+    fanout->parallel = 1;
+    fanout->cancel_rest_set_case = PAWL__V1__FANOUT__CANCEL_REST_SET_CANCEL_REST;
+    fanout->cancel_rest = false;
+}
+
+static void a_stop_goes_on_when_the_failure_ends_the_parent_too(void **state)
+{
+    world_t *w = *state;
+    ulid_t parent = id_at(w, 1);
+    handed_t got[MANY];
+    join_all(w, MANY);
+    fan_out(w, parent, all_or_nothing);
+    assert_int_equal(handed_out(w, got, MANY), 1);
+    ends(w, &got[0], FAIL);
+    assert_status(w, parent, FAILED);
+    ticks(w, MANY);
+    assert_int_equal(look_up(w, parent)->fanout->cancelled, MANY - 1);
+}
+
 static void a_minute_for_them(Pawl__V1__Task *task, Pawl__V1__Fanout *fanout)
 {
     wait_for_them(task, fanout);
@@ -548,6 +573,7 @@ int main(void)
         TEST(what_never_started_is_cancelled_in_turn_and_cannot_be_run_again_meanwhile),
         TEST(children_are_released_in_turn),
         TEST(a_stop_cancels_in_turn_and_who_joins_later_too),
+        TEST(a_stop_goes_on_when_the_failure_ends_the_parent_too),
         TEST(who_stays_away_expires_in_turn_and_who_is_here_does_not),
         TEST(a_tree_that_is_being_removed_is_nowhere_to_be_seen),
     };
