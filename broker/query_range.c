@@ -82,7 +82,7 @@ static err_t next_open(answer_t *self, const schedule_rows_t *rows, uint16_t *no
 err_t schedule_ranges(answer_t *self, const schedule_rows_t *rows, Pawl__V1__ScheduleInfo *info)
 {
     revision_t revision = { 0 };
-    range_row_t row;
+    range_row_t row = { 0 };
     uint16_t no = 0;
     err_t err;
     info->ranges = answer_take(self, LIMIT_RANGES * sizeof *info->ranges);

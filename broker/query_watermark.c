@@ -188,7 +188,7 @@ err_t watermark_name(answer_t *self, uint64_t begins, char **name)
 {
     rec_key_t from = key_n(begins);
     store_scan_t *scan = NULL;
-    slice_t key, value;
+    slice_t key = { 0 }, value = { 0 };
     watermark_row_t row;
     err_t err = store_scan_open(self->view, TABLE_watermark, key_slice(&from), false, &scan);
     if (err == ERR_OK) err = store_scan_next(scan, &key, &value);

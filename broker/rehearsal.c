@@ -118,7 +118,7 @@ static err_t take_calendars(rehearsal_t *self)
     for (size_t i = 0; i < self->spec.n_calendars; i++) {
         buf_t text = { 0 };
         uint64_t hash;
-        const Pawl__V1__Error *error;
+        const Pawl__V1__Error *error = NULL;
         ANSWER_TRY(hash_of(self->answer, NAME_CALENDAR, self->spec.calendars[i], &hash));
         if (hash == 0) continue;
         err_t err = calendar_entries(self->answer, hash, &text);

@@ -343,7 +343,7 @@ static err_t propose(stage_t *self)
     Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
     Pawl__V1__Propose propose = PAWL__V1__PROPOSE__INIT;
     Pawl__V1__Proposal items[STAGE_TURNS], *list[STAGE_TURNS];
-    uint16_t ranges[STAGE_TURNS];
+    uint16_t ranges[STAGE_TURNS] = { 0 };
     const Pawl__V1__Reply *reply;
     for (size_t i = 0; i < self->turns_n; i++) {
         const stage_turn_t *turn = &self->turns[i];

@@ -26,15 +26,14 @@ static void say_which(const pawl_watermark_of_t *of, Pawl__V1__WatermarkOf *to)
     }
 }
 
+/* `body->of` is the caller's, to be filled here. */
 static pawl_err change(pawl_client_t *self, const pawl_watermark_of_t *of,
                        Pawl__V1__WatermarkChange *body, int64_t if_revision, bool force,
                        int64_t timeout_us)
 {
     Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
-    Pawl__V1__WatermarkOf which;
     Pawl__V1__Reply *reply;
-    say_which(of, &which);
-    body->of = &which;
+    say_which(of, body->of);
     body->force = force;
     if (if_revision >= 0) {
         body->if_revision = (uint64_t)if_revision;
@@ -52,7 +51,9 @@ pawl_err pawl_watermark_set(pawl_client_t *self, const pawl_watermark_of_t *of, 
                             size_t len, int64_t if_revision, bool force, int64_t timeout_us)
 {
     Pawl__V1__WatermarkChange body;
+    Pawl__V1__WatermarkOf which;
     pawl__v1__watermark_change__init(&body);
+    body.of = &which;
     body.value_set_case = PAWL__V1__WATERMARK_CHANGE__VALUE_SET_VALUE;
     body.value = (ProtobufCBinaryData){ len, (uint8_t *)(uintptr_t)json };
     return change(self, of, &body, if_revision, force, timeout_us);
@@ -62,7 +63,9 @@ pawl_err pawl_watermark_remove(pawl_client_t *self, const pawl_watermark_of_t *o
                                int64_t if_revision, bool force, int64_t timeout_us)
 {
     Pawl__V1__WatermarkChange body;
+    Pawl__V1__WatermarkOf which;
     pawl__v1__watermark_change__init(&body);
+    body.of = &which;
     return change(self, of, &body, if_revision, force, timeout_us);
 }
 

@@ -173,18 +173,23 @@ static void take_from_schedule(timeline_t *self, const entry_t *range)
     *at = range->ranges;
 }
 
-void timeline_remove(timeline_t *self, entry_t *entry)
+static void drop(timeline_t *self, entry_t *entry)
 {
-    if (entry->range)
-        take_from_schedule(self, entry);
-    else
-        while (entry->ranges)
-            timeline_remove(self, entry->ranges);
     take_from_table(self, entry);
     size_t at = entry->heap_at;
     place_t last = self->heap[--self->n];
     if (last.entry != entry) sift(self, at, last);
     free(entry);
+}
+
+void timeline_remove(timeline_t *self, entry_t *entry)
+{
+    if (entry->range) take_from_schedule(self, entry);
+    for (entry_t *range = entry->range ? NULL : entry->ranges, *next; range; range = next) {
+        next = range->ranges;
+        drop(self, range);
+    }
+    drop(self, entry);
 }
 
 size_t timeline_keep(timeline_t *self, uint8_t list)

@@ -136,7 +136,8 @@ static node_t *cut(node_t *node, slice_t key)
     } else if (order > 0) {
         node->right = cut(node->right, key);
     } else {
-        node_t *rest = join(share(node->left), share(node->right));
+        node_t *rest = join(node->left, node->right);
+        node->left = node->right = NULL;
         node_drop(node);
         return rest;
     }

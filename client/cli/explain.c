@@ -149,7 +149,8 @@ static size_t add_up(const pawl_record_t *rehearsal, int64_t from, int64_t to, s
         int64_t at = pawl_record_int(item, "from_us");
         if (at < from || at >= to) continue;
         size_t k = 0;
-        while (k < n && (strcmp(sums[k].verdict, verdict) || strcmp(sums[k].reason, reason)))
+        while (k < n &&
+               (strcmp(sums[k].verdict, verdict) != 0 || strcmp(sums[k].reason, reason) != 0))
             k++;
         if (k == SUMS) continue; /* there are not so many */
         if (k == n) sums[n++] = (sum_t){ verdict, reason, 0 };
