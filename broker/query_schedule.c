@@ -180,6 +180,27 @@ static err_t consider(answer_t *self, uint32_t no, const Pawl__V1__ScheduleList 
     return ERR_OK;
 }
 
+/* Those that are asked for by name. */
+static err_t named_page(answer_t *self, const Pawl__V1__ScheduleList *ask, const select_t *select,
+                        uint32_t limit, Pawl__V1__ScheduleItems *items)
+{
+    int64_t begun = answer_now(self);
+    for (size_t i = 0; i < ask->n_names; i++) {
+        uint32_t no;
+        char *name;
+        bool full = items->n_items == limit || self->arena->total > ANSWER_PAGE_BYTES;
+        if (full || (i > 0 && answer_page_over(self, begun))) {
+            items->next = i > 0 ? ask->names[i - 1] : items->next;
+            return ERR_OK;
+        }
+        err_t err = answer_number(self, NAME_SCHEDULE, ask->names[i], &no);
+        if (err == ERR_NOT_FOUND) continue;
+        ANSWER_TRY(err);
+        ANSWER_TRY(consider(self, no, ask, select, items, &name));
+    }
+    return ERR_OK;
+}
+
 err_t query_schedule_list(answer_t *self, const Pawl__V1__ScheduleList *ask, Pawl__V1__Reply *reply)
 {
     uint32_t limit = ask->limit && ask->limit < LIMIT_LIST ? ask->limit : LIMIT_LIST;
@@ -196,6 +217,7 @@ err_t query_schedule_list(answer_t *self, const Pawl__V1__ScheduleList *ask, Paw
     ANSWER_TRY(answer_meta(self, &meta));
     Pawl__V1__ScheduleItems *items = schedule_items(self, limit, reply);
     items->seq = meta.next_seq;
+    if (ask->n_names) return named_page(self, ask, &select, limit, items);
     rec_key_t from = key_name(NAME_SCHEDULE, slice_text(ask->after));
     if (ask->after[0]) from.at[from.len++] = 0; /* strictly behind it */
     store_scan_t *scan = NULL;

@@ -19,6 +19,8 @@ typedef struct list_place {
     uint8_t uid[PAWL_ID_BYTES]; /* ... ; watermarks: the last one's scope, when by_uid */
     bool everything;            /* ranges: those that are done too */
     bool whole;                 /* schedules: with their definitions */
+    const char *const *names;   /* schedules: these alone; borrowed; NULL: any */
+    size_t names_n, names_at;   /* of them those before names_at were looked at */
 } list_place_t;
 
 typedef struct list_kind {

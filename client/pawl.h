@@ -391,6 +391,10 @@ PAWL_EXPORT pawl_err pawl_schedule_list_select(pawl_client_t *self, const char *
 /* All of them, each row with its definition, as pawl_schedule_get tells it. */
 PAWL_EXPORT pawl_err pawl_schedule_list_whole(pawl_client_t *self, pawl_list_t **list,
                                               int64_t timeout_us);
+/* The same of those that are named, in this order; who does not exist is left out. n at least 1;
+ * the names are borrowed until the list is destroyed. */
+PAWL_EXPORT pawl_err pawl_schedule_list_named(pawl_client_t *self, const char *const *names,
+                                              size_t n, pawl_list_t **list, int64_t timeout_us);
 /* verb: pause, resume, now, remove. option (may be NULL): of resume catchup|skip|latest, of now an
  * overlap word. id_out (may be NULL): the task that `now` made. */
 PAWL_EXPORT pawl_err pawl_schedule_change(pawl_client_t *self, const char *verb, const char *name,

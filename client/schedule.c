@@ -444,6 +444,22 @@ pawl_err pawl_schedule_change(pawl_client_t *self, const char *verb, const char 
 
 /* ---- lists ----------------------------------------------------------------------------------- */
 
+static size_t names_in_page(const list_place_t *place)
+{
+    size_t left = place->names_n - place->names_at;
+    return left < LIMIT_LIST ? left : LIMIT_LIST;
+}
+
+/* Behind `last`, or behind all of the page when that is empty. */
+static bool names_after(list_place_t *place, const char *last)
+{
+    size_t n = names_in_page(place), at = 0;
+    while (at < n && strcmp(place->names[place->names_at + at], last) != 0)
+        at++;
+    place->names_at += at < n ? at + 1 : n;
+    return place->names_at < place->names_n;
+}
+
 static pawl_err fetch_schedules(pawl_client_t *client, const list_place_t *place,
                                 int64_t timeout_us, Pawl__V1__Reply **reply)
 {
@@ -454,6 +470,8 @@ static pawl_err fetch_schedules(pawl_client_t *client, const list_place_t *place
     if (place->select) body.select = place->select;
     body.whole = place->whole;
     body.limit = LIMIT_LIST;
+    body.names = (char **)(uintptr_t)(place->names + place->names_at);
+    body.n_names = names_in_page(place);
     request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_LIST;
     request.schedule_list = &body;
     return ask(client, &request, PAWL__V1__REPLY__BODY_SCHEDULES, 0, timeout_us, reply);
@@ -464,6 +482,7 @@ static bool turn_schedules(list_place_t *place, const Pawl__V1__Reply *reply, vo
 {
     *rows = (void **)reply->schedules->items;
     *n = reply->schedules->n_items;
+    if (place->names) return names_after(place, reply->schedules->next);
     return list_after(place, reply->schedules->next);
 }
 
@@ -494,6 +513,15 @@ pawl_err pawl_schedule_list_whole(pawl_client_t *self, pawl_list_t **list, int64
 {
     list_place_t place = { .whole = true };
     *list = NULL;
+    return list_open(self, &schedule_list, &place, list, timeout_us);
+}
+
+pawl_err pawl_schedule_list_named(pawl_client_t *self, const char *const *names, size_t n,
+                                  pawl_list_t **list, int64_t timeout_us)
+{
+    list_place_t place = { .whole = true, .names = names, .names_n = n };
+    *list = NULL;
+    if (n == 0) return fail_with(self, PAWL_E_BAD_REQUEST, "no schedule is named");
     return list_open(self, &schedule_list, &place, list, timeout_us);
 }
 

@@ -214,6 +214,7 @@ const wire_rule_t wire_rules[] = {
     { "ScheduleList.after",        NAME, 0, LIMIT_NAME, 0 },
     { "ScheduleList.text",         LINE, 0, LIMIT_NAME, 0 },
     { "ScheduleList.select",       LINE, 0, LIMIT_SELECT, 0 },
+    { "ScheduleList.names",        NAME, 1, LIMIT_NAME, LIMIT_LIST },
     { "ScheduleFollow.after",      NAME, 0, LIMIT_NAME, 0 },
     { "ScheduleFollow.select",     LINE, 0, LIMIT_SELECT, 0 },
     { "ScheduleFollow.due_us",     INSTANT, 0 },

@@ -27,17 +27,14 @@ static const column_t apply_columns[] = {
     { 0 },
 };
 
-enum {
-    BATCH = 250,     /* written at once, in one request */
-    LOOKS_MAX = 100, /* with more than these one list of all that is on record costs less */
-};
+enum { BATCH = 250 }; /* written at once, in one request */
 
 typedef struct wanted {
     const char *path;
     int line;
     json_t *spec;
     bool calendar;
-    settlement_t *found; /* what the list said of it; NULL: nothing */
+    settlement_t *found; /* what it is to become, when it is on record; NULL: it is not */
 } wanted_t;
 
 typedef struct applying {
@@ -45,7 +42,6 @@ typedef struct applying {
     wanted_t *wanted;
     size_t count, faults;
     json_t *names[2]; /* of what is wanted, schedules and calendars: name -> index */
-    bool listed;      /* what is on record was listed; if not, each is asked for */
     struct batch *batch;
     const char *mark; /* "apply/OWNER" */
     bool writes;      /* neither diff nor --dry-run */
@@ -216,29 +212,16 @@ static void judge(const applying_t *self, settlement_t *settled)
     }
 }
 
-static int look(applying_t *self, wanted_t *wanted, settlement_t *settled)
-{
-    if (wanted->found) {
-        *settled = *wanted->found;
-        free(wanted->found);
-        wanted->found = NULL;
-        return 0;
-    }
-    int code = 0;
-    if (self->listed)
-        settle_compare(settled, wanted->spec, true, NULL);
-    else
-        code = settle_look(self->cli, settled, wanted->spec, true);
-    if (!code) judge(self, settled);
-    return code;
-}
-
-static int settle(applying_t *self, wanted_t *wanted)
+static void settle(applying_t *self, wanted_t *wanted)
 {
     batch_t *batch = self->batch;
     settlement_t settled;
-    int code = look(self, wanted, &settled);
-    if (code) return code;
+    if (wanted->found)
+        settled = *wanted->found;
+    else
+        settle_compare(&settled, wanted->spec, true, NULL);
+    free(wanted->found);
+    wanted->found = NULL;
     bool writes = settled.kind == SETTLE_CREATE || settled.kind == SETTLE_EDIT;
     bool marks = settled.kind == SETTLE_CREATE || args_has(&self->cli->args, "adopt");
     if (self->writes && writes)
@@ -248,38 +231,43 @@ static int settle(applying_t *self, wanted_t *wanted)
     batch->wanted[batch->n] = wanted;
     batch->settled[batch->n++] = settled;
     if (batch->n == BATCH) finish_batch(self);
-    return 0;
 }
 
-/* One list instead of a question for each. Each row is compared as it comes, and of what is not to
- * be touched nothing is kept: the list may be long. */
+/* Asks for many at once. Each row is compared as it comes, and of what is not to be touched nothing
+ * is kept: they may be many. */
 static int look_at_all(applying_t *self)
 {
     pawl_list_t *list = NULL;
     const pawl_record_t *row;
-    pawl_err err = pawl_schedule_list_whole(self->cli->client, &list, self->cli->timeout_us);
-    self->listed = true;
-    while (!err && (row = pawl_list_next(list, &err))) {
+    const char **names = mem_new((self->count + 1) * sizeof *names);
+    size_t n = 0;
+    pawl_err err = PAWL_OK;
+    for (size_t i = 0; i < self->count; i++)
+        if (!self->wanted[i].calendar) names[n++] = text_at(self->wanted[i].spec, "name");
+    if (n)
+        err = pawl_schedule_list_named(self->cli->client, names, n, &list, self->cli->timeout_us);
+    while (list && !err && (row = pawl_list_next(list, &err))) {
         const json_t *at = json_object_get(self->names[0], pawl_record_text(row, "name"));
         if (!at) continue;
         wanted_t *wanted = &self->wanted[json_integer_value(at)];
-        settlement_t *found = mem_new(sizeof *found);
-        settle_compare(found, wanted->spec, true, row);
-        judge(self, found);
-        if (found->kind == SETTLE_UNCHANGED) settlement_free(found);
-        wanted->found = found;
+        if (wanted->found) continue;
+        wanted->found = mem_new(sizeof *wanted->found);
+        settle_compare(wanted->found, wanted->spec, true, row);
+        judge(self, wanted->found);
+        if (wanted->found->kind == SETTLE_UNCHANGED) settlement_free(wanted->found);
     }
     pawl_list_destroy(&list);
-    return err ? fail_client(self->cli->client, err, "cannot list schedules") : 0;
+    free(names);
+    return err ? fail_client(self->cli->client, err, "cannot look at the schedules") : 0;
 }
 
 static int settle_schedules(applying_t *self)
 {
-    int code = self->count > LOOKS_MAX ? look_at_all(self) : 0;
+    int code = look_at_all(self);
     self->batch = mem_new(sizeof *self->batch);
     for (size_t i = 0; !code && i < self->count; i++)
-        if (!self->wanted[i].calendar) code = settle(self, &self->wanted[i]);
-    finish_batch(self); /* what was looked at before something failed, too */
+        if (!self->wanted[i].calendar) settle(self, &self->wanted[i]);
+    finish_batch(self);
     free(self->batch);
     return code;
 }

@@ -219,6 +219,7 @@ def requests():
         after="17", select="team=ops,env!=test", brief=True, due_us=NOON))
     good("schedule-list-select", "schedule_list", pb.ScheduleList(select="team=ops,!draft"))
     good("schedule-list-whole", "schedule_list", pb.ScheduleList(whole=True))
+    good("schedule-list-names", "schedule_list", pb.ScheduleList(whole=True, names=["b", "a"]))
     good("schedule-put-many", "schedule_put", pb.SchedulePut(
         schedule=schedule(labels=[pb.Label(key="team", value="ops")]), if_revision=0,
         more=[pb.SchedulePutItem(schedule=schedule(name="weekly", rule="0 4 * * 0"), if_revision=3,
@@ -455,6 +456,8 @@ def refused():
     bad("put-many-no-rule", "schedule_put", pb.SchedulePut(
         schedule=schedule(), more=[pb.SchedulePutItem(schedule=schedule(rule=""))]), "BAD_VALUE",
         "schedule_put.more[0].schedule.rule", **put)
+    bad("schedule-list-names-many", "schedule_list", pb.ScheduleList(names=["a"] * 1001), "TOO_MANY",
+        "schedule_list.names")
     bad("follow-select-long", "schedule_follow", pb.ScheduleFollow(select="x" * 1001), "TOO_LARGE",
         "schedule_follow.select")
     bad("put-no-rule", "schedule_put", pb.SchedulePut(schedule=schedule(rule="")), "BAD_VALUE",

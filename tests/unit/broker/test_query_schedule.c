@@ -163,6 +163,23 @@ static void the_list_goes_on_behind_the_last_name(void **state)
         pawl__v1__schedule__free_unpacked(spec, NULL);
     }
     list.whole = false;
+    char *names[] = { "job-07", "nobody", "job-03", "job-24" };
+    list.names = names;
+    list.n_names = 4;
+    list.limit = 2;
+    list.after = "job-10";
+    assert_int_equal(query_schedule_list(world_ask(&world), &list, &world.reply), ERR_OK);
+    assert_int_equal(world.reply.schedules->n_items, 2);
+    assert_string_equal(world.reply.schedules->items[0]->name, "job-07");
+    assert_string_equal(world.reply.schedules->items[1]->name, "job-03");
+    assert_string_equal(world.reply.schedules->next, "job-03");
+    list.names = names + 3;
+    list.n_names = 1;
+    assert_int_equal(query_schedule_list(world_ask(&world), &list, &world.reply), ERR_OK);
+    assert_string_equal(world.reply.schedules->items[0]->name, "job-24");
+    assert_string_equal(world.reply.schedules->next, "");
+    list.n_names = 0;
+    list.after = "";
     list.limit = 0;
     list.text = (char *)(uintptr_t) "hourly";
     assert_int_equal(query_schedule_list(world_ask(&world), &list, &world.reply), ERR_OK);

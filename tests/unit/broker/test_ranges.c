@@ -508,6 +508,45 @@ static void a_store_of_before_the_list_is_read_and_gets_one(void **state)
     buf_free(&old);
 }
 
+static void a_list_that_lies_is_found(void **state)
+{
+    (void)state;
+    static const struct {
+        range_list_t list;
+        const char *told;
+    } lies[] = {
+        { { true, 2, 0, { 0 } }, "it is open, and the schedule's header says otherwise" },
+        { { true, 2, 2, { 1, 2 } }, "it is cancelled, and the schedule's header says otherwise" },
+        { { true, 3, 2, { 2, 3 } }, "range 3, which is not done, is missing" },
+        { { true, 1, 1, { 1 } }, "the schedule knows of ranges up to 1 only" },
+    };
+    static char report[4096];
+    buf_t whole = { 0 };
+    strict("0 * * * *");
+    backfill(world.wall_us - DAY, world.wall_us);
+    backfill(world.wall_us - DAY, world.wall_us);
+    CHANGE(RANGE_CANCEL, what.range = 1);
+    rec_key_t key = key_sched(1, SCHED_HEADER, 0);
+    read_row(TABLE_sched, &key, &whole);
+    for (size_t i = 0; i < ARRAY_LEN(lies); i++) {
+        sched_row_t header;
+        buf_t row = { 0 };
+        size_t problems = 0;
+        assert_true(sched_row_decode(&header, slice(whole.at, whole.len)));
+        header.ranges = lies[i].list;
+        sched_row_encode(&header, &row);
+        write_row(TABLE_sched, &key, slice(row.at, row.len));
+        FILE *out = fmemopen(report, sizeof report, "w");
+        assert_int_equal(check_store(world.store, out, &problems), ERR_OK);
+        fclose(out);
+        assert_true(problems > 0);
+        if (strstr(report, lies[i].told) == NULL) fail_msg("not told: %s", lies[i].told);
+        buf_free(&row);
+    }
+    write_row(TABLE_sched, &key, slice(whole.at, whole.len));
+    buf_free(&whole);
+}
+
 /* ---- a backlog beside what is new ------------------------------------------------------------ */
 
 static void after_an_outage_new_instants_run_beside_the_backlog(void **state)
@@ -780,6 +819,7 @@ int main(void)
         TEST(a_restart_goes_on_where_a_range_was),
         TEST(only_ranges_that_are_open_are_read),
         TEST(a_store_of_before_the_list_is_read_and_gets_one),
+        TEST(a_list_that_lies_is_found),
         TEST(after_an_outage_new_instants_run_beside_the_backlog),
         TEST(the_newest_of_a_backlog_run_first_if_that_is_wanted),
         TEST(what_is_on_time_before_and_after_a_backlog_is_not_one_span_over_it),
