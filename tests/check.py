@@ -146,7 +146,7 @@ class Unit:
         def one(target):
             own = log.with_name(f"{log.stem}.{pathlib.Path(target).name}.log")
             own.unlink(missing_ok=True)
-            return target, own, count_cmocka(*run([target], own, 180, self.env))
+            return target, own, count_cmocka(*run([target], own, 600, self.env))
 
         targets.sort(key=lambda target: not target.endswith(SLOW_UNITS))  # what takes long begins early
         passed, failed = 0, len(unbuilt)

@@ -24,7 +24,7 @@
 
 #define PEER_MAYBE __attribute__((unused)) static
 
-enum { PEER_PATIENCE_MS = 10000 };
+enum { PEER_PATIENCE_MS = 60000 };
 #define SECOND INT64_C(1000000)
 
 typedef struct peer {

@@ -51,6 +51,9 @@ static inline unsigned mark_count(const char *mark)
 }
 
 /* Looks again and again until `want` processes carry the marker, or more when `at_least`. */
+/* A deadline that no slow machine meets by its slowness. */
+enum { PATIENCE_MS = 60000 };
+
 static inline bool mark_becomes(const char *mark, unsigned want, bool at_least, int within_ms)
 {
     int64_t deadline = clock_steady_us() + within_ms * INT64_C(1000);

@@ -81,7 +81,7 @@ static int run(struct fixture *self, const shell_task_t *task, char *text, size_
         len += (size_t)got;
     text[len] = 0;
     close(out[0]);
-    struct notice notice = command_notice(&(struct command){ .sock = self->sock }, 5000);
+    struct notice notice = command_notice(&(struct command){ .sock = self->sock }, PATIENCE_MS);
     assert_int_equal(notice.kind, NOTICE_EXITED);
     if (output)
         assert_int_equal(workfolder_read(plan.folder, "output.json", 1 << 20, output), ERR_OK);
@@ -429,7 +429,7 @@ static void leftovers_of_a_dead_predecessor_are_killed_and_cleared(void **state)
                      NULL };
     char *envp[] = { variable, NULL };
     assert_int_equal(command_run(&command, self->sock, argv, envp, NULL), 0);
-    assert_true(mark_becomes(variable, 3, true, 5000));
+    assert_true(mark_becomes(variable, 3, true, PATIENCE_MS));
     unsigned survivors = 1;
     assert_true(workfolder_clear(self->work, &survivors) >= 3);
     assert_int_equal(survivors, 0);
@@ -578,5 +578,5 @@ int main(void)
         case_of(leftovers_of_a_dead_predecessor_are_killed_and_cleared),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    return helper_stop(&helper, 3000) ? failed : 1;
+    return helper_stop(&helper, PATIENCE_MS) ? failed : 1;
 }

@@ -64,7 +64,7 @@ static int tear_down(void **state)
 {
     struct fixture *self = *state;
     close(self->sock);
-    bool clean = mark_becomes(self->mark, 0, false, 3000);
+    bool clean = mark_becomes(self->mark, 0, false, PATIENCE_MS);
     free(self);
     return clean ? 0 : -1;
 }
@@ -79,7 +79,7 @@ static struct command shell(struct fixture *self, const char *text)
 
 static void expect_exit(struct command *command, int code)
 {
-    struct notice notice = command_notice(command, 5000);
+    struct notice notice = command_notice(command, PATIENCE_MS);
     assert_int_equal(notice.kind, NOTICE_EXITED);
     assert_true(WIFEXITED(notice.status));
     assert_int_equal(WEXITSTATUS(notice.status), code);
@@ -89,9 +89,9 @@ static void a_command_ends_with_its_exit_code_and_output(void **state)
 {
     struct command command = shell(*state, "echo hello; exit 3");
     char text[64];
-    assert_int_equal(command_read(&command, text, sizeof text, 5000), 6);
+    assert_int_equal(command_read(&command, text, sizeof text, PATIENCE_MS), 6);
     assert_string_equal(text, "hello\n");
-    struct notice notice = command_notice(&command, 5000);
+    struct notice notice = command_notice(&command, PATIENCE_MS);
     assert_int_equal(notice.kind, NOTICE_EXITED);
     assert_int_equal(WEXITSTATUS(notice.status), 3);
     assert_int_equal(notice.alive, 0);
@@ -102,7 +102,7 @@ static void a_command_ends_with_its_exit_code_and_output(void **state)
 static void a_command_killed_by_a_signal_says_which(void **state)
 {
     struct command command = shell(*state, "kill -USR1 $$");
-    struct notice notice = command_notice(&command, 5000);
+    struct notice notice = command_notice(&command, PATIENCE_MS);
     assert_true(WIFSIGNALED(notice.status));
     assert_int_equal(WTERMSIG(notice.status), SIGUSR1);
     command_close(&command);
@@ -123,7 +123,7 @@ static void expect_refusal(struct fixture *self, const char *program, const laun
     struct command command;
     char *argv[] = { (char *)(uintptr_t)program, NULL };
     assert_int_equal(command_run(&command, self->sock, argv, self->envp, more), 0);
-    struct notice notice = command_notice(&command, 5000);
+    struct notice notice = command_notice(&command, PATIENCE_MS);
     assert_int_equal(notice.kind, NOTICE_REFUSED);
     assert_int_equal(notice.step, step);
     assert_int_equal(notice.error, error);
@@ -158,9 +158,9 @@ static void the_child_has_no_foreign_descriptors_signals_or_privileges(void **st
     struct command command =
         shell(self, "ls /proc/self/fd | wc -l; grep -E '^(SigBlk|SigIgn|NoNewPrivs)' "
                     "/proc/self/status | tr '\\n' ' '; umask; ulimit -n");
-    command_notice(&command, 5000);
+    command_notice(&command, PATIENCE_MS);
     char text[512];
-    command_read(&command, text, sizeof text, 5000);
+    command_read(&command, text, sizeof text, PATIENCE_MS);
     /* 0, 1, 2 and the folder that ls reads */
     assert_string_equal(text, "4\nSigBlk:\t0000000000000000 SigIgn:\t0000000000000000 "
                               "NoNewPrivs:\t1 0027\n"
@@ -178,7 +178,7 @@ static void limits_and_the_folder_are_those_of_the_launch(void **state)
     assert_int_equal(command_run(&command, self->sock, argv, self->envp, &more), 0);
     expect_exit(&command, 0);
     char text[64];
-    command_read(&command, text, sizeof text, 5000);
+    command_read(&command, text, sizeof text, PATIENCE_MS);
     assert_string_equal(text, "/usr\n64\n0022\n");
     command_close(&command);
 }
@@ -196,7 +196,7 @@ static void an_account_is_taken_whole_or_not_at_all(void **state)
     assert_int_equal(command_run(&command, self->sock, argv, self->envp, &more), 0);
     expect_exit(&command, 0);
     char text[64];
-    command_read(&command, text, sizeof text, 5000);
+    command_read(&command, text, sizeof text, PATIENCE_MS);
     assert_string_equal(text, "65534\n");
     command_close(&command);
 }
@@ -219,7 +219,7 @@ static void a_launch_larger_than_a_socket_buffer_arrives_whole(void **state)
     assert_int_equal(command_run(&command, self->sock, argv, self->envp, NULL), 0);
     expect_exit(&command, 0);
     char text[64];
-    command_read(&command, text, sizeof text, 5000);
+    command_read(&command, text, sizeof text, PATIENCE_MS);
     assert_string_equal(text, "120000 120000 120000\n");
     command_close(&command);
     free(word);
@@ -229,12 +229,12 @@ static void a_launch_larger_than_a_socket_buffer_arrives_whole(void **state)
 static void expect_no_survivor(struct fixture *self, const char *text, unsigned processes)
 {
     struct command command = shell(self, text);
-    assert_true(mark_becomes(self->mark, processes, true, 5000));
+    assert_true(mark_becomes(self->mark, processes, true, PATIENCE_MS));
     assert_int_equal(warden_kill(self->sock), 0);
-    struct notice notice = command_notice(&command, 5000);
+    struct notice notice = command_notice(&command, PATIENCE_MS);
     bool exited = notice.kind == NOTICE_EXITED;
     assert_true(exited);
-    if (notice.alive) notice = command_notice(&command, 5000);
+    if (notice.alive) notice = command_notice(&command, PATIENCE_MS);
     assert_int_equal(notice.survivors, 0);
     assert_int_equal(mark_count(self->mark), 0);
     assert_int_equal(notice.last, self->with_cgroup);
@@ -280,12 +280,12 @@ static void what_may_run_until_a_moment_is_killed_then_unless_it_was_extended(vo
     assert_int_equal(warden_extend(self->sock, begun + 900000), 0);
     assert_int_equal(warden_extend(self->sock, begun + 600000), 0); /* never back */
     struct command command = { .sock = self->sock, .out = out[0], .err = -1 };
-    struct notice notice = command_notice(&command, 5000);
+    struct notice notice = command_notice(&command, PATIENCE_MS);
     assert_int_equal(notice.kind, NOTICE_EXITED);
     assert_true(notice.cut_off);
     assert_true(clock_steady_us() >= begun + 900000);
     while (notice.kind == NOTICE_EXITED && notice.alive)
-        notice = command_notice(&command, 5000);
+        notice = command_notice(&command, PATIENCE_MS);
     assert_int_equal(notice.survivors, 0);
     char text[64];
     ssize_t got;
@@ -302,10 +302,10 @@ static void terminate_reaches_stopped_processes_and_those_in_other_sessions(void
     struct command command = shell(self, "setsid sleep 300 & sleep 300 & kill -STOP $!; "
                                          "trap 'exit 7' TERM; echo up; while :; do wait; done");
     char text[16];
-    assert_int_equal(command_read(&command, text, sizeof text, 5000), 3);
+    assert_int_equal(command_read(&command, text, sizeof text, PATIENCE_MS), 3);
     assert_int_equal(warden_terminate(self->sock), 0);
     expect_exit(&command, 7);
-    assert_true(mark_becomes(self->mark, 0, false, 3000));
+    assert_true(mark_becomes(self->mark, 0, false, PATIENCE_MS));
     command_close(&command);
 }
 
@@ -313,11 +313,11 @@ static void it_ends_when_the_process_ends_not_when_its_pipes_do(void **state)
 {
     struct fixture *self = *state;
     struct command command = shell(self, "sleep 300 & exit 0");
-    struct notice notice = command_notice(&command, 5000);
+    struct notice notice = command_notice(&command, PATIENCE_MS);
     assert_int_equal(notice.kind, NOTICE_EXITED);
     assert_int_equal(notice.alive, 1);
     assert_int_equal(warden_kill(self->sock), 0);
-    notice = command_notice(&command, 5000);
+    notice = command_notice(&command, PATIENCE_MS);
     assert_int_equal(notice.kind, NOTICE_GONE);
     assert_int_equal(notice.survivors, 0);
     assert_int_equal(mark_count(self->mark), 0);
@@ -328,10 +328,10 @@ static void what_is_left_and_ends_by_itself_is_told(void **state)
 {
     struct fixture *self = *state;
     struct command command = shell(self, "(read x < /dev/zero; :) & sleep 0.05 & exit 0");
-    struct notice notice = command_notice(&command, 5000);
+    struct notice notice = command_notice(&command, PATIENCE_MS);
     assert_int_equal(notice.kind, NOTICE_EXITED);
     assert_int_equal(warden_kill(self->sock), 0);
-    if (notice.alive) assert_int_equal(command_notice(&command, 5000).kind, NOTICE_GONE);
+    if (notice.alive) assert_int_equal(command_notice(&command, PATIENCE_MS).kind, NOTICE_GONE);
     command_close(&command);
     command = shell(self, "exit 4"); /* a late kill does not touch the next command */
     expect_exit(&command, 4);
@@ -343,13 +343,13 @@ static void a_dead_warden_leaves_nothing(void **state)
     struct fixture *self = *state;
     struct command command = shell(self, "setsid sleep 300 & sleep 300 & echo $PPID; wait");
     char text[32];
-    assert_true(command_read(&command, text, sizeof text, 5000) > 0);
-    assert_true(mark_becomes(self->mark, 3, true, 5000));
+    assert_true(command_read(&command, text, sizeof text, PATIENCE_MS) > 0);
+    assert_true(mark_becomes(self->mark, 3, true, PATIENCE_MS));
     pid_t warden = (pid_t)atoi(text);
     assert_true(warden > 1 && warden != getpid());
     kill(warden, SIGKILL);
-    assert_int_equal(command_notice(&command, 5000).kind, 0);
-    assert_true(mark_becomes(self->mark, 0, false, 3000));
+    assert_int_equal(command_notice(&command, PATIENCE_MS).kind, 0);
+    assert_true(mark_becomes(self->mark, 0, false, PATIENCE_MS));
     command_close(&command);
 }
 
@@ -377,10 +377,10 @@ static void a_killed_executor_leaves_nothing(void **state)
     }
     char byte;
     assert_int_equal(read(ready[0], &byte, 1), 1);
-    assert_true(mark_becomes(self->mark, 3, true, 5000));
+    assert_true(mark_becomes(self->mark, 3, true, PATIENCE_MS));
     kill(executor, SIGKILL);
     waitpid(executor, NULL, 0);
-    assert_true(mark_becomes(self->mark, 0, false, 2000));
+    assert_true(mark_becomes(self->mark, 0, false, PATIENCE_MS));
     close(ready[0]);
     close(ready[1]);
 }
@@ -405,7 +405,7 @@ static int start_all(void **state)
 static int stop_all(void **state)
 {
     (void)state;
-    bool gone = helper_stop(&helper, 3000);
+    bool gone = helper_stop(&helper, PATIENCE_MS);
     cgroup_close(&cgroup);
     return gone ? 0 : -1;
 }
@@ -426,7 +426,8 @@ static void its_forks_copy_the_mappings_of_no_library_but_the_c_library(void **s
     struct command command;
     char *argv[] = { (char *)"true", NULL };
     assert_int_equal(command_run(&command, self->sock, argv, self->envp, NULL), 0);
-    assert_int_equal(command_notice(&command, 5000).kind, NOTICE_EXITED); /* so it is there */
+    assert_int_equal(command_notice(&command, PATIENCE_MS).kind,
+                     NOTICE_EXITED); /* so it is there */
     command_close(&command);
     size_t n = tree_children(helper_pid(helper), pids, ARRAY_LEN(pids));
     assert_true(n > 0);
