@@ -62,8 +62,8 @@ static err_t range_info(answer_t *self, const schedule_rows_t *schedule, uint16_
     return ERR_OK;
 }
 
-/* The next one that is not done, behind number *no; ERR_NOT_FOUND: no more. */
-static err_t next_open(answer_t *self, const schedule_rows_t *rows, uint16_t *no, range_row_t *row)
+err_t schedule_range_open(answer_t *self, const schedule_rows_t *rows, uint16_t *no,
+                          range_row_t *row)
 {
     const range_list_t *list = &rows->row.ranges;
     err_t err;
@@ -86,7 +86,8 @@ err_t schedule_ranges(answer_t *self, const schedule_rows_t *rows, Pawl__V1__Sch
     uint16_t no = 0;
     err_t err;
     info->ranges = answer_take(self, LIMIT_RANGES * sizeof *info->ranges);
-    while (info->n_ranges < LIMIT_RANGES && (err = next_open(self, rows, &no, &row)) == ERR_OK) {
+    while (info->n_ranges < LIMIT_RANGES &&
+           (err = schedule_range_open(self, rows, &no, &row)) == ERR_OK) {
         Pawl__V1__RangeInfo *one;
         err = range_info(self, rows, no, &row, &revision, &one);
         if (err != ERR_OK) break;
@@ -116,7 +117,7 @@ err_t query_range_list(answer_t *self, const Pawl__V1__RangeList *ask, Pawl__V1_
     int64_t begun = answer_now(self);
     for (;;) {
         err = ask->all ? schedule_range_next(self, schedule, &no, &row)
-                       : next_open(self, &rows, &no, &row);
+                       : schedule_range_open(self, &rows, &no, &row);
         if (err != ERR_OK) break;
         err = range_info(self, &rows, no, &row, &revision, &items->items[items->n_items]);
         if (err != ERR_OK) break;

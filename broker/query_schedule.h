@@ -8,6 +8,9 @@
 /* Row after row of a schedule's ranges from number *no + 1 on. ERR_NOT_FOUND: no more. */
 MUST_CHECK err_t schedule_range_next(answer_t *self, uint32_t schedule, uint16_t *no,
                                      range_row_t *row);
+/* The same of those that are not done, which are found without a look at the others. */
+MUST_CHECK err_t schedule_range_open(answer_t *self, const schedule_rows_t *rows, uint16_t *no,
+                                     range_row_t *row);
 /* Its ranges that are not done, and what they add to what it is behind. */
 MUST_CHECK err_t schedule_ranges(answer_t *self, const schedule_rows_t *rows,
                                  Pawl__V1__ScheduleInfo *info);

@@ -176,28 +176,34 @@ static err_t fired_until(rehearsal_t *self, int64_t upto_us, uint64_t *fired)
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
-/* An outage that lies ahead: a schedule that is behind begins where and when it stands. */
-static void begin_behind(rehearsal_t *self)
+static bool is_behind(const rehearsal_t *self)
 {
-    const scur_row_t *cursor = &self->rows.cursor;
-    int64_t now = self->answer->wall_us;
-    int64_t next = revision_next(&self->revision, cursor->cursor_us);
-    if (self->ask->down_from_us < now || next == 0 ||
-        next + self->spec.jitter_us + BEHIND_US >= now)
-        return;
-    self->begin_us = now;
-    self->cursor_us = cursor->cursor_us;
-    if (cursor->running + cursor->waiting)
-        note(self, "it is behind already; its tasks that are open now are taken as done");
+    int64_t next = revision_next(&self->revision, self->rows.cursor.cursor_us);
+    return next && next + self->spec.jitter_us + BEHIND_US < self->answer->wall_us;
 }
 
-static void find_begin(rehearsal_t *self)
+/* Before an outage that lies ahead a schedule that is behind, or has ranges, is played from where
+ * and when it stands: else instants would be decided on the line of time that are behind it. */
+static err_t find_begin(rehearsal_t *self)
 {
+    const scur_row_t *cursor = &self->rows.cursor;
+    uint16_t no = 0;
+    range_row_t range;
     int64_t made = self->on_record ? self->rows.row.created_wall_us : INT64_MAX;
     self->begin_us = begin_of(self);
     if (made < self->ask->down_from_us && made > self->begin_us) self->begin_us = made;
     self->cursor_us = self->begin_us / PAWL_SEC_US * PAWL_SEC_US;
-    if (self->on_record && self->spec.after_us == 0) begin_behind(self);
+    if (!self->on_record || self->spec.after_us || self->ask->down_from_us < self->answer->wall_us)
+        return ERR_OK;
+    err_t err = schedule_range_open(self->answer, &self->rows, &no, &range);
+    if (err != ERR_OK && err != ERR_NOT_FOUND) return err;
+    self->as_now = err == ERR_OK || is_behind(self);
+    if (!self->as_now) return ERR_OK;
+    self->begin_us = self->answer->wall_us;
+    self->cursor_us = cursor->cursor_us;
+    if (cursor->running + cursor->waiting)
+        note(self, "its tasks that are open now are taken as done");
+    return ERR_OK;
 }
 
 /* ---- rows on the stage that no request makes ------------------------------------------------- */
@@ -239,20 +245,16 @@ static err_t copy_rule(rehearsal_t *self, uint64_t revision)
     return copy_parts(self, &row);
 }
 
-/* Its ranges that are not done, before an outage that lies ahead; what they were in the past is not
- * known. */
-static err_t copy_ranges(rehearsal_t *self, uint64_t present, bool *any)
+/* Its ranges that are not done; what they were in the past is not known. */
+static err_t copy_ranges(rehearsal_t *self, uint64_t present)
 {
     uint16_t no = 0;
     range_row_t row;
     buf_t bytes = { 0 };
-    bool ahead = self->ask->down_from_us >= self->answer->wall_us;
-    err_t err = self->rows.row.flags & SCHEDULE_RANGES && ahead ? ERR_OK : ERR_NOT_FOUND;
+    err_t err = ERR_OK;
     while (err == ERR_OK &&
-           (err = schedule_range_next(self->answer, self->rows.no, &no, &row)) == ERR_OK) {
-        if (row.state >= RANGE_DONE) continue;
+           (err = schedule_range_open(self->answer, &self->rows, &no, &row)) == ERR_OK) {
         rec_key_t key = key_range(STAGE_NO, no);
-        *any = true;
         range_row_encode(&row, &bytes);
         err = put_row(self->stage.store, TABLE_range, &key, &bytes);
         if (err == ERR_OK && row.revision != present) err = copy_rule(self, row.revision);
@@ -268,7 +270,6 @@ static err_t dress_header(rehearsal_t *self, buf_t *bytes, uint64_t *revision)
     rec_key_t key = key_sched(STAGE_NO, SCHED_HEADER, 0);
     slice_t value;
     sched_row_t row;
-    bool ranges = false;
     ANSWER_TRY(store_get(store, TABLE_sched, key_slice(&key), &value));
     if (!sched_row_decode(&row, value)) return ERR_CORRUPT;
     row.name = slice(mem_copy(row.name.at, row.name.len), row.name.len);
@@ -281,9 +282,12 @@ static err_t dress_header(rehearsal_t *self, buf_t *bytes, uint64_t *revision)
     if (err == ERR_OK) err = put_row(store, TABLE_names, &uid, bytes);
     /* a definition that is put over one on record would be its next revision */
     *revision = row.revision = self->rows.row.revision + (self->ask->put != NULL);
-    if (err == ERR_OK) err = copy_ranges(self, row.revision, &ranges);
     row.flags = self->rows.row.flags & SCHEDULE_PAUSED;
-    if (ranges) row.flags |= SCHEDULE_RANGES;
+    if (self->as_now) {
+        if (err == ERR_OK) err = copy_ranges(self, row.revision);
+        row.flags |= self->rows.row.flags & SCHEDULE_RANGES;
+        row.ranges = self->rows.row.ranges;
+    }
     sched_row_encode(&row, bytes);
     if (err == ERR_OK) err = put_row(store, TABLE_sched, &key, bytes);
     free((void *)(uintptr_t)row.name.at);
@@ -345,8 +349,6 @@ static err_t set_stage(rehearsal_t *self, Pawl__V1__Reply *reply)
     self->stage.takes_us = self->ask->takes_us ? self->ask->takes_us : PAWL_SEC_US;
     self->stage.down_from_us = self->ask->down_from_us;
     self->stage.down_to_us = self->ask->down_to_us;
-    if (self->ask->down_from_us >= self->answer->wall_us) /* they are as they are now */
-        self->stage.ranges_from_us = self->answer->wall_us;
     ANSWER_TRY(take_zone(self));
     ANSWER_TRY(take_calendars(self));
     ANSWER_TRY(stage_put(&self->stage, &self->spec, &error));
@@ -358,7 +360,7 @@ static err_t set_stage(rehearsal_t *self, Pawl__V1__Reply *reply)
     ANSWER_TRY(rehearsal_look(self));
     ANSWER_TRY(schedule_rows_get(&self->seen, STAGE_NO, &rows));
     ANSWER_TRY(revision_load(&self->seen, &rows, 1, &self->revision));
-    find_begin(self);
+    ANSWER_TRY(find_begin(self));
     stage_halt(&self->stage);
     ANSWER_TRY(dress(self));
     return stage_go_on(&self->stage, self->begin_us);

@@ -21,6 +21,7 @@ typedef struct rehearsal {
     bool on_record;          /* a schedule of this name is, */
     schedule_rows_t rows;    /* and here it is */
     revision_t revision;     /* the rule that is played */
+    bool as_now;             /* it is played as it stands: behind, or with ranges that are open */
     int64_t begin_us;        /* where the play begins, */
     int64_t cursor_us;       /* and what is decided by then */
     int64_t down_cursor_us;  /* its cursor when the outage began */

@@ -57,7 +57,6 @@ static void on_schedule(stage_t *self, const Pawl__V1__ScheduleInfo *info)
         turn->backlog = strcmp(range->cause, "backlog") == 0;
         bool open = !paused && strcmp(range->state, "open") == 0;
         turn->due_us = turn_of_range(open, self->clock_us);
-        if (turn->due_us < self->ranges_from_us) turn->due_us = self->ranges_from_us;
     }
 }
 

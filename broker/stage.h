@@ -36,7 +36,6 @@ typedef struct stage {
     int64_t clock_us; /* calendar and steady time in one; never goes back while the core is open */
     int64_t takes_us;
     int64_t down_from_us, down_to_us; /* nobody proposes from .. until */
-    int64_t ranges_from_us;           /* and for ranges not before */
     stage_turn_t turns[STAGE_TURNS];
     size_t turns_n;
     uint64_t decided; /* instants of the live line of time, since it was opened */

@@ -12,6 +12,8 @@
 #include "client/time/zone.h"
 #include "tests/sim/judge.h"
 
+enum { REHEARSE_EVERY = 8 /* audits */ };
+
 typedef struct item {
     conn_t conn;
     uint64_t seq;
@@ -459,6 +461,8 @@ void host_audit(sim_t *sim)
         free(text);
     }
     judge_counts(sim, host->core);
+    if (host->audits % REHEARSE_EVERY == 0 && !sim->failed)
+        outage_rehearse(sim, host->store, host->audits);
 }
 
 /* ---- in -------------------------------------------------------------------------------------- */

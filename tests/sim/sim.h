@@ -114,7 +114,7 @@ typedef struct swarm {
     X(ROW, "row became a task") \
     X(ROWS_AGAIN, "rows sent again") \
     X(WENT_ON, "went on behind a watermark") \
-    X(REPLACED, "a producer's watermark was changed under it")
+    X(REPLACED, "a producer's watermark was changed under it") X(REHEARSED, "outage rehearsed")
 // clang-format on
 typedef enum {
 #define X(name, text) MET_##name,
@@ -123,6 +123,9 @@ typedef enum {
         MET_KINDS
 } met_t;
 void sim_met(met_t what);
+
+/* Outages of some schedule of this store are rehearsed (outage.c). */
+void outage_rehearse(sim_t *sim, store_t *store, uint64_t nth);
 
 /* ---- events ---------------------------------------------------------------------------------- */
 

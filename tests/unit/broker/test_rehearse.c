@@ -658,6 +658,31 @@ static void a_backfill_that_runs_goes_on_beside(void **state)
             assert_true(rehearsal->items[i]->started_us >= ask.down_to_us);
 }
 
+static void a_backlog_that_was_split_off_is_played_as_it_stands(void **state)
+{
+    (void)state;
+    wish_t wish = strict;
+    wish.overlap = V(OVERLAP, ALLOW);
+    wish.live_first = true;
+    wish.ahead = 8;
+    put(&wish);
+    world_sleep(&world, HOUR);
+    propose_once(600 * SECOND); /* split, and as many made as `ahead` leaves to a range */
+    const Pawl__V1__ScheduleInfo *info = world_schedule_get(&world, "job");
+    assert_int_equal(info->n_ranges, 1);
+    uint64_t left = info->ranges[0]->left;
+    assert_true(left > 40);
+    Pawl__V1__Rehearse ask = of_job(world.wall_us + SECOND, world.wall_us + 10 * MINUTE);
+    const Pawl__V1__Rehearsal *rehearsal = rehearse(&ask);
+    uint64_t of_range = 0;
+    for (size_t i = 0; i < rehearsal->n_items; i++) {
+        of_range += rehearsal->items[i]->range == 1;
+        for (size_t k = 0; k < i; k++) /* nothing twice, on whatever line */
+            assert_int_not_equal(rehearsal->items[k]->from_us, rehearsal->items[i]->from_us);
+    }
+    assert_in_range(of_range, left - 8, left);
+}
+
 static void one_that_is_behind_begins_where_it_stands(void **state)
 {
     (void)state;
@@ -686,6 +711,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_fixed_delay_is_never_missed_only_late, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_number_of_firings_ends_it_there_too, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_backfill_that_runs_goes_on_beside, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_backlog_that_was_split_off_is_played_as_it_stands, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(one_that_is_behind_begins_where_it_stands, set_up,
                                         tear_down),
     };
