@@ -228,6 +228,88 @@ static void the_log_goes_before_the_result_in_the_same_report(void **state)
     bench_close(&bench);
 }
 
+/* The broker writes the log of a report before it looks at the rest of it. */
+static void a_result_without_words_waits_for_no_report_that_has_them(void **state)
+{
+    (void)state;
+    bench_t bench = bench_open(3, 0);
+    bench_start(&bench);
+    first_credit(&bench);
+    for (uint8_t i = 1; i <= 3; i++)
+        peer_assign(bench.peer, i, i, 10);
+    pawl_job_t *loud = next_job(&bench), *quiet = next_job(&bench), *other = next_job(&bench);
+    assert_int_equal(pawl_job_log(loud, 1, "out", 3), 0);
+    Pawl__V1__Request *request = peer_next(bench.peer, PAWL__V1__REQUEST__BODY_REPORT);
+    assert_int_equal(request->report->n_logs, 1);
+    assert_int_equal(request->report->n_results, 0);
+    assert_int_equal(request->report->credit_set_case, 0); /* it may be overtaken */
+    uint64_t words = request->seq;                         /* has no answer for now */
+
+    assert_int_equal(pawl_job_finish(&quiet, ""), 0);
+    Pawl__V1__Report *report = peer_next(bench.peer, PAWL__V1__REQUEST__BODY_REPORT)->report;
+    assert_int_equal(report->n_results, 1);
+    assert_int_equal(report->n_logs, 0);
+    assert_int_equal(report->results[0]->id.data[1], 2);
+    assert_int_equal(report->credit, 3);
+    peer_reported(bench.peer, DONE);
+
+    /* a result whose log has no answer yet waits for it, others go on */
+    assert_int_equal(pawl_job_finish(&loud, ""), 0);
+    assert_int_equal(pawl_job_finish(&other, ""), 0);
+    report = peer_next(bench.peer, PAWL__V1__REQUEST__BODY_REPORT)->report;
+    assert_int_equal(report->n_results, 1);
+    assert_int_equal(report->results[0]->id.data[1], 3);
+    peer_reported(bench.peer, DONE);
+    Pawl__V1__Reply reply = PAWL__V1__REPLY__INIT;
+    Pawl__V1__Reported reported = PAWL__V1__REPORTED__INIT;
+    reply.body_case = PAWL__V1__REPLY__BODY_REPORTED;
+    reply.reported = &reported;
+    peer_reply_to(bench.peer, words, &reply);
+    report = peer_result(bench.peer);
+    assert_int_equal(report->n_results, 1);
+    assert_int_equal(report->results[0]->id.data[1], 1);
+    assert_int_equal(report->results[0]->log_bytes, 3);
+    peer_reported(bench.peer, DONE);
+    bench_close(&bench);
+}
+
+static void what_was_in_flight_in_either_lane_comes_again_in_the_next_session(void **state)
+{
+    (void)state;
+    bench_t bench = bench_open(2, 0);
+    bench_start(&bench);
+    first_credit(&bench);
+    peer_assign(bench.peer, 1, 1, 10);
+    peer_assign(bench.peer, 2, 2, 10);
+    pawl_job_t *loud = next_job(&bench), *quiet = next_job(&bench);
+    assert_int_equal(pawl_job_log(loud, 1, "out", 3), 0);
+    assert_int_equal(pawl_job_finish(&loud, ""), 0);
+    assert_int_equal(pawl_job_finish(&quiet, ""), 0);
+    bool seen[2] = { false, false };
+    for (int i = 0; i < 2; i++) { /* none is answered */
+        Pawl__V1__Report *report = peer_next(bench.peer, PAWL__V1__REQUEST__BODY_REPORT)->report;
+        assert_int_equal(report->n_results, 1);
+        seen[report->n_logs > 0] = true;
+    }
+    assert_true(seen[0] && seen[1]);
+    peer_stop(bench.peer);
+    peer_start(bench.peer);
+    Pawl__V1__Request *request = peer_next(bench.peer, PAWL__V1__REQUEST__BODY_HELLO);
+    assert_int_equal(request->hello->n_claims, 2);
+    Pawl__V1__ClaimVerdict keep[2] = { PAWL__V1__CLAIM_VERDICT__CLAIM_KEEP,
+                                       PAWL__V1__CLAIM_VERDICT__CLAIM_KEEP };
+    peer_welcome_with(bench.peer, keep, 2);
+    seen[0] = seen[1] = false;
+    while (!seen[0] || !seen[1]) {
+        Pawl__V1__Report *report = peer_result(bench.peer);
+        assert_int_equal(report->n_results, 1);
+        assert_int_equal(report->results[0]->id.data[1], report->n_logs ? 1 : 2);
+        seen[report->n_logs > 0] = true;
+        peer_reported(bench.peer, DONE);
+    }
+    bench_close(&bench);
+}
+
 static void a_quiet_job_still_gets_its_log_out_soon(void **state)
 {
     (void)state;
@@ -755,6 +837,8 @@ int main(void)
         cmocka_unit_test(a_job_is_pulled_run_and_answered),
         cmocka_unit_test(slots_bound_what_runs_and_prefetch_waits),
         cmocka_unit_test(the_log_goes_before_the_result_in_the_same_report),
+        cmocka_unit_test(a_result_without_words_waits_for_no_report_that_has_them),
+        cmocka_unit_test(what_was_in_flight_in_either_lane_comes_again_in_the_next_session),
         cmocka_unit_test(a_quiet_job_still_gets_its_log_out_soon),
         cmocka_unit_test(too_much_log_is_held_back_until_some_is_answered),
         cmocka_unit_test(repeated_assigns_are_run_once_and_a_gap_sends_the_running_list),

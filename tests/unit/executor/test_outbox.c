@@ -136,6 +136,59 @@ static void a_half_written_record_ends_the_file_and_harms_nothing(void **state)
     outbox_close(&outbox);
 }
 
+static off_t size_of_fresh(const char *folder)
+{
+    char path[64];
+    struct stat info;
+    snprintf(path, sizeof path, "%s/outbox/fresh", folder);
+    assert_int_equal(stat(path, &info), 0);
+    return info.st_size;
+}
+
+/* What was answered is in the file with the next result, or after a second; a life that is killed
+ * before leaves it to be told once more, never anything else. */
+static void a_killed_life_tells_again_only_what_was_settled_last(void **state)
+{
+    for (int tidied = 0; tidied < 2; tidied++) {
+        pid_t child = fork();
+        if (child == 0) {
+            outbox_t *outbox = open_in(*state);
+            bool fine = outbox_store(outbox, id_a, 1, "first", 5) == ERR_OK;
+            outbox_settled(outbox, id_a, 1, false);
+            fine = fine && outbox_store(outbox, id_a, 2, "settled", 7) == ERR_OK;
+            fine = fine && outbox_store(outbox, id_b, 3, "waits", 5) == ERR_OK;
+            outbox_settled(outbox, id_a, 2, false);
+            if (tidied) fine = fine && outbox_tidy(outbox, clock_wall_us()) == ERR_OK;
+            _exit(!fine);
+        }
+        int status;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+        outbox_t *outbox = open_in(*state);
+        struct seen seen = { 0 };
+        assert_int_equal(outbox_each(outbox, see, &seen), ERR_OK);
+        assert_int_equal(seen.tokens, tidied ? 3 : 2 + 3);
+        outbox_settled(outbox, id_a, 2, false);
+        outbox_settled(outbox, id_b, 3, false);
+        outbox_close(&outbox);
+        assert_int_equal(size_of_fresh(*state), 0);
+    }
+}
+
+static void fresh_is_cut_when_nothing_waits(void **state)
+{
+    outbox_t *outbox = open_in(*state);
+    static uint8_t bytes[1000];
+    for (uint64_t token = 1; token <= 1000; token++) {
+        assert_int_equal(outbox_store(outbox, id_a, token, bytes, sizeof bytes), ERR_OK);
+        outbox_settled(outbox, id_a, token, false);
+        assert_true(size_of_fresh(*state) < 70000);
+    }
+    assert_int_equal(outbox_tidy(outbox, clock_wall_us()), ERR_OK);
+    assert_int_equal(size_of_fresh(*state), 0);
+    outbox_close(&outbox);
+}
+
 static void fresh_does_not_grow_under_steady_load(void **state)
 {
     outbox_t *outbox = open_in(*state);
@@ -214,6 +267,8 @@ int main(void)
         case_of(what_was_stored_is_there_after_a_restart_until_it_is_settled),
         case_of(a_result_survives_a_kill_right_after_it_was_stored),
         case_of(a_half_written_record_ends_the_file_and_harms_nothing),
+        case_of(a_killed_life_tells_again_only_what_was_settled_last),
+        case_of(fresh_is_cut_when_nothing_waits),
         case_of(fresh_does_not_grow_under_steady_load),
         case_of(a_result_nobody_knows_is_kept_apart_for_seven_days),
         case_of(more_answers_than_fit_in_memory_are_written_on_the_way),
