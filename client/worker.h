@@ -9,7 +9,7 @@
 #include "client/client.h"
 #include "schemas/limits.h"
 
-enum { GATHER_US = 5000, GATHER_MOST = 32 }; /* of results, while other work is at hand */
+enum { GATHER_US = 8000, GATHER_MOST = 48 }; /* of results, while other work is at hand */
 enum { WORKER_BUCKETS = 1024, WORKER_SETTLED = 1024, WORKER_LOG_WAITING = 4 << 20 };
 
 /* READY: assigned, not taken. RUNNING: a program has it as a job. STORING: ended, its thread

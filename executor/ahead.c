@@ -3,7 +3,7 @@
 
 enum {
     SHORT_US = 50000,     /* longer attempts are not asked for ahead */
-    ROUND_US = 10000,     /* a report and the next lease take less than that */
+    ROUND_US = 16000,     /* a report and the next lease take less than that */
     PATIENCE_US = 200000, /* so long a lease may wait for a slot */
     MOST = 64,
 };
