@@ -1,13 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * executor/slots.h - the attempts that run here, one a slot, each a small state machine.
- *
- *   running -> draining -> flushing -> ending -> idle      the usual way: exit, last output, result
- *   running -> terminating -> killing -> draining ...      time limit, cancel, drain: TERM, grace,
- * KILL draining -> sweeping -> flushing                       the process ended and left others
- * behind
- *
- * An attempt ends when its main process ends, not when its pipes do: they are read for one more
- * second, then what is left of the tree is killed. Single-threaded; the caller's epoll wakes it. */
+ * executor/slots.h - the attempts that run here, one a slot, each a small state machine
+ * (executor/slot.h). Single-threaded; the caller's epoll wakes it. */
 #ifndef EXECUTOR_SLOTS_H
 #define EXECUTOR_SLOTS_H
 
