@@ -278,6 +278,7 @@ static void hand_back(readers_t *self, parked_t *parked, Pawl__V1__Reply *reply)
 static void look(readers_t *self, store_view_t *view, parked_t *parked, bool last)
 {
     const Pawl__V1__Request *request = parked->query->request;
+    unsigned body = (unsigned)request->body_case; /* the request goes with the answer */
     int64_t begun = clock_steady_us();
     wire_arena_reset(&self->arena);
     answer_t answer = { .view = view,
@@ -297,8 +298,7 @@ static void look(readers_t *self, store_view_t *view, parked_t *parked, bool las
     err_t err = readers_attempt(&self->config, &answer, request, last, &reply, &more, waits,
                                 &waits_n, &parked->from_seq);
     if (err != ERR_OK) {
-        log_event(LOG_ERROR, "QUERY_FAILED", "request=%u error=%s", (unsigned)request->body_case,
-                  err_name(err));
+        log_event(LOG_ERROR, "QUERY_FAILED", "request=%u error=%s", body, err_name(err));
         answer_refuse(&answer, &reply, err, "", "the store cannot be read: %s", err_text(err));
         more = false;
     }
@@ -308,8 +308,7 @@ static void look(readers_t *self, store_view_t *view, parked_t *parked, bool las
         hand_back(self, parked, &reply);
     int64_t took = clock_steady_us() - begun;
     if (took > SLOW_US)
-        log_event(LOG_WARN, "QUERY_SLOW", "request=%u took_us=%lld", (unsigned)request->body_case,
-                  (long long)took);
+        log_event(LOG_WARN, "QUERY_SLOW", "request=%u took_us=%lld", body, (long long)took);
 }
 
 static void refuse(readers_t *self, parked_t *parked, err_t err)

@@ -9,6 +9,7 @@ enum {
     BEFORE_LEAST = 8, /* instants played before the outage */
     BEFORE_MOST = 200,
     EXTENTS_READ = 10000,
+    COUNTED_MOST = 200000, /* instants that are counted one by one: some 0.1 s */
 };
 #define BEHIND_US (60 * PAWL_SEC_US) /* later than that is not the way of a live schedule */
 
@@ -139,14 +140,14 @@ static int64_t begin_of(const rehearsal_t *self)
 {
     int64_t from = self->ask->down_from_us, takes = self->stage.takes_us, at = from;
     if (self->revision.rule == NULL)
-        return from - BEFORE_LEAST * (self->revision.after_us + takes + PAWL_SEC_US);
-    for (unsigned n = 0; n < BEFORE_MOST; n++) {
+        at = from - BEFORE_LEAST * (self->revision.after_us + takes + PAWL_SEC_US);
+    for (unsigned n = 0; self->revision.rule && n < BEFORE_MOST; n++) {
         int64_t last = ruleset_prev(self->revision.rule, (at + PAWL_SEC_US - 1) / PAWL_SEC_US);
         if (last == RULE_NONE || last * PAWL_SEC_US < self->revision.from_us) break;
         at = last * PAWL_SEC_US;
         if (n >= BEFORE_LEAST && at + self->spec.jitter_us + 2 * takes < from) break;
     }
-    return at - PAWL_SEC_US;
+    return at > 2 * PAWL_SEC_US ? at - PAWL_SEC_US : PAWL_SEC_US; /* no instant lies before 1970 */
 }
 
 /* How often it has fired up to `upto_us`: what is on record behind that does not count, what is due
@@ -339,6 +340,25 @@ err_t rehearsal_look(rehearsal_t *self)
     return store_view_open(self->stage.store, &self->seen.view);
 }
 
+/* Rules of elapsed time beside others are counted by their instants, not by days (ruleset.h): those
+ * of a long outage would keep everybody waiting. */
+static bool takes_too_long(rehearsal_t *self, Pawl__V1__Reply *reply)
+{
+    const ruleset_t *rules = self->revision.rule;
+    int64_t seconds = (self->ask->down_to_us - self->ask->down_from_us) / PAWL_SEC_US, n = 0;
+    for (size_t i = 0; rules && ruleset_size(rules) > 1 && i < ruleset_size(rules); i++) {
+        const rule_t *rule = ruleset_rule(rules, i);
+        if (rule_kind(rule) == RULE_EVERY && 86400 % rule_step(rule))
+            n += seconds / rule_step(rule);
+    }
+    if (n <= COUNTED_MOST) return false;
+    answer_refuse(self->answer, reply, ERR_TOO_LARGE, "rehearse.down_to_us",
+                  "%lld instants of elapsed time beside other rules would be counted one by one, "
+                  "at most %d are: choose a shorter outage",
+                  (long long)n, COUNTED_MOST);
+    return true;
+}
+
 static err_t set_stage(rehearsal_t *self, Pawl__V1__Reply *reply)
 {
     const char *type;
@@ -360,6 +380,7 @@ static err_t set_stage(rehearsal_t *self, Pawl__V1__Reply *reply)
     ANSWER_TRY(rehearsal_look(self));
     ANSWER_TRY(schedule_rows_get(&self->seen, STAGE_NO, &rows));
     ANSWER_TRY(revision_load(&self->seen, &rows, 1, &self->revision));
+    if (takes_too_long(self, reply)) return ERR_OK;
     ANSWER_TRY(find_begin(self));
     stage_halt(&self->stage);
     ANSWER_TRY(dress(self));

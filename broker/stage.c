@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "broker/store/memstore.h"
+#include "broker/store/record.h"
 #include "client/base/turn.h"
 
 enum {
@@ -305,9 +306,31 @@ static int64_t turn_us(const stage_t *self, const stage_turn_t *turn)
     return down && turn->due_us < self->down_to_us ? self->down_to_us : turn->due_us;
 }
 
+/* When core has something to do. Its own answer looks at the calendar's clock every second, which
+ * may jump, and at what runs now and then: here no clock jumps, and nobody is lost. */
+static int64_t core_us(const stage_t *self)
+{
+    int64_t due = core_next_due_us(self->core), at;
+    store_view_t *view = NULL;
+    store_scan_t *scan = NULL;
+    slice_t key, value;
+    uint8_t clock, kind;
+    uint64_t n;
+    if (due <= self->clock_us || store_view_open(self->store, &view) != ERR_OK) return due;
+    err_t err = store_scan_open(view, TABLE_timer, slice(NULL, 0), false, &scan);
+    if (err == ERR_OK) err = store_scan_next(scan, &key, &value);
+    if (err == ERR_NOT_FOUND)
+        due = INT64_MAX;
+    else if (err == ERR_OK && timer_key_decode(key, &clock, &at, &kind, &n) && clock == CLOCK_WALL)
+        due = at;
+    store_scan_close(&scan);
+    store_view_close(&view);
+    return due;
+}
+
 int64_t stage_next_us(const stage_t *self)
 {
-    int64_t next = core_next_due_us(self->core);
+    int64_t next = core_us(self);
     for (size_t i = 0; i < self->turns_n; i++)
         if (turn_us(self, &self->turns[i]) < next) next = turn_us(self, &self->turns[i]);
     for (size_t i = 0; i < self->runs_n; i++)

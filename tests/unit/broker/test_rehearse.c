@@ -546,6 +546,42 @@ static void a_year_is_one_span_in_normal_and_is_cut_in_strict(void **state)
     assert_int_equal(rehearsal->caught_up_us, 0);
 }
 
+static void what_would_be_counted_for_seconds_is_refused(void **state)
+{
+    (void)state;
+    Pawl__V1__SchedulePut body = PAWL__V1__SCHEDULE_PUT__INIT;
+    Pawl__V1__Schedule schedule;
+    uint8_t packed[256];
+    char *also[] = { "*/11 * * * *" };
+    define(&plain, "new", &schedule, packed);
+    schedule.rule = "@every 7s from 2020-01-01T00:00:00Z";
+    schedule.also = also;
+    schedule.n_also = 1;
+    body.schedule = &schedule;
+    Pawl__V1__Rehearse ask = of_job(world.wall_us, world.wall_us + 10 * 365 * DAY);
+    ask.name = "";
+    ask.put = &body;
+    assert_int_equal(query_rehearse(world_ask(&world), &ask, &world.reply), ERR_OK);
+    assert_int_equal(world.reply.error->code, ERR_TOO_LARGE);
+    ask.down_to_us = world.wall_us + DAY;
+    assert_int_equal(said(rehearse(&ask), "fired", "on time"), 4);
+}
+
+/* Long runs, and what waits behind them for days: time is not walked through second by second. */
+static void a_run_may_take_longer_than_its_period(void **state)
+{
+    (void)state;
+    wish_t wish = plain;
+    wish.overlap = V(OVERLAP, QUEUE_ONE);
+    put_more(&wish, (more_t){ .rule = "0 0 * * *" });
+    Pawl__V1__Rehearse ask = of_job(world.wall_us + 100 * DAY + HOUR, world.wall_us + 130 * DAY);
+    ask.takes_us = 40 * HOUR;
+    const Pawl__V1__Rehearsal *rehearsal = rehearse(&ask);
+    assert_string_equal(rehearsal->cut, "");
+    assert_int_equal(said(rehearsal, "skipped", "late"), 29);
+    assert_int_equal(said(rehearsal, "fired", "on time"), 4);
+}
+
 static void a_pause_is_told_and_decides_nothing(void **state)
 {
     (void)state;
@@ -704,6 +740,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(nothing_of_it_is_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_year_is_one_span_in_normal_and_is_cut_in_strict, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(what_would_be_counted_for_seconds_is_refused, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_run_may_take_longer_than_its_period, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_pause_is_told_and_decides_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_clock_that_is_put_forward_in_the_outage_counts_once,
                                         set_up, tear_down),
