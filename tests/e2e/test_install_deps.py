@@ -45,7 +45,7 @@ def test_servers_are_kept_from_starting_only_meanwhile(deps):
 @pytest.mark.parametrize("code", [0, 100])
 def test_the_guard_goes_when_apt_ends_as_it_may(deps, code):
     done = deps.start("--run", code=code)
-    out, err = done.communicate(timeout=20)
+    out, err = done.communicate(timeout=60)
     assert done.returncode == code and not deps.guard.exists(), out + err
     assert "installing" in out and ("done" in out) == (code == 0)
 

@@ -45,7 +45,7 @@ def unit():
         return
     yield place, ""
     for branch, _, _ in os.walk(place, topdown=False):
-        until(lambda: removed(branch), 10, words=f"the end of {branch}")
+        until(lambda: removed(branch), words=f"the end of {branch}")
 
 
 def removed(folder):
@@ -177,5 +177,5 @@ def test_a_killed_executor_leaves_no_process_and_no_cgroup(own):
     branch = pathlib.Path(mount + member).parent
     assert branch.name.startswith("pawl-executor-") and branch.is_dir()
     program.kill()
-    until(lambda: not branch.exists(), 10, words="end of the cgroup")
+    until(lambda: not branch.exists(), words="end of the cgroup")
     assert not tree_of(id)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from fleet import until
+from fleet import PATIENCE, until
 from producers import SERIES, made, producer, run, submit
 
 
@@ -65,14 +65,15 @@ def test_a_producer_that_runs_is_not_raced_and_force_ends_what_it_makes(sql, par
     task = series(parked, 0, batch=50, retry={"max_attempts": 3, "backoff": "100ms"})
     task["sql_producer"]["text"] = SLOW
     id = submit(sql, task)
-    until(lambda: made(sql, parked), 20, 0.05, "some tasks")
-    assert until(lambda: mark(sql, which)["running"], 10, 0.05, "it runs")
+    until(lambda: made(sql, parked), PATIENCE, 0.05, "some tasks")
+    assert until(lambda: mark(sql, which)["running"], PATIENCE, 0.05, "it runs")
     for words in (("set", which, "3"), ("rm", which)):
-        said = sql.pawl("watermark", *words, code=4)
+        said = until(lambda: (lambda said: "CONFLICT" not in said.err and said)(sql.pawl("watermark", *words, code=4)),
+                     words="a moment at which the producer does not move it on under our hands")
         assert id in said.err and "--force" in said.err
     # far ahead of it: the next attempt goes on from there, and nothing in between is made
     sql.pawl("watermark", "set", which, "99990", "--force")
-    ended = sql.wait_status(id, "finished", "failed", timeout=30)
+    ended = sql.wait_status(id, "finished", "failed")
     assert (ended["status"], ended["attempt"]) == ("finished", 2), ended
     history = sql.pawl("task", "show", id, "-o", "json").json
     assert "changed by hand" in json.dumps(history["attempts"]), history
@@ -129,7 +130,7 @@ def test_every_form_of_the_list_and_page_after_page(sql, parked):
     assert len(sql.pawl("watermark", "list", "-o", "ndjson", "--limit", "5").rows) == 5
     for i in range(30):
         sql.pawl("watermark", "rm", f"scope={parked}-{i}")
-    events = sql.pawl("events", "-o", "ndjson", "--from", "1", timeout=30).rows
+    events = sql.pawl("events", "-o", "ndjson", "--from", "1").rows
     kinds = [event["kind"] for event in events if event["kind"].startswith("watermark.")]
     assert kinds.count("watermark.set") >= 30 and kinds.count("watermark.removed") >= 30
 

@@ -11,7 +11,7 @@ import re
 import pytest
 
 from conftest import tree_of
-from fleet import until
+from fleet import PATIENCE, SLOW_S, until
 
 ROUNDS = int(os.environ.get("PAWL_TORTURE_ROUNDS", "3"))
 BYTES = int(os.environ.get("PAWL_TORTURE_BYTES", str(256 << 20)))
@@ -72,7 +72,7 @@ def torture(fleet, name):
         until(lambda: len(tree_of(id)) >= processes, words=f"{name}: its processes")
     fleet.pawl("task", "cancel", id, code=None)
     fleet.wait_status(id, "cancelled", "failed", "finished")
-    until(lambda: not tree_of(id), 2, words=f"{name}: the end of all of its processes")
+    until(lambda: not tree_of(id), SLOW_S, words=f"{name}: the end of all of its processes")
 
 
 def test_nothing_of_the_torture_set_survives_and_the_executors_memory_is_flat(tormented):
@@ -83,7 +83,7 @@ def test_nothing_of_the_torture_set_survives_and_the_executors_memory_is_flat(to
     for _ in range(ROUNDS):
         for name in SET:
             torture(tormented, name)
-    until(lambda: not [pid for pid, state in below(executor) if state == "Z"], 2, words="no zombie")
+    until(lambda: not [pid for pid, state in below(executor) if state == "Z"], SLOW_S, words="no zombie")
     grown = memory_kib(executor) - before
     print(f"{(ROUNDS + 1) * len(SET)} commands, 0 survivors, 0 zombies; the executor's memory {before} KiB, {grown:+} KiB")
     assert grown < FLAT_KIB
@@ -100,7 +100,7 @@ def test_output_without_end_is_capped_and_marked_in_flat_memory(tormented):
         nonlocal most
         most = max(most, memory_kib(executor))
         return tormented.status(id) == "finished"
-    until(over, 30 + BYTES / 20e6, 0.1, "the end of the output")
+    until(over, PATIENCE + BYTES / 20e6, 0.1, "the end of the output")
     log = tormented.pawl("task", "logs", id).out
     written = len("first\n") + BYTES + len("\nlast\n")
     mark = re.search(r"\[(\d+) bytes were cut here\]", log)
