@@ -12,16 +12,21 @@
 
 /* ---- rows in memory -------------------------------------------------------------------------- */
 
+static void list_add(family_t ***list, size_t *n, size_t *room, family_t *family)
+{
+    if (*n == *room) {
+        *room = *room ? *room * 2 : 16;
+        *list = mem_grow(*list, *room * sizeof(family_t *));
+    }
+    (*list)[(*n)++] = family;
+}
+
 static family_t *keep(core_t *core, uint64_t parent)
 {
     family_t *family = mem_new(sizeof *family);
     family->n = parent;
     map_put(&core->families_by_n, parent, family);
-    if (core->families_n == core->families_room) {
-        core->families_room = core->families_room ? core->families_room * 2 : 16;
-        core->families = mem_grow(core->families, core->families_room * sizeof(family_t *));
-    }
-    core->families[core->families_n++] = family;
+    list_add(&core->families, &core->families_n, &core->families_room, family);
     return family;
 }
 
@@ -45,11 +50,7 @@ void family_touch(core_t *core, family_t *family)
     family->dirty = true;
     if (family->touched) return;
     family->touched = true;
-    if (core->unsettled_n == core->unsettled_room) {
-        core->unsettled_room = core->unsettled_room ? core->unsettled_room * 2 : 16;
-        core->unsettled = mem_grow(core->unsettled, core->unsettled_room * sizeof(family_t *));
-    }
-    core->unsettled[core->unsettled_n++] = family;
+    list_add(&core->unsettled, &core->unsettled_n, &core->unsettled_room, family);
 }
 
 /* Nothing stays in memory from one batch to the next: the rows are the truth. */
@@ -152,16 +153,16 @@ err_t families_stop_fired(core_t *core, uint32_t schedule, const uint8_t gate[16
     }
 }
 
-/* *made: false when there is one already (a name that was given twice). */
-static err_t make_child(core_t *core, const task_t *parent, const Pawl__V1__Task *body,
-                        slice_t bytes, const char *name, uint32_t index, bool blocked, bool *made)
+/* Not a second one for an executor that was named twice. */
+static err_t make_child(core_t *core, family_t *family, const task_t *parent,
+                        const Pawl__V1__Task *body, slice_t bytes, const char *name, bool blocked)
 {
+    fam_row_t *row = &family->row;
     task_t child = { .n = core->meta.next_n };
     spec_row_t *spec = &child.spec;
     Pawl__V1__Target target = PAWL__V1__TARGET__INIT;
     child_id(core->fixed.secret, parent->spec.id, slice_text(name), spec->id);
     err_t err = task_put_id(core, spec->id, ID_TASK, child.n, STORE_NEW);
-    *made = err == ERR_OK;
     if (err == ERR_EXISTS) return ERR_OK;
     TRY(err);
     core->meta.next_n++;
@@ -172,13 +173,17 @@ static err_t make_child(core_t *core, const task_t *parent, const Pawl__V1__Task
     spec->flags =
         (uint16_t)(SPEC_CHILD | (parent->spec.flags & SPEC_LATE) | (blocked ? SPEC_BLOCKED : 0));
     spec->parent = parent->n;
-    spec->index = index;
+    spec->index = row->total;
     target.executor = (char *)(uintptr_t)name;
     TRY(task_create(core, &child, body, bytes, &target));
     rec_key_t key = key_kid(parent->n, 0, child.n);
     core->scratch.len = 0;
     kid_row_encode(slice_text(name), &core->scratch);
     TRY(put_scratch(core, TABLE_kids, &key, 0));
+    if (blocked && row->blocked == 0) row->next_n = child.n;
+    row->total++;
+    row->open++;
+    row->blocked += blocked;
     core->children++;
     core->ops++;
     return ERR_OK;
@@ -198,14 +203,7 @@ static err_t make_members(core_t *core, family_t *family, const task_t *parent,
         bool blocked =
             blocked_all || wave_full ||
             (row->offline != PAWL__V1__FANOUT_OFFLINE__FANOUT_WAIT && enrol_away(core, name));
-        bool made;
-        uint64_t n = core->meta.next_n;
-        TRY(make_child(core, parent, body, bytes, name, row->total, blocked, &made));
-        if (!made) continue;
-        if (blocked && row->blocked == 0) row->next_n = n;
-        row->total++;
-        row->open++;
-        row->blocked += blocked;
+        TRY(make_child(core, family, parent, body, bytes, name, blocked));
     }
     return ERR_OK;
 }
@@ -318,7 +316,7 @@ static err_t join_one(core_t *core, uint64_t n, const executor_t *executor)
     family_t *family;
     task_t parent;
     const Pawl__V1__Task *body;
-    bool fits, made;
+    bool fits;
     TRY(family_get(core, n, &family));
     fam_row_t *row = &family->row;
     if (row->flags & (FAM_ENDED | FAM_CANCELLING) || row->join_until_us <= core->now_us ||
@@ -328,14 +326,9 @@ static err_t join_one(core_t *core, uint64_t n, const executor_t *executor)
     TRY(task_unpack(core, &parent, &body));
     TRY(enrol_fits(core, executor, body, parent.spec.type, parent.spec.queue, &fits));
     if (!fits) return ERR_OK;
-    uint64_t child = core->meta.next_n;
-    TRY(make_child(core, &parent, body, slice(NULL, 0), executor->name->name, row->total, true,
-                   &made));
-    if (!made) return ERR_OK;
-    if (row->blocked == 0) row->next_n = child;
-    row->total++;
-    row->open++;
-    row->blocked++;
+    uint32_t total = row->total;
+    TRY(make_child(core, family, &parent, body, slice(NULL, 0), executor->name->name, true));
+    if (row->total == total) return ERR_OK; /* it has its child */
     family_touch(core, family);
     return journal_add(core, EVENT_FANOUT_JOINED, n, 0, row->total);
 }

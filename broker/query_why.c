@@ -377,7 +377,29 @@ static err_t explain_family(story_t *story)
         TELL(story, "the next wave starts at %s",
              instant(story->answer,
                      answer_calendar(&story->meta, CLOCK_ELAPSED, row.pause_until_us)));
+    if (row.passes)
+        TELL(story, "what was said of all of it is being done, some children at a time");
     TELL(story, "`pawl task children` lists them");
+    return ERR_OK;
+}
+
+/* A child that waits or is held: what was said of its fan-out stands above all. */
+static err_t explain_family_word(story_t *story, bool *told)
+{
+    fam_row_t row;
+    *told = false;
+    if (!(story->rows.spec.flags & SPEC_CHILD)) return ERR_OK;
+    ANSWER_TRY(fam_row_get(story->answer->view, story->rows.spec.parent, &row));
+    if (row.passes & (PASS_KILL | PASS_CANCEL)) {
+        set_reason(story, "cancelling");
+        TELL(story, "its fan-out is cancelled: so will it be in a moment");
+    } else if (row.flags & FAM_HELD) {
+        set_reason(story, task_reason_text(REASON_HELD));
+        TELL(story, "its fan-out is held: `pawl task start` on the parent lets it go on");
+    } else {
+        return ERR_OK;
+    }
+    *told = true;
     return ERR_OK;
 }
 
@@ -488,6 +510,10 @@ err_t query_task_why(answer_t *self, const Pawl__V1__TaskWhy *ask, Pawl__V1__Rep
     story.why = why;
     reply->why = why;
     reply->body_case = PAWL__V1__REPLY__BODY_WHY;
+    bool told = false;
+    if (story.rows.status == TASK_S(HELD) || story.rows.status == TASK_S(WAITING))
+        ANSWER_TRY(explain_family_word(&story, &told));
+    if (told) return ERR_OK;
     switch (story.rows.status) {
     case TASK_S(HELD):
         set_reason(&story, task_reason_text(REASON_HELD));

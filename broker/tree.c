@@ -117,6 +117,14 @@ static err_t remove_parent(core_t *core, family_t *family)
     return task_purge_rows(core, &parent);
 }
 
+/* Of what a batch takes on a pass leaves a quarter to waves, and one that only tidies up half to
+ * the words of people: so nothing waits for a pass over many large trees to end. */
+static bool may_go_on(const core_t *core, const struct pass *pass)
+{
+    uint32_t at_once = core->config.children_at_once;
+    return core->children_left > (pass->pass == PASS_REMOVE ? at_once / 2 : at_once / 4);
+}
+
 err_t family_passes(core_t *core, family_t *family)
 {
     fam_row_t *row = &family->row;
@@ -125,7 +133,7 @@ err_t family_passes(core_t *core, family_t *family)
     char name[LIMIT_NAME + 1];
     while ((pass = first_pass(row)) != NULL) {
         bool nobody = row->open == 0 && !(pass->pass & (PASS_AGAIN | PASS_REMOVE));
-        if (!nobody && core->children_left == 0) return ERR_OK;
+        if (!nobody && !may_go_on(core, pass)) return ERR_OK;
         err_t err = nobody ? ERR_NOT_FOUND : family_next(core, family, row->pass_n, &child, name);
         if (err == ERR_NOT_FOUND) {
             row->passes &= (uint8_t)~pass->pass;
