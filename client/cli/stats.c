@@ -129,7 +129,33 @@ static const char *latency(const json_t *stats, const char *name)
                seconds(group, "max"));
 }
 
-static void draw(const json_t *stats, bool screen)
+/* What runs and says how far it is. Of more tasks than RUNNING_MOST nobody could read them, and
+ * asking would cost: `pawl ps -o wide` lists all. */
+static void draw_running(cli_t *cli, const json_t *stats, const char *end)
+{
+    enum { RUNNING_MOST = 100, SHOWN = 10 };
+    double running = number_at(stats, "tasks", "running");
+    pawl_list_t *list = NULL;
+    const pawl_record_t *task;
+    size_t shown = 0;
+    if (running < 1 || running > RUNNING_MOST) return;
+    pawl_filter_t *filter = pawl_filter_new();
+    pawl_err err = PAWL_E_NO_MEMORY;
+    if (filter && pawl_filter_add(filter, "status", "running") == PAWL_OK)
+        err = pawl_task_list(cli->client, filter, &list, KEY_US);
+    while (!err && shown < SHOWN && (task = pawl_list_next(list, &err))) {
+        json_t *row = record_json(task, task_columns);
+        if (json_is_string(json_object_get(row, "progress"))) {
+            if (shown++ == 0) printf("%sPROGRESS%s", end, end);
+            printf("%s %-20s %s%s", cell(row, "id"), cell(row, "type"), cell(row, "progress"), end);
+        }
+        json_decref(row);
+    }
+    pawl_list_destroy(&list);
+    pawl_filter_destroy(&filter);
+}
+
+static void draw(cli_t *cli, const json_t *stats, bool screen)
 {
     const char *end = screen ? "\033[K\n" : "\n";
     json_t *queue;
@@ -158,6 +184,7 @@ static void draw(const json_t *stats, bool screen)
         json_object_del(queue, "name");
         printf("%-24s %s%s", name, text_keep(cell_text(queue)), end);
     }
+    draw_running(cli, stats, end);
     if (screen) printf("%sq quits\033[K\033[J", end);
     fflush(stdout);
 }
@@ -217,7 +244,7 @@ static bool show(cli_t *cli, bool screen, pawl_err *err)
     }
     if (stats) {
         shorten(stats);
-        draw(stats, screen);
+        draw(cli, stats, screen);
     }
     json_decref(stats);
     text_forget(); /* it may go on for days */

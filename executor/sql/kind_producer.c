@@ -17,6 +17,7 @@
 
 #include <sodium.h>
 
+#include "client/base/clock.h"
 #include "executor/sql/kind.h"
 #include "executor/sql/watermark.h"
 #include "schemas/limits.h"
@@ -64,6 +65,7 @@ struct producer {
     size_t batch, count;
     /* how far it is */
     uint64_t rows, rows_max, created, repeated, created_all;
+    int64_t begun_us;  /* steady */
     buf_t last, below; /* the watermark of the last row; the highest value below it: "" none yet */
     sql_kind_t last_kind;
     buf_t sample;
@@ -315,10 +317,20 @@ static bool ask(struct producer *self, const pawl_produce_item_t *items, size_t 
     }
 }
 
+static void tell_progress(struct producer *self)
+{
+    char text[120];
+    int64_t us = clock_steady_us() - self->begun_us;
+    uint64_t rate = us > 0 ? self->rows * PAWL_SEC_US / (uint64_t)us : 0;
+    snprintf(text, sizeof text,
+             "%" PRIu64 " rows, %" PRIu64 " tasks made, %" PRIu64 " rows a second", self->rows,
+             self->created, rate);
+    (void)pawl_job_progress(self->work->job, (int64_t)self->rows, 0, text);
+}
+
 static bool flush(struct producer *self, const buf_t *watermark)
 {
     pawl_record_t *answer;
-    char text[96];
     if (self->count == 0 && watermark->len == 0) return true;
     if (!self->dry_run) {
         pawl_produce_item_t *items = mem_new((self->count + 1) * sizeof *items);
@@ -337,9 +349,7 @@ static bool flush(struct producer *self, const buf_t *watermark)
     }
     self->count = 0;
     self->bytes.len = 0;
-    snprintf(text, sizeof text, "%" PRIu64 " rows, %" PRIu64 " tasks made", self->rows,
-             self->created);
-    (void)pawl_job_progress(self->work->job, (int64_t)self->rows, 0, text);
+    tell_progress(self);
     return true;
 }
 
@@ -428,6 +438,7 @@ static void run(struct producer *self, const sql_script_t *script, const sql_par
     if (!values) return;
     sql_error_t error = { "", "" };
     bool good = true;
+    self->begun_us = clock_steady_us();
     sql_status_t status = session_begin(work->session, SESSION_READ, &error);
     if (!status)
         status = driver->execute(session_link(work->session), script->statements[0].text, values,

@@ -2,6 +2,7 @@
 """The kind sql-producer: rows become tasks, none lost, none doubled, whatever is killed."""
 import json
 import random
+import re
 import time
 
 import pytest
@@ -122,6 +123,21 @@ def test_a_schedule_harvests_a_table_and_a_key_is_one_task_for_all_its_firings(s
     until(lambda: len(sql.tasks("--schedule", "harvest", "--status", "finished")) >= 3, PATIENCE, 0.1, "three firings")
     sql.pawl("schedule", "rm", "harvest")
     assert len(made(sql, parked)) == 20
+
+
+def test_how_far_a_producer_is_can_be_seen_while_it_runs(sql, parked):
+    id = submit(sql, producer("pg", "select g as n, repeat('x', 8000) as wide, pg_sleep(0.01) from generate_series(1, 100000) g",
+                              {"argv": ["true"], "queue": parked}, batch=10, columns={"input": ["n"]}))
+    said = until(lambda: sql.task(id)["progress"], PATIENCE, 0.1, "progress")
+    rows, made_, rate = map(int, re.fullmatch(r"(\d+) rows, (\d+) tasks made, (\d+) rows a second", said).groups())
+    assert rows == made_ >= 10 and 1 <= rate <= 100, said  # 10 ms a row
+    assert sql.status(id) == "running"
+    later = until(lambda: (lambda text: text != said and text)(sql.task(id)["progress"]), PATIENCE, 0.1, "more progress")
+    assert int(later.split()[0]) > rows
+    assert re.search(rf"(?m)^{id} pawl/sql-producer +\d+ rows, \d+ tasks made, \d+ rows a second$", sql.pawl("top", "--once").out)
+    assert "rows a second" in next(row for row in sql.pawl("ps", "-o", "ndjson").rows if row["id"] == id)["progress"]
+    sql.pawl("task", "cancel", id)
+    assert sql.wait_status(id, "cancelled")
 
 
 def test_cancel_stops_a_producer_between_two_batches(sql, databases, parked):
