@@ -115,7 +115,8 @@ static err_t create(core_t *core, const uint8_t random[32])
 {
     core->fixed = (meta_static_t){ .format = STORE_FORMAT,
                                    .generation = 1,
-                                   .created_wall_us = core->wall_us };
+                                   .created_wall_us = core->wall_us,
+                                   .numbers_order = true };
     memcpy(core->fixed.store_id, random, 16);
     /* the secret must not be guessable from the id: derived through the keyed hash */
     for (uint64_t i = 0; i < 4; i++) {

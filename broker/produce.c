@@ -2,9 +2,9 @@
  * produce.c - rows of a producer become tasks.
  *
  * One Produce is one transaction: all of its tasks, the watermark and the count, or nothing. An id
- * is a hash of (scope, what tells the row apart), keyed with the store's secret: the same row
- * again, by a resend, by the next attempt, or by the next firing of the schedule, finds itself on
- * record.
+ * is a hash of (scope, what tells the row apart), keyed with the store's secret, behind the order
+ * of keys that are numbers (produced_id): the same row again, by a resend, by the next attempt, or
+ * by the next firing of the schedule, finds itself on record.
  *
  * The scope (watermark.c) says how far "the same row" reaches.
  *
@@ -81,7 +81,8 @@ static err_t make_tasks(core_t *core, production_t *self, const Pawl__V1__Produc
         slice_t identity =
             content ? slice(item->content.data, item->content.len) : slice_text(item->key);
         uint8_t id[16];
-        produced_id(core->fixed.secret, self->mark.scope, self->mark.time, content, identity, id);
+        produced_id(core->fixed.secret, self->mark.scope, self->mark.time, content,
+                    core->fixed.numbers_order, identity, id);
         TRY(task_produce(core, id, self->task.spec.principal, bodies[i],
                          slice(item->task.data, item->task.len), &created));
         answer->created += created;

@@ -31,7 +31,9 @@ offer_t *offer_new(const executor_config_t *config)
 {
     offer_t *self = mem_new(sizeof *self);
     self->config = config;
-    interpreters_probe(config->conf, found_interpreter, self);
+    if (conf_listed(config->conf, "allow.kinds",
+                    "script")) /* else nobody asks, and it takes time */
+        interpreters_probe(config->conf, found_interpreter, self);
     return self;
 }
 

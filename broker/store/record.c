@@ -25,26 +25,40 @@ rec_key_t key_u8(uint8_t value)
     return key;
 }
 
+/* Version 2: the flags that stores have from their beginning on. */
+enum { META_VERSION = 2, META_NUMBERS_ORDER = 1 };
+
 void meta_static_encode(const meta_static_t *self, buf_t *to)
 {
+    size_t start = to->len;
     uint8_t *at = record_begin(to, 64);
     at = be_put_u16(at, self->format);
     at = be_put_u16(at, self->generation);
     at = be_put_bytes(at, self->store_id, sizeof self->store_id);
     at = be_put_bytes(at, self->secret, sizeof self->secret);
     at = be_put_i64(at, self->created_wall_us);
+    if (self->numbers_order) {
+        to->at[start] = META_VERSION;
+        at = be_put_u8(at, META_NUMBERS_ORDER);
+    }
     record_end(to, at);
 }
 
 bool meta_static_decode(meta_static_t *self, slice_t from)
 {
-    reader_t in = record_read(from);
+    reader_t in = reader(from);
+    uint8_t version = reader_u8(&in);
     *self = (meta_static_t){ 0 };
+    if (version != RECORD_VERSION && version != META_VERSION) in.bad = true;
     self->format = reader_u16(&in);
     self->generation = reader_u16(&in);
     take_array(&in, self->store_id, sizeof self->store_id);
     take_array(&in, self->secret, sizeof self->secret);
     self->created_wall_us = reader_i64(&in);
+    if (version == META_VERSION) {
+        self->numbers_order = true;
+        if (reader_u8(&in) != META_NUMBERS_ORDER) in.bad = true;
+    }
     return record_done(&in);
 }
 
@@ -226,10 +240,22 @@ void scope_of_name(const uint8_t secret[32], uint32_t principal, const char *nam
     scope_id(secret, SCOPE_NAMED, slice(text, 4 + len), scope);
 }
 
+/* A key of at most 18 digits and nothing else. */
+static bool key_number(slice_t key, uint64_t *number)
+{
+    *number = 0;
+    for (size_t i = 0; i < key.len; i++) {
+        if (key.at[i] < '0' || key.at[i] > '9') return false;
+        *number = *number * 10 + (uint64_t)(key.at[i] - '0');
+    }
+    return key.len > 0 && key.len <= 18;
+}
+
 void produced_id(const uint8_t secret[32], const uint8_t scope[16], const uint8_t time[6],
-                 bool content, slice_t identity, uint8_t id[16])
+                 bool content, bool in_order, slice_t identity, uint8_t id[16])
 {
     uint8_t kind = content, hash[16];
+    uint64_t number;
     crypto_generichash_state state;
     crypto_generichash_init(&state, secret, 32, sizeof hash);
     crypto_generichash_update(&state, scope, 16);
@@ -237,4 +263,6 @@ void produced_id(const uint8_t secret[32], const uint8_t scope[16], const uint8_
     crypto_generichash_update(&state, identity.at, identity.len);
     crypto_generichash_final(&state, hash, sizeof hash);
     be_put_bytes(be_put_bytes(id, time, 6), hash, 10);
+    if (in_order && !content && key_number(identity, &number))
+        be_put_u16(id + 6, (uint16_t)(number >> 8));
 }

@@ -30,6 +30,7 @@ typedef struct meta_static {
     uint16_t format, generation; /* generation: high 16 bits of every token, raised by a restore */
     uint8_t store_id[16], secret[32];
     int64_t created_wall_us;
+    bool numbers_order; /* ids of rows with a number for a key follow it (produced_id); version 2 */
 } meta_static_t;
 typedef struct meta_dynamic {
     uint64_t epoch, batch, next_n, next_seq;
@@ -597,9 +598,10 @@ void scope_id(const uint8_t secret[32], scope_kind_t kind, slice_t name, uint8_t
 void scope_of_name(const uint8_t secret[32], uint32_t principal, const char *name,
                    uint8_t scope[16]);
 /* time: the first six bytes, as they are in the scope. identity: a row's key, or (content) the hash
- * of what it holds. */
+ * of what it holds. in_order: where the key is a number, the next two bytes are those of number /
+ * 256, so that rows read in the order of their keys are written side by side. */
 void produced_id(const uint8_t secret[32], const uint8_t scope[16], const uint8_t time[6],
-                 bool content, slice_t identity, uint8_t id[16]);
+                 bool content, bool in_order, slice_t identity, uint8_t id[16]);
 
 /* ---- reply: principal, request id -> order, reply ;
  *      replyage: principal, order, request id -> empty */

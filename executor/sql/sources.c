@@ -126,6 +126,24 @@ static err_t read_source(sql_source_t *self, const char *name, const conf_t *ent
     return read_password(self, entry, why, len);
 }
 
+/* libpq takes from PG... what a source does not say (PGHOSTADDR, PGOPTIONS, PGSERVICE, ...), and so
+ * may connect to another database than the file names. Passwords have been read by now. */
+static void forget_variables(void)
+{
+    extern char **environ;
+    for (char **at = environ; at && *at;) {
+        char name[64];
+        size_t len = strcspn(*at, "=");
+        if (strncmp(*at, "PG", 2) != 0 || len >= sizeof name) {
+            at++;
+            continue;
+        }
+        memcpy(name, *at, len);
+        name[len] = '\0';
+        if (unsetenv(name) != 0) at++;
+    }
+}
+
 err_t sources_read(sources_t *self, const conf_t *conf, char *why, size_t len)
 {
     size_t n = conf_count(conf, "sources");
@@ -141,6 +159,7 @@ err_t sources_read(sources_t *self, const conf_t *conf, char *why, size_t len)
                                 conf_entry(conf, "sources", i), why, len);
         if (err) return err;
     }
+    if (n > 0) forget_variables();
     return ERR_OK;
 }
 

@@ -7,6 +7,7 @@ each row is exactly one task when executor and broker are killed at random point
 """
 import argparse
 import json
+import os
 import pathlib
 import random
 import shutil
@@ -15,7 +16,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "ops" / "demo"), str(ROOT / "tests" / "e2e")]
+sys.path[:0] = [str(ROOT / "ops" / "demo"), str(ROOT / "tests" / "e2e"), str(ROOT / "tests" / "wire")]
 sys.dont_write_bytecode = True
 
 from databases import PASSWORD, PostgreSQL  # noqa: E402
@@ -31,6 +32,11 @@ TASK = {"sql_producer": {
 def peak_mib(program):
     status = pathlib.Path("/proc", str(program.process.pid), "status").read_text()
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
+
+
+def cpu_seconds(program):
+    words = pathlib.Path("/proc", str(program.process.pid), "stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def main():
@@ -57,7 +63,8 @@ def main():
         password.write_text(PASSWORD)
         password.chmod(0o600)
         config = pathlib.Path(folder, "executor.yaml")
-        config.write_text(json.dumps({"executor": {"sources": {"app": server.source(password)}}}))
+        config.write_text(json.dumps({"executor": {"allow": {"kinds": ["sql", "sql-producer"]},
+                                                   "sources": {"app": server.source(password)}}}))
         broker = fleet.broker()
         fleet.pawl("queue", "pause", "parked")
         executor = fleet.executor("rows", 2, "--config", config)
@@ -77,8 +84,9 @@ def main():
         out = json.loads(fleet.pawl("task", "output", id).out)
         tasks = sum(fleet.stats()["tasks"].values()) - 1
         exact = task["status"] == "finished" and tasks == out["created_all"] == args.rows
+        cpu = "" if args.kills else f"CPU: broker {cpu_seconds(broker):.1f} s, executor {cpu_seconds(executor):.1f} s, "
         print(f"{args.rows} rows, {args.kills} kills: {tasks} tasks, {seconds:.1f} s, {args.rows / seconds:.0f} rows/s, "
-              f"executor {peak:.0f} MiB at most, attempts {task['attempt'] + (task.get('lost') or 0)}: "
+              f"executor {peak:.0f} MiB at most, {cpu}load {os.getloadavg()[0]:.1f}, attempts {task['attempt'] + (task.get('lost') or 0)}: "
               f"{'exact' if exact else 'WRONG'}")
         if not exact:
             print(json.dumps(task), out)

@@ -435,6 +435,18 @@ def test_a_source_that_cannot_be_right_is_refused_at_start(own, databases, wrong
     assert said.returncode == 2 and words in said.stderr, said.stderr
 
 
+def test_variables_of_libpq_change_nothing_about_a_source(own, databases):
+    own.broker()
+    own.executor("one", 2, "--config", databases.config(own.folder / "x.yaml", pg=databases.pg.source(databases.password)),
+                 PGHOSTADDR="127.0.0.9", PGSERVICE="nowhere", PGSSLCRL="/no/such", PGCHANNELBINDING="require")
+    assert rows(own, "pg", "select host(inet_server_addr()) as a") == [{"a": "127.0.0.1"}]
+
+
+def test_sqlite_writes_no_file_but_its_source(sql, databases):
+    task, _ = run(sql, "lite", f"vacuum into '{databases.folder}/copy.db'", "failed", transaction="none")
+    assert "authorization denied" in task["message"] and not (databases.folder / "copy.db").exists()
+
+
 def test_a_password_file_that_others_may_read_is_refused(own, databases):
     import subprocess
     loose = own.folder / "loose"

@@ -27,7 +27,7 @@
 static bool meta_static_same(const meta_static_t *a, const meta_static_t *b)
 {
     return EQ(format) && EQ(generation) && EQ_ARRAY(store_id) && EQ_ARRAY(secret) &&
-           EQ(created_wall_us);
+           EQ(created_wall_us) && EQ(numbers_order);
 }
 static bool meta_dynamic_same(const meta_dynamic_t *a, const meta_dynamic_t *b)
 {
@@ -253,6 +253,7 @@ static const uint8_t a_gate[16] = { 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 
 // clang-format off
 ROW(meta_static, meta_static, { .format = 1, .generation = 2, .store_id = ID16, .secret = { 7, 8, 9 }, .created_wall_us = 1700000000000000 })
+ROW(meta_ordered, meta_static, { .format = 1, .generation = 2, .store_id = ID16, .secret = { 7, 8, 9 }, .created_wall_us = 1700000000000000, .numbers_order = true })
 ROW(meta_dynamic, meta_dynamic, { 3, 1000, 77, 501, 123456789, 1700000000000000, { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, UINT32_MAX } })
 ROW(meta_dynamic_extreme, meta_dynamic, { MAX64, MAX64, MAX64, MAX64, INT64_MIN, INT64_MAX, { 0 } })
 ROW(id_task, id_row, { ID_TASK, 300, 0 })
@@ -566,6 +567,39 @@ static void ids_of_firings_differ_in_each_part_and_begin_with_their_time(void **
     assert_string_equal(text, FIRING_GOLDEN);
 }
 
+static void id_of_row(const char *key, bool in_order, char text[33])
+{
+    static const uint8_t secret[32] = { 7, 8, 9 }, scope[16] = { 1, 2 }, time[6] = { 5, 5 };
+    uint8_t id[16];
+    produced_id(secret, scope, time, false, in_order, slice_text(key), id);
+    for (size_t i = 0; i < 16; i++)
+        snprintf(text + 2 * i, 3, "%02x", id[i]);
+}
+
+/* Pinned: the same row must be the same task in every release. */
+static void ids_of_rows_are_hashes_behind_the_order_of_numbers(void **state)
+{
+    static const struct {
+        const char *key;
+        bool in_order;
+        const char *id;
+    } known[] = {
+        { "1000", false, "050500000000e232e1804d33b609b938" },
+        { "1000", true, "0505000000000003e1804d33b609b938" },
+        { "1023", true, "0505000000000003fb824b1ec50b62b4" },
+        { "16777216", true, "0505000000000000844d93629802f74b" },
+        { "-1000", true, "05050000000043bd98bc819f36fe5c1a" },
+        { "1e3", true, "050500000000eebe75f687498cc9c65d" },
+        { "1234567890123456789", true, "0505000000000f5fd2d2547cfc17e612" },
+    };
+    char text[33];
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+        id_of_row(known[i].key, known[i].in_order, text);
+        assert_string_equal(text, known[i].id);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -580,6 +614,7 @@ int main(void)
         cmocka_unit_test(journal_rows_have_the_bytes_they_always_had),
         cmocka_unit_test(names_of_numbers_are_what_people_read),
         cmocka_unit_test(ids_of_firings_differ_in_each_part_and_begin_with_their_time),
+        cmocka_unit_test(ids_of_rows_are_hashes_behind_the_order_of_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
