@@ -252,7 +252,7 @@ void helper_cleans(helper_t *self, const char *cgroup_path)
     char said[1 + PATH_ROOM] = { SAY_CLEAN };
     size_t len = strlen(cgroup_path);
     if (len >= PATH_ROOM) return;
-    memcpy(said + 1, cgroup_path, len);
+    memcpy(said + 1, cgroup_path, len + 1);
     (void)!send(self->control, said, 1 + len, MSG_NOSIGNAL);
 }
 

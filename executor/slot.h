@@ -2,8 +2,8 @@
  * executor/slot.h - one attempt at a time, as a small state machine. For slots.c alone.
  *
  *   running -> draining -> flushing -> ending -> idle   as usual: exit, last output, result
- *   running -> terminating -> killing -> draining ...   time limit, cancel, drain: TERM, grace,
- * KILL draining -> sweeping -> flushing                    it ended and left others behind
+ *   running -> terminating -> killing -> draining ...   time limit, cancel, drain: TERM, KILL
+ *   draining -> sweeping -> flushing                    it ended and left others behind
  *
  * An attempt ends when its main process ends, not when its pipes do: they are read for one more
  * second, then what is left of the tree is killed. */
