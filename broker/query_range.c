@@ -84,7 +84,7 @@ err_t schedule_ranges(answer_t *self, const schedule_rows_t *rows, Pawl__V1__Sch
     revision_t revision = { 0 };
     range_row_t row = { 0 };
     uint16_t no = 0;
-    err_t err;
+    err_t err = ERR_NOT_FOUND;
     info->ranges = answer_take(self, LIMIT_RANGES * sizeof *info->ranges);
     while (info->n_ranges < LIMIT_RANGES &&
            (err = schedule_range_open(self, rows, &no, &row)) == ERR_OK) {
