@@ -259,9 +259,8 @@ err_t watermark_change(core_t *core, const command_t *command, Pawl__V1__Reply *
     core->ops++;
     if (sets && !space_or_refuse(core, &cost, "a watermark", reply)) return ERR_OK;
     TRY(find(core, command, &mark, reply));
+    if (!reply->error && !change->force) TRY(refuse_running(core, &mark, reply));
     if (reply->error || refuse_revision(core, change, &mark, reply)) return ERR_OK;
-    if (!change->force) TRY(refuse_running(core, &mark, reply));
-    if (reply->error) return ERR_OK;
     TRY(replace_runners(core, &mark));
     if (sets) {
         mark.row.value = slice(change->value.data, change->value.len);

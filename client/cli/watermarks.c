@@ -2,7 +2,7 @@
  * client/cli/watermarks.c - pawl watermark list, show, set, rm.
  *
  * A change looks first and sends the revision that it saw: whoever was there in between, a producer
- * or a person, is not written over unseen. */
+ * or a person, is not written over unseen, but for --force without --expect. */
 #include <string.h>
 
 #include "client/cli/handlers.h"
@@ -160,6 +160,8 @@ static int change(cli_t *cli, const which_t *which, const json_t *now, int64_t r
                     say("%.60s is no number, text or {\"$time\": ...} of at most %d bytes", text,
                         LIMIT_WATERMARK),
                     "pawl watermark set schedule=NAME 1200");
+    if (force && !args_text(args, "expect"))
+        revision = -1; /* one that runs moves it all the time */
     const char *was = shown(now);
     if (cli->dry_run) {
         cli_note(cli, "would %s %s (now %s; nothing changed)",

@@ -225,7 +225,7 @@ def test_a_row_too_large_for_an_output_is_cut_and_said(sql, source):
     assert out["rows"] == [] and out["cut"] is True and "size of an output" in task["message"]
 
 
-HUGE = int(os.environ.get("PAWL_ROW_BYTES", 100_000_000))  # 1000000000 for the full size: the servers want 3 GB of memory
+HUGE = int(os.environ.get("PAWL_ROW_BYTES", 80_000_000))  # 1000000000 for the full size: the servers want 3 GB of memory
 LENGTH = {"pg": "select octet_length(x) from (select repeat('x', {n}) as x) v", "my": "select length(repeat('x', {n}))"}
 
 

@@ -160,6 +160,7 @@ static void a_producer_that_runs_is_not_raced(void **state)
     produce(w, EXECUTOR, id_at(w, 1), token, rows, 1, MARK);
     assert_int_equal(change_mark(w, of_name(NAME), FIVE, WHATEVER, false), ERR_IN_USE);
     assert_int_equal(change_mark(w, of_name(NAME), NULL, WHATEVER, false), ERR_IN_USE);
+    assert_int_equal(change_mark(w, of_name(NAME), FIVE, 999, false), ERR_IN_USE); /* tells more */
     assert_value(look(w, of_name(NAME)), "17");
     /* another scope is nobody's business */
     assert_int_equal(change_mark(w, of_name(OTHER_NAME), FIVE, WHATEVER, false), 0);
