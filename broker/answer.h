@@ -39,6 +39,7 @@ typedef struct answer {
     wire_arena_t *arena;
     int64_t wall_us;       /* calendar time at which the view was opened */
     const char *principal; /* who asks */
+    bool own_only;         /* tasks of others are as if there were none */
     int64_t (*clock_us)(
         void); /* steady; a page ends ANSWER_PAGE_US after its first row. NULL: never */
     const Pawl__V1__ExecutorItems *executors; /* TaskWhy: who is connected; NULL: not told */
@@ -98,6 +99,8 @@ MUST_CHECK err_t task_rows_get(store_view_t *view, uint64_t n, task_rows_t *rows
 bool task_status_ended(Pawl__V1__TaskStatus status);
 /* The number that an id stands for; *kind: ID_TASK, ID_ALIAS, ID_TOMBSTONE. ERR_NOT_FOUND. */
 MUST_CHECK err_t task_number(store_view_t *view, const uint8_t id[16], uint64_t *n, uint8_t *kind);
+/* The same for an id that somebody asked about: also when it is another's and `own_only` holds. */
+MUST_CHECK err_t task_asked(answer_t *self, const uint8_t id[16], uint64_t *n, uint8_t *kind);
 /* The submitted bytes (of the view, or put together in the arena), and the message they are. */
 MUST_CHECK err_t task_rows_body(answer_t *self, const task_rows_t *rows, slice_t *body);
 MUST_CHECK err_t task_rows_unpack(answer_t *self, const task_rows_t *rows,

@@ -180,6 +180,13 @@ static err_t change_one(core_t *core, const command_t *command, slice_t id, refu
         return ERR_OK;
     }
     TRY(err);
+    if (command->own_only) {
+        const named_t *asks = name_find(core, NAME_PRINCIPAL, command->principal);
+        if (!asks || task.spec.principal != asks->no) {
+            *refusal = (refusal_t){ ERR_NOT_FOUND, "no such task" };
+            return ERR_OK;
+        }
+    }
     switch (change->verb) {
     case PAWL__V1__TASK_VERB__TASK_CANCEL:
         return cancel(core, &task, command, refusal);

@@ -44,6 +44,7 @@ typedef struct command {
     command_kind_t kind;
     conn_t conn;
     const char *principal;            /* CMD_REQUEST: "uid:1000" */
+    bool own_only;                    /* CMD_REQUEST: tasks of others are as if there were none */
     const Pawl__V1__Request *request; /* borrowed until core_step returns */
     const checked_task_t *tasks;      /* Submit: its tasks, decoded and checked one by one by the
                                          caller; NULL: core does it */

@@ -152,6 +152,12 @@ static bool is_executor(const session_t *session)
     return session->hello->role == PAWL__V1__ROLE__ROLE_EXECUTOR;
 }
 
+/* A submitter has no business with the tasks of another. */
+static bool sees_own_only(const session_t *session)
+{
+    return session->access == ACCESS_SUBMITTER;
+}
+
 static void to_core(front_t *self, job_t *job, const request_t *request, const char *principal,
                     job_item_t item, slice_t frame, wire_arena_t *arena)
 {
@@ -167,6 +173,8 @@ static void to_core(front_t *self, job_t *job, const request_t *request, const c
     command->kind = CMD_REQUEST;
     command->request = request;
     command->principal = principal;
+    if (request->body_case == PAWL__V1__REQUEST__BODY_TASK_CHANGE)
+        command->own_only = sees_own_only(sessions_by_conn(self->sessions, item.conn));
     command->tasks = tasks;
     intake_record(self, job, command, frame);
 }
@@ -305,6 +313,7 @@ static void hand_over(front_t *self, const session_t *session, slice_t bytes, ui
     CHECK(err == ERR_OK); /* it was, a moment ago, from the same bytes */
     query->conn = session->conn;
     query->principal = mem_text(session->principal);
+    query->own_only = sees_own_only(session);
     query->items = items;
     query->bytes = bytes.len;
     query->hash = poison_hash(bytes);

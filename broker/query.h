@@ -18,6 +18,7 @@ typedef struct query {
     conn_t conn;
     const Pawl__V1__Request *request; /* in `arena` */
     char *principal;
+    bool own_only;                            /* tasks of others are as if there were none */
     const Pawl__V1__ExecutorItems *executors; /* TaskWhy: who is connected, in `arena`; else NULL */
     const followers_t *followers;             /* ScheduleList, ScheduleGet: in `arena`; else NULL */
     slice_t zone; /* Rehearse: data of the zone that its definition names, in `arena`; or empty */

@@ -15,9 +15,9 @@ enum { STATUSES = 12 };
 typedef struct sieve {
     bool wanted[STATUSES];
     bool all_statuses, only_running;
-    bool nothing;                             /* a name that is unknown: nothing can match */
-    bool by_body;                             /* key, text or labels: the body must be read */
-    uint32_t type, queue, schedule, executor; /* 0: any */
+    bool nothing; /* a name that is unknown: nothing can match */
+    bool by_body; /* key, text or labels: the body must be read */
+    uint32_t type, queue, schedule, executor, principal; /* 0: any */
     const Pawl__V1__TaskFilter *filter;
 } sieve_t;
 
@@ -48,6 +48,8 @@ static err_t sieve_make(answer_t *self, const Pawl__V1__TaskFilter *filter, siev
     ANSWER_TRY(number_of(self, NAME_TYPE, filter->type, &sieve->type, sieve));
     ANSWER_TRY(number_of(self, NAME_QUEUE, filter->queue, &sieve->queue, sieve));
     ANSWER_TRY(number_of(self, NAME_SCHEDULE, filter->schedule, &sieve->schedule, sieve));
+    if (self->own_only)
+        ANSWER_TRY(number_of(self, NAME_PRINCIPAL, self->principal, &sieve->principal, sieve));
     return number_of(self, NAME_EXECUTOR, filter->executor, &sieve->executor, sieve);
 }
 
@@ -70,6 +72,7 @@ static bool spec_matches(const sieve_t *sieve, const spec_row_t *spec)
     return !(filter->roots && spec->flags & SPEC_CHILD) &&
            (!sieve->type || spec->type == sieve->type) &&
            (!sieve->queue || spec->queue == sieve->queue) &&
+           (!sieve->principal || spec->principal == sieve->principal) &&
            (!sieve->schedule ||
             (spec->flags & SPEC_SCHEDULED && spec->schedule == sieve->schedule)) &&
            (!filter->since_us || spec->created_wall_us >= filter->since_us) &&
@@ -244,7 +247,7 @@ static err_t list_children(page_t *page, const Pawl__V1__TaskList *ask, Pawl__V1
     uint64_t parent;
     uint8_t kind;
     task_rows_t rows;
-    err_t err = task_number(page->answer->view, ask->filter->parent.data, &parent, &kind);
+    err_t err = task_asked(page->answer, ask->filter->parent.data, &parent, &kind);
     if (err == ERR_OK && kind == ID_TOMBSTONE) err = ERR_NOT_FOUND;
     if (err == ERR_OK) err = task_rows_shown(page->answer->view, parent, &rows);
     if (err != ERR_OK && err != ERR_NOT_FOUND) return err;

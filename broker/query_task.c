@@ -69,6 +69,20 @@ err_t task_number(store_view_t *view, const uint8_t id[16], uint64_t *n, uint8_t
     return ERR_OK;
 }
 
+err_t task_asked(answer_t *self, const uint8_t id[16], uint64_t *n, uint8_t *kind)
+{
+    uint32_t asks = 0;
+    ANSWER_TRY(task_number(self->view, id, n, kind));
+    if (!self->own_only || *kind == ID_TOMBSTONE) return ERR_OK;
+    ANSWER_TRY(answer_number(self, NAME_PRINCIPAL, self->principal, &asks));
+    slice_t value;
+    spec_row_t spec;
+    rec_key_t key = key_n(*n);
+    ANSWER_TRY(store_view_get(self->view, TABLE_spec, key_slice(&key), &value));
+    if (!spec_row_decode(&spec, value)) return ERR_CORRUPT;
+    return spec.principal == asks ? ERR_OK : ERR_NOT_FOUND;
+}
+
 /* Puts `len` bytes together from part rows, from part 0 on. */
 static err_t join_parts(answer_t *self, uint64_t n, uint8_t kind, uint64_t token, uint32_t len,
                         slice_t *out)
@@ -372,6 +386,7 @@ static void refuse_unknown(answer_t *self, Pawl__V1__Reply *reply, const char *f
 static err_t find_prefix(answer_t *self, const Pawl__V1__TaskGet *ask, uint8_t id[16], bool *one,
                          Pawl__V1__Reply *reply)
 {
+    enum { LOOKS_MAX = 10000 }; /* at ids of others */
     *one = false;
     if (ask->prefix_low.len != 16 || ask->prefix_high.len != 16) {
         answer_refuse(self, reply, ERR_BAD_REQUEST, "task_get.ids", "no id and no range of ids");
@@ -380,17 +395,25 @@ static err_t find_prefix(answer_t *self, const Pawl__V1__TaskGet *ask, uint8_t i
     store_scan_t *scan = NULL;
     slice_t key, value, from = slice(ask->prefix_low.data, 16),
                         to = slice(ask->prefix_high.data, 16);
-    unsigned found = 0;
+    unsigned found = 0, looks = 0;
     err_t err = store_scan_open(self->view, TABLE_ids, from, false, &scan);
     while (err == ERR_OK && found < 2) {
+        if (looks++ == LOOKS_MAX) { /* too many begin so, whosever they are */
+            found = 2;
+            break;
+        }
         err = store_scan_next(scan, &key, &value);
         if (err != ERR_OK || slice_compare(key, to) > 0) break;
         id_row_t row;
+        uint64_t n;
+        uint8_t kind;
         if (key.len != 16 || !id_row_decode(&row, value)) {
             err = ERR_CORRUPT;
         } else if (row.kind != ID_TOMBSTONE) {
-            found++;
-            memcpy(id, key.at, 16);
+            err = task_asked(self, key.at, &n, &kind);
+            if (err == ERR_OK) memcpy(id, key.at, 16);
+            found += err == ERR_OK;
+            if (err == ERR_NOT_FOUND) err = ERR_OK; /* of another */
         }
     }
     store_scan_close(&scan);
@@ -422,7 +445,7 @@ static err_t add_task(answer_t *self, const uint8_t id[16], const meta_dynamic_t
 {
     uint64_t n;
     uint8_t kind;
-    ANSWER_TRY(task_number(self->view, id, &n, &kind));
+    ANSWER_TRY(task_asked(self, id, &n, &kind));
     if (kind == ID_TOMBSTONE) return ERR_NOT_FOUND;
     ANSWER_TRY(detailed(self, n, meta, &items->items[items->n_items]));
     items->n_items++;
@@ -495,7 +518,7 @@ err_t query_task_wait(answer_t *self, const Pawl__V1__TaskWait *ask, uint8_t (*o
     for (size_t i = 0; i < ask->n_ids; i++) {
         uint64_t n = 0;
         uint8_t kind = 0;
-        err_t err = task_number(self->view, ask->ids[i].data, &n, &kind);
+        err_t err = task_asked(self, ask->ids[i].data, &n, &kind);
         if (err == ERR_NOT_FOUND) {
             refuse_unknown(self, reply, "task_wait.ids", ask->ids[i].data);
             return ERR_OK;
@@ -556,7 +579,7 @@ err_t query_log_resolve(answer_t *self, const Pawl__V1__LogRead *ask, log_ask_t 
     uint64_t n;
     uint8_t kind;
     task_rows_t rows;
-    err_t err = task_number(self->view, ask->id.data, &n, &kind);
+    err_t err = task_asked(self, ask->id.data, &n, &kind);
     if (err == ERR_OK && kind == ID_TOMBSTONE) err = ERR_NOT_FOUND;
     if (err == ERR_OK) err = task_rows_shown(self->view, n, &rows);
     if (err == ERR_NOT_FOUND) {

@@ -490,7 +490,7 @@ err_t query_task_why(answer_t *self, const Pawl__V1__TaskWhy *ask, Pawl__V1__Rep
     story_t story = { .answer = self };
     uint64_t n;
     uint8_t kind;
-    err_t err = task_number(self->view, ask->id.data, &n, &kind);
+    err_t err = task_asked(self, ask->id.data, &n, &kind);
     if (err == ERR_OK && kind == ID_TOMBSTONE) err = ERR_NOT_FOUND;
     if (err == ERR_OK) err = task_rows_shown(self->view, n, &story.rows);
     if (err == ERR_NOT_FOUND) {

@@ -286,6 +286,7 @@ static void look(readers_t *self, store_view_t *view, parked_t *parked, bool las
                         .arena = &self->arena,
                         .wall_us = clock_wall_us(),
                         .principal = parked->query->principal,
+                        .own_only = parked->query->own_only,
                         .clock_us = clock_steady_us,
                         .executors = parked->query->executors,
                         .output_max = self->config.output_max,

@@ -9,6 +9,8 @@
 #include "client/base/log.h"
 #include "schemas/limits.h"
 
+enum { TAPE_OWN_ONLY = 0x80 }; /* beside the kind of a command */
+
 struct tape {
     int fd;
     buf_t entry; /* being built */
@@ -134,7 +136,7 @@ void tape_outcome(tape_t *self, uint64_t number, err_t err, const store_t *store
 
 void tape_command(buf_t *to, const command_t *command, slice_t frame)
 {
-    add_number(to, (uint8_t)command->kind, 1);
+    add_number(to, (uint8_t)command->kind | (command->own_only ? TAPE_OWN_ONLY : 0), 1);
     add_number(to, command->conn, 8);
     switch (command->kind) {
     case CMD_REQUEST:
@@ -272,7 +274,9 @@ bool tape_take_command(tape_entry_t *entry, wire_arena_t *arena, command_t *comm
     reader_t *in = &entry->rest;
     wire_fault_t fault;
     slice_t frame;
-    *command = (command_t){ .kind = (command_kind_t)reader_u8(in) };
+    uint8_t kind = reader_u8(in);
+    *command = (command_t){ .kind = (command_kind_t)(kind & ~TAPE_OWN_ONLY),
+                            .own_only = (kind & TAPE_OWN_ONLY) != 0 };
     command->conn = reader_u64(in);
     switch (command->kind) {
     case CMD_REQUEST:

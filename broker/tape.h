@@ -11,8 +11,9 @@
  *              ledger, journal u64 each, items_max u32: the arguments of core_open
  *   2 batch    number u64, wall u64, steady u64, random 32 bytes, want events u8 (0, 1; 2: as
  *              before), map u64, used u64: bytes of the store; count u32 of commands, then each:
- *              kind u8, conn u64, and for CMD_REQUEST: principal (length u16, bytes), the frame as
- *              it came (length u32, bytes); CMD_ZONE: name (u16, bytes), file (u32, bytes);
+ *              kind u8 (+ 0x80: own_only), conn u64, and for CMD_REQUEST: principal (length
+ *              u16, bytes), the frame as it came (length u32, bytes); CMD_ZONE: name (u16, bytes),
+ *              file (u32, bytes);
  *              CMD_PURGE: n u32, n x u64; CMD_LOST: silent u64; CMD_SUSPECT: flag u8;
  *              CMD_NOTE: event u8, n u64
  *   3 outcome  number u64, error u32, hash of the write set u64, hash of the outputs u64; then for

@@ -11,7 +11,7 @@ import pytest
 import zmq
 
 from brokers import BIN, FAST, Broker, E, free_port, get, lease, refused_start, submit, task, until
-from pawl_wire import Peer, Refused, Silence, Wire, pb
+from pawl_wire import Peer, Refused, Silence, Wire, new_id, pb
 
 PAWL = BIN.parent / "pawl"
 pytestmark = pytest.mark.skipif(not PAWL.exists(), reason=f"{PAWL} is not built")
@@ -229,6 +229,43 @@ def test_an_endpoint_that_is_no_tcp_is_refused(tmp_path):
     run = refused_start("--state", tmp_path / "state", "--tcp", "udp://1.2.3.4:5")
     assert run.returncode == 2
     assert "tcp://ADDRESS:PORT" in run.stderr
+
+
+def test_to_a_submitter_the_tasks_of_others_are_as_if_there_were_none(door):
+    other = door.key("other", "submitter")
+    until(lambda: "keys=7" in door.said())
+    mine, theirs, admin = (door.peer(key, name).open() for key, name in
+                           ((door.own["submitter"], "mine"), (other, "theirs"), (door.own["admin"], "admin")))
+    worker = door.peer(door.own["executor"], "w", pb.ROLE_EXECUTOR, kinds=["worker"], slots=0, types=["test/keys"]).open()
+    made = task("test/keys")
+    mine.ask("submit", pb.Submit(tasks=[made.SerializeToString()]))
+    unknown = new_id()
+
+    def answers(peer, id):
+        """What each request about a task is answered: the error's code, or 0."""
+        low, high = id[:15] + b"\0", id[:15] + b"\xff"
+        said = []
+        for body, message in (("task_get", pb.TaskGet(ids=[id])),
+                              ("task_get", pb.TaskGet(prefix_low=low, prefix_high=high)),
+                              ("task_wait", pb.TaskWait(ids=[id])), ("task_why", pb.TaskWhy(id=id)),
+                              ("log_read", pb.LogRead(id=id)),
+                              ("task_change", pb.TaskChange(verb=pb.TASK_HOLD, ids=[id]))):
+            try:
+                if body == "task_change":
+                    said += [item.error.code for item in peer.change(body, message).items] or [0]
+                else:
+                    peer.ask(body, message)
+                    said.append(0)
+            except Refused as refused:
+                said.append(refused.code)
+        listed = peer.ask("task_list", pb.TaskList()).tasks.items
+        return said, [row.id for row in listed]
+
+    assert answers(theirs, made.id) == answers(theirs, unknown) == ([E["NOT_FOUND"]] * 6, [])
+    assert answers(mine, made.id) == ([0] * 6, [made.id])
+    assert answers(admin, made.id) == ([0] * 6, [made.id])
+    for peer in (mine, theirs, admin, worker):
+        peer.close()
 
 
 def test_events_that_a_role_may_not_follow_are_refused_in_three_lines(door):
