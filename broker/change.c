@@ -305,6 +305,7 @@ err_t task_purge_rows(core_t *core, task_t *task)
     rec_key_t key = key_n(task->n);
     TRY(del_row(core, TABLE_state, &key));
     TRY(del_row(core, TABLE_spec, &key));
+    TRY(lane_forget_task(core, task));
     task_move(core, task, 0);
     core->purged++;
     core->made_room = true;

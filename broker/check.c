@@ -169,6 +169,11 @@ static void check_lane(check_t *self, slice_t key, slice_t value)
     if (row.waiting != tally->ready)
         check_problem(self, TABLE_lane, key, "%llu tasks are ready, the lane says %u",
                       (unsigned long long)tally->ready, row.waiting);
+    if (row.counted && row.tasks != tally->tasks)
+        check_problem(self, TABLE_lane, key, "%llu tasks name the lane, its row says %llu",
+                      (unsigned long long)tally->tasks, (unsigned long long)row.tasks);
+    if (row.counted && row.tasks == 0)
+        check_problem(self, TABLE_lane, key, "no task names the lane, and it is still there");
 }
 
 static void check_count(check_t *self, slice_t key, slice_t value)

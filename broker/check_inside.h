@@ -23,6 +23,7 @@ typedef struct tally {
     uint64_t admitted;          /* of both, those let through at its own gate */
     uint64_t elsewhere, scoped; /* run, counted at another gate; parked at a scope's */
     uint64_t replies;           /* of a principal */
+    uint64_t tasks;             /* of a lane: spec and state rows that name it */
 } tally_t;
 
 /* What counts at a gate that is not a schedule's own (check_gate.c). */

@@ -109,6 +109,12 @@ static void tally_schedule(check_t *self, slice_t key, const task_rows_t *rows)
     tally->scoped += gate[0] == GATE_SCOPE && rows->parked;
 }
 
+static void tally_lane(check_t *self, slice_t key, uint32_t no)
+{
+    tally_t *lane = check_tally(self, &self->lanes, no, TABLE_spec, key);
+    if (lane) lane->tasks++;
+}
+
 static void check_spec(check_t *self, slice_t key, slice_t value)
 {
     (void)value;
@@ -133,6 +139,8 @@ static void check_spec(check_t *self, slice_t key, slice_t value)
         check_problem(self, TABLE_spec, key, "lane %u does not exist", rows.lane);
     else if (lane.queue != rows.spec.queue || lane.type != rows.spec.type)
         check_problem(self, TABLE_spec, key, "lane %u is of another queue or type", rows.lane);
+    tally_lane(self, key, rows.spec.lane);
+    if (rows.has_state && rows.state.lane) tally_lane(self, key, rows.state.lane);
     check_id_of(self, key, &rows);
     check_family_of(self, key, &rows);
     check_place_of(self, key, &rows);

@@ -38,7 +38,7 @@ static void find_oldest(const core_t *core, int64_t *oldest)
     for (size_t i = 0; i < core->lanes_n; i++) {
         const lane_t *lane = core->lanes[i];
         int64_t ready_us;
-        if (lane == NULL || lane->waiting == 0 || lane->queue >= core->names_n[NAME_QUEUE] ||
+        if (lane->waiting == 0 || lane->queue >= core->names_n[NAME_QUEUE] ||
             first_ready(view, lane, &ready_us) != ERR_OK)
             continue;
         ready_us -= core->shift_us;

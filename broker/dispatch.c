@@ -111,7 +111,7 @@ static err_t choose(core_t *core, const executor_t *executor, choice_t *choice)
     best[BAND_LIVE].lane = best[BAND_LATE].lane = NULL;
     for (size_t i = 0; i < crew->lanes_n; i++)
         TRY(compare(core, executor, crew->lanes[i], best));
-    for (lane_t *lane = executor->own; lane; lane = lane->next_own)
+    for (lane_t *lane = map_get(&core->own_lanes, executor->own_hash); lane; lane = lane->next_own)
         TRY(compare(core, executor, lane, best));
     *choice = best[BAND_LIVE];
     if (best[BAND_LATE].lane == NULL) return ERR_OK;

@@ -30,7 +30,7 @@ executor_t *executor_for(core_t *core, named_t *name)
         executor_t *executor = mem_new(sizeof *executor);
         executor->name = name;
         executor->no = name->no;
-        executor->own = map_get(&core->own_lanes, lane_own_hash(name->name, strlen(name->name)));
+        executor->own_hash = lane_own_hash(name->name, strlen(name->name));
         name->executor = executor;
         if (core->executors_n == core->executors_room) more_room(core);
         core->executors[core->executors_n++] = executor;
@@ -144,7 +144,6 @@ void executors_forget_runs(core_t *core)
         executor->held = executor->cancelling = 0;
         executor->pending_n = 0;
         executor->compare_at_us = 0;
-        executor->own = NULL;
         executor->changed = executor->asks = false;
     }
 }

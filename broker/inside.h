@@ -102,6 +102,9 @@ typedef struct lane {
     size_t turn;      /* whose turn it is: of servers, of crews */
     size_t turn_left; /* of that crew's executors */
     uint32_t waiting; /* ready rows and fresh ones */
+    bool counted;     /* `tasks` is known: the lane goes when it is 0 */
+    bool gone;        /* it went in this batch */
+    uint64_t tasks;   /* on record that name it, also ended ones */
     bool opened;      /* it is in core->opened_lanes */
     bool dirty;
     bool head_known; /* head_* are the first stored row; head_n 0: none */
@@ -115,7 +118,9 @@ typedef struct lane {
 
 err_t lane_for(core_t *core, uint32_t queue, uint32_t type, const Pawl__V1__Target *target,
                const Pawl__V1__Task *body, uint8_t band, lane_t **out);
-lane_t *lane_at(core_t *core, uint32_t no);
+err_t lane_get(core_t *core, uint32_t no, lane_t **out); /* of a task: there is none: CORRUPT */
+/* A task that names it came on record, or one went. */
+void lane_count(core_t *core, lane_t *lane, int change);
 /* spec: NULL, or as in fresh_t; lasts until the batch ends. */
 void lane_add(core_t *core, lane_t *lane, int64_t due_us, uint64_t n, const spec_row_t *spec);
 err_t lane_remove(core_t *core, lane_t *lane, int64_t due_us, uint64_t n);
@@ -182,10 +187,10 @@ typedef struct executor {
     char *host;
     char **addresses;
     size_t addresses_n;
-    crew_t *crew;    /* those that offer the same; NULL: without session */
-    lane_t *own;     /* lanes for one executor only; chained by next_own, other names among them */
-    enum room room;  /* the line it stands in, of that crew: */
-    crew_t *line_of; /* NULL: in none */
+    crew_t *crew;                     /* those that offer the same; NULL: without session */
+    uint64_t own_hash;                /* of core->own_lanes: under it are those for it only */
+    enum room room;                   /* the line it stands in, of that crew: */
+    crew_t *line_of;                  /* NULL: in none */
     struct executor *before, *behind; /* its neighbours there */
     int64_t due_us;                   /* when something is to be done about it; INT64_MAX: never */
     size_t due_at;                    /* its place in core->due, from 1; 0: none */
@@ -288,8 +293,9 @@ typedef struct task {
     uint8_t tail[TASK_TAIL];
 } task_t;
 
-void task_clear(task_t *task, uint64_t n);               /* a new one */
-err_t task_load(core_t *core, uint64_t n, task_t *task); /* ERR_NOT_FOUND: purged */
+void task_clear(task_t *task, uint64_t n);                /* a new one */
+err_t lane_forget_task(core_t *core, const task_t *task); /* its rows go */
+err_t task_load(core_t *core, uint64_t n, task_t *task);  /* ERR_NOT_FOUND: purged */
 /* The same for one that was accepted in this batch and is ready. */
 void task_of_spec(task_t *task, uint64_t n, const spec_row_t *spec);
 /* The same for a running one, from memory; principal, created, due and timers are not filled. */
@@ -471,7 +477,8 @@ struct core {
     named_t **dirty_names; /* whose counts this batch must write */
     size_t dirty_names_n, dirty_names_room;
     map_t lanes_by_hash;
-    lane_t **lanes; /* by number */
+    map_t lanes_by_no;
+    lane_t **lanes; /* in the order of their numbers */
     size_t lanes_n, lanes_room;
     uint64_t lanes_stamp; /* rises with each new lane that is not for one executor only */
     uint64_t hosts_stamp; /* rises when an executor comes, goes or drains */

@@ -127,8 +127,6 @@ static void offer(core_t *core, lane_t *lane)
     uint64_t hash = lane_own_hash(lane->target, strlen(lane->target));
     lane->next_own = map_get(&core->own_lanes, hash);
     map_put(&core->own_lanes, hash, lane);
-    named_t *name = name_find(core, NAME_EXECUTOR, lane->target);
-    if (name && name->executor) name->executor->own = lane;
 }
 
 void lane_opened(core_t *core, lane_t *lane)
@@ -162,17 +160,10 @@ static lane_t *keep(core_t *core, uint32_t no, const lane_row_t *row)
     lane->needs = marked(lane, LANE_NEEDS);
     lane->source = marked(lane, LANE_SOURCE);
     lane->waiting = row->waiting;
-    if (no >= core->lanes_n) {
-        size_t n = no + 1u;
-        if (n > core->lanes_room) {
-            core->lanes_room = n + n / 2 + 64;
-            core->lanes = mem_grow(core->lanes, core->lanes_room * sizeof(lane_t *));
-        }
-        for (size_t i = core->lanes_n; i < n; i++)
-            core->lanes[i] = NULL;
-        core->lanes_n = n;
-    }
-    core->lanes[no] = lane;
+    lane->counted = row->counted;
+    lane->tasks = row->tasks;
+    list_add(&core->lanes, &core->lanes_n, &core->lanes_room, lane);
+    map_put(&core->lanes_by_no, no, lane);
     offer(core, lane);
     uint64_t hash = lane_hash(row->queue, row->type, row->band, row->target_kind, row->target);
     lane->same_hash = map_get(&core->lanes_by_hash, hash);
@@ -183,7 +174,7 @@ static lane_t *keep(core_t *core, uint32_t no, const lane_row_t *row)
 err_t lane_for(core_t *core, uint32_t queue, uint32_t type, const Pawl__V1__Target *target,
                const Pawl__V1__Task *body, uint8_t band, lane_t **out)
 {
-    lane_row_t row = { .queue = queue, .type = type, .band = band };
+    lane_row_t row = { .queue = queue, .type = type, .band = band, .counted = true };
     row.target_kind = target_text(target, body, &core->scratch);
     row.target = slice(core->scratch.at, core->scratch.len);
     lane_t *lane =
@@ -201,9 +192,28 @@ err_t lane_for(core_t *core, uint32_t queue, uint32_t type, const Pawl__V1__Targ
     return ERR_OK;
 }
 
-lane_t *lane_at(core_t *core, uint32_t no)
+err_t lane_get(core_t *core, uint32_t no, lane_t **out)
 {
-    return no < core->lanes_n ? core->lanes[no] : NULL;
+    *out = map_get(&core->lanes_by_no, no);
+    return *out ? ERR_OK : ERR_CORRUPT;
+}
+
+void lane_count(core_t *core, lane_t *lane, int change)
+{
+    lane->tasks += (uint64_t)(int64_t)change;
+    make_dirty(core, lane);
+}
+
+err_t lane_forget_task(core_t *core, const task_t *task)
+{
+    const uint32_t named[] = { task->spec.lane, task->state.lane };
+    for (size_t i = 0; i < ARRAY_LEN(named); i++) {
+        lane_t *lane;
+        if (named[i] == 0) continue;
+        TRY(lane_get(core, named[i], &lane));
+        lane_count(core, lane, -1);
+    }
+    return ERR_OK;
 }
 
 err_t lanes_load(core_t *core)
@@ -222,16 +232,19 @@ err_t lanes_load(core_t *core)
     }
 }
 
+static void lane_free(lane_t *lane)
+{
+    free(lane->target);
+    free(lane->fresh);
+    free(lane->servers);
+    free(lane->crews);
+    free(lane);
+}
+
 void lanes_free(core_t *core)
 {
     for (size_t i = 0; i < core->lanes_n; i++)
-        if (core->lanes[i]) {
-            free(core->lanes[i]->target);
-            free(core->lanes[i]->fresh);
-            free(core->lanes[i]->servers);
-            free(core->lanes[i]->crews);
-            free(core->lanes[i]);
-        }
+        lane_free(core->lanes[i]);
     free(core->lanes);
     free(core->fresh_lanes);
     free(core->open_lanes);
@@ -244,6 +257,7 @@ void lanes_free(core_t *core)
     core->open_lanes_n = core->open_lanes_room = 0;
     core->dirty_lanes_n = core->dirty_lanes_room = 0;
     core->lanes_stamp++; /* never that of a crew that has chosen no lanes yet */
+    map_free(&core->lanes_by_no);
     map_free(&core->lanes_by_hash);
     map_free(&core->own_lanes);
 }
@@ -359,41 +373,117 @@ err_t lane_pop(core_t *core, lane_t *lane, const fresh_t *first, bool stored)
     return del_row(core, TABLE_ready, &key);
 }
 
+static err_t store_fresh(core_t *core, lane_t *lane)
+{
+    for (size_t k = lane->fresh_taken; k < lane->fresh_n; k++) {
+        const fresh_t *fresh = &lane->fresh[k];
+        if (fresh->n == 0) continue;
+        rec_key_t key = key_ready(lane->no, fresh->due_us, fresh->n);
+        TRY(store_put(core->store, TABLE_ready, key_slice(&key), slice(NULL, 0), 0));
+        if (lane->head_known && (lane->head_n == 0 || fresh->due_us < lane->head_due_us ||
+                                 (fresh->due_us == lane->head_due_us && fresh->n < lane->head_n))) {
+            lane->head_n = fresh->n;
+            lane->head_due_us = fresh->due_us;
+        }
+    }
+    lane->fresh_n = lane->fresh_taken = lane->fresh_runs = 0;
+    lane->fresh_sorted = true;
+    lane->on_fresh_list = false;
+    return ERR_OK;
+}
+
+/* A lane that no task names any more goes with the last of them. */
+static err_t store_lane(core_t *core, lane_t *lane)
+{
+    rec_key_t key = key_u32(lane->no);
+    lane->dirty = false;
+    lane->gone = lane->counted && lane->tasks == 0;
+    if (lane->gone) {
+        err_t err = store_del(core->store, TABLE_lane, key_slice(&key));
+        return err == ERR_NOT_FOUND ? ERR_OK : err; /* it came in this batch, too */
+    }
+    lane_row_t row = { .queue = lane->queue,
+                       .type = lane->type,
+                       .band = lane->band,
+                       .target_kind = lane->target_kind,
+                       .target = slice(lane->target, lane->target_len),
+                       .waiting = lane->waiting,
+                       .counted = lane->counted,
+                       .tasks = lane->tasks };
+    core->scratch.len = 0;
+    lane_row_encode(&row, &core->scratch);
+    return put_scratch(core, TABLE_lane, &key, 0);
+}
+
+static lane_t **link_of(lane_t *lane, size_t link_at)
+{
+    return (lane_t **)(void *)((char *)lane + link_at);
+}
+
+/* Out of the chain that the map has under the hash. */
+static void unchain(map_t *map, uint64_t hash, lane_t *lane, size_t link_at)
+{
+    lane_t *first = map_get(map, hash), **link = &first;
+    while (*link != lane)
+        link = link_of(*link, link_at);
+    *link = *link_of(lane, link_at);
+    if (first)
+        map_put(map, hash, first);
+    else
+        map_take(map, hash);
+}
+
+static void unlink_lane(core_t *core, lane_t *lane)
+{
+    slice_t target = slice(lane->target, lane->target_len);
+    map_take(&core->lanes_by_no, lane->no);
+    unchain(&core->lanes_by_hash,
+            lane_hash(lane->queue, lane->type, lane->band, lane->target_kind, target), lane,
+            offsetof(lane_t, same_hash));
+    if (lane->target_kind == TARGET_EXECUTOR)
+        unchain(&core->own_lanes, lane_own_hash(lane->target, strlen(lane->target)), lane,
+                offsetof(lane_t, next_own));
+    else
+        core->lanes_stamp++;
+}
+
+static void list_sweep(lane_t **list, size_t *n)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < *n; i++)
+        if (!list[i]->gone) list[kept++] = list[i];
+    *n = kept;
+}
+
+/* Those that went leave every list, in one pass over each. */
+static void sweep(core_t *core)
+{
+    list_sweep(core->open_lanes, &core->open_lanes_n);
+    list_sweep(core->opened_lanes, &core->opened_lanes_n);
+    size_t kept = 0;
+    for (size_t i = 0; i < core->lanes_n; i++) {
+        lane_t *lane = core->lanes[i];
+        if (lane->gone) {
+            unlink_lane(core, lane);
+            lane_free(lane);
+        } else {
+            core->lanes[kept++] = lane;
+        }
+    }
+    core->lanes_n = kept;
+}
+
 err_t lanes_store(core_t *core)
 {
-    for (size_t i = 0; i < core->fresh_lanes_n; i++) {
-        lane_t *lane = core->fresh_lanes[i];
-        for (size_t k = lane->fresh_taken; k < lane->fresh_n; k++) {
-            const fresh_t *fresh = &lane->fresh[k];
-            if (fresh->n == 0) continue;
-            rec_key_t key = key_ready(lane->no, fresh->due_us, fresh->n);
-            TRY(store_put(core->store, TABLE_ready, key_slice(&key), slice(NULL, 0), 0));
-            if (lane->head_known &&
-                (lane->head_n == 0 || fresh->due_us < lane->head_due_us ||
-                 (fresh->due_us == lane->head_due_us && fresh->n < lane->head_n))) {
-                lane->head_n = fresh->n;
-                lane->head_due_us = fresh->due_us;
-            }
-        }
-        lane->fresh_n = lane->fresh_taken = lane->fresh_runs = 0;
-        lane->fresh_sorted = true;
-        lane->on_fresh_list = false;
-    }
+    bool some_went = false;
+    for (size_t i = 0; i < core->fresh_lanes_n; i++)
+        TRY(store_fresh(core, core->fresh_lanes[i]));
     core->fresh_lanes_n = 0;
     for (size_t i = 0; i < core->dirty_lanes_n; i++) {
-        lane_t *lane = core->dirty_lanes[i];
-        lane->dirty = false;
-        lane_row_t row = { lane->queue,
-                           lane->type,
-                           lane->band,
-                           lane->target_kind,
-                           slice(lane->target, lane->target_len),
-                           lane->waiting };
-        core->scratch.len = 0;
-        lane_row_encode(&row, &core->scratch);
-        rec_key_t key = key_u32(lane->no);
-        TRY(put_scratch(core, TABLE_lane, &key, 0));
+        TRY(store_lane(core, core->dirty_lanes[i]));
+        some_went |= core->dirty_lanes[i]->gone;
     }
     core->dirty_lanes_n = 0;
+    if (some_went) sweep(core);
     return ERR_OK;
 }

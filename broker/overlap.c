@@ -268,7 +268,9 @@ static err_t release(core_t *core, gate_t *gate)
             continue;
         }
         TRY(task_save(core, &task));
-        lane_add(core, lane_at(core, task.spec.lane), due, task.n, NULL);
+        lane_t *lane;
+        TRY(lane_get(core, task.spec.lane, &lane));
+        lane_add(core, lane, due, task.n, NULL);
     }
     return ERR_OK;
 }

@@ -34,15 +34,15 @@ static const struct row {
     [SPACE_DELAY] = { "timer", 1, 0, 60 },
     [SPACE_KEY] = { "uniq; or, when it is taken: part, timer", 2, 0, 600 },
     [SPACE_CHILD] = { "ids, ready, lane; spec, kids", 3, 2, 900 },
-    [SPACE_FIRE] = { "ids, ready or park, expiry timer, scur, ledger, gate; spec; of the one it "
-                     "supersedes: state, ready, timer",
-                     9, 1, 4200 },
+    [SPACE_FIRE] = { "ids, ready or park, expiry timer, scur, ledger, gate, lane; spec; of the one "
+                     "it supersedes: state, ready, timer",
+                     10, 1, 4200 },
     [SPACE_LEASE] = { "ready, run, expiry timer, scur", 4, 0, 120 },
     [SPACE_END] = { "run, state, try, lost or new timer, ready, uniq, scur, gate; released: park, "
                     "state, ready",
                     11, 0, 2200 },
     [SPACE_TIMER] = { "timer, state, ready, uniq, scur, ids, part", 7, 0, 1200 },
-    [SPACE_PURGE] = { "ids, part, timer, state, spec, two tries", 7, 0, 120 },
+    [SPACE_PURGE] = { "ids, part, timer, state, spec, two tries, lane", 8, 0, 120 },
     [SPACE_NAME] = { "names, reg, lane, count", 4, 0, 1000 },
     [SPACE_SCHEDULE] = { "names x 2, sched x 2, scur, reply, replyage, count", 8, 0, 6000 },
     [SPACE_CHANGE] = { "state, ready, timer x 2, try, uniq, scur, gate", 8, 0, 1800 },

@@ -12,6 +12,7 @@ err_t task_create(core_t *core, task_t *task, const Pawl__V1__Task *body, slice_
     TRY(lane_for(core, spec->queue, spec->type, target, body,
                  spec->flags & SPEC_LATE ? BAND_LATE : BAND_LIVE, &lane));
     spec->lane = lane->no;
+    lane_count(core, lane, 1);
     spec->attempts_max = task_attempts_max(core, spec->type, body);
     spec->created_wall_us = core->wall_us;
     spec->due_us = core->now_us + priority_offset_us(spec->priority);

@@ -226,7 +226,9 @@ err_t task_unplace(core_t *core, task_t *task)
         task->state.due_us = 0;
         if (parked) return schedule_task_unpark(core, task, due);
         if (task->spec.flags & SPEC_PARENT) return ERR_OK; /* on its way to run: in no lane */
-        return lane_remove(core, lane_at(core, task_lane(task)), due, task->n);
+        lane_t *lane;
+        TRY(lane_get(core, task_lane(task), &lane));
+        return lane_remove(core, lane, due, task->n);
     }
     if (task->status == S(DELAYED)) {
         uint8_t clock = moved ? task->state.timer_clock : task->spec.timer_clock;
@@ -265,8 +267,11 @@ err_t task_place_ready(core_t *core, task_t *task)
     if (task->spec.flags & SPEC_SCHEDULED) TRY(schedule_task_again(core, task, &park));
     bool parent = task->spec.flags & SPEC_PARENT;
     task_move(core, task, S(WAITING));
-    if (!park && !parent)
-        lane_add(core, lane_at(core, task_lane(task)), task->state.due_us, task->n, NULL);
+    if (!park && !parent) {
+        lane_t *lane;
+        TRY(lane_get(core, task_lane(task), &lane));
+        lane_add(core, lane, task->state.due_us, task->n, NULL);
+    }
     task->has_state = true;
     TRY(task_save(core, task));
     TRY(journal_task(core, EVENT_WAITING, task, 0));

@@ -22,7 +22,8 @@ static void dump(core_t *core, buf_t *to)
     for (size_t i = 1; i < STATUS_KINDS; i++)
         buf_printf(to, "count %zu %llu\n", i, (unsigned long long)core->counts[i]);
     for (size_t i = 0; i < core->lanes_n; i++)
-        if (core->lanes[i]) buf_printf(to, "lane %zu waiting %u\n", i, core->lanes[i]->waiting);
+        buf_printf(to, "lane %u waiting %u tasks %llu\n", core->lanes[i]->no,
+                   core->lanes[i]->waiting, (unsigned long long)core->lanes[i]->tasks);
     uint64_t next = 0;
     for (size_t done = 0; done < core->runs.n; done++) { /* by number: small tables only */
         size_t at = 0;
@@ -60,9 +61,9 @@ static void look_at_executors(core_t *core, char *difference, size_t len)
             snprintf(difference, len, "executor %s stands in line %d instead of %d", name,
                      (int)executor->room, (int)crew_room(executor));
         for (size_t k = 0; executor->room && k < core->lanes_n; k++)
-            if (core->lanes[k] && misses(core, executor, core->lanes[k]))
-                snprintf(difference, len, "executor %s has room for what waits in lane %zu", name,
-                         k);
+            if (misses(core, executor, core->lanes[k]))
+                snprintf(difference, len, "executor %s has room for what waits in lane %u", name,
+                         core->lanes[k]->no);
     }
 }
 

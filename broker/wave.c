@@ -126,7 +126,7 @@ static err_t look(core_t *core, family_t *family)
     TRY(task_load(core, family->n, &parent));
     for (size_t i = 0; i < core->lanes_n; i++) {
         const lane_t *lane = core->lanes[i];
-        if (lane && lane->waiting && lane->target_kind == TARGET_EXECUTOR &&
+        if (lane->waiting && lane->target_kind == TARGET_EXECUTOR &&
             lane->queue == parent.spec.queue && lane->type == parent.spec.type &&
             enrol_away(core, lane->target))
             TRY(look_at(core, family, &parent, lane, &next));

@@ -260,6 +260,8 @@ typedef struct lane_row {
     uint8_t band, target_kind;
     slice_t target; /* executor or host name; labels as sorted "k=v" joined by NUL */
     uint32_t waiting;
+    bool counted;   /* false: a row of version 1, which does not say */
+    uint64_t tasks; /* on record, of whatever status, whose spec or state row names the lane */
 } lane_row_t;
 void lane_row_encode(const lane_row_t *self, buf_t *to);
 bool lane_row_decode(lane_row_t *self, slice_t from);

@@ -432,26 +432,33 @@ rec_key_t key_u32(uint32_t value)
     return key;
 }
 
+enum { LANE_VERSION = 2 };
+
 void lane_row_encode(const lane_row_t *self, buf_t *to)
 {
-    uint8_t *at = record_begin(to, 64 + self->target.len);
+    buf_need(to, 64 + self->target.len);
+    uint8_t *at = be_put_u8(to->at + to->len, self->counted ? LANE_VERSION : RECORD_VERSION);
     at = be_put_u8(at, self->band);
     at = be_put_u8(at, self->target_kind);
     at = put_varint(at, self->queue);
     at = put_varint(at, self->type);
     at = put_varint(at, self->waiting);
-    record_end(to, put_slice(at, self->target));
+    at = put_slice(at, self->target);
+    record_end(to, self->counted ? put_varint(at, self->tasks) : at);
 }
 
 bool lane_row_decode(lane_row_t *self, slice_t from)
 {
-    reader_t in = record_read(from);
-    *self = (lane_row_t){ .band = reader_u8(&in) };
+    reader_t in = reader(from);
+    uint8_t version = reader_u8(&in);
+    if (version != RECORD_VERSION && version != LANE_VERSION) in.bad = true;
+    *self = (lane_row_t){ .band = reader_u8(&in), .counted = version == LANE_VERSION };
     self->target_kind = reader_u8(&in);
     self->queue = take_no(&in);
     self->type = take_no(&in);
     self->waiting = take_no(&in);
     self->target = take_slice(&in);
+    if (self->counted) self->tasks = take_varint(&in);
     return record_done(&in) && self->band <= BAND_LATE && self->target_kind <= TARGET_HASH;
 }
 

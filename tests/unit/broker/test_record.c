@@ -79,7 +79,8 @@ static bool gate_row_same(const gate_row_t *a, const gate_row_t *b)
 }
 static bool lane_row_same(const lane_row_t *a, const lane_row_t *b)
 {
-    return EQ(queue) && EQ(type) && EQ(band) && EQ(target_kind) && EQ_SLICE(target) && EQ(waiting);
+    return EQ(queue) && EQ(type) && EQ(band) && EQ(target_kind) && EQ_SLICE(target) &&
+           EQ(waiting) && EQ(counted) && EQ(tasks);
 }
 static bool watermark_row_same(const watermark_row_t *a, const watermark_row_t *b)
 {
@@ -279,7 +280,8 @@ CASE(park, number_t, park_encode, park_decode, number_same, { UINT32_MAX })
 ROW(gate, gate_row, { .kind = GATE_OVERLAP, .subject = 9, .waiting = 300 })
 ROW(gate_extreme, gate_row, { .kind = GATE_RANGE, .subject = UINT32_MAX, .waiting = UINT32_MAX, .admitted = UINT32_MAX, .running = UINT32_MAX, .leased_n = MAX64 })
 ROW(lane_plain, lane_row, { .queue = 1, .type = 2, .waiting = 1000 })
-ROW(lane_target, lane_row, { UINT32_MAX, UINT32_MAX, BAND_LATE, TARGET_LABELS, TEXT("a=b\0role=web"), UINT32_MAX })
+ROW(lane_counted, lane_row, { .queue = 1, .type = 2, .waiting = 3, .target = TEXT("web-1"), .target_kind = TARGET_EXECUTOR, .counted = true, .tasks = 1000 })
+ROW(lane_target, lane_row, { UINT32_MAX, UINT32_MAX, BAND_LATE, TARGET_LABELS, TEXT("a=b\0role=web"), UINT32_MAX, false, 0 })
 ROW(try_plain, try_row, { .attempt = 1, .executor = 2, .start_wall_us = 1700000000000000, .end_wall_us = 1700000001000000, .outcome = 2, .flags = STATE_EXIT, .exit_code = 1, .message = TEXT("exit 1") })
 ROW(try_extreme, try_row, { UINT16_MAX, UINT32_MAX, INT64_MIN, INT64_MAX, ENDED_STALE, 255, 239, -1, INT64_MAX, INT64_MIN, UINT32_MAX, TEXT("") })
 ROW(try_polled, try_row, { .attempt = 1, .executor = 2, .start_wall_us = 1700000000000000, .end_wall_us = 1700000001000000, .outcome = 4, .flags = STATE_EXIT, .polls = 300, .message = TEXT("asked 300 times in vain") })
