@@ -3,6 +3,7 @@
  * it with its own deciding code; here it is asked, and shown. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "client/cli/handlers.h"
@@ -190,16 +191,41 @@ static const char *rule_of(const pawl_record_t *schedule)
     return rule;
 }
 
-static void print_head(const pawl_record_t *rehearsal, const pawl_outage_t *outage,
-                       const moments_t *moments)
+/* "every day at 02:00"; "" where this machine does not know the zone. */
+static const char *words_of(const pawl_record_t *schedule)
+{
+    const char *also[RULESET_RULES_MAX], *calendars[RULESET_CALENDARS_MAX];
+    moments_spec_t spec = { .rule = pawl_record_text(schedule, "rule"),
+                            .zone = pawl_record_text(schedule, "zone"),
+                            .exclusions = pawl_record_text(schedule, "exclusions"),
+                            .name = pawl_record_text(schedule, "name"),
+                            .also = also,
+                            .calendars = calendars,
+                            .after_us = pawl_record_int(schedule, "after_us") };
+    size_t n_also = pawl_record_count(schedule, "also");
+    size_t n_calendars = pawl_record_count(schedule, "calendars");
+    for (; spec.also_count < n_also && spec.also_count < ARRAY_LEN(also); spec.also_count++)
+        also[spec.also_count] = pawl_record_text_at(schedule, "also", spec.also_count);
+    for (; spec.calendars_count < n_calendars && spec.calendars_count < ARRAY_LEN(calendars);
+         spec.calendars_count++)
+        calendars[spec.calendars_count] =
+            pawl_record_text_at(schedule, "calendars", spec.calendars_count);
+    moments_t *moments = NULL;
+    const char *words = "";
+    if (zone_exists(spec.zone) && moments_open(&moments, &spec) == 0)
+        words = say("   %s", moments_words(moments, "en"));
+    moments_close(&moments);
+    return words;
+}
+
+static void print_head(const pawl_record_t *rehearsal, const pawl_outage_t *outage)
 {
     const pawl_record_t *schedule = pawl_record_sub(rehearsal, "schedule");
     const char *mode = pawl_record_text(schedule, "mode");
     int64_t takes = outage->takes_us ? outage->takes_us : 1000000;
     int64_t down = pawl_record_int(rehearsal, "down");
-    printf("%s   %s%s%s   zone %s\n", pawl_record_text(schedule, "name"), rule_of(schedule),
-           moments ? "   " : "", moments ? moments_words(moments, "en") : "",
-           pawl_record_text(schedule, "zone"));
+    printf("%s   %s%s   zone %s\n", pawl_record_text(schedule, "name"), rule_of(schedule),
+           words_of(schedule), pawl_record_text(schedule, "zone"));
     printf("if late   %s\n", plan_if_late(mode));
     printf("overlap   %s; each run takes %s\n", pawl_record_text(schedule, "overlap"),
            duration_text(takes));
@@ -290,15 +316,14 @@ static int print_json(const pawl_record_t *rehearsal, const pawl_outage_t *outag
     return output_object(object);
 }
 
-static int show(cli_t *cli, const pawl_record_t *rehearsal, const pawl_outage_t *outage,
-                const moments_t *moments)
+static int show(cli_t *cli, const pawl_record_t *rehearsal, const pawl_outage_t *outage)
 {
     const char *format = output_format();
     bool people = strcmp(format, "table") == 0 || strcmp(format, "wide") == 0;
     uint64_t limit = (uint64_t)args_number(&cli->args, "limit", 0);
     if (strcmp(format, "json") == 0 || strcmp(format, "yaml") == 0)
         return print_json(rehearsal, outage);
-    if (people && !cli->quiet) print_head(rehearsal, outage, moments);
+    if (people && !cli->quiet) print_head(rehearsal, outage);
     int code = print_rows(rehearsal, limit);
     if (!code && people && !cli->quiet) print_end(rehearsal, outage);
     return code;
@@ -311,7 +336,11 @@ int cmd_schedule_explain(cli_t *cli)
     pawl_schedule_t *schedule = NULL;
     pawl_record_t *rehearsal = NULL;
     moments_t *moments = NULL;
+    const char *zone = args_text(&cli->args, "zone");
     bool defined = defines(&cli->args);
+    /* as --down is read, unless another zone is asked for */
+    if (zone && zone_exists(zone) && !args_has(&cli->args, "tz") && !getenv("PAWL_TZ"))
+        zone_show(zone);
     if (!name && !defined)
         return fail(EXIT_USAGE, "which schedule?",
                     "neither a name is given, nor flags that describe one",
@@ -324,7 +353,7 @@ int cmd_schedule_explain(cli_t *cli)
         err = pawl_schedule_rehearse(cli->client, name, schedule, &outage, &rehearsal,
                                      cli->timeout_us);
     if (err) code = fail_client(cli->client, err, say("cannot explain %s", name ? name : "it"));
-    if (!code) code = show(cli, rehearsal, &outage, moments);
+    if (!code) code = show(cli, rehearsal, &outage);
     pawl_record_destroy(&rehearsal);
     pawl_schedule_destroy(&schedule);
     moments_close(&moments);
