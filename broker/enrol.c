@@ -38,6 +38,11 @@ static slice_t pack_numbers(core_t *core, const uint32_t *numbers, size_t n)
     return slice(bytes, 4 * n);
 }
 
+static size_t label_len(const char *text)
+{
+    return strlen(text) + 1;
+}
+
 /* Of "name NUL version NUL". */
 static size_t interpreter_len(const char *text)
 {
@@ -45,37 +50,28 @@ static size_t interpreter_len(const char *text)
     return name + strlen(text + name) + 1;
 }
 
-static slice_t pack_labels(core_t *core, const crew_t *crew)
+static slice_t pack_texts(core_t *core, char *const *texts, size_t n,
+                          size_t (*len_of)(const char *text))
 {
     size_t len = 0;
-    for (size_t i = 0; i < crew->labels_n; i++)
-        len += strlen(crew->labels[i]) + 1;
+    for (size_t i = 0; i < n; i++)
+        len += len_of(texts[i]);
     uint8_t *bytes = batch_alloc(core, len), *at = bytes;
-    for (size_t i = 0; i < crew->labels_n; i++)
-        at = be_put_bytes(at, crew->labels[i], strlen(crew->labels[i]) + 1);
-    return slice(bytes, len);
-}
-
-static slice_t pack_interpreters(core_t *core, const crew_t *crew)
-{
-    size_t len = 0;
-    for (size_t i = 0; i < crew->interpreters_n; i++)
-        len += interpreter_len(crew->interpreters[i]);
-    uint8_t *bytes = batch_alloc(core, len), *at = bytes;
-    for (size_t i = 0; i < crew->interpreters_n; i++)
-        at = be_put_bytes(at, crew->interpreters[i], interpreter_len(crew->interpreters[i]));
+    for (size_t i = 0; i < n; i++)
+        at = be_put_bytes(at, texts[i], len_of(texts[i]));
     return slice(bytes, len);
 }
 
 err_t enrol_hello(core_t *core, executor_t *executor)
 {
     const crew_t *crew = executor->crew;
-    enrolled_row_t row = { .seen_us = core->now_us, .labels = pack_labels(core, crew) }, old;
+    enrolled_row_t row = { .seen_us = core->now_us }, old;
+    row.labels = pack_texts(core, crew->labels, crew->labels_n, label_len);
     if (crew->types_n <= ENROLLED_TYPES_MAX)
         row.types = pack_numbers(core, crew->types, crew->types_n);
     if (crew->queues_n <= ENROLLED_TYPES_MAX)
         row.queues = pack_numbers(core, crew->queues, crew->queues_n);
-    row.interpreters = pack_interpreters(core, crew);
+    row.interpreters = pack_texts(core, crew->interpreters, crew->interpreters_n, interpreter_len);
     row.has_interpreters = row.interpreters.len <= UINT16_MAX;
     if (!row.has_interpreters) row.interpreters = slice(NULL, 0);
     err_t err = enrol_read(core, executor->no, &old);
@@ -127,9 +123,9 @@ err_t enrol_seen_us(core_t *core, const char *name, int64_t *seen_us)
     return ERR_OK;
 }
 
-bool enrol_away(const core_t *core, const char *name)
+bool enrol_away(core_t *core, const char *name)
 {
-    const named_t *executor = name_find((core_t *)(uintptr_t)core, NAME_EXECUTOR, name);
+    const named_t *executor = name_find(core, NAME_EXECUTOR, name);
     if (executor && executor->executor && executor->executor->conn) return false;
     return core->now_us >= core->opened_us + core->config.lease_us;
 }

@@ -182,3 +182,17 @@ def test_a_retry_that_comes_due_in_a_held_fan_out_waits_for_its_start(hosts):
     hosts.pawl("task", "start", parent)
     hosts.wait_status(parent, "failed")
     assert len((hosts.folder / "runs-1").read_text().split()) == 2
+
+
+def test_a_broker_killed_in_the_middle_of_a_cancel_of_thousands_goes_on_with_it(hosts):
+    names = ",".join(f"absent-{i}" for i in range(6000))
+    parent = fan_out(hosts, "--on", names, "--", "true")
+    hosts.pawl("task", "cancel", parent)
+    hosts.programs[0].kill()  # at most a thousand a commit: most of them wait still
+    hosts.broker()
+    hosts.wait_status(parent, "cancelled")
+    shown = hosts.pawl("task", "show", parent, "-o", "json").json["fanout"]
+    assert shown["cancelled"] == shown["total"] == 6000
+    hosts.pawl("task", "retry", parent)
+    until(lambda: hosts.pawl("task", "show", parent, "-o", "json").json["fanout"]["open"] == 6000)
+    assert hosts.task(parent)["status"] == "running"

@@ -5,11 +5,22 @@
 #define TESTS_UNIT_BROKER_FAMILY_WORLD_H
 
 #include "broker/answer.h"
+#include "broker/check.h"
 #include "tests/unit/broker/core_world.h"
 
 #define F(name) PAWL__V1__FANOUT_##name
 
 enum { FLEET_CONN = 100, FLEET_MOST = 16 };
+
+/* After each test memory is the store's, and the check finds nothing. */
+static inline int whole(void **state)
+{
+    world_t *w = *state;
+    size_t problems = 1;
+    assert_int_equal(check_store(w->store, stderr, &problems), ERR_OK);
+    assert_int_equal(problems, 0);
+    return teardown(state);
+}
 
 static inline conn_t conn_of(unsigned nth)
 {

@@ -3,17 +3,6 @@
  * schedules, retention. After each test memory is the store's and the check finds nothing. */
 #include "tests/unit/broker/family_world.h"
 
-#include "broker/check.h"
-
-static int whole(void **state)
-{
-    world_t *w = *state;
-    size_t problems = 1;
-    assert_int_equal(check_store(w->store, stderr, &problems), ERR_OK);
-    assert_int_equal(problems, 0);
-    return teardown(state);
-}
-
 static void cancel_now(world_t *w, ulid_t id)
 {
     static uint8_t nth = 100;

@@ -4,8 +4,6 @@
  * children a commit here. After each test memory is the store's and the check finds nothing. */
 #include "tests/unit/broker/family_world.h"
 
-#include "broker/check.h"
-
 #define SECOND        INT64_C(1000000)
 #define OUTCOME(name) PAWL__V1__OUTCOME__OUTCOME_##name
 
@@ -19,15 +17,6 @@ static int begin(void **state)
     core_close(&w->core);
     open_core(w);
     return 0;
-}
-
-static int whole(void **state)
-{
-    world_t *w = *state;
-    size_t problems = 1;
-    assert_int_equal(check_store(w->store, stderr, &problems), ERR_OK);
-    assert_int_equal(problems, 0);
-    return teardown(state);
 }
 
 static uint32_t by_hand(world_t *w, Pawl__V1__TaskVerb verb, ulid_t id)

@@ -4,8 +4,6 @@
  */
 #include "tests/unit/broker/family_world.h"
 
-#include "broker/check.h"
-
 #define OVERLAP(name) PAWL__V1__OVERLAP__OVERLAP_##name
 #define MINUTE        INT64_C(60000000)
 
@@ -16,15 +14,6 @@ static int begin(void **state)
 {
     seen_n = 0;
     return setup(state);
-}
-
-static int whole(void **state)
-{
-    world_t *w = *state;
-    size_t problems = 1;
-    assert_int_equal(check_store(w->store, stderr, &problems), ERR_OK);
-    assert_int_equal(problems, 0);
-    return teardown(state);
 }
 
 /* Each minute, to all of role=web. */
