@@ -85,13 +85,14 @@ int cmd_task_show(cli_t *cli)
     memcpy(id, pawl_record_bytes(task, "id", &len), sizeof id);
     bool all = args_has(&cli->args, "children"), picked = args_text(&cli->args, "fields") != NULL;
     bool parent = pawl_record_sub(task, "fanout") != NULL, people = output_is_table();
+    bool rows = all && !output_is_json() && (picked || !people); /* of the children, nothing else */
     json_t *object = task_whole(task);
-    if (all && !people) json_object_set_new(object, "children", family_all_json(cli, id, &code));
+    if (all && output_is_json())
+        json_object_set_new(object, "children", family_all_json(cli, id, &code));
     if (parent && people && !picked) family_trim(object);
-    if (!code && !(all && people && picked)) /* the fields are those of children then */
-        code = output_object(json_incref(object));
+    if (!code && !rows) code = output_object(json_incref(object));
     if (!code && people && !picked && (all || parent)) putchar('\n');
-    if (!code && people && all)
+    if (!code && all && !output_is_json())
         code = family_all(cli, id);
     else if (!code && people && parent && !picked)
         code = family_summary(cli, task);

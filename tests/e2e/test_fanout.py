@@ -158,6 +158,7 @@ def test_a_large_fan_out_is_shown_by_its_counts_and_the_first_that_failed(hosts)
     assert len(shown.out) < 4000
     every = hosts.pawl("task", "show", parent, "--children", "--fields", "host,status").lines
     assert len(every) == 33 and every[1].split() == ["web-1", "finished"]
+    assert len(hosts.pawl("task", "show", parent, "--children", "-o", "id").lines) == 32
     failed = hosts.pawl("task", "children", parent, "--status", "failed,expired", "-o", "ndjson").rows
     assert [row["host"] for row in failed] == ["web-2", *absent]
     assert "it is no fan-out" in hosts.pawl("task", "show", failed[0]["id"], "--children", code=None).err
