@@ -326,6 +326,29 @@ static void errors_never_hold_the_password(void **state)
     assert_string_equal(error.state, "28P01");
 }
 
+/* ---- errors ---------------------------------------------------------------------------------- */
+
+static void no_error_shows_a_password(void **state)
+{
+    char password[] = "s3cret-42", text[600];
+    const sql_source_t source = { .name = "app", .password = password };
+    sql_error_t error;
+    (void)state;
+    sql_error_set(&error, &source, "28P01",
+                  "bad \"host=db password=s3cret-42\"\n\tpostgresql://u:s3cret-42@db/app\001\n");
+    assert_string_equal(error.state, "28P01");
+    assert_string_equal(error.text,
+                        "bad \"host=db password=*********\" postgresql://u:*********@db/app");
+    for (size_t before = 460; before < 490; before++) { /* also where the text is cut short */
+        memset(text, 'x', before);
+        snprintf(text + before, sizeof text - before, "%s", password);
+        sql_error_set(&error, &source, "", text);
+        assert_null(strstr(error.text, "s3c"));
+    }
+    sql_error_set(&error, &(sql_source_t){ .name = "app" }, NULL, "no password at all");
+    assert_string_equal(error.text, "no password at all");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -337,6 +360,7 @@ int main(void)
         cmocka_unit_test(parameters_that_are_no_json_are_refused),
         cmocka_unit_test(values_become_json_that_loses_nothing),
         cmocka_unit_test(watermarks_have_the_order_of_the_database),
+        cmocka_unit_test(no_error_shows_a_password),
         cmocka_unit_test(sources_are_read_with_their_passwords),
         cmocka_unit_test(a_source_that_lacks_something_is_refused_by_name),
         cmocka_unit_test(errors_never_hold_the_password),
