@@ -369,6 +369,8 @@ static err_t edit(core_t *core, plan_t *old, plan_t *plan, const Pawl__V1__Sched
     plan->spec = swap.spec;
     plan->template = swap.template;
     plan->line = swap.line;
+    /* where a gap of before begins to count says nothing of other instants, or of another window */
+    if (new_rule || old->spec->window_us != swap.spec->window_us) old->cur.floor_us = 0;
     after_edited(core, old, swap.spec->after_us);
     if (strcmp(old->spec->zone, swap.spec->zone) != 0) /* a pause by hand from now on */
         old->row.flags &= (uint8_t)~SCHEDULE_ZONELESS;

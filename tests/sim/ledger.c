@@ -304,6 +304,11 @@ static const char *odd_verdict(const mschedule_t *schedule, mrevision_t *revisio
         if (e->verdict == VERDICT_SKIPPED && !word && e->reason != VERDICT_REASON_WINDOW)
             return "skipped in strict";
     }
+    if (e->reason == VERDICT_REASON_WINDOW && revision->spec->window_us == 0)
+        return "too old for a window that it does not have";
+    if (e->reason == VERDICT_REASON_WINDOW &&
+        e->to_us >= e->decided_last_us - revision->spec->window_us)
+        return "not yet too old for its window";
     if (mode == PAWL__V1__MODE__MODE_NORMAL && e->verdict == VERDICT_FOLDED && !schedule->skip_word)
         return "folded in normal";
     if (e->verdict == VERDICT_FIRED && e->reason == VERDICT_REASON_ON_TIME &&

@@ -362,6 +362,26 @@ static void a_fixed_delay_plans_from_each_end(void **state)
     assert_true(world_schedule_get(&world, "poll")->next_us > world.wall_us);
 }
 
+static void a_window_of_before_an_edit_skips_nothing_after_it(void **state)
+{
+    (void)state;
+    Pawl__V1__Schedule schedule = named("poll", "* * * * *");
+    schedule.mode = PAWL__V1__MODE__MODE_STRICT;
+    schedule.overlap = PAWL__V1__OVERLAP__OVERLAP_QUEUE_ALL;
+    schedule.window_us = MINUTE / 2;
+    schedule.ahead = 1;
+    assert_int_equal(put(&schedule), 0);
+    /* a gap is found, and all of it is too old */
+    world.wall_us = (world.wall_us / MINUTE + 60) * MINUTE + 40 * SEC;
+    world_propose(&world, "poll");
+    world.wall_us -= 50 * MINUTE; /* the clock is set right */
+    schedule = delayed("poll", 10 * MINUTE);
+    assert_int_equal(put(&schedule), 0);
+    world.wall_us += 3 * 60 * MINUTE;
+    world_propose(&world, "poll");
+    assert_int_equal(world_schedule_get(&world, "poll")->fired, 1);
+}
+
 static void a_run_by_hand_holds_the_next_one_back(void **state)
 {
     (void)state;
@@ -608,6 +628,7 @@ int main(void)
         TEST(many_users_follow_over_batches_and_over_a_restart),
         TEST(a_calendar_in_use_is_not_removed),
         TEST(a_fixed_delay_plans_from_each_end),
+        TEST(a_window_of_before_an_edit_skips_nothing_after_it),
         TEST(a_run_by_hand_holds_the_next_one_back),
         TEST(a_pause_and_an_edit_keep_a_fixed_delay_alive),
         TEST(a_fixed_delay_excludes_what_names_instants),
