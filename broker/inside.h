@@ -68,8 +68,7 @@ static inline uint64_t hash_mix(uint64_t value)
     return value ^ value >> 33;
 }
 
-/* ---- lanes (lane.c) -----------------------------------------------------------------------------
- */
+/* ---- lanes (lane.c), and what is given of them (dispatch.c) ---------------------------------- */
 
 /* A task that became ready in this batch: not in the ready table yet, and never will be when an
  * executor takes it before the batch ends (fused submit and lease). */
@@ -137,8 +136,8 @@ err_t lanes_dispatch(core_t *core);
 err_t lanes_load(core_t *core);
 void lanes_free(core_t *core);
 
-/* ---- executors and their leases (executor.c, lease.c)
- * --------------------------------------------- */
+/* ---- executors (executor.c, claim.c, assign.c, pulse.c, fleet.c) and their leases (lease.c,
+ * report.c, loss.c) */
 
 typedef struct run {
     struct run *same_hash;
@@ -279,8 +278,7 @@ err_t lease_kill(core_t *core, run_t *run, const char *wish);
 /* The wish, and what its executor added to it. */
 slice_t stop_words(core_t *core, slice_t wished, slice_t said);
 
-/* ---- tasks (task.c, change.c)
- * ------------------------------------------------------------------------ */
+/* ---- tasks (task.c, submit.c, change.c) ------------------------------------------------------ */
 
 enum { TASK_TAIL = 2048 };
 typedef struct task {
@@ -441,8 +439,7 @@ void blocks_free(core_t *core);
 
 #include "broker/plan.h"
 
-/* ---- core (core.c)
- * ---------------------------------------------------------------------------------------- */
+/* ---- core (core.c, output.c, reply.c) -------------------------------------------------------- */
 
 struct core {
     store_t *store;
