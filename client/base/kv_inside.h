@@ -55,6 +55,9 @@ struct kv {
     kv_view_t *views;
     int64_t usage_again_us; /* held and disk figures are fresh until then */
     uint64_t held_bytes;
+    size_t held_txn, held_oldest; /* counted after that commit, with that oldest reader */
+    uint64_t live_bytes;
+    size_t live_txn;     /* counted after that commit */
     uint64_t disk_limit; /* file + free disk */
 };
 

@@ -89,6 +89,35 @@ static uint64_t held_bytes(const kv_t *self, MDB_txn *txn, size_t oldest)
     return pages * self->page_bytes;
 }
 
+static void look_at_disk(kv_t *self, uint64_t file_bytes)
+{
+    uint64_t space = kv_disk_free(self), behind = file_bytes;
+    /* as kv_limit_reached() draws the line: who refuses by degrees must come before it */
+    if (self->promised_bytes > self->ahead_bytes / 4 && self->promised_bytes < UINT64_MAX / 2)
+        behind = self->promised_bytes - self->ahead_bytes / 4;
+    self->disk_limit = space > UINT64_MAX / 2 ? space : space + behind;
+}
+
+/* Counts what may have changed since it was counted last: a view of its own dirties the table of
+ * readers, which is a file, and nothing is to be written when nothing happens. False: no view is to
+ * be had. `due`: what is held back, too. */
+static bool count_pages(kv_t *self, size_t last_txn, size_t oldest, bool due)
+{
+    bool held = due && (self->held_txn != last_txn || self->held_oldest != oldest);
+    if (!held && self->live_txn == last_txn && self->live_bytes > 0) return true;
+    MDB_txn *txn = NULL;
+    if (mdb_txn_begin(self->env, NULL, MDB_RDONLY, &txn) != 0) return false;
+    if (held) {
+        self->held_bytes = held_bytes(self, txn, oldest);
+        self->held_txn = last_txn;
+        self->held_oldest = oldest;
+    }
+    self->live_bytes = kv_live_bytes(self, txn);
+    self->live_txn = last_txn;
+    mdb_txn_abort(txn);
+    return true;
+}
+
 void kv_usage(kv_t *self, kv_usage_t *usage)
 {
     MDB_envinfo info;
@@ -104,22 +133,13 @@ void kv_usage(kv_t *self, kv_usage_t *usage)
         if (now - view->opened_us > usage->oldest_view_us)
             usage->oldest_view_us = now - view->opened_us;
     }
-    MDB_txn *txn = NULL;
-    if (mdb_txn_begin(self->env, NULL, MDB_RDONLY, &txn) == 0) {
-        if (now >= self->usage_again_us) {
-            self->usage_again_us = now + USAGE_EVERY_US;
-            self->held_bytes = held_bytes(self, txn, oldest);
-            uint64_t space = kv_disk_free(self);
-            uint64_t behind = usage->file_bytes;
-            /* as kv_limit_reached() draws the line: who refuses by degrees must come before it */
-            if (self->promised_bytes > self->ahead_bytes / 4 &&
-                self->promised_bytes < UINT64_MAX / 2)
-                behind = self->promised_bytes - self->ahead_bytes / 4;
-            self->disk_limit = space > UINT64_MAX / 2 ? space : space + behind;
-        }
-        usage->used_bytes = kv_live_bytes(self, txn) + self->held_bytes;
-        mdb_txn_abort(txn);
+    bool due = now >= self->usage_again_us;
+    if (due) {
+        self->usage_again_us = now + USAGE_EVERY_US;
+        look_at_disk(self, usage->file_bytes);
     }
+    if (count_pages(self, info.me_last_txnid, oldest, due))
+        usage->used_bytes = self->live_bytes + self->held_bytes;
     usage->held_bytes = self->held_bytes;
     if (self->disk_limit && self->disk_limit < usage->map_bytes)
         usage->map_bytes = self->disk_limit;
