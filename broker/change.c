@@ -105,6 +105,7 @@ err_t task_fresh_budget(core_t *core, task_t *task)
         rec_key_t key = key_try(task->n, token);
         TRY(put_scratch(core, TABLE_try, &key, 0));
     }
+    TRY(lane_forget(core, task->state.lane)); /* a child that has moved goes back to its host */
     task->state = (state_row_t){
         .status = status, .token = token, .executor = executor, .flags = STATE_BY_HAND
     };

@@ -390,11 +390,7 @@ err_t family_move_child(core_t *core, task_t *child)
     target.n_labels = body->fanout->n_labels;
     TRY(lane_for(core, child->spec.queue, child->spec.type, &target, body,
                  child->spec.flags & SPEC_LATE ? BAND_LATE : BAND_LIVE, &lane));
-    if (child->state.lane) {
-        lane_t *before;
-        TRY(lane_get(core, child->state.lane, &before));
-        lane_count(core, before, -1);
-    }
+    TRY(lane_forget(core, child->state.lane));
     lane_count(core, lane, 1);
     child->state.lane = lane->no;
     return ERR_OK;

@@ -120,6 +120,7 @@ err_t lane_for(core_t *core, uint32_t queue, uint32_t type, const Pawl__V1__Targ
 err_t lane_get(core_t *core, uint32_t no, lane_t **out); /* of a task: there is none: CORRUPT */
 /* A task that names it came on record, or one went. */
 void lane_count(core_t *core, lane_t *lane, int change);
+err_t lane_forget(core_t *core, uint32_t no); /* a task names it no more; 0: there was none */
 /* spec: NULL, or as in fresh_t; lasts until the batch ends. */
 void lane_add(core_t *core, lane_t *lane, int64_t due_us, uint64_t n, const spec_row_t *spec);
 err_t lane_remove(core_t *core, lane_t *lane, int64_t due_us, uint64_t n);

@@ -204,16 +204,19 @@ void lane_count(core_t *core, lane_t *lane, int change)
     make_dirty(core, lane);
 }
 
+err_t lane_forget(core_t *core, uint32_t no)
+{
+    lane_t *lane;
+    if (no == 0) return ERR_OK;
+    TRY(lane_get(core, no, &lane));
+    lane_count(core, lane, -1);
+    return ERR_OK;
+}
+
 err_t lane_forget_task(core_t *core, const task_t *task)
 {
-    const uint32_t named[] = { task->spec.lane, task->state.lane };
-    for (size_t i = 0; i < ARRAY_LEN(named); i++) {
-        lane_t *lane;
-        if (named[i] == 0) continue;
-        TRY(lane_get(core, named[i], &lane));
-        lane_count(core, lane, -1);
-    }
-    return ERR_OK;
+    TRY(lane_forget(core, task->spec.lane));
+    return lane_forget(core, task->state.lane);
 }
 
 err_t lanes_load(core_t *core)

@@ -512,6 +512,27 @@ static void with_move_a_lost_child_runs_elsewhere(void **state)
     assert_status(w, parent, FINISHED);
 }
 
+static void a_moved_child_that_is_run_again_goes_back_to_its_own_host(void **state)
+{
+    world_t *w = *state;
+    ulid_t parent = id_at(w, 1);
+    handed_t got[8], again[8];
+    join_all(w, 2);
+    fan_out(w, parent, may_move);
+    assert_int_equal(handed_out(w, got, 8), 2);
+    lose(w, 1);
+    assert_int_equal(handed_out(w, again, 8), 1);
+    assert_int_equal(again[0].executor, 0);
+    ends(w, &again[0], FAIL);
+    ends(w, &got[0], DONE);
+    assert_status(w, parent, FAILED);
+    retry_now(w, parent, ERR_OK);
+    assert_int_equal(handed_out(w, again, 8), 0);
+    join(w, 1, 2);
+    assert_int_equal(handed_out(w, again, 8), 1);
+    assert_int_equal(again[0].executor, 1);
+}
+
 static void late_joiners(Pawl__V1__Task *task, Pawl__V1__Fanout *fanout)
 {
     (void)task;
@@ -1018,6 +1039,7 @@ int main(void)
         TEST(offline_fail_counts_as_a_failure),
         TEST(a_lost_child_is_retried_on_its_own_host),
         TEST(with_move_a_lost_child_runs_elsewhere),
+        TEST(a_moved_child_that_is_run_again_goes_back_to_its_own_host),
         TEST(who_enrols_meanwhile_joins_and_nobody_waits_out_the_time),
         TEST(each_end_makes_room_for_the_next_child_in_its_own_commit),
         TEST(a_pause_separates_waves_over_a_restart),
