@@ -131,7 +131,8 @@ static err_t read_source(sql_source_t *self, const char *name, const conf_t *ent
 static void forget_variables(void)
 {
     extern char **environ;
-    for (char **at = environ; at && *at;) {
+    if (!environ) return;
+    for (char **at = environ; *at;) {
         char name[64];
         size_t len = strcspn(*at, "=");
         if (strncmp(*at, "PG", 2) != 0 || len >= sizeof name) {
