@@ -38,7 +38,7 @@ $(BUILD)/lib/schemas.a:   $(call obj,schemas/*.c) $(gen:.c=.o)
 $(BUILD)/lib/base.a:      $(call obj,client/base/*.c)
 $(BUILD)/lib/time.a:      $(call obj,client/time/*.c)
 $(BUILD)/lib/client.a:    $(call obj,client/*.c)
-$(BUILD)/lib/cli.a:       $(call obj,client/cli/*.c)
+$(BUILD)/lib/cli.a:       $(call obj,client/cli/*.c client/cli/*/*.c)
 $(BUILD)/lib/broker.a:    $(call obj,broker/*.c broker/*/*.c)
 $(BUILD)/lib/scheduler.a: $(call obj,scheduler/*.c)
 $(BUILD)/lib/executor.a:  $(call obj,executor/*.c executor/*/*.c)
@@ -50,7 +50,7 @@ $(BUILD)/bin/pawl:           $(BUILD)/client/cli/main.o $(call lib,cli client ti
 $(BUILD)/bin/pawl-broker $(BUILD)/bin/pawl-scheduler: LDLIBS = $(call libs_of,$(DAEMON_PKGS))
 $(BUILD)/bin/pawl-executor: LDLIBS = $(call libs_of,$(DAEMON_PKGS) $(SQL_PKGS) jansson)
 $(BUILD)/bin/pawl: LDLIBS = $(call libs_of,$(CLI_PKGS))
-# All symbols are bound at the start: executor/lean.h needs it.
+# All symbols are bound at the start: executor/process/lean.h needs it.
 bind_now := -Wl,-z,relro,-z,now
 $(BUILD)/bin/pawl-executor: LDFLAGS += $(bind_now)
 

@@ -16,10 +16,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "broker/check.h"
-#include "broker/front.h"
-#include "broker/logs.h"
-#include "broker/space.h"
+#include "broker/check/check.h"
+#include "broker/front/front.h"
+#include "broker/logs/logs.h"
+#include "broker/core/space.h"
 #include "broker/stats.h"
 #include "client/base/clock.h"
 #include "client/base/conf.h"

@@ -24,7 +24,7 @@
 #ifndef BROKER_TAPE_H
 #define BROKER_TAPE_H
 
-#include "broker/core.h"
+#include "broker/core/core.h"
 
 typedef struct tape tape_t;
 

@@ -13,9 +13,9 @@
 
 #include <czmq.h>
 
-#include "broker/core.h"
+#include "broker/core/core.h"
 #include "broker/poison.h"
-#include "broker/query.h"
+#include "broker/readers/query.h"
 #include "broker/tape.h"
 #include "client/base/hist.h"
 

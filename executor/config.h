@@ -12,7 +12,7 @@
 
 #include "client/base/conf.h"
 #include "client/base/log.h"
-#include "executor/launch.h"
+#include "executor/process/launch.h"
 #include "executor/sql/sources.h"
 
 #define CONFIG_ENVIRONMENT "PAWL_EXECUTOR__"

@@ -22,7 +22,7 @@
 #define EXECUTOR_KIND_SHELL_H
 
 #include "executor/config.h"
-#include "executor/launch.h"
+#include "executor/process/launch.h"
 #include "executor/spare.h"
 
 struct shell_env {

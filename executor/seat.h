@@ -3,13 +3,14 @@
  * one.
  *
  * A seat outlives the commands that sit in it, one after the other. A warden that takes no more
- * orders (executor/warden.h says when) is replaced, with its cgroup, before the next command. */
+ * orders (executor/process/warden.h says when) is replaced, with its cgroup, before the next
+ * command. */
 #ifndef EXECUTOR_SEAT_H
 #define EXECUTOR_SEAT_H
 
-#include "executor/cgroup.h"
+#include "executor/process/cgroup.h"
 #include "executor/config.h"
-#include "executor/helper.h"
+#include "executor/process/helper.h"
 
 /* What all seats of an executor share. */
 typedef struct seat_maker {

@@ -10,7 +10,7 @@
 
 #include "client/base/clock.h"
 #include "client/base/log.h"
-#include "executor/warden.h"
+#include "executor/process/warden.h"
 #include "schemas/limits.h"
 
 enum {

@@ -12,7 +12,7 @@
 
 #include "executor/attempt.h"
 #include "executor/ending.h"
-#include "executor/pipes.h"
+#include "executor/process/pipes.h"
 #include "executor/seat.h"
 #include "executor/slots.h"
 

@@ -5,9 +5,9 @@
 #define EXECUTOR_SLOTS_H
 
 #include "client/pawl.h"
-#include "executor/cgroup.h"
+#include "executor/process/cgroup.h"
 #include "executor/config.h"
-#include "executor/helper.h"
+#include "executor/process/helper.h"
 
 typedef struct slots slots_t;
 

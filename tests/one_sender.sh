@@ -11,6 +11,6 @@ awk '
 /^[ \t]/ && /[^a-z_]settle_output\(/ && fn != "broker_release" { bad = bad "\n" FILENAME ": " fn " calls settle_output" }
 /^[ \t]/ && /[^a-z_]send_parcel\(/ && fn != "broker_release" { bad = bad "\n" FILENAME ": " fn " calls send_parcel" }
 END { if (bad) { print "sends outside broker_release:" bad; exit 1 } }
-' broker/front.c broker/front_stats.c broker/release.c broker/intake.c broker/roster.c || exit 1
-if grep -n 'self->router\b' broker/*.c | grep -v '^broker/front.c\|^broker/release.c'; then exit 1; fi
+' broker/front/front.c broker/front/front_stats.c broker/front/release.c broker/front/intake.c broker/front/roster.c || exit 1
+if grep -n 'self->router\b' broker/front/*.c | grep -v '^broker/front/front.c\|^broker/front/release.c'; then exit 1; fi
 echo "one sender: ok"

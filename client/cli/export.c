@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "client/cli/calendars.h"
-#include "client/cli/crontabwrite.h"
+#include "client/cli/formats/crontabwrite.h"
 #include "client/cli/handlers.h"
 #include "client/cli/schedulespec.h"
 #include "client/cli/yamlfile.h"

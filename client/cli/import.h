@@ -5,7 +5,7 @@
 #define CLI_IMPORT_H
 
 #include "client/cli/cli.h"
-#include "client/cli/importlist.h"
+#include "client/cli/formats/importlist.h"
 
 /* Fills the list from the command's words. 0, or the code of a printed error: nothing is written
  * then. */

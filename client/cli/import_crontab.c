@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "client/cli/crontab.h"
+#include "client/cli/formats/crontab.h"
 #include "client/cli/handlers.h"
 #include "client/cli/fileread.h"
 #include "client/cli/import.h"

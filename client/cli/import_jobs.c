@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * client/cli/import_jobs.c - pawl import celery-beat and xxl-job: one file, read as a whole. */
-#include "client/cli/celery.h"
+#include "client/cli/formats/celery.h"
 #include "client/cli/handlers.h"
 #include "client/cli/fileread.h"
 #include "client/cli/import.h"
-#include "client/cli/xxljob.h"
+#include "client/cli/formats/xxljob.h"
 
 typedef const char *read_text_fn(import_list_t *list, const char *text, size_t len);
 

@@ -11,7 +11,7 @@
 #include "client/cli/handlers.h"
 #include "client/cli/fileread.h"
 #include "client/cli/import.h"
-#include "client/cli/systemd.h"
+#include "client/cli/formats/systemd.h"
 
 static const char *const unit_folders[] = { "/etc/systemd/system", "/run/systemd/system",
                                             "/usr/local/lib/systemd/system",

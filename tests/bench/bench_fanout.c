@@ -10,7 +10,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#include "broker/core.h"
+#include "broker/core/core.h"
 #include "client/base/ulid.h"
 #include "schemas/limits.h"
 

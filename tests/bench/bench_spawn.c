@@ -16,9 +16,9 @@
 #include <unistd.h>
 
 #include "client/base/clock.h"
-#include "executor/cgroup.h"
-#include "executor/helper.h"
-#include "executor/warden.h"
+#include "executor/process/cgroup.h"
+#include "executor/process/helper.h"
+#include "executor/process/warden.h"
 
 enum { ROUNDS = 5, AT_ONCE_MAX = 64 };
 

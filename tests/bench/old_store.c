@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/core.h"
+#include "broker/core/core.h"
 #include "client/base/clock.h"
 #include "client/time/zone.h"
 

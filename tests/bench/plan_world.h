@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "broker/core.h"
+#include "broker/core/core.h"
 #include "client/time/zone.h"
 
 #define SECOND INT64_C(1000000)

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "broker/check.h"
+#include "broker/check/check.h"
 #include "client/time/zone.h"
 #include "tests/sim/judge.h"
 

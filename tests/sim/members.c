@@ -255,7 +255,7 @@ static size_t expected(sim_t *sim, const mtask_t *parent, const when_t *when,
         if (!here && sim->judge->broker_us - member->seen_us > DEFAULT_ENROLLED_US) continue;
         uint8_t seed[20];
         be_put_u32(be_put_bytes(seed, parent->id, 16), no);
-        uint64_t x = hash64(seed, sizeof seed); /* the mix of broker/inside.h */
+        uint64_t x = hash64(seed, sizeof seed); /* the mix of broker/core/inside.h */
         x = (x ^ x >> 33) * UINT64_C(0xff51afd7ed558ccd);
         x = (x ^ x >> 33) * UINT64_C(0xc4ceb9fe1a85ec53);
         all[n++] =

@@ -4,7 +4,7 @@
  * seed's stream, so that a world is the same with and without them. */
 #include "tests/sim/sim.h"
 
-#include "broker/query_schedule.h"
+#include "broker/readers/query_schedule.h"
 
 #define DAY_US (86400 * SEC_US)
 

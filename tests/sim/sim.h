@@ -8,8 +8,8 @@
 #ifndef SIM_SIM_H
 #define SIM_SIM_H
 
-#include "broker/core.h"
-#include "broker/session.h"
+#include "broker/core/core.h"
+#include "broker/front/session.h"
 #include "broker/store/family_record.h"
 #include "broker/store/record.h"
 #include "tests/sim/memstore.h"

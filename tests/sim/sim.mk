@@ -31,7 +31,7 @@ sim-bugs: export COMPILE = $(CC) $(cppflags) $(cflags) -c
 sim-bugs: export LINK    = $(CC) $(ldflags)
 sim-bugs: export OBJECTS = $(sim_objs)
 sim-bugs: export LIBS    = $(sim_libs) $(call libs_of,$(PKGS))
-sim-bugs: export SOURCES = broker
+sim-bugs: export SOURCES = broker/core
 sim-bugs: export SAYS    = sim: seed [0-9]+ fails
 sim-bugs: $(BUILD)/bin/sim
 	@sh tests/bugs.sh tests/sim/bugs.txt $(BUILD)/sim-bugs --seeds $(SIM_BUG_SEEDS)

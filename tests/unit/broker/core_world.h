@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "broker/core.h"
+#include "broker/core/core.h"
 #include "client/base/ulid.h"
 #include "client/time/zone.h"
 #include "tests/sim/memstore.h"

@@ -4,8 +4,8 @@
 #ifndef TESTS_UNIT_BROKER_FAMILY_WORLD_H
 #define TESTS_UNIT_BROKER_FAMILY_WORLD_H
 
-#include "broker/answer.h"
-#include "broker/check.h"
+#include "broker/readers/answer.h"
+#include "broker/check/check.h"
 #include "tests/unit/broker/core_world.h"
 
 #define F(name) PAWL__V1__FANOUT_##name

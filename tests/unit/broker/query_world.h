@@ -12,9 +12,9 @@
 
 #include <cmocka.h>
 
-#include "broker/answer.h"
-#include "broker/check.h"
-#include "broker/core.h"
+#include "broker/readers/answer.h"
+#include "broker/check/check.h"
+#include "broker/core/core.h"
 #include "client/base/ulid.h"
 #include "client/time/zone.h"
 #include "tests/sim/memstore.h"

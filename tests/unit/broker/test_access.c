@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "broker/access.h"
+#include "broker/front/access.h"
 
 static bool may(access_role_t role, unsigned body)
 {
@@ -25,7 +25,7 @@ static void each_request_of_the_schema_is_of_use_to_some_role(void **state)
         if (!body || field->id == PAWL__V1__REQUEST__BODY_HELLO) continue;
         if (!may(ACCESS_OPERATOR, field->id) && !may(ACCESS_EXECUTOR, field->id) &&
             !may(ACCESS_SCHEDULER, field->id))
-            fail_msg("%s has no row in broker/access.c", field->name);
+            fail_msg("%s has no row in broker/front/access.c", field->name);
         assert_true(may(ACCESS_ADMIN, field->id));
         assert_false(may(ACCESS_NONE, field->id));
     }

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "broker/check.h"
+#include "broker/check/check.h"
 
 static world_t world;
 static const int64_t MINUTE = 60000000;

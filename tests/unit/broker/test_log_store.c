@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "broker/log_check.h"
-#include "broker/log_lost.h"
-#include "broker/log_rows.h"
-#include "broker/logs.h"
+#include "broker/logs/log_check.h"
+#include "broker/logs/log_lost.h"
+#include "broker/logs/log_rows.h"
+#include "broker/logs/logs.h"
 #include "schemas/limits.h"
 
 static const uint8_t ID[16] = "task-0000000001", OTHER[16] = "task-0000000002";

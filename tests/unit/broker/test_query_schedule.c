@@ -2,7 +2,7 @@
  * Schedules, their history and the journal, as the readers tell them. */
 #include "tests/unit/broker/query_world.h"
 
-#include "broker/check.h"
+#include "broker/check/check.h"
 
 static world_t world;
 static const int64_t MINUTE = 60000000;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/broker/query_world.h"
 
-#include "broker/check.h"
+#include "broker/check/check.h"
 
 static world_t world;
 

@@ -3,7 +3,7 @@
  * once. After each test the whole store is checked, ledgers against their rules. */
 #include "tests/unit/broker/query_world.h"
 
-#include "broker/check.h"
+#include "broker/check/check.h"
 
 static world_t world;
 #define MINUTE (INT64_C(60) * 1000000)

@@ -6,7 +6,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-#include "broker/readers.h"
+#include "broker/readers/readers.h"
 
 static world_t world;
 static readers_t *readers;

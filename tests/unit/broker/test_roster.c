@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 
-#include "broker/front_inside.h"
+#include "broker/front/front_inside.h"
 #include "client/base/clock.h"
 
 enum { LIVE = 19000, LOST = 1000 };

@@ -3,8 +3,8 @@
  * and what a reader sees. The ledger is checked against the rule after each test. */
 #include "tests/unit/broker/query_world.h"
 
-#include "broker/check.h"
-#include "broker/query_calendar.h"
+#include "broker/check/check.h"
+#include "broker/readers/query_calendar.h"
 
 static world_t world;
 static const int64_t SEC = 1000000, MINUTE = INT64_C(60000000), DAY = INT64_C(86400000000);

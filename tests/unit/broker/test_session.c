@@ -6,7 +6,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 
-#include "broker/session.h"
+#include "broker/front/session.h"
 
 enum { ROUTE = 0x1234, OTHER = 0x9999 };
 static const int64_t SECOND = 1000000;

@@ -7,7 +7,7 @@
 
 #include <unistd.h>
 
-#include "broker/space.h"
+#include "broker/core/space.h"
 #include "broker/store/lmdb.h"
 #include "schemas/limits.h"
 

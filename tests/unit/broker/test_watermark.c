@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Watermarks by hand: what a producer reads next, who may not be raced, which one is meant. */
-#include "broker/query_watermark.h"
+#include "broker/readers/query_watermark.h"
 #include "broker/store/store.h"
 #include "tests/unit/broker/produce_world.h"
 

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #undef fail /* cmocka's; fail.h has one of its own */
 
-#include "client/cli/crontab.h"
+#include "client/cli/formats/crontab.h"
 #include "client/cli/text.h"
 
 static crontab_t read_text(const char *text, bool user_column)

@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "client/cli/crontab.h"
-#include "client/cli/crontabwrite.h"
+#include "client/cli/formats/crontab.h"
+#include "client/cli/formats/crontabwrite.h"
 #include "client/cli/text.h"
 
 static int forget(void **state)

@@ -8,11 +8,11 @@
 
 #include <cmocka.h>
 
-#include "client/cli/celery.h"
-#include "client/cli/csv.h"
-#include "client/cli/quartz.h"
+#include "client/cli/formats/celery.h"
+#include "client/cli/formats/csv.h"
+#include "client/cli/formats/quartz.h"
 #include "client/cli/text.h"
-#include "client/cli/xxljob.h"
+#include "client/cli/formats/xxljob.h"
 
 static int forget(void **state)
 {

@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "client/cli/oncalendar.h"
-#include "client/cli/systemd.h"
+#include "client/cli/formats/oncalendar.h"
+#include "client/cli/formats/systemd.h"
 #include "client/cli/text.h"
 
 static int forget(void **state)

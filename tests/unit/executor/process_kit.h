@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "client/base/clock.h"
-#include "executor/warden.h"
+#include "executor/process/warden.h"
 
 /* A new marker: PAWL_MARK=<pid>-<number>-<clock>. */
 static inline const char *mark_new(void)

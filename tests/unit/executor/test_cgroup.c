@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "executor/cgroup.h"
+#include "executor/process/cgroup.h"
 
 typedef struct fixture {
     char place[64], branch[192];

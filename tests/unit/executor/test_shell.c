@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "executor/helper.h"
+#include "executor/process/helper.h"
 #include "executor/kind_shell.h"
 #include "tests/unit/executor/process_kit.h"
 

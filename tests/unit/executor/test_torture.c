@@ -14,10 +14,10 @@
 
 #include <sys/wait.h>
 
-#include "executor/cgroup.h"
-#include "executor/helper.h"
+#include "executor/process/cgroup.h"
+#include "executor/process/helper.h"
 #include "executor/output.h"
-#include "executor/tree.h"
+#include "executor/process/tree.h"
 #include "tests/unit/executor/process_kit.h"
 
 enum { GONE_WITHIN_MS = 2000, RUNS = 50, LATE_OF = 10 };

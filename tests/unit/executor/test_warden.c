@@ -12,9 +12,9 @@
 #include <sys/wait.h>
 
 #include "client/base/clock.h"
-#include "executor/cgroup.h"
-#include "executor/helper.h"
-#include "executor/tree.h"
+#include "executor/process/cgroup.h"
+#include "executor/process/helper.h"
+#include "executor/process/tree.h"
 #include "tests/unit/executor/process_kit.h"
 
 static helper_t *helper; /* forked before the first test: nothing else runs yet */
