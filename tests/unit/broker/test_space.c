@@ -297,7 +297,7 @@ static void one_level(uint64_t map, uint32_t slots, uint64_t percent, size_t siz
     end_some(self, self->running_n, LIMIT_OUTPUT, 0); /* at once, whatever is there */
     /* the line is worked off, and what ended gives way */
     set_credit(self, 64);
-    uint64_t most = 5000 + COUNT(&self->w, WAITING); /* one a round, if there is room for no more */
+    uint64_t most = 5000 + 4 * COUNT(&self->w, WAITING); /* one in a few rounds is enough */
     for (uint64_t rounds = 0; COUNT(&self->w, WAITING) + COUNT(&self->w, RUNNING) > 0; rounds++) {
         if (rounds == most) tell_where(self, map, slots, percent, size);
         assert_true(rounds < most);
