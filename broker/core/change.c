@@ -56,6 +56,18 @@ static err_t take_key_again(core_t *core, task_t *task, refusal_t *refusal)
     return ERR_OK;
 }
 
+/* A child that was cancelled before its fan-out began would run ahead of it. */
+static err_t not_begun(core_t *core, const task_t *child, const char **why)
+{
+    task_t parent;
+    bool held;
+    TRY(task_load(core, child->spec.parent, &parent));
+    TRY(family_is_held(core, child, &held)); /* by a word, later: then it waits with the others */
+    if (!held && !has_ended(parent.status) && parent.status != S(RUNNING))
+        *why = "its fan-out has not begun: start the parent";
+    return ERR_OK;
+}
+
 static err_t retry(core_t *core, task_t *task, refusal_t *refusal)
 {
     if (!has_ended(task->status) || task->status == S(FINISHED)) {
@@ -67,6 +79,7 @@ static err_t retry(core_t *core, task_t *task, refusal_t *refusal)
     }
     const char *why = NULL;
     if (task->spec.flags & SPEC_PARENT) TRY(family_may_retry(core, task, &why));
+    if (task->spec.flags & SPEC_CHILD) TRY(not_begun(core, task, &why));
     if (why == NULL && task->spec.flags & SPEC_CHILD) TRY(family_child_again(core, task, &why));
     if (why) {
         *refusal = (refusal_t){ ERR_WRONG_STATUS, why };

@@ -814,6 +814,24 @@ static void a_child_of_an_open_family_may_be_run_again_by_itself(void **state)
     assert_status(w, parent, FINISHED);
 }
 
+static void a_child_does_not_run_again_before_its_fan_out_has_begun(void **state)
+{
+    world_t *w = *state;
+    ulid_t parent = id_at(w, 1), child = parent;
+    handed_t got[8];
+    Pawl__V1__TaskInfo *all[8];
+    join_all(w, 2);
+    fan_out(w, parent, held_first);
+    assert_int_equal(list_all(w, false, all, 8), 3);
+    for (size_t i = 0; i < 3; i++)
+        if (memcmp(all[i]->id.data, parent.at, 16) != 0) memcpy(child.at, all[i]->id.data, 16);
+    cancel_now(w, child);
+    assert_status(w, child, CANCELLED);
+    retry_now(w, child, ERR_WRONG_STATUS);
+    assert_int_equal(handed_out(w, got, 8), 0);
+    assert_status(w, child, CANCELLED);
+}
+
 /* ---- children that somebody else ends -------------------------------------------------------- */
 
 /* The child says that it is external; to: its completion token. */
@@ -1052,6 +1070,7 @@ int main(void)
         TEST(retry_runs_again_only_what_did_not_finish),
         TEST(a_retry_looks_anew_for_members_when_there_were_none),
         TEST(a_child_of_an_open_family_may_be_run_again_by_itself),
+        TEST(a_child_does_not_run_again_before_its_fan_out_has_begun),
         TEST(an_external_child_keeps_its_place_in_the_wave_and_its_parent_open),
         TEST(a_hold_leaves_external_children_alone_and_a_cancel_ends_them),
         TEST(a_tree_with_an_external_child_is_not_removed_before_that_has_ended),
