@@ -484,6 +484,7 @@ static void on_cursor(sim_t *sim, slice_t key, slice_t value, bool gone)
         sim_fail(sim, "the cursor of schedule %u went back from %lld to %lld", schedule->no,
                  (long long)schedule->cursor.cursor_us, (long long)row.cursor_us);
     schedule->has_cursor = true;
+    if (schedule->cursor.armed_us != row.armed_us) attended_changed(sim); /* it has a due again */
     schedule->cursor = row;
 }
 
