@@ -34,9 +34,45 @@ typedef struct history {
     bool missed_only;
     int64_t from_us, to_us; /* both included */
     int64_t begun_us;
+    uint64_t blocker_n; /* the last one that was looked up, and its id */
+    ProtobufCBinaryData blocker;
 } history_t;
 
-static void add_item(history_t *self, const course_t *course)
+err_t extent_blocker(answer_t *self, const extent_t *extent, spec_row_t *spec)
+{
+    slice_t value;
+    bool has = extent->verdict == VERDICT_SKIPPED && extent->reason == VERDICT_REASON_OVERLAP;
+    if (!has || extent->aux == 0) return ERR_NOT_FOUND;
+    *spec = (spec_row_t){ 0 };
+    rec_key_t key = key_n(extent->aux);
+    err_t err = store_view_get(self->view, TABLE_spec, key_slice(&key), &value);
+    if (err == ERR_OK) return spec_row_decode(spec, value) ? ERR_OK : ERR_CORRUPT;
+    if (err != ERR_NOT_FOUND) return err;
+    key = key_part(extent->aux, PART_TOMBSTONE, 0, 0);
+    ANSWER_TRY(store_view_get(self->view, TABLE_part, key_slice(&key), &value));
+    if (value.len != sizeof spec->id) return ERR_CORRUPT;
+    memcpy(spec->id, value.at, sizeof spec->id);
+    return ERR_OK;
+}
+
+/* Instants in a row have the same one: it is looked up once. */
+static err_t add_blocker(history_t *self, const extent_t *extent, Pawl__V1__HistoryItem *item)
+{
+    spec_row_t spec;
+    if (extent->reason != VERDICT_REASON_OVERLAP || extent->aux == 0) return ERR_OK;
+    if (extent->aux != self->blocker_n) {
+        err_t err = extent_blocker(self->answer, extent, &spec);
+        if (err != ERR_OK && err != ERR_NOT_FOUND) return err;
+        self->blocker_n = extent->aux;
+        self->blocker = (ProtobufCBinaryData){ 0, NULL };
+        if (err == ERR_OK)
+            self->blocker = answer_bytes(self->answer, slice(spec.id, sizeof spec.id));
+    }
+    item->blocker = self->blocker;
+    return ERR_OK;
+}
+
+static err_t add_item(history_t *self, const course_t *course)
 {
     answer_t *answer = self->answer;
     const extent_t *extent = &course->extent;
@@ -63,6 +99,7 @@ static void add_item(history_t *self, const course_t *course)
         item->task = answer_bytes(answer, slice(id, 16));
     }
     self->items->items[self->items->n_items++] = item;
+    return add_blocker(self, extent, item);
 }
 
 /* ---- one course ------------------------------------------------------------------------------ */
@@ -209,7 +246,7 @@ static err_t spread(history_t *self)
             return ERR_OK;
         }
         if (self->items->n_items == self->limit + self->courses_n) return ERR_CORRUPT;
-        add_item(self, course);
+        ANSWER_TRY(add_item(self, course));
         last = course->next_us;
         ANSWER_TRY(advance(self, course, last));
     }

@@ -192,10 +192,10 @@ static err_t tell_dropped(rehearsal_t *self)
             item->decided_us = extent->decided_last_us;
         }
         if (extent->verdict == VERDICT_FOLDED) item->other_us = (int64_t)extent->aux;
-        if (extent->reason != VERDICT_REASON_OVERLAP || extent->aux == 0) continue;
-        task_rows_t blocker;
-        ANSWER_TRY(task_rows_get(self->seen.view, extent->aux, &blocker));
-        item->other_us = blocker.spec.instant_wall_us;
+        spec_row_t blocker;
+        err_t err = extent_blocker(&self->seen, extent, &blocker);
+        if (err == ERR_OK) item->other_us = blocker.instant_wall_us;
+        if (err != ERR_OK && err != ERR_NOT_FOUND) return err;
     }
     return ERR_OK;
 }

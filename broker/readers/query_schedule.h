@@ -11,6 +11,9 @@ MUST_CHECK err_t schedule_range_next(answer_t *self, uint32_t schedule, uint16_t
 /* The same of those that are not done, which are found without a look at the others. */
 MUST_CHECK err_t schedule_range_open(answer_t *self, const schedule_rows_t *rows, uint16_t *no,
                                      range_row_t *row);
+/* The task that stood in the way of what an extent skipped. ERR_NOT_FOUND: none did, or nothing is
+ * left of it. Purged: `spec` has its id alone. */
+MUST_CHECK err_t extent_blocker(answer_t *self, const extent_t *extent, spec_row_t *spec);
 /* Its ranges that are not done, and what they add to what it is behind. */
 MUST_CHECK err_t schedule_ranges(answer_t *self, const schedule_rows_t *rows,
                                  Pawl__V1__ScheduleInfo *info);

@@ -114,11 +114,32 @@ const column_t schedule_columns[] = {
     { "labels",     "labels",     AS_LABELS,  IN_WIDE  },
     { 0 },
 };
+const column_t policy_columns[] = {
+    { "title",         "title",         AS_TEXT,     IN_JSON },
+    { "grace",         "grace_us",      AS_PATIENCE, IN_JSON },
+    { "window",        "window_us",     AS_DURATION, IN_JSON },
+    { "ahead",         "ahead",         AS_INT,      IN_JSON },
+    { "rate",          "rate",          AS_INT,      IN_JSON },
+    { "jitter",        "jitter_us",     AS_DURATION, IN_JSON },
+    { "start_by",      "start_by_us",   AS_PATIENCE, IN_JSON },
+    { "max_running",   "max_running",   AS_INT,      IN_JSON },
+    { "overlap_scope", "overlap_scope", AS_TEXT,     IN_JSON },
+    { "overlap_key",   "overlap_key",   AS_TEXT,     IN_JSON },
+    { "on_resume",     "on_resume",     AS_TEXT,     IN_JSON },
+    { "live_first",    "live_first",    AS_BOOL,     IN_JSON },
+    { "order",         "order",         AS_TEXT,     IN_JSON },
+    { "warn",          "warn",          AS_EXIT,     IN_JSON },
+    { "supersede",     "supersede",     AS_CHOICE,   IN_JSON },
+    { "start",         "from_us",       AS_INSTANT,  IN_JSON },
+    { "end",           "to_us",         AS_INSTANT,  IN_JSON },
+    { 0 },
+};
 const column_t history_columns[] = {
     { "instant", "instant_us", AS_INSTANT, IN_TABLE },
     { "verdict", "verdict",    AS_WORD,    IN_TABLE },
     { "reason",  "reason",     AS_TEXT,    IN_TABLE },
     { "task",    "task",       AS_ID,      IN_TABLE },
+    { "blocker", "blocker",    AS_ID,      IN_TABLE },
     { "range",   "range",      AS_INT,     IN_WIDE  },
     { 0 },
 };
@@ -307,12 +328,19 @@ static json_t *field_json(const pawl_record_t *record, const column_t *column)
                                               : json_null();
     case AS_BOOL:
         return json_boolean(pawl_record_int(record, field) != 0);
+    case AS_CHOICE:
+        return pawl_record_has(record, field) ? json_boolean(pawl_record_int(record, field) != 0)
+                                              : json_null();
     case AS_INSTANT:
         return pawl_record_int(record, field)
                    ? json_string(instant_text(pawl_record_int(record, field)))
                    : json_null();
     case AS_DURATION:
         return json_string(duration_text(pawl_record_int(record, field)));
+    case AS_PATIENCE:
+        return pawl_record_has(record, field)
+                   ? json_string(duration_text(pawl_record_int(record, field)))
+                   : json_null();
     case AS_ID:
         return id_json(record, field);
     case AS_TEXTS:

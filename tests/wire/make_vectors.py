@@ -573,6 +573,10 @@ def from_broker():
     push("push-end", directives=pb.Directives(directives=[
         pb.Directive(kind=pb.DIRECTIVE_END, deadline_us=300000000)]))
     push("push-schedules", schedules=pb.ScheduleItems(items=[pb.ScheduleInfo(name="nightly", uid=UID, removed=True)]))
+    reply("reply-history", history=pb.HistoryItems(items=[
+        pb.HistoryItem(instant_us=NOON, verdict="fired", task=ID1, decided_us=NOON, revision=3),
+        pb.HistoryItem(instant_us=NOON + 60000000, verdict="skipped", reason="overlap", blocker=ID1,
+                       decided_us=NOON + 60000000, revision=3)]))
     add("reply-newer-enum", "Reply", b"\x0dPWR1\x10\x02\x72\x04\x0a\x02\x01\x63", canonical=None)
     newer = pb.Reply(magic=messages.MAGIC["Reply"], seq=2).SerializeToString() + b"\xba\x3e\x00"
     add("reply-newer-body", "Reply", newer, canonical=True)

@@ -104,6 +104,29 @@ static void history_spreads_extents_out_and_names_each_task(void **state)
     assert_int_equal(history("each-minute", first + 50 * MINUTE, 1000, true)->n_items, 51);
 }
 
+static void history_names_the_task_that_stood_in_the_way(void **state)
+{
+    (void)state;
+    world_executor(&world, 1, "exec-1", 1);
+    world_schedule(&world, "each-minute", "* * * * *", PAWL__V1__MODE__MODE_NORMAL,
+                   PAWL__V1__OVERLAP__OVERLAP_SKIP);
+    for (int i = 0; i < 4; i++) {
+        world.wall_us += MINUTE;
+        world_propose(&world, "each-minute");
+    }
+    assert_int_equal(world.leases_n, 1);
+    const Pawl__V1__HistoryItems *items = history("each-minute", 0, 1000, false);
+    assert_int_equal(items->n_items, 4);
+    assert_int_equal(items->items[0]->blocker.len, 0);
+    for (size_t i = 1; i < 4; i++) {
+        assert_string_equal(items->items[i]->reason, "overlap");
+        assert_int_equal(items->items[i]->task.len, 0);
+        assert_int_equal(items->items[i]->blocker.len, 16);
+        assert_memory_equal(items->items[i]->blocker.data, items->items[0]->task.data, 16);
+    }
+    assert_int_equal(history("each-minute", 0, 1000, true)->items[2]->blocker.len, 16);
+}
+
 static void an_edit_leaves_the_history_of_the_old_rule_as_it_was(void **state)
 {
     (void)state;
@@ -231,6 +254,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_schedule_tells_its_next_instant_and_what_is_behind),
         TEST(history_spreads_extents_out_and_names_each_task),
+        TEST(history_names_the_task_that_stood_in_the_way),
         TEST(an_edit_leaves_the_history_of_the_old_rule_as_it_was),
         TEST(the_list_goes_on_behind_the_last_name),
         TEST(events_come_dense_with_names_and_a_gap_is_told),
