@@ -226,6 +226,31 @@ int cli_instant(cli_t *self, const char *flag, const char *text, bool ago, int64
                     flag, ago ? ", or 1h for an hour ago" : ""));
 }
 
+int cli_span(cli_t *self, int64_t *from_us, int64_t *to_us)
+{
+    static const char *const flags[] = { "from", "to" };
+    const args_t *args = &self->args;
+    int64_t *const us[] = { from_us, to_us };
+    const char *given[2];
+    for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
+        const char *word = args->word_count > i + 1 ? args->words[i + 1] : NULL;
+        given[i] = args_text(args, flags[i]);
+        if (word && given[i])
+            return fail(EXIT_USAGE, say("--%s is said twice", flags[i]),
+                        say("\"%s\" as a word, \"%s\" as the flag", word, given[i]),
+                        args->command->example);
+        if (word) given[i] = word;
+        *us[i] = 0;
+        int code = given[i] ? cli_instant(self, flags[i], given[i], true, us[i]) : 0;
+        if (code) return code;
+    }
+    const char *from = given[0], *to = given[1];
+    if (!from || !to || *to_us >= *from_us) return 0;
+    return fail(EXIT_USAGE, "the span ends before it begins",
+                say("from %s to %s", instant_text(*from_us), instant_text(*to_us)),
+                say("--from %s --to %s", to, from));
+}
+
 /* ---- the program ----------------------------------------------------------------------------- */
 
 static int run(cli_t *self)

@@ -46,5 +46,8 @@ void cli_note(const cli_t *self, const char *format, ...)
 /* Instant as a person types it: RFC 3339, a local date or date-time in --zone (else --tz), `now`,
  * or `-1h` / `1h` before now when `ago`. 0 or the code of a printed error. */
 int cli_instant(cli_t *self, const char *flag, const char *text, bool ago, int64_t *us);
+/* --from and --to, or the words behind the first in their place, read so; 0 where one is not given.
+ * An end before the beginning is refused. */
+int cli_span(cli_t *self, int64_t *from_us, int64_t *to_us);
 
 #endif

@@ -20,9 +20,11 @@ typedef enum {
     AS_INT,
     AS_EXIT, /* an int that may be absent: null */
     AS_BOOL,
+    AS_CHOICE,  /* a bool that may be absent: null */
     AS_INSTANT, /* microseconds; 0 becomes null */
     AS_DURATION,
-    AS_ID, /* 16 bytes */
+    AS_PATIENCE, /* a duration that may be absent: null */
+    AS_ID,       /* 16 bytes */
     AS_TEXTS,
     AS_LABELS,    /* {"key":"value"} */
     AS_VERSIONS,  /* {"name":"version"} */
@@ -40,9 +42,10 @@ typedef struct column {
     place_t place;
 } column_t;
 
-extern const column_t task_columns[], schedule_columns[], history_columns[], executor_columns[],
-    peer_columns[], queue_columns[], event_columns[], status_columns[], attempt_columns[],
-    child_columns[], child_count_columns[], fanout_columns[], range_columns[], audit_columns[];
+extern const column_t task_columns[], schedule_columns[], policy_columns[], history_columns[],
+    executor_columns[], peer_columns[], queue_columns[], event_columns[], status_columns[],
+    attempt_columns[], child_columns[], child_count_columns[], fanout_columns[], range_columns[],
+    audit_columns[];
 
 /* An SDK record as a JSON object with exactly these columns, in this order. */
 json_t *record_json(const pawl_record_t *record, const column_t *columns);

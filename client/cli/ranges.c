@@ -8,13 +8,6 @@
 #include "client/cli/handlers.h"
 #include "client/cli/output.h"
 
-static int moment(cli_t *cli, const char *flag, int64_t *us)
-{
-    const char *text = args_text(&cli->args, flag);
-    *us = 0;
-    return text ? cli_instant(cli, flag, text, true, us) : 0;
-}
-
 int cmd_schedule_backfill(cli_t *cli)
 {
     const char *name = cli->args.words[0], *failure = args_text(&cli->args, "on-failure");
@@ -27,8 +20,7 @@ int cmd_schedule_backfill(cli_t *cli)
         return fail(EXIT_USAGE, "a backfill needs both ends",
                     "without --from and --to nobody knows which instants are meant",
                     say("pawl schedule backfill %s --from 2026-01-01 --to 2026-02-01", name));
-    int code = moment(cli, "from", &backfill.from_us);
-    if (!code) code = moment(cli, "to", &backfill.to_us);
+    int code = cli_span(cli, &backfill.from_us, &backfill.to_us);
     if (!code) code = cli_connect(cli);
     if (code) return code;
     if (cli->dry_run) {
@@ -119,8 +111,7 @@ int cmd_schedule_audit(cli_t *cli)
     const char *name = cli->args.words[0];
     int64_t from_us, to_us;
     uint64_t sums[3] = { 0 }; /* instants, tasks, problems */
-    int code = moment(cli, "from", &from_us);
-    if (!code) code = moment(cli, "to", &to_us);
+    int code = cli_span(cli, &from_us, &to_us);
     if (!code) code = cli_connect(cli);
     if (code) return code;
     output_t *output = output_new(audit_columns, UINT64_MAX);

@@ -69,19 +69,15 @@ static pawl_record_t *schedule_named(cli_t *cli, const char *what, int *code)
     return schedule;
 }
 
-static void add_policies(json_t *object, const Pawl__V1__Schedule *schedule)
+/* All that its definition says beside what lists show, in tables and in JSON. */
+static void add_policies(json_t *object, const pawl_record_t *schedule)
 {
-    if (schedule->grace_set_case)
-        json_object_set_new(object, "grace", json_string(duration_text(schedule->grace_us)));
-    json_object_set_new(object, "window", json_string(duration_text(schedule->window_us)));
-    json_object_set_new(object, "ahead", json_integer(schedule->ahead));
-    json_object_set_new(object, "jitter", json_string(duration_text(schedule->jitter_us)));
-    json_object_set_new(object, "start",
-                        schedule->from_us ? json_string(instant_text(schedule->from_us))
-                                          : json_null());
-    json_object_set_new(object, "end",
-                        schedule->to_us ? json_string(instant_text(schedule->to_us)) : json_null());
-    json_t *task = task_json_from_message(schedule->task.data, schedule->task.len);
+    size_t len = 0;
+    json_t *policies = record_json(schedule, policy_columns);
+    json_object_update(object, policies);
+    json_decref(policies);
+    const void *bytes = pawl_record_bytes(schedule, "task", &len);
+    json_t *task = task_json_from_message(bytes, len);
     json_object_set_new(object, "task", task ? task : json_null());
 }
 
@@ -115,16 +111,11 @@ static int open_moments(cli_t *cli, const pawl_record_t *record, moments_t **mom
 int cmd_schedule_show(cli_t *cli)
 {
     int code;
-    size_t len = 0;
     pawl_record_t *record = schedule_named(cli, "cannot show the schedule", &code);
     if (!record) return code;
     json_t *object = record_json(record, schedule_columns);
-    const void *bytes = pawl_record_bytes(record, "schedule", &len);
-    Pawl__V1__Schedule *schedule = len ? pawl__v1__schedule__unpack(NULL, len, bytes) : NULL;
-    if (schedule) {
-        add_policies(object, schedule);
-        pawl__v1__schedule__free_unpacked(schedule, NULL);
-    }
+    if (pawl_record_sub(record, "schedule"))
+        add_policies(object, pawl_record_sub(record, "schedule"));
     moments_t *moments = NULL;
     code = open_moments(cli, record, &moments);
     if (!code) json_object_set_new(object, "words", json_string(moments_words(moments, "en")));
@@ -266,12 +257,10 @@ int cmd_schedule_preview(cli_t *cli)
 int cmd_schedule_history(cli_t *cli)
 {
     bool missed = strcmp(verb_of(cli), "missed") == 0;
-    const char *from = args_text(&cli->args, "from"), *to = args_text(&cli->args, "to");
-    int64_t from_us = 0, to_us = 0;
+    int64_t from_us, to_us;
     pawl_list_t *list = NULL;
     const pawl_record_t *row;
-    int code = from ? cli_instant(cli, "from", from, true, &from_us) : 0;
-    if (!code && to) code = cli_instant(cli, "to", to, true, &to_us);
+    int code = cli_span(cli, &from_us, &to_us);
     if (!code) code = cli_connect(cli);
     if (code) return code;
     pawl_err err = pawl_schedule_history(cli->client, cli->args.words[0], from_us, to_us, missed,

@@ -138,6 +138,10 @@ int cmd_when(cli_t *cli)
     int code = open_when(cli, zone ? zone : local_zone(), &moments);
     if (!code) code = second_of(cli, "from", &asked.from);
     if (!code) code = second_of(cli, "to", &asked.upto);
+    if (!code && args_has(args, "from") && asked.counted && asked.upto < asked.from)
+        code = fail(EXIT_USAGE, "the span ends before it begins",
+                    say("from %s to %s", args_text(args, "from"), args_text(args, "to")),
+                    say("--from %s --to %s", args_text(args, "to"), args_text(args, "from")));
     if (code) {
         moments_close(&moments);
         return code;
