@@ -264,6 +264,18 @@ static err_t copy_ranges(rehearsal_t *self, uint64_t present)
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
+/* The rule that was just put moves from the first revision to its own, and makes room for the rule
+ * of a range that is older. */
+static err_t move_rule(store_t *store, buf_t *bytes, uint64_t revision)
+{
+    rec_key_t key = key_sched(STAGE_NO, SCHED_RULE, 1);
+    slice_t value;
+    ANSWER_TRY(store_get(store, TABLE_sched, key_slice(&key), &value));
+    buf_add(bytes, value.at, value.len);
+    key = key_sched(STAGE_NO, SCHED_RULE, revision);
+    return put_row(store, TABLE_sched, &key, bytes);
+}
+
 /* What a fresh schedule has not: uid (jitter follows from it), revision, pause, ranges. */
 static err_t dress_header(rehearsal_t *self, buf_t *bytes, uint64_t *revision)
 {
@@ -284,6 +296,7 @@ static err_t dress_header(rehearsal_t *self, buf_t *bytes, uint64_t *revision)
     /* a definition that is put over one on record would be its next revision */
     *revision = row.revision = self->rows.row.revision + (self->ask->put != NULL);
     row.flags = self->rows.row.flags & SCHEDULE_PAUSED;
+    if (err == ERR_OK) err = move_rule(store, bytes, row.revision);
     if (self->as_now) {
         if (err == ERR_OK) err = copy_ranges(self, row.revision);
         row.flags |= self->rows.row.flags & SCHEDULE_RANGES;
@@ -295,18 +308,13 @@ static err_t dress_header(rehearsal_t *self, buf_t *bytes, uint64_t *revision)
     return err;
 }
 
-/* The rule moves to its revision; the cursor to where the play begins. */
+/* The cursor moves to where the play begins. */
 static err_t dress_cursor(rehearsal_t *self, buf_t *bytes, uint64_t revision)
 {
     store_t *store = self->stage.store;
-    rec_key_t key = key_sched(STAGE_NO, SCHED_RULE, 1);
+    rec_key_t key = key_u32(STAGE_NO);
     slice_t value;
     scur_row_t row;
-    ANSWER_TRY(store_get(store, TABLE_sched, key_slice(&key), &value));
-    buf_add(bytes, value.at, value.len);
-    key = key_sched(STAGE_NO, SCHED_RULE, revision);
-    ANSWER_TRY(put_row(store, TABLE_sched, &key, bytes));
-    key = key_u32(STAGE_NO);
     ANSWER_TRY(store_get(store, TABLE_scur, key_slice(&key), &value));
     if (!scur_row_decode(&row, value)) return ERR_CORRUPT;
     row.revision = revision;

@@ -719,6 +719,49 @@ static void a_backlog_that_was_split_off_is_played_as_it_stands(void **state)
     assert_in_range(of_range, left - 8, left);
 }
 
+/* Instants of the line of time, and of what is split off from it in the outage, lie at every ten
+ * minutes; `left` of the range that was there at every one. */
+static void two_rules_are_played(const Pawl__V1__Rehearse *ask, uint64_t left)
+{
+    const Pawl__V1__Rehearsal *rehearsal = rehearse(ask);
+    uint64_t of_range = 0, of_line = 0;
+    for (size_t i = 0; i < rehearsal->n_items; i++) {
+        const Pawl__V1__RehearsalItem *item = rehearsal->items[i];
+        of_range += item->range == 1 ? item->count : 0;
+        of_line += item->range == 1 ? 0 : item->count;
+        if (item->range != 1) assert_int_equal(item->from_us % (10 * MINUTE), 0);
+    }
+    assert_in_range(of_range, left - 8, left);
+    assert_int_equal(of_line, 6 + 3); /* six of the outage, three after it */
+}
+
+/* The range keeps the rule it was split off with, and the line of time has that of today. */
+static void a_backlog_of_the_rule_before_leaves_the_rule_of_today(void **state)
+{
+    (void)state;
+    wish_t wish = strict;
+    wish.overlap = V(OVERLAP, ALLOW);
+    wish.live_first = true;
+    wish.ahead = 8;
+    put(&wish);
+    world_sleep(&world, HOUR);
+    propose_once(600 * SECOND);
+    uint64_t left = world_schedule_get(&world, "job")->ranges[0]->left;
+    assert_true(left > 40);
+    Pawl__V1__Rehearse ask = of_job(world.wall_us + SECOND, world.wall_us + HOUR + SECOND);
+    Pawl__V1__SchedulePut body = PAWL__V1__SCHEDULE_PUT__INIT;
+    Pawl__V1__Schedule schedule;
+    uint8_t packed[256];
+    define(&wish, "job", &schedule, packed);
+    schedule.rule = (char *)(uintptr_t) "*/10 * * * *";
+    body.schedule = &schedule;
+    ask.put = &body; /* were it put now */
+    two_rules_are_played(&ask, left);
+    put_more(&wish, (more_t){ .rule = schedule.rule });
+    ask.put = NULL;
+    two_rules_are_played(&ask, left);
+}
+
 static void one_that_is_behind_begins_where_it_stands(void **state)
 {
     (void)state;
@@ -752,6 +795,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_backfill_that_runs_goes_on_beside, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_backlog_that_was_split_off_is_played_as_it_stands, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_backlog_of_the_rule_before_leaves_the_rule_of_today,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_that_is_behind_begins_where_it_stands, set_up,
                                         tear_down),
     };
