@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+#include "client/time/dur.h"
+
 /* ---- put
  * --------------------------------------------------------------------------------------------- */
 
@@ -249,9 +251,13 @@ static bool edit_refused(core_t *core, const plan_t *old, const plan_t *plan,
         return true;
     }
     if (at && put->cursor_at_us < old->cur.cursor_us) {
+        char decided[MOMENT_TEXT];
+        const zone_t *zone = old->line.rule ? ruleset_zone(old->line.rule) : NULL;
+        moment_print(old->cur.cursor_us, zone, decided);
         refuse(core, reply, ERR_CONFLICT, "cursor_at_us",
-               "instants up to %lld s after 1970 are decided by the old rule already",
-               (long long)(old->cur.cursor_us / PAWL_SEC_US));
+               "instants up to %s are decided by the old rule already: part them there or later, "
+               "or now",
+               decided);
         return true;
     }
     if (plan->spec->max_firings && plan->spec->max_firings <= old->cur.fired &&

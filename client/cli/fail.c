@@ -62,6 +62,8 @@ static const char *what_helps(const pawl_client_t *client, pawl_err err)
     case PAWL_E_AMBIGUOUS:
         return "more letters of the id";
     case PAWL_E_CONFLICT:
+        if (client && strcmp(pawl_client_error_field(client), "cursor_at_us") == 0)
+            return "a later instant for --cursor, or --cursor now";
         return "the same command again: it starts from what stands there now";
     case PAWL_E_EXISTS:
         return "another name, or pawl schedule set NAME to change the one that exists";

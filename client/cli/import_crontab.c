@@ -136,12 +136,20 @@ static int add_file(cli_t *cli, import_list_t *list, const char *path)
     return code;
 }
 
-/* As cron reads a folder: names of letters, digits, - and _ only. */
-static int wanted(const struct dirent *entry)
+static int is_no_link_of_the_folder(const struct dirent *entry)
 {
-    for (const char *at = entry->d_name; *at; at++)
-        if (!isalnum((unsigned char)*at) && *at != '-' && *at != '_') return 0;
-    return 1;
+    return strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+}
+
+/* As cron reads a folder: names of letters, digits, - and _ only. NULL: it reads this one, too. */
+static const char *why_skipped(const char *name, const struct stat *info)
+{
+    if (S_ISDIR(info->st_mode)) return "cron does not look into folders of a folder";
+    if (name[0] == '.') return "cron leaves out files whose names begin with a dot";
+    for (const char *at = name; *at; at++)
+        if (!isalnum((unsigned char)*at) && *at != '-' && *at != '_')
+            return say("cron leaves out names with \"%c\" (letters, digits, - and _ only)", *at);
+    return NULL;
 }
 
 /* /etc/cron.daily and its like hold scripts, without a time of their own. */
@@ -170,10 +178,16 @@ static int add_path(cli_t *cli, import_list_t *list, const char *path)
                     "(or anacron) runs them; import that line");
         return 0;
     }
-    int n = scandir(path, &entries, wanted, alphasort), code = 0;
+    int n = scandir(path, &entries, is_no_link_of_the_folder, alphasort), code = 0;
     for (int i = 0; i < n; i++) {
-        const char *inside = say("%s/%s", path, entries[i]->d_name);
-        if (!code && stat(inside, &info) == 0 && !S_ISDIR(info.st_mode))
+        const char *inside = say("%s/%s", path, entries[i]->d_name), *why = NULL;
+        if (!code && stat(inside, &info) != 0)
+            why = strerror(errno);
+        else if (!code)
+            why = why_skipped(entries[i]->d_name, &info);
+        if (why)
+            cli_note(cli, "%s is skipped: %s", inside, why);
+        else if (!code)
             code = add_file(cli, list, inside);
         free(entries[i]);
     }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/cli/instant.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 
 #include "client/base/clock.h"
 #include "client/cli/text.h"
+#include "client/time/dur.h"
 
 enum { INSTANTS = 8, INSTANT_ROOM = 64 };
 
@@ -126,71 +126,16 @@ const char *instant_text_in(const char *zone, int64_t us)
     return text;
 }
 
-/* Exactly `digits` digits. */
-static bool read_digits(const char **at, int digits, int *value)
-{
-    *value = 0;
-    for (int i = 0; i < digits; i++, (*at)++) {
-        if (!isdigit((unsigned char)**at)) return false;
-        *value = *value * 10 + (**at - '0');
-    }
-    return true;
-}
-
-static bool read_char(const char **at, const char *any)
-{
-    if (!**at || !strchr(any, **at)) return false;
-    (*at)++;
-    return true;
-}
-
-static bool read_clock(const char **at, struct tm *tm, int *fraction_us)
-{
-    if (!read_digits(at, 2, &tm->tm_hour) || !read_char(at, ":") ||
-        !read_digits(at, 2, &tm->tm_min))
-        return false;
-    if (read_char(at, ":") && !read_digits(at, 2, &tm->tm_sec)) return false;
-    if (read_char(at, ".")) {
-        if (!isdigit((unsigned char)**at)) return false;
-        for (int scale = 100000; isdigit((unsigned char)**at); (*at)++, scale /= 10)
-            *fraction_us += (**at - '0') * scale;
-    }
-    return tm->tm_hour <= 23 && tm->tm_min <= 59 && tm->tm_sec <= 59;
-}
-
 bool instant_read(const char *text, const char *zone, int64_t *us)
 {
     if (strcmp(text, "now") == 0) {
         *us = clock_wall_us();
         return true;
     }
-    struct tm tm = { .tm_isdst = -1 };
-    int fraction_us = 0, hours = 0, minutes = 0;
-    const char *at = text;
-    if (!read_digits(&at, 4, &tm.tm_year) || !read_char(&at, "-") ||
-        !read_digits(&at, 2, &tm.tm_mon) || !read_char(&at, "-") ||
-        !read_digits(&at, 2, &tm.tm_mday))
-        return false;
-    int month = tm.tm_mon, day = tm.tm_mday;
-    tm.tm_year -= 1900;
-    tm.tm_mon--;
-    if (*at && (!read_char(&at, "Tt ") || !read_clock(&at, &tm, &fraction_us))) return false;
-    struct tm date = { .tm_year = tm.tm_year, .tm_mon = tm.tm_mon, .tm_mday = tm.tm_mday };
-    timegm(&date);
-    if (date.tm_mon + 1 != month || date.tm_mday != day) /* 30 February */
-        return false;
-    if (!*at) {
-        const char *before = zone_enter(zone);
-        *us = (int64_t)mktime(&tm) * 1000000 + fraction_us;
-        zone_leave(before);
-        return true;
-    }
-    int sign = *at == '-' ? -1 : 1;
-    if (!read_char(&at, "Zz") &&
-        (!read_char(&at, "+-") || !read_digits(&at, 2, &hours) || !read_char(&at, ":") ||
-         !read_digits(&at, 2, &minutes) || hours > 23 || minutes > 59))
-        return false;
-    if (*at) return false;
-    *us = ((int64_t)timegm(&tm) - sign * (hours * 3600 + minutes * 60)) * 1000000 + fraction_us;
-    return true;
+    if (moment_parse(text, NULL, us) == ERR_OK) return true; /* says its offset itself */
+    zone_t *local = NULL;
+    if (!zone || zone_open(&local, zone, getenv("TZDIR"))) return false;
+    bool good = moment_parse(text, local, us) == ERR_OK;
+    zone_destroy(&local);
+    return good;
 }

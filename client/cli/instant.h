@@ -18,8 +18,10 @@ const char *instant_text(int64_t us);
 /* The same in another zone. */
 const char *instant_text_in(const char *zone, int64_t us);
 
-/* Reads 2026-12-01T02:00:00+01:00 (also Z, a blank for T, a fraction, no seconds), or without an
- * offset local time in `zone`; a date alone is its midnight; "now". False: not an instant. */
+/* Reads what moment_parse() of client/time/dur.h reads, by the same zone reader as rules: without
+ * an offset it is local time in `zone`, where a time that the clock skips is the first instant
+ * after the jump and one that it shows twice the first showing. Also "now". False: not an instant,
+ * or local time of a zone that there is not. */
 bool instant_read(const char *text, const char *zone, int64_t *us);
 
 #endif

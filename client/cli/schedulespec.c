@@ -175,6 +175,8 @@ static bool read_rule(json_t *spec, const json_t *given, const char *zone, spec_
         rule = say("@every %s", every);
     } else if (strcmp(way, "at") == 0) {
         rule = at_rule(text, zone);
+        if (!rule && !zone_exists(zone))
+            return refuse(error, "zone", say("unknown time zone %s", zone));
         if (!rule) return refuse(error, way, "it must be instants, e.g. 2026-12-24T02:00:00");
     } else {
         rule = strcmp(way, "dates") == 0 ? say("@dates %s", plan_dates(text)) : text;

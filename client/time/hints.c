@@ -220,31 +220,53 @@ static local_text_t local_text(int64_t local)
     return text;
 }
 
+/* The jump from `low` to `high` of a clock that goes forward: a time that the rule names on a date
+ * that is shown in part runs at `high`, one of a date that is skipped whole does not run. */
+static void jump_forward(const look_t *self, int64_t low, int64_t high)
+{
+    const char *zone = zone_name(self->rule->zone);
+    const cron_t *cron = &self->rule->cron;
+    int64_t whole_from = local_at(day_of(low + DAY_SECONDS - 1), 0);
+    int64_t whole_to = local_at(day_of(high), 0), local = cron_next(cron, low);
+    if (whole_from < whole_to && local >= whole_from && local < whole_to) {
+        tell(self,
+             "%s is no date in %s (the clock skips it whole): it will not run; --zone UTC "
+             "avoids it",
+             local_text(local).date, zone);
+        local = cron_next(cron, whole_to);
+    }
+    if (local >= high) return;
+    local_text_t text = local_text(local);
+    tell(self,
+         "%s has no %s in %s: it will run at %s (clocks go forward); another hour, or --zone UTC, "
+         "avoids it",
+         text.date, text.clock, zone, local_text(high).clock);
+}
+
+static void jump_back(const look_t *self, int64_t low, int64_t high)
+{
+    int64_t local = cron_next(&self->rule->cron, low);
+    if (local >= high) return;
+    local_text_t text = local_text(local);
+    tell(self,
+         "%s has %s twice in %s: it will run once, the first time (clocks go back); another hour, "
+         "or --zone UTC, avoids it",
+         text.date, text.clock, zone_name(self->rule->zone));
+}
+
 static void clock_changes(const look_t *self)
 {
     int64_t at = self->from;
     int32_t before, after;
-    const char *zone = zone_name(self->rule->zone);
     if (self->rule->every_hour) return;
     for (int i = 0; i < CHANGES; i++) {
         if (!zone_next_change(self->rule->zone, at, &at, &before, &after) ||
             at - self->from > LOOK_AHEAD)
             return;
-        bool forward = after > before;
-        int64_t low = at + (forward ? before : after), high = at + (forward ? after : before);
-        int64_t local = cron_next(&self->rule->cron, low);
-        if (before == after || local >= high) continue;
-        local_text_t text = local_text(local), jump = local_text(at + after);
-        if (forward)
-            tell(self,
-                 "%s has no %s in %s: it will run at %s (clocks go forward); another hour, or "
-                 "--zone UTC, avoids it",
-                 text.date, text.clock, zone, jump.clock);
+        if (after > before)
+            jump_forward(self, at + before, at + after);
         else
-            tell(self,
-                 "%s has %s twice in %s: it will run once, the first time (clocks go back); "
-                 "another hour, or --zone UTC, avoids it",
-                 text.date, text.clock, zone);
+            jump_back(self, at + after, at + before);
     }
 }
 

@@ -4,6 +4,7 @@ import datetime
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import time
@@ -87,13 +88,18 @@ def test_folders_users_and_scripts(bare, folder):
         each.mkdir()
     (cron_d / "one").write_text("A=1\n0 1 * * * root echo one\n")
     (cron_d / "two").write_text("0 2 * * * root echo two\n")
-    (cron_d / "two.dpkg-old").write_text("0 3 * * * root echo old\n")
+    for skipped in (".placeholder", "two.dpkg-old", "two~"):
+        (cron_d / skipped).write_text("0 3 * * * root echo old\n")
+    (cron_d / "inner").mkdir()
     (daily / "logrotate").write_text("#!/bin/sh\nexit 0\n")
     (tools / "crontab").write_text('#!/bin/sh\necho "# $*"\necho "0 4 * * * echo of-a-user"\n')
     (tools / "crontab").chmod(0o755)
     said = run_import(bare, "crontab", cron_d, daily, daily / "logrotate", code=8)
     by_line = {row["line"]: row for row in said.rows}
     assert by_line["one:2"]["result"] == by_line["two:1"]["result"] == "taken" and "two.dpkg-old:1" not in by_line
+    told = dict(re.findall(r"cron\.d/(\S+) is skipped: (.*)", said.err))
+    assert set(told) == {".placeholder", "two.dpkg-old", "two~", "inner"}
+    assert "dot" in told[".placeholder"] and '"."' in told["two.dpkg-old"] and '"~"' in told["two~"]
     assert "run-parts" in by_line["cron"]["notes"] and "script" in by_line["logrotate"]["notes"]
     env = bare.pawl("schedule", "show", "two-1", "-o", "json").json["task"]["env"]
     assert "A" not in env  # variables are a file's own
@@ -115,6 +121,8 @@ def test_timers_are_taken_and_their_services_run_as_written(bare):
         "{ /usr/bin/mkdir -p /var/backups/site || :; } && /usr/local/bin/backup --to /var/backups/site "
         "--level=9 --quiet --one-file-system 'a b' 100% && /usr/local/bin/verify --target /var/backups/site")
     assert bare.pawl("schedule", "show", "poll", "-o", "json").json["rule"].startswith("@every 10m from ")
+    shown = bare.pawl("schedule", "show", "sometimes", "-o", "json").json
+    assert shown["after"] == "10m" and not shown["rule"]
     again = run_import(bare, "systemd-timers", DATA / "timers", code=8)
     assert set(actions(again).values()) == {"unchanged", "refused"}
 

@@ -4,6 +4,7 @@ import datetime
 import shutil
 import struct
 import subprocess
+import re
 import time
 
 import pytest
@@ -147,7 +148,8 @@ def test_an_edit_from_a_past_instant_on_parts_the_time_there(own):
     own.broker()
     scheduler = own.scheduler("scheduler")
     own.executor("worker", 8)
-    own.pawl("schedule", "add", "job", "--every", "2s", "--mode", "strict", "--overlap", "allow", "--", "true")
+    own.pawl("schedule", "add", "job", "--every", "2s", "--mode", "strict", "--overlap", "allow", "--zone", "Asia/Tokyo",
+             "--", "true")
     until(lambda: len(own.history("job")) >= 2)
     scheduler.kill()
     decided = max(seconds(row["instant"]) for row in own.history("job"))
@@ -156,6 +158,9 @@ def test_an_edit_from_a_past_instant_on_parts_the_time_there(own):
     assert "lies ahead" in future.err and "--cursor with an instant that is past" in future.err
     past = own.pawl("schedule", "set", "job", "--every", "3s", "--cursor", text(decided - 5), code=4)
     assert "decided by the old rule" in past.err and len(past.err.strip().splitlines()) == 3
+    [said] = re.findall(r"instants up to (\S+) are decided", past.err)
+    assert said.endswith("+09:00") and decided <= seconds(said) <= time.time() and "1970" not in past.err
+    assert "try: a later instant for --cursor, or --cursor now" in past.err
     part = decided + 5.5
     own.pawl("schedule", "set", "job", "--cron", "*/3 * * * * *", "--zone", "UTC", "--cursor", text(part))
     [kept] = own.pawl("schedule", "range", "list", "job", "-o", "ndjson").rows

@@ -113,6 +113,27 @@ def test_what_can_never_run_is_refused_with_its_reason(fleet, words, says):
     assert says in refused.err and len(refused.err.strip().splitlines()) == 3
 
 
+@pytest.mark.parametrize("local, is_at", [("2027-03-28T02:30:00", "2027-03-28T03:00:00+02:00"),
+                                          ("2027-10-31T02:30:00", "2027-10-31T02:30:00+02:00")])
+def test_a_local_time_that_clocks_skip_or_repeat_is_the_same_wherever_it_is_typed(fleet, folder, local, is_at):
+    zone = ("--zone", "Europe/Paris")
+    [said] = fleet.pawl("when", f"@at {local}", *zone, "-n", "1", "-o", "json").json["next"]
+    assert said == is_at
+    fleet.pawl("schedule", "add", "once", "--at", local, *zone, "--pause", "--", "true")
+    fleet.pawl("schedule", "add", "from", "--cron", "* * * * *", "--start", local, *zone, "--pause", "--", "true")
+    (folder / "file.yaml").write_text(f"name: file\ncron: '* * * * *'\nzone: Europe/Paris\nstart: {local}\n"
+                                      "paused: true\ntask: {argv: ['true']}\n")
+    fleet.pawl("schedule", "apply", "-f", folder / "file.yaml")
+    assert fleet.schedule("once")["rule"] == f"@at {is_at}"
+    for name in ("from", "file"):
+        [exported] = fleet.pawl("export", "json", name).json
+        assert exported["start"] == is_at
+    [first] = fleet.pawl("when", "* * * * *", *zone, "--from", local, "-n", "1", "-o", "json").json["next"]
+    assert first == is_at
+    for name in ("once", "from", "file"):
+        fleet.pawl("schedule", "rm", name)
+
+
 def test_a_trap_is_shown_when_it_is_typed(fleet):
     said = fleet.pawl("schedule", "add", "trap", "--cron", "* */15 * * * *", "--pause", "--", "true")
     assert '"*/15 * * * *" (every 15 minutes)' in said.out + said.err

@@ -179,7 +179,10 @@ static void read_line(reading_t *self, const char *text, size_t number)
     const char *name, *value, *at = skip_blanks(text);
     if (strncmp(at, says_name, strlen(says_name)) == 0) {
         at = skip_blanks(at + strlen(says_name));
-        self->name = say("%.*s", (int)strcspn(at, " \t"), at);
+        size_t len = strlen(at); /* names hold blanks, but not at their end */
+        while (len && strchr(" \t\r", at[len - 1]))
+            len--;
+        self->name = say("%.*s", (int)len, at);
     }
     if (!*at || *at == '#' || at != skip_blanks(text)) return;
     if (read_variable(at, &name, &value)) {

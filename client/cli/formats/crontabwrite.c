@@ -19,6 +19,21 @@ typedef struct entry {
     const char *left_out, *unsaid;
 } entry_t;
 
+/* What a line says, or why it is left out, judged by name. All other keys, those to come too, are
+ * told as not said. */
+static const char *const said[] = { "name", "rule", "also", "after", "zone", "paused", "task" };
+static const char *const said_of_task[] = { "type",  "argv", "shell",  "script",
+                                            "stdin", "env",  "account" };
+/* Without these it would run when it should not. */
+static const char *const needed[] = { "except", "start", "end", "calendars", "max_firings" };
+
+static bool is_in(const char *const *names, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(names[i], name) == 0) return true;
+    return false;
+}
+
 static void leave_out(entry_t *self, const char *why)
 {
     if (!self->left_out) self->left_out = why;
@@ -155,9 +170,6 @@ static const char *variable_line(const char *name, const char *value)
 
 static void read_task(entry_t *self, bool system)
 {
-    static const char *const unsaid[] = { "key",    "queue",     "priority", "time_limit",
-                                          "cwd",    "target",    "retry",    "on_lost",
-                                          "labels", "operation", "input",    "fanout" };
     const json_t *task = json_object_get(self->spec, "task"), *argv = json_object_get(task, "argv");
     const char *shell = text_at(task, "shell"), *own = text_at(self->env, "SHELL");
     const char *first = json_string_value(json_array_get(argv, 0));
@@ -190,9 +202,14 @@ static void read_task(entry_t *self, bool system)
     if (system && account) self->account = account;
     if (!system && account) leave_unsaid(self, say("account %s", account));
     const char *cwd = text_at(task, "cwd"), *home = cron_home(self->env, account);
-    for (size_t i = 0; i < ARRAY_LEN(unsaid); i++) {
-        bool as_cron = cwd && home && strcmp(unsaid[i], "cwd") == 0 && strcmp(cwd, home) == 0;
-        if (json_object_get(task, unsaid[i]) && !as_cron) leave_unsaid(self, unsaid[i]);
+    bool as_cron = cwd && home && strcmp(cwd, home) == 0;
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)task, key, value)
+    {
+        if (!is_in(said_of_task, ARRAY_LEN(said_of_task), key) &&
+            !(as_cron && strcmp(key, "cwd") == 0))
+            leave_unsaid(self, key);
     }
 }
 
@@ -239,10 +256,6 @@ static const char *one_blank(const char *rule)
 
 static void read_spec(entry_t *self, const json_t *spec, const char *account)
 {
-    static const char *const unsaid[] = { "mode",        "overlap", "on_resume", "window",
-                                          "grace",       "jitter",  "start_by",  "ahead",
-                                          "max_running", "rate",    "supersede" };
-    static const char *const needed[] = { "except", "start", "end", "calendars", "max_firings" };
     *self = (entry_t){ .spec = spec, .unsaid = "", .account = account };
     self->name = text_at(spec, "name");
     self->zone = text_at(spec, "zone") ? text_at(spec, "zone") : "UTC";
@@ -259,14 +272,15 @@ static void read_spec(entry_t *self, const json_t *spec, const char *account)
     else
         leave_out(self, say("no rule of crontab(5) is %s", rule));
     if (json_is_true(json_object_get(spec, "paused"))) leave_out(self, "it is paused");
-    for (size_t i = 0; i < ARRAY_LEN(needed); i++)
-        if (json_object_get(spec, needed[i]))
-            leave_out(self, say("a crontab has no %s: it would run when it should not", needed[i]));
-    for (size_t i = 0; i < ARRAY_LEN(unsaid); i++) {
-        json_t *value = json_object_get(spec, unsaid[i]);
-        if (!value) continue;
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)spec, key, value)
+    {
         const char *text = json_string_value(value);
-        leave_unsaid(self, say("%s%s%s", unsaid[i], text ? " " : "", text ? text : ""));
+        if (is_in(needed, ARRAY_LEN(needed), key))
+            leave_out(self, say("a crontab has no %s: it would run when it should not", key));
+        else if (!is_in(said, ARRAY_LEN(said), key))
+            leave_unsaid(self, say("%s%s%s", key, text ? " " : "", text ? text : ""));
     }
     read_task(self, account != NULL);
     if (!self->left_out && !reads_back(self))
@@ -326,6 +340,15 @@ static void write_variables(in_force_t *now, const entry_t *entry, FILE *to)
     now->shell = entry->shell;
 }
 
+/* What stands in a comment must not end it: titles are free text. */
+static const char *one_line(const char *text)
+{
+    char *line = text_keep(mem_text(text));
+    for (char *at = line; *at; at++)
+        if (iscntrl((unsigned char)*at)) *at = ' ';
+    return line;
+}
+
 static void write_entry(in_force_t *now, entry_t *entry, FILE *to)
 {
     const char *name;
@@ -335,15 +358,12 @@ static void write_entry(in_force_t *now, entry_t *entry, FILE *to)
                    "file of its own",
                    name));
     if (entry->left_out) {
-        char *why = text_keep(mem_text(entry->left_out));
-        for (char *at = why; *at; at++)
-            *at = *at == '\n' ? ' ' : *at;
-        fprintf(to, "# %s is not written: %s\n", entry->name, why);
+        fprintf(to, "# %s is not written: %s\n", entry->name, one_line(entry->left_out));
         return;
     }
     write_variables(now, entry, to);
-    if (!strpbrk(entry->name, " \t")) fprintf(to, "# pawl: schedule %s\n", entry->name);
-    if (*entry->unsaid) fprintf(to, "# not said here: %s\n", entry->unsaid);
+    fprintf(to, "# pawl: schedule %s\n", entry->name);
+    if (*entry->unsaid) fprintf(to, "# not said here: %s\n", one_line(entry->unsaid));
     fprintf(to, "%s\n", entry_line(entry));
 }
 

@@ -43,13 +43,25 @@ void import_note(import_item_t *item, const char *format, ...)
     item->notes = *item->notes ? say("%s; %s", item->notes, note) : note;
 }
 
-void import_every(import_item_t *item, int64_t seconds)
+static const char *span_text(int64_t seconds)
 {
     int64_t size = seconds % 3600 == 0 ? 3600 : seconds % 60 == 0 ? 60 : 1;
     const char *unit = size == 3600 ? "h" : size == 60 ? "m" : "s";
-    const char *every = say("%" PRId64 "%s", seconds / size, unit);
+    return say("%" PRId64 "%s", seconds / size, unit);
+}
+
+void import_every(import_item_t *item, int64_t seconds)
+{
+    const char *every = span_text(seconds);
     json_object_set_new(item->spec, "every", json_string(every));
     import_note(item, "every %s from the import on", every);
+}
+
+void import_after(import_item_t *item, int64_t seconds)
+{
+    const char *after = span_text(seconds);
+    json_object_set_new(item->spec, "after", json_string(after));
+    import_note(item, "%s after the end of each run, the first one at the import", after);
 }
 
 static const char *tamed(const char *text)

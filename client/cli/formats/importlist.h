@@ -40,6 +40,8 @@ void import_note(import_item_t *item, const char *format, ...) PRINTF_LIKE(2, 3)
 /* A rule every so many seconds; in hours, minutes or seconds, never days, which are of the
  * calendar. */
 void import_every(import_item_t *item, int64_t seconds);
+/* A fixed delay of so many seconds behind the end of each run. */
+void import_after(import_item_t *item, int64_t seconds);
 /* `text` as a name: other letters than A-Za-z0-9-_. become -. */
 const char *import_name(const import_list_t *self, const char *text);
 /* The type that their task of this name becomes: of `types`, else "category/NAME" with other

@@ -116,8 +116,6 @@ static const struct setting {
     { "Unit", "*", OF_NO_MATTER, NULL },
     { "Install", "*", OF_NO_MATTER, NULL },
     { "Timer", "OnInactiveSec", REFUSED, "is no setting of a timer" },
-    { "Timer", "OnUnitInactiveSec", REFUSED,
-      "counts from the end of the last run: no rule here does" },
     { "Timer", "OnClockChange", REFUSED_IF_TRUE, "starts it when the clock is set" },
     { "Timer", "OnTimezoneChange", REFUSED_IF_TRUE, "starts it when the zone changes" },
     { "Service", "EnvironmentFile", REFUSED,
@@ -210,6 +208,9 @@ static bool monotonic_rule(import_item_t *item, const unit_t *timer)
 {
     static const char *const firsts[] = { "OnActiveSec", "OnBootSec", "OnStartupSec" };
     const char *every = unit_value(timer, "Timer", "OnUnitActiveSec");
+    const char *after = unit_value(timer, "Timer", "OnUnitInactiveSec");
+    const char *key = after ? "OnUnitInactiveSec" : "OnUnitActiveSec";
+    const char *span = after ? after : every;
     int64_t us;
     for (size_t i = 0; i < ARRAY_LEN(firsts); i++) {
         const char *first = unit_value(timer, "Timer", firsts[i]);
@@ -219,20 +220,24 @@ static bool monotonic_rule(import_item_t *item, const unit_t *timer)
                                  "%s= starts it after the machine or the timer came up, beside "
                                  "OnCalendar=",
                                  firsts[i]);
-        if (!every)
+        if (!span)
             return import_refuse(item, "%s= alone is no clock time: it runs once after the start",
                                  firsts[i]);
     }
-    if (!every) return true;
-    item->rule = say("every %s", every);
+    if (!span) return true;
+    item->rule = say("%s %s", after ? "after" : "every", span);
     if (unit_value(timer, "Timer", "OnCalendar"))
-        return import_refuse(item, "OnUnitActiveSec= beside OnCalendar=: a timer for each");
-    if (unit_each(timer, "Timer", "OnUnitActiveSec", 1))
-        return import_refuse(item, "several OnUnitActiveSec=: a timer for each");
-    if (!systemd_span_read(every, &us) || us <= 0 || us % 1000000)
-        return import_refuse(item, "OnUnitActiveSec=%s is not whole seconds of a fixed length",
-                             every);
-    import_every(item, us / 1000000);
+        return import_refuse(item, "%s= beside OnCalendar=: a timer for each", key);
+    if (after && every)
+        return import_refuse(item, "OnUnitInactiveSec= beside OnUnitActiveSec=: a timer for each");
+    if (unit_each(timer, "Timer", key, 1))
+        return import_refuse(item, "several %s=: a timer for each", key);
+    if (!systemd_span_read(span, &us) || us <= 0 || us % 1000000)
+        return import_refuse(item, "%s=%s is not whole seconds of a fixed length", key, span);
+    if (after)
+        import_after(item, us / 1000000);
+    else
+        import_every(item, us / 1000000);
     import_note(item, "not from the machine's start");
     return true;
 }
@@ -243,8 +248,10 @@ static bool read_when(import_list_t *list, import_item_t *item, const unit_t *ti
     bool calendar = unit_value(timer, "Timer", "OnCalendar") != NULL;
     int64_t us;
     if (!monotonic_rule(item, timer)) return false;
-    if (!calendar && !unit_value(timer, "Timer", "OnUnitActiveSec"))
-        return import_refuse(item, "it has neither OnCalendar= nor OnUnitActiveSec=");
+    if (!calendar && !unit_value(timer, "Timer", "OnUnitActiveSec") &&
+        !unit_value(timer, "Timer", "OnUnitInactiveSec"))
+        return import_refuse(item, "it has none of OnCalendar=, OnUnitActiveSec= and "
+                                   "OnUnitInactiveSec=");
     if (calendar && !calendar_rule(list, item, timer)) return false;
     if (calendar && is_true(unit_value(timer, "Timer", "Persistent"))) {
         json_object_set_new(item->spec, "mode", json_string("latest"));
@@ -253,8 +260,13 @@ static bool read_when(import_list_t *list, import_item_t *item, const unit_t *ti
     if (delay) {
         if (!systemd_span_read(delay, &us))
             return import_refuse(item, "RandomizedDelaySec=%s cannot be read", delay);
-        if (us) json_object_set_new(item->spec, "jitter", json_string(duration_text(us)));
-        if (us) import_note(item, "jitter %s, the same each time", duration_text(us));
+        bool fixed_delay = json_object_get(item->spec, "after") != NULL;
+        if (us && fixed_delay)
+            import_note(item, "RandomizedDelaySec= is not taken over: a fixed delay has no jitter");
+        if (us && !fixed_delay) {
+            json_object_set_new(item->spec, "jitter", json_string(duration_text(us)));
+            import_note(item, "jitter %s, the same each time", duration_text(us));
+        }
     }
     if (unit_value(timer, "Timer", "AccuracySec")) import_note(item, "AccuracySec= is not needed");
     return true;

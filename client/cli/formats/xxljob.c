@@ -50,15 +50,15 @@ static bool read_when(import_item_t *item, const table_t *row)
     }
     item->rule = *conf ? conf : type;
     long seconds;
-    if (is(type, "FIX_RATE")) {
+    if (is(type, "FIX_RATE") || is(type, "FIX_DELAY")) {
         if (!whole_number(conf, 999999999, &seconds) || seconds < 1)
-            return import_refuse(item, "FIX_RATE \"%s\" is not a number of seconds", conf);
-        import_every(item, seconds);
+            return import_refuse(item, "%s \"%s\" is not a number of seconds", type, conf);
+        if (is(type, "FIX_RATE"))
+            import_every(item, seconds);
+        else
+            import_after(item, seconds);
         return true;
     }
-    if (is(type, "FIX_DELAY"))
-        return import_refuse(item,
-                             "FIX_DELAY counts from the end of the last run: no rule here does");
     if (!is(type, "CRON"))
         return import_refuse(item, "schedule_type %s: nothing starts it by the clock",
                              *type ? type : "(none)");

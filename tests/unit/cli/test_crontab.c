@@ -7,7 +7,11 @@
 #include <cmocka.h>
 #undef fail /* cmocka's; fail.h has one of its own */
 
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "client/cli/formats/crontab.h"
+#include "client/cli/formats/crontabwrite.h"
 #include "client/cli/text.h"
 
 static crontab_t read_text(const char *text, bool user_column)
@@ -136,6 +140,73 @@ static void a_command_with_an_equals_sign_is_no_variable(void **state)
     crontab_free(&crontab);
 }
 
+/* One schedule as a crontab: its text, and what stands in no line of it. */
+static const char *written(const char *extra, crontab_written_t *result)
+{
+    char *text = NULL;
+    size_t len = 0;
+    json_error_t error;
+    FILE *to = open_memstream(&text, &len);
+    json_t *spec = json_loads(say("{\"name\": \"tidy up at night\", \"rule\": \"0 2 * * *\", "
+                                  "\"zone\": \"UTC\", \"task\": {\"shell\": \"true\"}}"),
+                              0, &error);
+    json_t *more = json_loads(extra, 0, &error);
+    assert_non_null(more);
+    json_object_update(json_object_get(spec, "task"), json_object_get(more, "task"));
+    json_object_del(more, "task");
+    json_object_update(spec, more);
+    crontab_write(&spec, 1, NULL, to, result);
+    result->name = say("%s", result->name);
+    result->unsaid = say("%s", result->unsaid);
+    assert_int_equal(fclose(to), 0);
+    json_decref(more);
+    json_decref(spec);
+    return text_keep(text);
+}
+
+static void what_a_line_does_not_say_is_told_whatever_it_is(void **state)
+{
+    static const char *const fields[][2] = {
+        { "{\"overlap_scope\": \"type\"}", "overlap_scope type" },
+        { "{\"overlap_key\": \"db-1\"}", "overlap_key db-1" },
+        { "{\"warn\": 5}", "warn" },
+        { "{\"live_first\": true}", "live_first" },
+        { "{\"order\": \"newest\"}", "order newest" },
+        { "{\"title\": \"Tidy\"}", "title Tidy" },
+        { "{\"labels\": {\"a\": \"b\"}}", "labels" },
+        { "{\"task\": {\"exclusive\": true}}", "exclusive" },
+        { "{\"task\": {\"secrets\": [\"s\"]}}", "secrets" },
+        { "{\"task\": {\"poll\": {}}}", "poll" },
+        { "{\"made_tomorrow\": 1}", "made_tomorrow" }, /* a field that this writer has never met */
+    };
+    (void)state;
+    crontab_written_t result;
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+        const char *text = written(fields[i][0], &result);
+        assert_null(result.left_out);
+        if (strcmp(result.unsaid, fields[i][1]) != 0)
+            fail_msg("%s: \"%s\"", fields[i][0], result.unsaid);
+        assert_non_null(strstr(text, say("# not said here: %s\n", fields[i][1])));
+    }
+    const char *text = written("{\"title\": \"a\\n* * * * * reboot\"}", &result);
+    assert_non_null(strstr(text, "# not said here: title a * * * * * reboot\n"));
+    written("{}", &result);
+    assert_string_equal(result.unsaid, "");
+}
+
+static void a_name_with_blanks_goes_out_and_comes_back(void **state)
+{
+    (void)state;
+    crontab_written_t result;
+    crontab_t crontab = read_text(written("{}", &result), false);
+    assert_int_equal(crontab.count, 1);
+    assert_string_equal(crontab.lines[0].name, "tidy up at night");
+    crontab_free(&crontab);
+    crontab = read_text("# pawl: schedule tidy \t\r\n0 2 * * * true\n", false);
+    assert_string_equal(crontab.lines[0].name, "tidy");
+    crontab_free(&crontab);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -146,6 +217,8 @@ int main(void)
         cmocka_unit_test(the_system_format_has_a_user_column),
         cmocka_unit_test(what_cannot_be_taken_says_why),
         cmocka_unit_test(a_command_with_an_equals_sign_is_no_variable),
+        cmocka_unit_test(what_a_line_does_not_say_is_told_whatever_it_is),
+        cmocka_unit_test(a_name_with_blanks_goes_out_and_comes_back),
     };
     return cmocka_run_group_tests(tests, NULL, forget);
 }

@@ -251,6 +251,23 @@ static void the_table_of_xxl_job_is_taken(void **state)
     assert_non_null(xxl_job_import(&list, "", 0));
 }
 
+static void a_delay_behind_the_end_of_a_run_is_a_fixed_delay(void **state)
+{
+    (void)state;
+    static const char table[] =
+        "id,schedule_type,schedule_conf,misfire_strategy,executor_handler,glue_type\n"
+        "1,FIX_DELAY,90,DO_NOTHING,poll,BEAN\n"
+        "2,FIX_DELAY,soon,DO_NOTHING,poll,BEAN\n";
+    import_list_t list = { 0 };
+    assert_null(xxl_job_import(&list, table, sizeof table - 1));
+    const import_item_t *item = item_named(&list, "xxl-job-1");
+    assert_null(item->refused);
+    assert_string_equal(text_in(item->spec, "after"), "90s");
+    assert_null(json_object_get(item->spec, "every"));
+    assert_non_null(strstr(item_named(&list, "xxl-job-2")->refused, "FIX_DELAY \"soon\""));
+    import_list_free(&list);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +277,7 @@ int main(void)
         cmocka_unit_test_teardown(quartz_rules_keep_their_meaning, forget),
         cmocka_unit_test_teardown(csv_holds_lines_quotes_and_no_values, forget),
         cmocka_unit_test_teardown(the_table_of_xxl_job_is_taken, forget),
+        cmocka_unit_test_teardown(a_delay_behind_the_end_of_a_run_is_a_fixed_delay, forget),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

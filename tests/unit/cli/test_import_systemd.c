@@ -150,11 +150,30 @@ static void several_commands_stop_at_the_first_that_fails(void **state)
     import_list_free(&list);
 }
 
+static void a_delay_behind_the_end_of_a_run_is_a_fixed_delay(void **state)
+{
+    (void)state;
+    import_list_t list = import_text("[Timer]\nOnBootSec=1min\nOnUnitInactiveSec=90min\n"
+                                     "RandomizedDelaySec=5min\n",
+                                     "[Service]\nType=oneshot\nExecStart=/bin/a\n");
+    assert_null(list.items[0].refused);
+    const json_t *spec = list.items[0].spec;
+    assert_string_equal(json_string_value(json_object_get(spec, "after")), "90m");
+    assert_null(json_object_get(spec, "every"));
+    assert_null(json_object_get(spec, "jitter")); /* nothing moves a fixed delay */
+    assert_non_null(strstr(list.items[0].notes, "90m after the end of each run"));
+    assert_non_null(strstr(list.items[0].notes, "RandomizedDelaySec="));
+    import_list_free(&list);
+}
+
 static void what_has_no_counterpart_is_refused_with_the_reason(void **state)
 {
     static const char *const cases[][3] = {
         { "OnBootSec=5min", "ExecStart=/bin/a", "OnBootSec=" },
-        { "OnUnitInactiveSec=5min\nOnBootSec=1", "ExecStart=/bin/a", "OnUnitInactiveSec=" },
+        { "OnUnitInactiveSec=5min\nOnUnitActiveSec=1h", "ExecStart=/bin/a", "OnUnitInactiveSec=" },
+        { "OnUnitInactiveSec=5min\nOnCalendar=daily", "ExecStart=/bin/a", "OnUnitInactiveSec=" },
+        { "OnUnitInactiveSec=5min\nOnUnitInactiveSec=1h", "ExecStart=/bin/a", "several" },
+        { "OnUnitInactiveSec=500ms", "ExecStart=/bin/a", "whole seconds" },
         { "OnCalendar=daily\nOnBootSec=5min", "ExecStart=/bin/a", "OnBootSec=" },
         { "OnCalendar=Mon 02:00\nOnCalendar=Tue 03:00", "ExecStart=/bin/a", "no one rule" },
         { "OnCalendar=daily", "ExecStart=/bin/a %i", "specifier" },
@@ -194,6 +213,7 @@ int main(void)
         cmocka_unit_test_teardown(spans_are_systemds, forget),
         cmocka_unit_test_teardown(a_timer_with_its_service_becomes_a_schedule, forget),
         cmocka_unit_test_teardown(several_commands_stop_at_the_first_that_fails, forget),
+        cmocka_unit_test_teardown(a_delay_behind_the_end_of_a_run_is_a_fixed_delay, forget),
         cmocka_unit_test_teardown(what_has_no_counterpart_is_refused_with_the_reason, forget),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

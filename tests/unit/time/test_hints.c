@@ -15,8 +15,8 @@ static void collect(void *arg, const char *text)
     buf_printf(arg, "%s\n", text);
 }
 
-/* All hints of a rule, a line each; static memory. */
-static const char *hints_of(const char *zone_name, const char *text)
+/* All hints of a rule at an instant, a line each; static memory. */
+static const char *hints_at(const char *zone_name, const char *text, int64_t from)
 {
     static char all[4096];
     zone_t *zone = NULL;
@@ -26,12 +26,17 @@ static const char *hints_of(const char *zone_name, const char *text)
     assert_int_equal(zone_open(&zone, zone_name, NULL), ERR_OK);
     if (rule_parse(&rule, text, strlen(text), NULL, NULL, zone, &error) != ERR_OK)
         fail_msg("%s: %s", text, error.text);
-    rule_hints(rule, text, 1795219200 /* 2026-11-21 */, collect, &found);
+    rule_hints(rule, text, from, collect, &found);
     snprintf(all, sizeof all, "%.*s", (int)found.len, found.at ? (char *)found.at : "");
     buf_free(&found);
     rule_destroy(&rule);
     zone_destroy(&zone);
     return all;
+}
+
+static const char *hints_of(const char *zone_name, const char *text)
+{
+    return hints_at(zone_name, text, 1795219200 /* 2026-11-21 */);
 }
 
 static void a_trap_is_named_with_what_to_type(void **state)
@@ -67,6 +72,18 @@ static void a_trap_is_named_with_what_to_type(void **state)
         const char *all = hints_of(cases[i][0], cases[i][1]);
         if (!strstr(all, cases[i][2])) fail_msg("%s: %s", cases[i][1], all);
     }
+}
+
+/* Samoa went over the date line: 2011-12-30 was on no clock there. */
+static void of_a_date_that_is_skipped_whole_it_says_that_nothing_runs(void **state)
+{
+    (void)state;
+    enum { FROM = 1322697600 /* 2011-12-01 */ };
+    const char *all = hints_at("Pacific/Apia", "0 0 * * *", FROM);
+    assert_non_null(strstr(all, "Fri 2011-12-30 is no date in Pacific/Apia"));
+    assert_non_null(strstr(all, "it will not run;"));
+    assert_null(strstr(all, "2011-12-30 has no 00:00"));
+    assert_null(strstr(hints_at("Pacific/Apia", "0 0 29 * *", FROM), "2011-12"));
 }
 
 static void a_plain_rule_has_no_hint(void **state)
@@ -139,6 +156,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_trap_is_named_with_what_to_type),
+        cmocka_unit_test(of_a_date_that_is_skipped_whole_it_says_that_nothing_runs),
         cmocka_unit_test(a_plain_rule_has_no_hint),
         cmocka_unit_test(terms_are_told_in_both_languages),
     };
