@@ -221,7 +221,8 @@ int cli_instant(cli_t *self, const char *flag, const char *text, bool ago, int64
         return fail(EXIT_USAGE, say("unknown time zone %s", zone),
                     "it is not in this machine's zone database", "--zone Europe/Paris");
     if (instant_read(text, zone, us)) return 0;
-    return fail(EXIT_USAGE, say("bad value of --%s", flag), say("\"%s\" is not an instant", text),
+    return fail(EXIT_USAGE, say("bad value of --%s", flag),
+                say("\"%s\" is not an instant of the years 1970 to 9998, to the microsecond", text),
                 say("--%s 2026-12-01T02:00:00+01:00, or local time of --zone without the offset%s",
                     flag, ago ? ", or 1h for an hour ago" : ""));
 }
