@@ -83,6 +83,8 @@ const given_t *args_given(const args_t *self, const char *flag, size_t i); /* th
 
 /* Prints the page of a command or group; NULL: the overview. */
 void help_print(const command_t *command);
+/* Prints the page of a topic that is no command, such as dst; false: there is none of that name. */
+bool help_topic(const char *name);
 /* The command or group of these words; *used says how many of them name it. NULL: there is none. */
 const command_t *command_find(const char *const *words, size_t n, size_t *used);
 /* Prints the error for words that name no command, returns its exit code. */

@@ -538,7 +538,7 @@ const command_t commands[] = {
       { key_flags }, 1, 1, REST_NONE, NULL },
 
     { "version", "", "the version", "pawl version", cmd_version, { NULL }, 0, 0, REST_NONE, NULL },
-    { "help", "[COMMAND]", "help", "pawl help schedule add", cmd_help, { NULL },
+    { "help", "[COMMAND|TOPIC]", "help", "pawl help schedule add", cmd_help, { NULL },
       0, 2, REST_NONE, NULL },
     { NULL, NULL, NULL, NULL, NULL, { NULL }, 0, 0, REST_NONE, NULL },
 };

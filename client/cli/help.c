@@ -89,6 +89,39 @@ static void print_group(const char *group)
                    command->short_form ? command->short_form : "", command->short_form ? ")" : "");
 }
 
+/* What no single command is the place for. */
+static const struct topic {
+    const char *name, *help, *text;
+} topics[] = {
+    { "dst", "what a rule does when clocks change",
+      "A rule is read in its zone (--zone). When that zone's clock changes:\n\n"
+      "  rule            time that is skipped              time that comes twice\n"
+      "  every hour      nothing is made up                runs both times\n"
+      "  named hours     once, first second after the gap  once, the first time\n"
+      "  @every Nd       as named hours                    as named hours\n"
+      "  @every Nh Nm Ns not affected: the time that has passed counts\n"
+      "  @at, @dates     first second after the gap        the first time\n\n"
+      "  every hour      * * * * *     */15 * * * *   @hourly\n"
+      "  named hours     30 2 * * *    0 */2 * * *    @daily\n\n"
+      "Every hour means all 24 hours, however they are written (0-23 too); any other\n"
+      "rule names its hours. Skipped times that end up at one instant are one run, also\n"
+      "with a time of the rule that is there anyway. A date that is skipped as a whole\n"
+      "has no run of named hours. What is written with Z or an offset is not affected,\n"
+      "nor is any rule with --zone UTC. More: docs/schedules.md\n\n"
+      "example\n"
+      "  pawl when \"30 2 * * *\" --zone Europe/Paris --from 2027-03-27 -n 3\n" },
+};
+
+bool help_topic(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(topics); i++)
+        if (strcmp(topics[i].name, name) == 0) {
+            printf("pawl help %s: %s\n\n%s", name, topics[i].help, topics[i].text);
+            return true;
+        }
+    return false;
+}
+
 static void print_overview(void)
 {
     printf("pawl: cron and a job queue for a fleet of machines\n\n"
@@ -103,7 +136,9 @@ static void print_overview(void)
            "  6 broker unreachable or timed out   7 the task failed (--wait)   8 some of a bulk\n"
            "  failed   9 limit or full   130 interrupted\n"
            "\nenvironment: PAWL_BROKER PAWL_KEY PAWL_OUTPUT PAWL_TZ\n"
-           "more: pawl help COMMAND\n");
+           "more: pawl help COMMAND\n\ntopics\n");
+    for (size_t i = 0; i < ARRAY_LEN(topics); i++)
+        printf("  pawl help %-12s %s\n", topics[i].name, topics[i].help);
 }
 
 /* What a page has to say beside flags. */

@@ -339,6 +339,7 @@ int cmd_help(cli_t *cli)
         help_print(NULL);
         return 0;
     }
+    if (n == 1 && help_topic(cli->args.words[0])) return 0;
     const command_t *command = command_find(cli->args.words, n, &used);
     if (!command || used < n) return command_unknown(cli->args.words, n);
     help_print(command);

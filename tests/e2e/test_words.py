@@ -32,6 +32,17 @@ def test_help_lists_every_field_of_a_task(fleet):
     assert not [field for field in fields if field not in words], said
 
 
+def test_help_knows_topics(fleet):
+    assert "pawl help dst " in fleet.pawl("help").out
+    said = fleet.pawl("help", "dst", PAWL_BROKER="ipc:///nonexistent/broker.sock")
+    for text in ("every hour", "named hours", "@every", "@dates", "--zone UTC"):
+        assert text in said.out, said
+    example = re.search(r'pawl when "(.*)" (--zone .*)', said.out)
+    assert "2027-03-28 03:00 +02:00" in fleet.pawl("when", example[1], *example[2].split()).out
+    assert max(map(len, said.out.splitlines())) <= 80
+    fleet.pawl("help", "dts", code=2)
+
+
 def test_help_and_version_stand_alone(fleet):
     for words in (["--help"], ["help"], ["help", "schedule", "add"], ["version"], ["--version"]):
         assert fleet.pawl(*words).out
