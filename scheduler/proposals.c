@@ -9,7 +9,7 @@
 #include "client/base/turn.h"
 
 /* In one request: some milliseconds of the broker's time, so that the first of very many are
- * durable long before the last; under way: two full batches of the broker, so that it never waits
+ * durable long before the last; under way: four full batches of the broker, so that it never waits
  * for us, and well below what a peer may have in flight (LIMIT_ITEMS_IN_FLIGHT). */
 enum { PROPOSALS_MAX = 512, REQUESTS_MAX = 16 };
 #define LOOK_AGAIN_US   INT64_C(1000000) /* longest sleep: the wall clock may jump */
