@@ -10,7 +10,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -24,6 +23,7 @@
 #include "client/base/clock.h"
 #include "client/base/conf.h"
 #include "client/base/log.h"
+#include "client/base/seal.h"
 #include "schemas/limits.h"
 
 enum { LOCK_WAIT_US = 5000000, FILES_WANTED = 65536, EXIT_WAIT_S = 3 };
@@ -232,11 +232,8 @@ static void open_standard_files(void)
 
 static void harden(void)
 {
-    struct rlimit files, cores = { 0, 0 };
-    (void)setrlimit(RLIMIT_CORE, &cores);
-#if !defined(__SANITIZE_ADDRESS__)
-    (void)prctl(PR_SET_DUMPABLE, 0); /* memory holds what tasks carry */
-#endif
+    struct rlimit files;
+    seal_process(); /* memory holds what tasks carry */
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < FILES_WANTED) {
         files.rlim_cur = files.rlim_max < FILES_WANTED ? files.rlim_max : FILES_WANTED;
         (void)setrlimit(RLIMIT_NOFILE, &files);

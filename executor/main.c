@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * pawl-executor: runs commands and scripts that the broker leases to it.
  *
- * The map: configuration; the helper (forked before any thread, socket or store exists); lock, work
- * folder, cgroup, outbox; client and worker; one epoll loop over signals, work, helper, wardens and
- * pipes. The first TERM or INT drains (takes nothing, lets what runs end, at most drain_timeout),
- * the second stops hard. Results stand in the outbox before they leave and until they are answered.
+ * The map: the helper (forked before a password was read, and before any thread, socket or store
+ * exists); configuration; lock, work folder, cgroup, outbox; client and worker; one epoll loop over
+ * signals, work, helper, wardens and pipes. The first TERM or INT drains (takes nothing, lets what
+ * runs end, at most drain_timeout), the second stops hard. Results stand in the outbox before they
+ * leave and until they are answered.
  */
 #include <errno.h>
 #include <limits.h>
@@ -19,6 +20,7 @@
 
 #include "client/base/clock.h"
 #include "client/base/log.h"
+#include "client/base/seal.h"
 #include "client/pawl.h"
 #include "executor/ahead.h"
 #include "executor/process/cgroup.h"
@@ -422,19 +424,18 @@ static void stop(struct executor *self)
 int main(int argc, char **argv)
 {
     int exit_code;
-    executor_config_t *config = config_new();
-    if (!flags_read(argc, argv, config, &exit_code)) {
-        config_destroy(&config);
-        return exit_code;
-    }
-    log_open("executor", config->log_level);
-
-    struct executor self = { .config = config, .lock = -1, .epoll = -1, .signals = -1 };
-    if (helper_start(&self.helper) != ERR_OK) {
-        config_destroy(&self.config);
+    struct executor self = { .lock = -1, .epoll = -1, .signals = -1 };
+    seal_process();
+    if (helper_start(&self.helper) != ERR_OK)
         return refuse(EXIT_FAILED, "no process could be made", strerror(errno),
                       "ulimit -u, and the pids limit of its cgroup, tell how many there may be");
+    self.config = config_new();
+    if (!flags_read(argc, argv, self.config, &exit_code)) {
+        (void)!helper_stop(&self.helper, HELPER_WAIT_MS);
+        config_destroy(&self.config);
+        return exit_code;
     }
+    log_open("executor", self.config->log_level);
     /* before any thread exists, so that all of them leave these to the loop */
     sigset_t blocked;
     sigemptyset(&blocked);

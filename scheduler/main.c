@@ -12,6 +12,7 @@
 #include "client/base/clock.h"
 #include "client/base/conf.h"
 #include "client/base/log.h"
+#include "client/base/seal.h"
 #include "client/base/select.h"
 #include "scheduler/proposals.h"
 
@@ -203,6 +204,7 @@ int main(int argc, char **argv)
         conf_destroy(&flags.conf);
         return 0;
     }
+    seal_process(); /* the key of a tcp endpoint */
     log_open("scheduler", LOG_INFO);
     sigset_t ours;
     sigfillset(&ours);

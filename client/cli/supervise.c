@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "client/base/clock.h"
+#include "client/base/seal.h"
 #include "client/cli/text.h"
 
 enum {
@@ -116,6 +117,7 @@ static void become(const supervisor_t *self, const child_t *child, pid_t parent,
     dup2(null, STDIN_FILENO);
     dup2(log >= 0 ? log : STDERR_FILENO, STDOUT_FILENO);
     if (log >= 0) dup2(log, STDERR_FILENO);
+    seal_restore_cores();
     execv(child->argv[0], child->argv);
     dprintf(STDERR_FILENO, "cannot run %s: %s\n", child->argv[0], strerror(errno));
     _exit(127);

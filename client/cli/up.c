@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "client/base/clock.h"
+#include "client/base/seal.h"
 #include "client/cli/handlers.h"
 #include "client/cli/programs.h"
 #include "client/cli/supervise.h"
@@ -249,6 +250,7 @@ static int supervise(up_t *self)
 
 int cmd_up(cli_t *cli)
 {
+    seal_process(); /* the roles have our environment, and the executor's commands our account */
     const char *state = args_text(&cli->args, "state");
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     int64_t usual = processors > FEWEST_SLOTS ? processors : FEWEST_SLOTS;

@@ -143,8 +143,18 @@ static bool on_control(struct nursery *self)
     return true;
 }
 
+/* A copy of all that the executor was given, in this process and each warden; a launch says what a
+ * command gets. */
+static void forget_environment(void)
+{
+    for (char **at = environ; at && *at; at++)
+        explicit_bzero(*at, strlen(*at));
+    environ = NULL;
+}
+
 static _Noreturn void helper_main(int control)
 {
+    forget_environment();
     prctl(PR_SET_NAME, "pawl-helper");
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     setpgid(0, 0);

@@ -2,7 +2,8 @@
  * executor/process/helper.h - the process that makes wardens.
  *
  * Forked from the executor before any thread, socket or store exists, so that every later fork is
- * of a small process with one thread. It stands in a process group of its own: what is sent to the
+ * of a small process with one thread, and before a password is read: it has none. Its
+ * environment is wiped. It stands in a process group of its own: what is sent to the
  * executor's group (Ctrl-C, a kill of the group) does not reach the wardens before they have
  * cleaned up. It is a child subreaper: what a dead warden leaves behind falls to it and is killed.
  * When the executor ends, however it ends, wardens and helper see their sockets close, kill all

@@ -13,6 +13,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "client/base/seal.h"
+
 /* The fixed part of an encoded launch; behind it stand cwd (if any), argv and envp as texts, each
  * with its NUL. */
 struct launch_head {
@@ -202,8 +204,10 @@ _Noreturn void launch_become(const launch_t *self, const int stdio[3], int cgrou
         for (int fd = 3; fd < 1024; fd++)
             close(fd); /* a kernel before 5.9 */
     umask(self->mask);
+    seal_restore_cores();
     if (!apply_limits(self)) give_up(failure, STEP_LIMITS);
     if (self->switch_user && !become_account(self)) give_up(failure, STEP_ACCOUNT);
+    seal_again();
     /* after the account: a change of credentials clears the death signal */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         give_up(failure, STEP_PARENT);

@@ -2,14 +2,13 @@
 #include "executor/sql/sources.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <sodium.h>
 
+#include "executor/private_file.h"
 #include "executor/sql/driver.h"
 
 enum { PASSWORD_MAX = 4096 };
@@ -39,26 +38,16 @@ static bool name_valid(const char *name)
     return *name && strlen(name) <= LIMIT_SOURCE && name[strspn(name, letters)] == '\0';
 }
 
-/* The first line. The file must be ours or root's, and nobody else may read it; NULL, or what is
- * wrong with it. */
+/* The first line. NULL, or what is wrong with the file. */
 static const char *read_file(const char *path, char **password)
 {
     char text[PASSWORD_MAX + 1];
-    struct stat what;
-    const char *wrong = NULL;
-    ssize_t got = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd < 0 || fstat(fd, &what) != 0)
-        wrong = strerror(errno);
-    else if (!S_ISREG(what.st_mode))
-        wrong = "it is no plain file";
-    else if (what.st_uid != geteuid() && what.st_uid != 0)
-        wrong = "it belongs to somebody else";
-    else if (what.st_mode & 077)
-        wrong = "others may read it, it must have mode 0600";
-    else if ((got = read(fd, text, PASSWORD_MAX)) < 0)
-        wrong = strerror(errno);
-    if (fd >= 0) close(fd);
+    int fd;
+    const char *wrong = private_file_open(path, &fd);
+    if (wrong) return wrong;
+    ssize_t got = read(fd, text, PASSWORD_MAX);
+    if (got < 0) wrong = strerror(errno);
+    close(fd);
     if (wrong) return wrong;
     text[got] = '\0';
     text[strcspn(text, "\r\n")] = '\0';
@@ -145,6 +134,16 @@ static void forget_variables(void)
     }
 }
 
+/* A variable that held a password is wiped where the kernel shows it (/proc/PID/environ), and no
+ * command is given it. Two sources may name the same one: after all have been read. */
+static void wipe_variable(const char *name)
+{
+    char *value = *name ? getenv(name) : NULL;
+    if (!value) return;
+    sodium_memzero(value, strlen(value));
+    (void)unsetenv(name);
+}
+
 err_t sources_read(sources_t *self, const conf_t *conf, char *why, size_t len)
 {
     size_t n = conf_count(conf, "sources");
@@ -160,6 +159,8 @@ err_t sources_read(sources_t *self, const conf_t *conf, char *why, size_t len)
                                 conf_entry(conf, "sources", i), why, len);
         if (err) return err;
     }
+    for (size_t i = 0; i < n; i++)
+        wipe_variable(conf_text(conf_entry(conf, "sources", i), "password_env"));
     if (n > 0) forget_variables();
     return ERR_OK;
 }
