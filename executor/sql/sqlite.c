@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * executor/sql/sqlite.c - SQLite files. A statement of a task may not ATTACH: which files there are
- * is said by the sources alone. */
+ * is said by the sources alone. Nor may it set what other tasks of this process would meet. */
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -79,10 +79,34 @@ static int on_progress(void *arg)
     return atomic_load(&self->stopping) || clock_steady_us() > self->deadline_us;
 }
 
+/* What concerns the database alone, or this connection, which the task has to itself. Others reach
+ * further: hard_heap_limit and temp_store_directory are the whole process's, busy_timeout takes the
+ * place of on_busy, mmap_size lets a file that is cut off end the process. */
+static bool is_harmless(const char *pragma)
+{
+    static const char harmless[] =
+        "analysis_limit application_id auto_vacuum cache_size case_sensitive_like collation_list "
+        "compile_options data_version database_list defer_foreign_keys encoding foreign_key_check "
+        "foreign_key_list foreign_keys freelist_count function_list ignore_check_constraints "
+        "incremental_vacuum index_info index_list index_xinfo integrity_check journal_mode "
+        "journal_size_limit module_list optimize page_count page_size pragma_list query_only "
+        "quick_check recursive_triggers reverse_unordered_selects schema_version secure_delete "
+        "shrink_memory synchronous table_info table_list table_xinfo temp_store user_version "
+        "wal_autocheckpoint wal_checkpoint";
+    size_t len;
+    for (const char *word = harmless; *word; word += len + strspn(word + len, " ")) {
+        len = strcspn(word, " ");
+        if (strlen(pragma) == len && sqlite3_strnicmp(word, pragma, (int)len) == 0) return true;
+    }
+    return false;
+}
+
 static int may(void *arg, int action, const char *a, const char *b, const char *c, const char *d)
 {
-    (void)arg, (void)a, (void)b, (void)c, (void)d;
-    return action == SQLITE_ATTACH || action == SQLITE_DETACH ? SQLITE_DENY : SQLITE_OK;
+    (void)arg, (void)b, (void)c, (void)d;
+    bool denied = action == SQLITE_ATTACH || action == SQLITE_DETACH ||
+                  (action == SQLITE_PRAGMA && !is_harmless(a));
+    return denied ? SQLITE_DENY : SQLITE_OK;
 }
 
 static void lite_close(sql_link_t *self)

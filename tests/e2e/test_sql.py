@@ -193,6 +193,26 @@ def test_sqlite_reaches_no_file_but_its_source(sql, databases):
     assert "authorized" in task["message"]
 
 
+@pytest.mark.parametrize("source", ["lite", "lite-read"])
+@pytest.mark.parametrize("text", ["pragma hard_heap_limit = 100000", "pragma Soft_Heap_Limit(100000)",
+                                  "pragma temp_store_directory = '/no/such'", "pragma data_store_directory = '/no/such'",
+                                  "select * from pragma_hard_heap_limit", "pragma busy_timeout = 1"])
+@pytest.mark.parametrize("transaction", ["one", "none"])
+def test_a_task_on_sqlite_sets_nothing_that_others_would_meet(sql, source, text, transaction):
+    task, _ = run(sql, source, text, "failed", transaction=transaction)
+    assert "authorized" in task["message"] or "authorization" in task["message"], task
+    assert rows(sql, "lite", "select hex(zeroblob(1000000)) = '' as a") == [{"a": 0}]
+
+
+def test_what_concerns_its_own_database_a_task_on_sqlite_may_say(sql):
+    fresh(sql, "lite")
+    assert len(rows(sql, "lite", "pragma table_info(t)")) == 2
+    assert rows(sql, "lite", "pragma quick_check") == [{"quick_check": "ok"}]
+    assert rows(sql, "lite", "select name from pragma_table_info('t') order by cid limit 1") == [{"name": "a"}]
+    run(sql, "lite", "pragma user_version = 7")
+    assert rows(sql, "lite", "pragma user_version") == [{"user_version": 7}]
+
+
 @pytest.mark.parametrize("source", ALL)
 def test_one_task_does_not_see_the_session_of_the_one_before(sql, source):
     run(sql, source, "create temporary table leftover (a integer)")
