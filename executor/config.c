@@ -28,6 +28,8 @@ static const conf_key_t keys[] = {
     { "allow.accounts", CONF_LIST, "", 0, 0, "accounts a task may name, beside our own" },
     { "allow.script_dirs", CONF_LIST, "/etc/pawl/scripts", 0, 0,
       "folders whose scripts a task may name" },
+    { "scripts.folder_only", CONF_BOOL, "false", 0, 0,
+      "refuse the text of a task; only files of allow.script_dirs are scripts" },
     { "allow.interpreters", CONF_MAP, "", 0, 0, "name to path; empty: the usual ones in PATH" },
     { "process.time_limit", CONF_DURATION, "0", 0, 0,
       "of an attempt whose task has none; 0: none" },

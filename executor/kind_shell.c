@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "executor/private_file.h"
 #include "schemas/limits.h"
 #include "schemas/requirement.h"
 
@@ -268,6 +269,14 @@ static bool gather_script(struct gathered *self, const executor_config_t *config
 {
     char path[PATH_MAX];
     bool file = *task->script_file != '\0';
+    if (!file && conf_bool(config->conf, "scripts.folder_only")) {
+        buf_printf(
+            message,
+            "text of a task is not run here: executor \"%s\" takes scripts from its folders "
+            "only (executor.scripts.folder_only); name a file below executor.allow.script_dirs",
+            config->name);
+        return false;
+    }
     *exit_code = 127;
     if (file && !find_script(config, task->script_file, path, message)) return false;
     if (!file) snprintf(path, sizeof path, "%s/" SCRIPT, folder);
@@ -318,10 +327,15 @@ static bool write_secret(const shell_plan_t *plan, const executor_config_t *conf
                    config->name);
         return false;
     }
-    int fd = open(source, O_RDONLY | O_CLOEXEC);
+    int fd;
+    const char *wrong = private_file_open(source, &fd);
+    if (wrong) {
+        buf_printf(message, "secret \"%s\" could not be given: %s", name, wrong);
+        return false;
+    }
     size_t len = 0;
-    ssize_t got = fd < 0 ? -1 : 1;
-    while (got != 0 && fd >= 0 && len < sizeof bytes) {
+    ssize_t got = 1;
+    while (got != 0 && len < sizeof bytes) {
         got = read(fd, bytes + len, sizeof bytes - len);
         if (got > 0)
             len += (size_t)got;
@@ -337,7 +351,7 @@ static bool write_secret(const shell_plan_t *plan, const executor_config_t *conf
         buf_printf(message, "secret \"%s\" could not be given: %s", name,
                    len == sizeof bytes ? "it is larger than 64 KiB" : strerror(errno));
     explicit_bzero(bytes, len);
-    if (fd >= 0) close(fd);
+    close(fd);
     return fine;
 }
 

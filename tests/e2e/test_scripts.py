@@ -17,6 +17,7 @@ def one(own):
     scripts = own.folder / "scripts"
     scripts.mkdir()
     (own.folder / "token").write_text("hunter2")
+    (own.folder / "token").chmod(0o600)
     own.executor("worker", 1, PAWL_EXECUTOR__ALLOW__SCRIPT_DIRS=str(scripts),
                  PAWL_EXECUTOR__SECRETS=f"api={own.folder}/token")
     return own

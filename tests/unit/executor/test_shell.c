@@ -482,6 +482,14 @@ static void a_script_may_be_a_file_of_an_allowed_folder_and_of_no_other(void **s
     char wanted[128];
     snprintf(wanted, sizeof wanted, "ran with from %s\n", scripts);
     assert_string_equal(text, wanted);
+    configure(self, "scripts.folder_only", "true");
+    assert_int_equal(run(self, &task, text, sizeof text, NULL), 0);
+    task.script_file = "";
+    task.interpreter = "sh";
+    task.script = slice_text("echo text of the task");
+    expect_refusal(self, &task, 126, "takes scripts from its folders only");
+    task.script = (slice_t){ 0 };
+    task.interpreter = "";
     task.script_file = "out";
     expect_refusal(self, &task, 127, "leads out of the folder");
     task.script_file = "../../etc/passwd";
@@ -518,7 +526,15 @@ static void a_secret_is_a_private_copy_that_goes_with_the_attempt(void **state)
     secrets[0] = "gone";
     expect_refusal(self, &task, 126, "could not be given: No such file");
     secrets[0] = "folder"; /* opens, and cannot be read: never an empty secret */
-    expect_refusal(self, &task, 126, "could not be given: Is a directory");
+    expect_refusal(self, &task, 126, "could not be given: it is no plain file");
+    secrets[0] = "db-main";
+    snprintf(text, sizeof text, "%s/db", folder);
+    assert_int_equal(chmod(text, 0440), 0);
+    expect_refusal(self, &task, 126, "could not be given: others may read it");
+    if (geteuid() == 0) { /* only root gives files away */
+        assert_true(chmod(text, 0400) == 0 && chown(text, 65534, 65534) == 0);
+        expect_refusal(self, &task, 126, "could not be given: it belongs to somebody else");
+    }
     snprintf(text, sizeof text, "%s/db", folder);
     unlink(text);
     assert_int_equal(rmdir(folder), 0);
