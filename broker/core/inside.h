@@ -48,6 +48,7 @@ typedef struct named {
     bool counts_dirty;
     struct executor *executor; /* kind executor: its life, NULL if none */
     uint32_t late_turn;        /* queues: live leases since the last late one */
+    uint32_t followed;         /* zones: schedules that went over to its new data so far */
 } named_t;
 
 named_t *name_find(core_t *core, enum name_kind kind, const char *text);

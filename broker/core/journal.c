@@ -36,6 +36,15 @@ err_t journal_add(core_t *core, uint8_t event, uint64_t subject, uint32_t attemp
     return ERR_OK;
 }
 
+err_t journal_edit(core_t *core, const plan_t *plan, int64_t before_us)
+{
+    journal_entry_t told = { 0 };
+    int64_t after_us = plan_due_us(plan);
+    journal_edit_put(&told, before_us == INT64_MAX ? 0 : before_us,
+                     after_us == INT64_MAX ? 0 : after_us);
+    return journal_add(core, EVENT_SCHEDULE_EDITED, plan->no, told.attempt, told.aux);
+}
+
 static void tell_subscribers(core_t *core, uint8_t event, const task_t *task, uint64_t aux)
 {
     Pawl__V1__EventInfo info = PAWL__V1__EVENT_INFO__INIT;

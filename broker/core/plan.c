@@ -283,6 +283,7 @@ err_t schedule_reread(core_t *core, plan_t *plan, uint64_t zone_hash)
         plan->cur.zone_us = core->wall_us;
         plan->cur_dirty = true;
     }
+    int64_t before_us = plan_due_us(plan);
     line_free(&plan->line);
     line_set_rule(&plan->line, rule);
     plan->line.zone = zone;
@@ -294,7 +295,7 @@ err_t schedule_reread(core_t *core, plan_t *plan, uint64_t zone_hash)
     plan->tell = true;
     TRY(plan_save(core, plan));
     TRY(plan_save_rule(core, plan));
-    return journal_add(core, EVENT_SCHEDULE_EDITED, plan->no, 0, 0);
+    return journal_edit(core, plan, before_us);
 }
 
 err_t schedules_flush(core_t *core)

@@ -163,6 +163,8 @@ void range_infos(core_t *core, const plan_t *plan, Pawl__V1__ScheduleInfo *info)
 void plan_info(core_t *core, const plan_t *plan, Pawl__V1__ScheduleInfo *info);
 /* The same definition read anew, with these zone data and the calendars in force. */
 err_t schedule_reread(core_t *core, plan_t *plan, uint64_t zone_hash);
+/* An edit is told (journal.c): its next instant, as plan_due_us says, was `before_us`. */
+err_t journal_edit(core_t *core, const plan_t *plan, int64_t before_us);
 err_t schedule_zoneless(core_t *core, plan_t *plan, bool gone); /* its zone is gone, or back */
 /* rezone.c: zone data, and schedules that still have to follow it. */
 err_t zone_import(core_t *core, const char *name, slice_t bytes);

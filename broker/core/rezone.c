@@ -3,8 +3,9 @@
  *
  * A zone whose bytes changed is marked in its reg row until every schedule that names it has a new
  * revision with the new data, some hundred a batch: a restart in between begins again, and finds
- * done what is done. The cursor of a schedule stays where it is. A zone that tzdata has no more
- * is marked as gone: its data stay, its schedules are paused until it is back. */
+ * done what is done. How many went over is told when all have. The cursor of a schedule stays where
+ * it is. A zone that tzdata has no more is marked as gone: its data stay, its schedules are paused
+ * until it is back. */
 #include "broker/core/inside.h"
 
 #include <stdlib.h>
@@ -36,7 +37,6 @@ err_t zone_import(core_t *core, const char *name, slice_t bytes)
     if (zone->value != 0) {
         zone->flags |= REG_REZONE;
         core->rezone_at = 1;
-        TRY(journal_add(core, EVENT_ZONE_CHANGED, zone->no, 0, 0));
     }
     zone->value = hash;
     zone->since_wall_us = core->wall_us;
@@ -66,8 +66,18 @@ static err_t all_done(core_t *core)
         if (zone == NULL || !(zone->flags & REG_REZONE)) continue;
         zone->flags &= (uint8_t)~REG_REZONE;
         TRY(name_save(core, zone));
+        if (!(zone->flags & REG_GONE))
+            TRY(journal_add(core, EVENT_ZONE_CHANGED, zone->no, 0, UINT64_C(1) + zone->followed));
     }
     return ERR_OK;
+}
+
+/* A pass begins, or begins again: each schedule is looked at once, also those that went over before
+ * a restart. */
+static void count_anew(core_t *core)
+{
+    for (size_t no = 0; no < core->names_n[NAME_ZONE]; no++)
+        if (core->names[NAME_ZONE][no]) core->names[NAME_ZONE][no]->followed = 0;
 }
 
 static err_t rezone_one(core_t *core, uint32_t no, uint64_t revision)
@@ -78,8 +88,9 @@ static err_t rezone_one(core_t *core, uint32_t no, uint64_t revision)
     TRY(store_get(core->store, TABLE_sched, key_slice(&key), &value));
     if (!sched_rule_row_decode(&row, value)) return ERR_CORRUPT;
     const char *name = batch_printf(core, "%.*s", (int)row.zone.len, row.zone.at);
-    const named_t *zone = name_find(core, NAME_ZONE, name);
+    named_t *zone = name_find(core, NAME_ZONE, name);
     if (zone == NULL || !(zone->flags & REG_REZONE)) return ERR_OK;
+    zone->followed++;
     plan_t *plan;
     TRY(plan_get(core, no, &plan));
     TRY(schedule_zoneless(core, plan, zone->flags & REG_GONE));
@@ -88,6 +99,7 @@ static err_t rezone_one(core_t *core, uint32_t no, uint64_t revision)
 
 err_t rezone_step(core_t *core)
 {
+    if (core->rezone_at == 1) count_anew(core);
     for (unsigned i = 0; i < SCHEDULES_AT_ONCE && core->rezone_at; i++) {
         rec_key_t from = key_sched(core->rezone_at, SCHED_HEADER, 0);
         slice_t key, value;

@@ -347,7 +347,7 @@ static err_t edit(core_t *core, plan_t *old, plan_t *plan, const Pawl__V1__Sched
 {
     Pawl__V1__CursorAction cursor = put->cursor;
     bool at = cursor == PAWL__V1__CURSOR_ACTION__CURSOR_AT;
-    int64_t stood_us = old->cur.cursor_us;
+    int64_t stood_us = old->cur.cursor_us, before_us = plan_due_us(old);
     bool new_rule = !same_rule(old->spec, plan->spec), had_labels = old->spec->n_labels > 0;
     bool delays = old->spec->after_us && plan->spec->after_us; /* there is no backlog */
     old->relabelled |= !labels_same(old->spec, plan->spec);
@@ -386,7 +386,7 @@ static err_t edit(core_t *core, plan_t *old, plan_t *plan, const Pawl__V1__Sched
     old->held = false; /* by `ahead` as it was */
     TRY(write_plan(core, old, swap.row.definition_len, had_labels));
     TRY(schedule_release(core, old)); /* more may run at once now */
-    return journal_add(core, EVENT_SCHEDULE_EDITED, old->no, 0, 0);
+    return journal_edit(core, old, before_us);
 }
 
 static plan_t *plan_made(core_t *core, const Pawl__V1__Schedule *wanted)

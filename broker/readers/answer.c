@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 /* ---- names ----------------------------------------------------------------------------------- */
 
@@ -143,6 +144,15 @@ char *answer_printf(answer_t *self, const char *format, ...)
     char *text = print(self, format, args);
     va_end(args);
     return text;
+}
+
+char *answer_instant(answer_t *self, int64_t wall_us)
+{
+    time_t seconds = (time_t)(wall_us / PAWL_SEC_US);
+    struct tm tm;
+    char text[64] = "";
+    if (gmtime_r(&seconds, &tm)) strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    return answer_text(self, slice_text(text));
 }
 
 ProtobufCBinaryData answer_bytes(answer_t *self, slice_t bytes)

@@ -66,6 +66,7 @@ enum {
 void *answer_take(answer_t *self, size_t bytes);
 char *answer_text(answer_t *self, slice_t text); /* copy with a NUL */
 char *answer_printf(answer_t *self, const char *format, ...) PRINTF_LIKE(2, 3);
+char *answer_instant(answer_t *self, int64_t wall_us); /* 2026-11-01T12:00:00Z */
 ProtobufCBinaryData answer_bytes(answer_t *self, slice_t bytes);
 /* The request is refused as a whole. */
 void answer_refuse(answer_t *self, Pawl__V1__Reply *reply, err_t err, const char *field,

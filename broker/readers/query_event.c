@@ -52,6 +52,23 @@ static err_t join_watermark(answer_t *self, const journal_entry_t *entry, Pawl__
     return join_task(self, &plain, info);
 }
 
+/* What an edit, or new data of a zone, moved; nothing of entries that do not say so. */
+static void join_moved(answer_t *self, const journal_entry_t *entry, Pawl__V1__EventInfo *info)
+{
+    int64_t before_us, after_us;
+    if (entry->aux == 0 && entry->attempt == 0) return;
+    if (entry->event == EVENT_ZONE_CHANGED) {
+        uint64_t n = entry->aux - 1;
+        info->detail = answer_printf(self, "%llu schedule%s moved to its new data",
+                                     (unsigned long long)n, n == 1 ? "" : "s");
+        return;
+    }
+    journal_edit_get(entry, &before_us, &after_us);
+    info->detail =
+        answer_printf(self, "next %s -> %s", before_us ? answer_instant(self, before_us) : "never",
+                      after_us ? answer_instant(self, after_us) : "never");
+}
+
 static err_t join(answer_t *self, const journal_entry_t *entry, Pawl__V1__EventInfo *info)
 {
     const char *kind = journal_event_text(entry->event);
@@ -68,7 +85,10 @@ static err_t join(answer_t *self, const journal_entry_t *entry, Pawl__V1__EventI
         plain.aux = 0;
         ANSWER_TRY(join_task(self, &plain, info));
     }
-    if (entry->aux) info->detail = answer_printf(self, "%llu", (unsigned long long)entry->aux);
+    if (entry->event == EVENT_SCHEDULE_EDITED || entry->event == EVENT_ZONE_CHANGED)
+        join_moved(self, entry, info);
+    else if (entry->aux)
+        info->detail = answer_printf(self, "%llu", (unsigned long long)entry->aux);
     uint32_t no = (uint32_t)entry->subject;
     if (fanout) return ERR_OK;
     if (entry->event >= EVENT_RANGE_MADE && entry->event <= EVENT_BACKLOG) {

@@ -4,7 +4,6 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "broker/readers/query_task.h"
 #include "broker/core/space.h"
@@ -27,15 +26,6 @@ typedef struct story {
             (story)->why->lines[(story)->why->n_lines++] =                                         \
                 answer_printf((story)->answer, __VA_ARGS__);                                       \
     } while (0)
-
-static char *instant(answer_t *self, int64_t wall_us)
-{
-    time_t seconds = (time_t)(wall_us / PAWL_SEC_US);
-    struct tm tm;
-    char text[64] = "";
-    if (gmtime_r(&seconds, &tm)) strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
-    return answer_text(self, slice_text(text));
-}
 
 static void set_reason(story_t *story, const char *reason)
 {
@@ -289,7 +279,7 @@ static err_t explain_waiting(story_t *story)
     if (queue_row.flags & REG_PAUSED) {
         set_reason(story, "pause");
         TELL(story, "queue %s is paused since %s%s%.*s", queue,
-             instant(self, queue_row.since_wall_us), queue_row.reason.len ? ": " : "",
+             answer_instant(self, queue_row.since_wall_us), queue_row.reason.len ? ": " : "",
              (int)queue_row.reason.len, (const char *)queue_row.reason.at);
         TELL(story, "`pawl queue resume %s` lets it go on", queue);
         return ERR_OK;
@@ -347,12 +337,12 @@ static err_t explain_delayed(story_t *story)
         set_reason(story, task_reason_text(REASON_POLL));
         TELL(story, "attempt %u of %u said %u times that it is not done; it is asked again at %s",
              rows->state.attempts + 1u, rows->spec.attempts_max, rows->state.polls,
-             instant(story->answer, due));
+             answer_instant(story->answer, due));
     } else if (again)
         TELL(story, "attempt %u of %u begins at %s", rows->state.attempts + 1u,
-             rows->spec.attempts_max, instant(story->answer, due));
+             rows->spec.attempts_max, answer_instant(story->answer, due));
     else
-        TELL(story, "it may start at %s", instant(story->answer, due));
+        TELL(story, "it may start at %s", answer_instant(story->answer, due));
     if (again && rows->state.message.len)
         TELL(story, "the last one said: %.*s", (int)rows->state.message.len,
              (const char *)rows->state.message.at);
@@ -376,8 +366,8 @@ static err_t explain_family(story_t *story)
     if (row.blocked && row.parallel) TELL(story, "at most %u run at once", row.parallel);
     if (row.blocked && row.pause_until_us)
         TELL(story, "the next wave starts at %s",
-             instant(story->answer,
-                     answer_calendar(&story->meta, CLOCK_ELAPSED, row.pause_until_us)));
+             answer_instant(story->answer,
+                            answer_calendar(&story->meta, CLOCK_ELAPSED, row.pause_until_us)));
     if (row.passes)
         TELL(story, "what was said of all of it is being done, some children at a time");
     TELL(story, "`pawl task children` lists them");
@@ -433,7 +423,7 @@ static err_t explain_running(story_t *story)
                       : run->flags & RUN_CANCELLING ? "cancelling"
                                                     : "running");
     TELL(story, "attempt %u of %u runs on %s since %s", run->attempt, story->rows.spec.attempts_max,
-         executor, instant(story->answer, run->leased_wall_us));
+         executor, answer_instant(story->answer, run->leased_wall_us));
     if (run->flags & RUN_LOST)
         TELL(story, "its executor is silent; it fails unless a result comes within one more lease");
     else if (run->flags & RUN_CANCELLING)
@@ -448,9 +438,9 @@ static err_t explain_external(story_t *story)
     set_reason(story, task_reason_text(REASON_EXTERNAL));
     TELL(story, "attempt %u of %u was accepted; somebody with its completion token ends it",
          state->attempts, story->rows.spec.attempts_max);
-    TELL(
-        story, "if nobody does before %s it has timed out",
-        instant(story->answer, answer_calendar(&story->meta, state->timer_clock, state->timer_at)));
+    TELL(story, "if nobody does before %s it has timed out",
+         answer_instant(story->answer,
+                        answer_calendar(&story->meta, state->timer_clock, state->timer_at)));
     if (state->message.len)
         TELL(story, "it said: %.*s", (int)state->message.len, (const char *)state->message.at);
     return ERR_OK;
@@ -460,7 +450,7 @@ static err_t explain_ended(story_t *story)
 {
     const state_row_t *state = &story->rows.state;
     set_reason(story, task_reason_text(state->reason));
-    TELL(story, "it ended at %s, attempts: %u", instant(story->answer, state->end_wall_us),
+    TELL(story, "it ended at %s, attempts: %u", answer_instant(story->answer, state->end_wall_us),
          state->attempts);
     if (state->flags & STATE_EXIT) TELL(story, "exit code %d", state->exit_code);
     if (state->signal) TELL(story, "ended by signal %u", state->signal);

@@ -336,6 +336,11 @@ typedef struct journal_entry {
     uint64_t aux;
     int64_t wall_us; /* kept in milliseconds */
 } journal_entry_t;
+/* schedule.edited: the next instants of the rule before and of the one behind it in milliseconds,
+ * 48 bits each; 0 none. zone.changed: aux is one more than the number of schedules that follow it.
+ * Both are 0 in entries of an earlier time. */
+void journal_edit_put(journal_entry_t *entry, int64_t before_us, int64_t after_us);
+void journal_edit_get(const journal_entry_t *entry, int64_t *before_us, int64_t *after_us);
 /* Packs entries one after the other; begin a new row when `journal_pack` says false (row full). */
 typedef struct journal_pack {
     uint8_t at[JOURNAL_ROW_MAX];

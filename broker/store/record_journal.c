@@ -21,6 +21,24 @@ const char *journal_event_text(uint8_t event)
     }
 }
 
+/* The lower 16 bits of `before` stand above `after` in aux, the others are attempt. */
+void journal_edit_put(journal_entry_t *entry, int64_t before_us, int64_t after_us)
+{
+    const uint64_t most = (UINT64_C(1) << 48) - 1; /* the year 10889 */
+    uint64_t before = before_us > 0 ? (uint64_t)before_us / 1000 : 0;
+    uint64_t after = after_us > 0 ? (uint64_t)after_us / 1000 : 0;
+    if (before > most) before = most;
+    if (after > most) after = most;
+    entry->attempt = (uint32_t)(before >> 16);
+    entry->aux = before << 48 | after;
+}
+
+void journal_edit_get(const journal_entry_t *entry, int64_t *before_us, int64_t *after_us)
+{
+    *before_us = (int64_t)((uint64_t)entry->attempt << 16 | entry->aux >> 48) * 1000;
+    *after_us = (int64_t)(entry->aux & ((UINT64_C(1) << 48) - 1)) * 1000;
+}
+
 void journal_pack_begin(journal_pack_t *self, uint64_t first_seq)
 {
     self->first_seq = first_seq;

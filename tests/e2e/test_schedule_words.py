@@ -98,3 +98,12 @@ def test_supersede_is_a_flag_and_contradicts_strict(small):
     said = small.pawl("schedule", "set", "way", "--mode", "strict", code=2)
     assert "supersede" in said.err
     assert "--supersede" in small.pawl("help", "schedule", "add").out
+
+
+def test_an_edit_is_told_with_what_it_moved(small):
+    small.pawl("schedule", "add", "moves", "--cron", "0 2 * * *", "--zone", "UTC", "--", "true")
+    before = small.schedule("moves")["next"]
+    small.pawl("schedule", "set", "moves", "--cron", "0 3 * * *")
+    [event] = [row for row in small.pawl("events", "-o", "ndjson").rows if row["kind"] == "schedule.edited"]
+    first, arrow, second = event["detail"].removeprefix("next ").split()
+    assert arrow == "->" and first.endswith("T02:00:00Z") and second.endswith("T03:00:00Z") and before

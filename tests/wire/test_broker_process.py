@@ -363,7 +363,11 @@ def test_zone_files_that_changed_are_taken_at_start_and_while_it_runs(broker, tm
     change_file(2)
     third = until(lambda: look().revision == 3 and look())
     assert (third.next_us // 1_000_000) % 86400 == 17 * 3600
-    assert [e.name for e in events(client) if e.kind == "zone.changed"] == ["Europe/Paris"] * 2
+    told = [(e.name, e.detail) for e in events(client) if e.kind == "zone.changed"]
+    assert told == [("Europe/Paris", "1 schedule moved to its new data")] * 2
+    moves = [e.detail.split() for e in events(client) if e.kind == "schedule.edited"]
+    assert [(m[0], m[1][10:], m[3][10:]) for m in moves] == [
+        ("next", "T11:00:00Z", "T03:00:00Z"), ("next", "T03:00:00Z", "T17:00:00Z")], moves
     assert broker.end() == 0
     assert broker.said().count("ZONE_CHANGED name=Europe/Paris") == 2
     broker.check()

@@ -85,6 +85,42 @@ static void a_restart_in_the_middle_goes_on(void **state)
     assert_int_equal(world_schedule_get(&world, "job-0")->revision, 2);
 }
 
+/* Of this kind, the last one. */
+static const Pawl__V1__EventInfo *last_event(const char *kind)
+{
+    const Pawl__V1__EventInfo *last = NULL;
+    Pawl__V1__EventRead ask = PAWL__V1__EVENT_READ__INIT;
+    for (uint64_t from = 1;;) {
+        assert_int_equal(query_event_read(world_ask(&world), &ask, from, &world.reply), ERR_OK);
+        const Pawl__V1__EventItems *items = world.reply.events;
+        for (size_t i = 0; i < items->n_items; i++)
+            if (strcmp(items->items[i]->kind, kind) == 0) last = items->items[i];
+        if (items->n_items == 0 || last) return last;
+        from = items->next_seq;
+    }
+}
+
+static void events_tell_what_new_data_and_an_edit_move(void **state)
+{
+    (void)state;
+    world.wall_us = INT64_C(1793534400000000) + 1; /* 2026-11-01, behind noon */
+    put_schedule("late");
+    give_utc_the_data_of("Asia/Tokyo");
+    assert_null(last_event("zone.changed")); /* not all of them have moved */
+    store_t *kept = memstore_clone(world.store);
+    world_close(&world);
+    world_open_on(&world, kept);
+    for (int i = 0; i < 3; i++)
+        world_sleep(&world, 1);
+    const Pawl__V1__EventInfo *event = last_event("zone.changed");
+    assert_non_null(event);
+    assert_string_equal(event->name, "UTC");
+    assert_string_equal(event->detail, "301 schedules moved to its new data");
+    event = last_event("schedule.edited");
+    assert_string_equal(event->name, "late");
+    assert_string_equal(event->detail, "next 2026-11-02T12:00:00Z -> 2026-11-02T03:00:00Z");
+}
+
 static void bytes_that_are_no_zone_change_nothing(void **state)
 {
     (void)state;
@@ -102,6 +138,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_changed_zone_gives_each_schedule_a_new_revision_and_keeps_its_cursor),
         TEST(a_restart_in_the_middle_goes_on),
+        TEST(events_tell_what_new_data_and_an_edit_move),
         TEST(bytes_that_are_no_zone_change_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
