@@ -81,7 +81,7 @@ void executors_push(core_t *core)
         executor_t *executor = core->changed[i];
         if (executor->told_held_dirty && executor->conn) {
             executor->told_held_dirty = false;
-            out_add(core, OUT_HELD, executor->conn)->count = executor->held;
+            out_add(core, OUT_HELD, executor->conn)->count = executor_used(executor);
         }
         push(core, executor);
     }

@@ -13,7 +13,8 @@ err_t executor_claims(core_t *core, executor_t *executor, Pawl__V1__Claim *const
         run_t *run = run_by_id(core, claims[i]->id.data);
         if (run && run->row.token == claims[i]->token && run->executor == executor) {
             run->claimed = true;
-            run->assign_no = 0; /* it has it */
+            if (run->row.flags & RUN_LOST) TRY(lease_keep(core, run)); /* it takes a slot again */
+            run->assign_no = 0;                                        /* it has it */
             verdicts[i] = PAWL__V1__CLAIM_VERDICT__CLAIM_KEEP;
         } else if (run || task_find(core, claims[i]->id.data, &known, &kind) == ERR_OK) {
             verdicts[i] = PAWL__V1__CLAIM_VERDICT__CLAIM_STOP;

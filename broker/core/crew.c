@@ -115,9 +115,9 @@ enum room crew_room(const executor_t *executor)
     if (executor->conn == 0 || executor->suspect ||
         executor->name->flags & (REG_DRAINED | REG_ENDING))
         return ROOM_NONE;
-    uint32_t held = executor->held, credit = executor->credit;
-    if (held >= credit) return ROOM_NONE;
-    return held < executor->slots ? ROOM_SLOT : ROOM_AHEAD;
+    uint32_t used = executor_used(executor);
+    if (used >= executor->credit) return ROOM_NONE;
+    return used < executor->slots ? ROOM_SLOT : ROOM_AHEAD;
 }
 
 static void step_out(core_t *core, executor_t *executor)

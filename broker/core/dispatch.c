@@ -173,8 +173,8 @@ static err_t ask(core_t *core, executor_t *executor, uint32_t quantum, bool *too
 {
     uint32_t most = executor->credit;
     if (executor->room == ROOM_SLOT && executor->slots < most) most = executor->slots;
-    CHECK(most > executor->held); /* else it would not stand in that line */
-    uint32_t room = most - executor->held, given = 0;
+    CHECK(most > executor_used(executor)); /* else it would not stand in that line */
+    uint32_t room = most - executor_used(executor), given = 0;
     TRY(give(core, executor, room < quantum ? room : quantum, &given));
     *took = given > 0;
     crew_line_up(core, executor);

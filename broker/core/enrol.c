@@ -236,6 +236,7 @@ static err_t choose_by_labels(core_t *core, const Pawl__V1__Task *body, uint32_t
         all[n++] = (candidate_t){ name->name, no, enrol_away(core, name->name),
                                   hash_mix(hash64(seed, sizeof seed)) };
     }
+    members->found = n;
     if (fanout->count) {
         members->shortage = n < fanout->count;
         if (n > fanout->count) {

@@ -53,8 +53,15 @@ void executor_attach(core_t *core, executor_t *executor, run_t *run)
     if (run->next) run->next->prev = run;
     executor->runs = run;
     executor->held++;
+    executor->lost += (run->row.flags & RUN_LOST) != 0;
     if (run->row.flags & RUN_CANCELLING) executor_tell_again(executor, run);
     executor_changed(core, executor);
+}
+
+/* A lost one runs nowhere that is known: only its result is waited for. */
+uint32_t executor_used(const executor_t *executor)
+{
+    return executor->held - executor->lost;
 }
 
 executor_t *executor_of(core_t *core, conn_t conn)
@@ -141,7 +148,7 @@ void executors_forget_runs(core_t *core)
     for (size_t i = 0; i < core->executors_n; i++) {
         executor_t *executor = core->executors[i];
         executor->runs = NULL;
-        executor->held = executor->cancelling = 0;
+        executor->held = executor->lost = executor->cancelling = 0;
         executor->pending_n = 0;
         executor->compare_at_us = 0;
         executor->changed = executor->asks = false;

@@ -23,6 +23,7 @@ typedef struct family {
 typedef struct members {
     const char **names;
     size_t n, too_many; /* too_many: how many there would be; then n is 0 */
+    size_t found;       /* of those that it does not name: how many exist */
     bool shortage;      /* fewer than `count` exist; then n is 0 */
 } members_t;
 

@@ -173,6 +173,7 @@ typedef struct executor {
     uint8_t incarnation[16];
     uint64_t incarnation8;
     uint32_t slots, credit, held;
+    uint32_t lost; /* of those it holds: with RUN_LOST, which take no slot and no credit */
     run_t *runs;
     uint64_t assign_no, assign_seen;
     int64_t assign_sent_us;
@@ -242,6 +243,7 @@ err_t executor_settle(core_t *core, executor_t *executor);
 err_t executor_send_unseen(core_t *core, executor_t *executor); /* when it is time */
 executor_t *executor_for(core_t *core, named_t *name);          /* makes one without session */
 void executor_attach(core_t *core, executor_t *executor, run_t *run);
+uint32_t executor_used(const executor_t *executor); /* leases that count against its slots */
 void executors_free(core_t *core);
 /* Sessions change in memory only: before a batch is tried, and when its commit was refused. */
 void executors_settled(core_t *core);

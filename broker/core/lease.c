@@ -94,6 +94,7 @@ err_t run_remove(core_t *core, run_t *run)
             executor->runs = run->next;
         if (run->next) run->next->prev = run->prev;
         executor->held--;
+        executor->lost -= (run->row.flags & RUN_LOST) != 0;
         executor->told_held_dirty = true;
         executor->cancelling -= (run->row.flags & RUN_CANCELLING) != 0;
         executor_changed(core, executor);

@@ -104,8 +104,12 @@ err_t lease_lose(core_t *core, run_t *run)
         int64_t alone_us;
         TRY(lease_alone_us(core, run, &alone_us));
         if (alone_us > 0) {
-            /* Nobody else gets it yet, but its result counts so much longer. */
+            /* Nobody else gets it yet, but its result counts so much longer. Its executor may be
+             * there again without it: then it has that slot for others. */
             run->row.flags |= RUN_LOST;
+            run->executor->lost++;
+            run->executor->told_held_dirty = true;
+            executor_changed(core, run->executor);
             run->row.leased_us = core->now_us + alone_us;
             TRY(timer_set(core, CLOCK_ELAPSED, run->row.leased_us, TIMER_LOST, run->n));
             return run_save(core, run);
@@ -122,6 +126,9 @@ err_t lease_keep(core_t *core, run_t *run)
         TRY(timer_clear(core, CLOCK_ELAPSED, run->row.leased_us, TIMER_LOST, run->n));
         run->row.flags &= (uint8_t)~RUN_LOST;
         run->row.leased_us = core->now_us;
+        run->executor->lost--;
+        run->executor->told_held_dirty = true;
+        executor_changed(core, run->executor);
     }
     run->row.incarnation = incarnation;
     return run_save(core, run);

@@ -56,6 +56,12 @@ static void look_at_executors(core_t *core, char *difference, size_t len)
         if (executor->due_at ? executor->due_us != due : due != INT64_MAX)
             snprintf(difference, len, "executor %s is looked at at %lld instead of %lld", name,
                      (long long)(executor->due_at ? executor->due_us : INT64_MAX), (long long)due);
+        uint32_t lost = 0;
+        for (const run_t *run = executor->runs; run; run = run->next)
+            lost += (run->row.flags & RUN_LOST) != 0;
+        if (executor->lost != lost)
+            snprintf(difference, len, "executor %s has %u lost leases instead of %u", name,
+                     executor->lost, lost);
         if (executor->asks || core->ask_all) continue; /* dispatch will look */
         if (executor->room != crew_room(executor))
             snprintf(difference, len, "executor %s stands in line %d instead of %d", name,

@@ -173,6 +173,24 @@ static err_t stop(core_t *core, family_t *family)
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
+/* Why it has no children, with the numbers of now: those it was asked with, or nearly so. */
+static err_t tell_members(core_t *core, const task_t *parent, char **text)
+{
+    const Pawl__V1__Task *body;
+    members_t members;
+    TRY(task_unpack(core, parent, &body));
+    TRY(enrol_members(core, body, parent->spec.id, &members));
+    if (members.too_many)
+        *text = batch_printf(core, "%zu executors are enrolled for it, and it can go to %d at most",
+                             members.too_many, LIMIT_CHILDREN);
+    else if (members.shortage)
+        *text = batch_printf(core, "it asks for %u executors, and %zu are enrolled for it",
+                             body->fanout->count, members.found);
+    else
+        *text = batch_printf(core, "no executor is enrolled for it");
+    return ERR_OK;
+}
+
 static err_t end_parent(core_t *core, family_t *family, status_t status, uint8_t reason)
 {
     const fam_row_t *row = &family->row;
@@ -188,12 +206,7 @@ static err_t end_parent(core_t *core, family_t *family, status_t status, uint8_t
         if (row->cancelled) text = batch_printf(core, "%s, %u cancelled", text, row->cancelled);
         if (row->skipped) text = batch_printf(core, "%s, %u skipped", text, row->skipped);
         if (reason == REASON_NO_MEMBERS)
-            text = row->flags & FAM_SHORT
-                       ? batch_printf(core,
-                                      "fewer executors are enrolled than it asks for, or "
-                                      "more than %d",
-                                      LIMIT_CHILDREN)
-                       : batch_printf(core, "no executor is enrolled for it");
+            TRY(tell_members(core, &parent, &text));
         parent.state.message = slice_text(text);
     }
     return task_end(core, &parent, status, reason);

@@ -140,6 +140,46 @@ static char *target_text(answer_t *self, const Pawl__V1__Target *target)
     return text;
 }
 
+/* What an executor of the task's target lacks for it. NULL: nothing. */
+static const char *lack_of(const story_t *story, const Pawl__V1__ExecutorInfo *executor,
+                           const char *type, const char *queue)
+{
+    answer_t *self = story->answer;
+    const Pawl__V1__Task *task = story->task;
+    if (!has_text(executor->types, executor->n_types, type))
+        return answer_printf(self, "does not take the type %s", type);
+    if (executor->n_queues && !has_text(executor->queues, executor->n_queues, queue))
+        return answer_printf(self, "does not serve queue %s", queue);
+    if (!has_interpreter(executor, task->command))
+        return answer_printf(self, "does not have %s, which its script needs",
+                             task->command->interpreter);
+    if (!has_source(executor, task))
+        return answer_printf(self, "does not have the source %s", task->sql->source);
+    return NULL;
+}
+
+/* The executors that its target means, each with what it lacks. False: there is none, or the task
+ * names none. */
+static bool tell_lacks(story_t *story, const char *type, const char *queue)
+{
+    const Pawl__V1__ExecutorItems *all = story->answer->executors;
+    const Pawl__V1__Target *target = story->task->target;
+    unsigned told = 0;
+    if (target == NULL || (!target->executor[0] && !target->host[0] && target->n_labels == 0))
+        return false;
+    for (size_t i = 0; i < all->n_items; i++) {
+        const Pawl__V1__ExecutorInfo *executor = all->items[i];
+        if (strcmp(executor->state, "lost") == 0 || !fits_target(executor, target)) continue;
+        const char *lack = lack_of(story, executor, type, queue);
+        if (lack && ++told <= EXECUTORS_TOLD)
+            TELL(story, "it must run on %s, and %s %s", target_text(story->answer, target),
+                 executor->name, lack);
+    }
+    if (told > EXECUTORS_TOLD) TELL(story, "and %u more lack something", told - EXECUTORS_TOLD);
+    if (told > 0) TELL(story, "`pawl executor list -o json` tells what each of them has");
+    return told > 0;
+}
+
 /* Where it stands in its lane, as far as counting is cheap. */
 static err_t tell_position(story_t *story, const char *queue)
 {
@@ -288,7 +328,9 @@ static err_t explain_waiting(story_t *story)
     const Pawl__V1__ExecutorItems *all = self->executors;
     for (size_t i = 0; all && i < all->n_items; i++)
         count_executor(story, all->items[i], type, queue, &census);
-    if (all && census.queue == 0) {
+    if (all && census.target == 0 && tell_lacks(story, type, queue)) {
+        set_reason(story, "no_executor");
+    } else if (all && census.queue == 0) {
         set_reason(story, "no_executor");
         TELL(story, "%u executors are connected, %u take the type %s, %u of these serve queue %s",
              census.connected, census.type, type, census.queue, queue);
@@ -413,6 +455,31 @@ static err_t explain_blocked(story_t *story)
     return ERR_OK;
 }
 
+/* Its executor is away, or there again without it. */
+static void explain_lost(story_t *story, const char *executor)
+{
+    const Pawl__V1__ExecutorItems *all = story->answer->executors;
+    const run_row_t *run = &story->rows.run;
+    bool there = false;
+    for (size_t i = 0; all && i < all->n_items; i++)
+        there |=
+            strcmp(all->items[i]->name, executor) == 0 && strcmp(all->items[i]->state, "lost") != 0;
+    if (there)
+        TELL(story,
+             "%s was started anew and does not run it; a result that its life before had written "
+             "down still counts",
+             executor);
+    else
+        TELL(story, "%s is silent; should it come back with it, or with its result, that counts",
+             executor);
+    TELL(
+        story, "this is waited for until %s, then it %s",
+        answer_instant(story->answer, answer_calendar(&story->meta, CLOCK_ELAPSED, run->leased_us)),
+        story->task->on_lost == PAWL__V1__ON_LOST__ON_LOST_FAIL
+            ? "fails, since it may run once at most (on_lost: fail)"
+            : "is run again");
+}
+
 static err_t explain_running(story_t *story)
 {
     if (!story->rows.has_run) return explain_family(story);
@@ -422,10 +489,13 @@ static err_t explain_running(story_t *story)
     set_reason(story, run->flags & RUN_LOST         ? "lost"
                       : run->flags & RUN_CANCELLING ? "cancelling"
                                                     : "running");
-    TELL(story, "attempt %u of %u runs on %s since %s", run->attempt, story->rows.spec.attempts_max,
-         executor, answer_instant(story->answer, run->leased_wall_us));
+    TELL(story,
+         run->flags & RUN_LOST ? "attempt %u of %u began on %s at %s and was lost"
+                               : "attempt %u of %u runs on %s since %s",
+         run->attempt, story->rows.spec.attempts_max, executor,
+         answer_instant(story->answer, run->leased_wall_us));
     if (run->flags & RUN_LOST)
-        TELL(story, "its executor is silent; it fails unless a result comes within one more lease");
+        explain_lost(story, executor);
     else if (run->flags & RUN_CANCELLING)
         TELL(story, "it was told to stop: %.*s", (int)story->rows.state.message.len,
              (const char *)story->rows.state.message.at);

@@ -93,7 +93,7 @@ static const flag_t run_flags[] = {
     SWITCH("hold", 0, "wait for pawl task start"),
     TEXT("pause", 0, "D", "fan-out: between two waves"),
     SWITCH("wait", 0, "wait for its end; exit 7 when it did not finish"),
-    SWITCH("follow", 'f', "print what it prints, and wait"),
+    SWITCH("follow", 'f', "print what it prints and returns, and wait"),
     SWITCH("exit-code", 0, "wait, and exit as the command did; 128 + N after a signal"),
     END,
 };

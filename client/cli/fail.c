@@ -43,6 +43,7 @@ static const char *where_they_are(void)
 
 static const char *what_helps(const pawl_client_t *client, pawl_err err)
 {
+    static const char *const states[] = { "schedule", "executor", "queue" };
     switch (err) {
     case PAWL_E_UNREACHABLE:
     case PAWL_E_TIMEOUT:
@@ -71,9 +72,10 @@ static const char *what_helps(const pawl_client_t *client, pawl_err err)
         return "pawl broker status shows the store's use; the same command again when there is "
                "room";
     case PAWL_E_WRONG_STATUS:
-        return strncmp(running, "schedule", 8) == 0
-                   ? "pawl schedule list shows the state of each"
-                   : "pawl why ID tells what the task waits for or how it ended";
+        for (size_t i = 0; i < sizeof states / sizeof *states; i++)
+            if (strncmp(running, states[i], strlen(states[i])) == 0)
+                return say("pawl %s list shows the state of each", states[i]);
+        return "pawl why ID tells what the task waits for or how it ended";
     default:
         return pawl_err_retryable(err)
                    ? "the same command again"

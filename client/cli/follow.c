@@ -330,6 +330,25 @@ static pawl_err follow_log(following_t *self, bool running)
     return err == PAWL_E_NOT_FOUND ? PAWL_OK : err;
 }
 
+/* What the task returned, as `pawl task output` prints it: rows of SQL are nowhere in its log. */
+static void print_output(const pawl_record_t *task)
+{
+    size_t len = 0;
+    const char *bytes = pawl_record_bytes(task, "output", &len);
+    if (!bytes || len == 0) return;
+    if (output_is_json()) {
+        json_t *text = json_stringn(bytes, len);
+        json_t *row =
+            json_pack("{s:s, s:s, s:o}", "time", instant_text(pawl_record_int(task, "ended_us")),
+                      "stream", "output", "text", text ? text : json_null());
+        json_dumpf(row, stdout, JSON_COMPACT);
+        json_decref(row);
+    } else {
+        fwrite(bytes, 1, len, stdout);
+    }
+    if (output_is_json() || bytes[len - 1] != '\n') putchar('\n');
+}
+
 int task_follow(cli_t *cli, const uint8_t id[PAWL_ID_BYTES], const follow_options_t *options,
                 outcome_t *outcome)
 {
@@ -351,6 +370,7 @@ int task_follow(cli_t *cli, const uint8_t id[PAWL_ID_BYTES], const follow_option
                               : follow_log(&self, running);
         if (!err && self.over) {
             log_end_line(&self.view);
+            if (options->output) print_output(task);
             fflush(stdout);
             if (options->status_lines) tell(&self, task);
             pawl_record_destroy(&task);

@@ -16,6 +16,7 @@ typedef struct outcome {
 
 typedef struct follow_options {
     bool log;           /* print the log of each attempt */
+    bool output;        /* print what it returned once it has ended */
     bool status_lines;  /* one line on stderr for each change */
     const char *prefix; /* in front of each line of the log */
     unsigned attempt;   /* begin with the log of this one; 0: the one at hand */

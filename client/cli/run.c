@@ -65,9 +65,9 @@ int cmd_run(cli_t *cli)
     if (code) fprintf(stderr, "%s is on record\n", text); /* nobody else could tell its id */
     if (code || !(own_code || follow || args_has(args, "wait"))) return code;
     outcome_t outcome;
-    const follow_options_t options = { .log = follow,
-                                       .status_lines = !cli->quiet,
-                                       .prefix = "  | " };
+    const follow_options_t options = {
+        .log = follow, .output = follow, .status_lines = !cli->quiet, .prefix = "  | "
+    };
     cli_leave_on_interrupt(say("\n%s goes on (pawl task cancel %s stops it)\n", text, text));
     code = task_follow(cli, id, &options, &outcome);
     return code ? code : outcome_code(&outcome, own_code);

@@ -31,6 +31,14 @@ def test_a_task_that_may_run_at_most_once_fails_when_its_executor_is_lost(small)
     [worker] = small.of("executor")
     worker.kill()
     worker.start()
+    others = small.submit(*[{"argv": ["sleep", "0.1"]} for _ in range(4)]).lines
+    for other in others:
+        small.wait_status(other, "finished")
+    why = small.pawl("why", id).out
+    if small.status(id) == "running":  # the lease that its result has is not over
+        assert "worker was started anew" in why and "silent" not in why, why
+        [shown] = map(json.loads, small.pawl("executor", "list", "-o", "ndjson").lines)
+        assert shown["used"] == 0, shown
     task = small.wait_status(id, "failed")
     assert "lost" in task["reason"] and len(task["attempts"]) == 1
 

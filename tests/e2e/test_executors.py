@@ -61,6 +61,7 @@ def test_stop_ends_the_process_after_what_runs_or_at_its_deadline(one):
     assert worker.process.wait(PATIENCE) == 0 and one.status(id) == "finished"
     refused = one.pawl("executor", "stop", "worker", code=None)
     assert refused.code == 4 and "not connected" in refused.err
+    assert "try: pawl executor list " in refused.err and "pawl why" not in refused.err
     worker.start()
     id = one.begun("--", "sh", "-c", "echo begun; sleep 60")
     one.pawl("executor", "stop", "worker", "--deadline", "300ms")

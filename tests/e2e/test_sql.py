@@ -40,6 +40,14 @@ def fresh(fleet, source, columns="a integer primary key, b varchar(200)", name="
     return name
 
 
+def test_following_prints_the_rows(sql):
+    said = sql.pawl("run", "--follow", "--sql", "lite", "select 41 + 1 as answer")
+    assert json.loads(said.out.splitlines()[-1])["rows"] == [{"answer": 42}], said.out
+    said = sql.pawl("run", "--follow", "-o", "ndjson", "--sql", "lite", "select 41 + 1 as answer")
+    last = json.loads(said.out.splitlines()[-1])
+    assert last["stream"] == "output" and json.loads(last["text"])["rows"] == [{"answer": 42}]
+
+
 # ---- values ---------------------------------------------------------------------------------------
 
 DOCUMENT = pathlib.Path(__file__).resolve().parents[2] / "docs" / "sql.md"

@@ -289,6 +289,46 @@ static void an_unclaimed_lease_of_an_older_life_is_lost_at_once(void **state)
     assert_true(lease->token > token);
 }
 
+/* What the numbers tell of it: its leases that take a slot. */
+static uint64_t used_by(const world_t *w, conn_t conn)
+{
+    for (size_t i = 0; i < w->out.n; i++)
+        if (w->out.items[i].kind == OUT_HELD && w->out.items[i].conn == conn)
+            return w->out.items[i].count;
+    return UINT64_MAX;
+}
+
+static void a_lease_that_only_its_late_result_could_end_takes_no_slot(void **state)
+{
+    world_t *w = *state;
+    ulid_t once = id_at(w, 1), next = id_at(w, 2);
+    hello(w, 2, "web-1", 1, 1);
+    uint64_t token = leased(w, 2, once, (spec_t){ .at_most_once = true });
+    hello(w, 3, "web-1", 2, 1); /* killed, and there again */
+    assert_int_equal(used_by(w, 3), 0);
+    assert_int_equal(COUNT(w, RUNNING), 1);
+    uint64_t other = leased(w, 3, next, (spec_t){ 0 });
+    assert_int_equal(used_by(w, 3), 1);
+    assert_int_equal(report(w, 3, once, token, DONE), VERDICT(DONE));
+    assert_int_equal(report(w, 3, next, other, DONE), VERDICT(DONE));
+    assert_int_equal(used_by(w, 3), 0);
+}
+
+static void a_lease_that_its_executor_comes_back_with_takes_its_slot_again(void **state)
+{
+    world_t *w = *state;
+    ulid_t once = id_at(w, 1);
+    hello(w, 2, "web-1", 1, 1);
+    uint64_t token = leased(w, 2, once, (spec_t){ .at_most_once = true });
+    command_t lost = { .kind = CMD_LOST, .conn = 2 };
+    assert_int_equal(step(w, &lost, 1), ERR_OK);
+    hello_claims(w, 3, 1, once, token, true); /* more claims follow: it counts already */
+    assert_int_equal(used_by(w, 3), 1);
+    hello_claims(w, 4, 1, once, token, false);
+    assert_int_equal(used_by(w, 4), 1);
+    assert_int_equal(report(w, 4, once, token, DONE), VERDICT(DONE));
+}
+
 static void a_held_task_waits_for_its_start_and_an_expired_one_never_runs(void **state)
 {
     world_t *w = *state;
@@ -478,6 +518,8 @@ int main(void)
         TEST(at_most_once_fails_after_a_second_lease),
         TEST(after_a_restart_leases_stand_until_claimed_or_a_lease_passed),
         TEST(an_unclaimed_lease_of_an_older_life_is_lost_at_once),
+        TEST(a_lease_that_only_its_late_result_could_end_takes_no_slot),
+        TEST(a_lease_that_its_executor_comes_back_with_takes_its_slot_again),
         TEST(a_held_task_waits_for_its_start_and_an_expired_one_never_runs),
         TEST(cancel_stops_what_waits_and_tells_what_runs),
         TEST(a_full_store_refuses_what_adds_and_takes_what_ends),

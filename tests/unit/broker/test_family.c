@@ -213,6 +213,8 @@ static void fewer_than_asked_for_do_nothing_by_halves(void **state)
     assert_int_equal(handed_out(w, got, 8), 0);
     assert_status(w, parent, FAILED);
     assert_string_equal(look_up(w, parent)->reason, "no members");
+    assert_string_equal(look_up(w, parent)->message,
+                        "it asks for 5 executors, and 4 are enrolled for it");
 }
 
 static void with_python(Pawl__V1__Hello *hello)

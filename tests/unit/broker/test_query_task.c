@@ -310,6 +310,83 @@ static const Pawl__V1__Why *why(const uint8_t id[16], const Pawl__V1__ExecutorIt
     return world.reply.why;
 }
 
+/* Some line of it holds the text. */
+static bool tells(const Pawl__V1__Why *why, const char *text)
+{
+    for (size_t i = 0; i < why->n_lines; i++)
+        if (strstr(why->lines[i], text)) return true;
+    return false;
+}
+
+static void why_of_a_lost_one_tells_what_is_waited_for(void **state)
+{
+    (void)state;
+    Pawl__V1__Task task;
+    Pawl__V1__ExecutorInfo executor = PAWL__V1__EXECUTOR_INFO__INIT, *list[] = { &executor };
+    Pawl__V1__ExecutorItems none = PAWL__V1__EXECUTOR_ITEMS__INIT, one = none;
+    uint8_t id[16];
+    executor.name = (char *)(uintptr_t) "exec-1";
+    executor.state = (char *)(uintptr_t) "ready";
+    one.items = list;
+    one.n_items = 1;
+    world_executor(&world, 1, "exec-1", 1);
+    world_task(&task);
+    task.on_lost = PAWL__V1__ON_LOST__ON_LOST_FAIL;
+    world_submit(&world, &task, id);
+    assert_string_equal(why(id, &one)->reason, "running");
+    command_t lost = { .kind = CMD_LOST, .conn = 1 };
+    world_step(&world, &lost, 1);
+    assert_string_equal(why(id, &none)->reason, "lost");
+    assert_true(tells(why(id, &none), "exec-1 is silent"));
+    assert_true(tells(why(id, &none), "then it fails"));
+    assert_string_equal(why(id, &one)->reason, "lost");
+    assert_true(tells(why(id, &one), "exec-1 was started anew"));
+    assert_false(tells(why(id, &one), "silent"));
+}
+
+static void why_names_what_the_one_it_is_aimed_at_lacks(void **state)
+{
+    (void)state;
+    Pawl__V1__Task task;
+    Pawl__V1__Command command = PAWL__V1__COMMAND__INIT;
+    Pawl__V1__Target target = PAWL__V1__TARGET__INIT;
+    Pawl__V1__Interpreter lua = PAWL__V1__INTERPRETER__INIT, *has[] = { &lua };
+    Pawl__V1__ExecutorInfo first = PAWL__V1__EXECUTOR_INFO__INIT, second,
+                           *list[] = { &first, &second };
+    Pawl__V1__ExecutorItems two = PAWL__V1__EXECUTOR_ITEMS__INIT;
+    char *types[] = { (char *)(uintptr_t) "pawl/script" };
+    uint8_t id[16];
+    first.state = (char *)(uintptr_t) "ready";
+    first.types = types;
+    first.n_types = 1;
+    first.slots = first.credit = 2;
+    second = first;
+    first.name = (char *)(uintptr_t) "one";
+    second.name = (char *)(uintptr_t) "two";
+    lua.name = (char *)(uintptr_t) "lua";
+    lua.version = (char *)(uintptr_t) "5.4";
+    second.interpreters = has;
+    second.n_interpreters = 1;
+    two.items = list;
+    two.n_items = 2;
+    world_task(&task);
+    task.type = types[0];
+    command.script_text = (ProtobufCBinaryData){ 8, (uint8_t *)(uintptr_t) "print(1)" };
+    command.interpreter = (char *)(uintptr_t) "lua";
+    task.command = &command;
+    target.executor = first.name;
+    task.target = &target;
+    world_submit(&world, &task, id);
+    assert_string_equal(why(id, &two)->reason, "no_executor");
+    assert_true(tells(why(id, &two), "one does not have lua"));
+    first.interpreters = has;
+    first.n_interpreters = 1;
+    first.n_types = 0;
+    assert_true(tells(why(id, &two), "one does not take the type pawl/script"));
+    first.n_types = 1;
+    assert_string_equal(why(id, &two)->reason, "ready");
+}
+
 static void why_names_what_a_task_waits_for(void **state)
 {
     (void)state;
@@ -460,6 +537,8 @@ int main(void)
         TEST(a_page_ends_when_its_time_is_over_and_the_next_goes_on),
         TEST(waiting_tells_which_tasks_are_open),
         TEST(why_names_what_a_task_waits_for),
+        TEST(why_of_a_lost_one_tells_what_is_waited_for),
+        TEST(why_names_what_the_one_it_is_aimed_at_lacks),
         TEST(a_log_is_that_of_the_lease_that_was_meant),
         TEST(queues_are_listed_with_counts_and_their_oldest_task),
         TEST(expired_tasks_are_found_and_live_ones_never),
