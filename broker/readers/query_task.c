@@ -144,7 +144,8 @@ static Pawl__V1__Label **copy_labels(answer_t *self, const Pawl__V1__Task *task)
 /* Why it waits, failed or was dropped, in a word. */
 static const char *reason_of(const task_rows_t *rows)
 {
-    if (rows->status == TASK_S(RUNNING)) return "";
+    if (rows->status == TASK_S(RUNNING)) /* lost: only its result is waited for */
+        return rows->has_run && rows->run.flags & RUN_LOST ? task_reason_text(REASON_LOST) : "";
     if (rows->status == TASK_S(HELD)) return task_reason_text(REASON_HELD);
     if (rows->has_state && rows->state.reason) return task_reason_text(rows->state.reason);
     if (rows->parked) return task_reason_text(REASON_OVERLAP);

@@ -74,10 +74,12 @@ static json_t *running_on(cli_t *cli, const char *name)
         err = pawl_task_list(cli->client, filter, &list, cli->timeout_us);
     while (!err && (task = pawl_list_next(list, &err))) {
         json_t *row = record_json(task, task_columns);
-        static const char *const kept[] = { "id", "type", "attempt", "started", "title" };
+        static const char *const kept[] = { "id", "type", "attempt", "started", "title", "reason" };
         json_t *short_row = json_object();
         for (size_t i = 0; i < ARRAY_LEN(kept); i++)
-            if (json_object_get(row, kept[i]))
+            if (json_object_get(row, kept[i]) &&
+                (strcmp(kept[i], "reason") != 0 ||
+                 json_string_length(json_object_get(row, kept[i]))))
                 json_object_set(short_row, kept[i], json_object_get(row, kept[i]));
         json_array_append_new(rows, short_row);
         json_decref(row);

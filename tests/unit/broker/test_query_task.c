@@ -337,6 +337,7 @@ static void why_of_a_lost_one_tells_what_is_waited_for(void **state)
     command_t lost = { .kind = CMD_LOST, .conn = 1 };
     world_step(&world, &lost, 1);
     assert_string_equal(why(id, &none)->reason, "lost");
+    assert_string_equal(world_get(&world, id)->reason, "lost");
     assert_true(tells(why(id, &none), "exec-1 is silent"));
     assert_true(tells(why(id, &none), "then it fails"));
     assert_string_equal(why(id, &one)->reason, "lost");
