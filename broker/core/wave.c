@@ -205,8 +205,7 @@ static err_t end_parent(core_t *core, family_t *family, status_t status, uint8_t
         if (row->expired) text = batch_printf(core, "%s, %u expired", text, row->expired);
         if (row->cancelled) text = batch_printf(core, "%s, %u cancelled", text, row->cancelled);
         if (row->skipped) text = batch_printf(core, "%s, %u skipped", text, row->skipped);
-        if (reason == REASON_NO_MEMBERS)
-            TRY(tell_members(core, &parent, &text));
+        if (reason == REASON_NO_MEMBERS) TRY(tell_members(core, &parent, &text));
         parent.state.message = slice_text(text);
     }
     return task_end(core, &parent, status, reason);
