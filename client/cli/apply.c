@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <sys/stat.h>
 
 #include "client/cli/calendars.h"
@@ -292,6 +293,21 @@ static void prune_one(applying_t *self, const char *name)
     report(self, name, NULL, NULL);
 }
 
+/* What would be removed is named; it is, after a yes: -y, or typed where somebody can type. */
+static int may_prune(const applying_t *self, const char *const *names, size_t count)
+{
+    char answer[8] = "";
+    if (!self->writes || count == 0 || args_has(&self->cli->args, "yes")) return 0;
+    const char *which = say("%s%s", names[0], count > 1 ? say(" and %zu more", count - 1) : "");
+    if (isatty(STDIN_FILENO)) {
+        fprintf(stderr, "remove %s, which the files do not hold any more? [y/N] ", which);
+        if (fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y')) return 0;
+    }
+    return fail(EXIT_USAGE, "nothing was pruned; what the files hold is applied",
+                say("--prune would remove %s, and nobody said yes", which),
+                "-y with --prune, or --dry-run to see what would go");
+}
+
 static int prune(applying_t *self)
 {
     cli_t *cli = self->cli;
@@ -309,10 +325,12 @@ static int prune(applying_t *self)
         names[count++] = say("%s", name);
     }
     pawl_list_destroy(&list);
-    for (size_t i = 0; !err && i < count; i++)
+    int code = err ? fail_client(cli->client, err, "cannot list schedules")
+                   : may_prune(self, names, count);
+    for (size_t i = 0; !code && i < count; i++)
         prune_one(self, names[i]);
     free(names);
-    return err ? fail_client(cli->client, err, "cannot list schedules") : 0;
+    return code;
 }
 
 /* ---- the commands ---------------------------------------------------------------------------- */

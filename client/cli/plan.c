@@ -350,7 +350,19 @@ const char *plan_if_late(const char *mode)
     return "missed ones are skipped and on record (normal)";
 }
 
-static void print_plan(const moments_t *moments, const char *mode)
+/* Of a schedule on record its own share of the jitter is known: it follows from its uid. */
+static void print_jitter(const args_t *args, const pawl_record_t *made)
+{
+    int64_t own = made ? pawl_record_int(made, "jitter_us") : 0;
+    int64_t most = args_number(args, "jitter", 0);
+    if (own >= 1000)
+        printf("jitter   %s after each instant\n", duration_text(own / 1000 * 1000));
+    else if (most && !made)
+        printf("jitter   up to %s after each instant\n", duration_text(most));
+}
+
+static void print_plan(const args_t *args, const moments_t *moments, const char *mode,
+                       const pawl_record_t *made)
 {
     enum { SHOWN = 3 };
     int64_t now = clock_wall_us() / 1000000, at = now;
@@ -363,7 +375,10 @@ static void print_plan(const moments_t *moments, const char *mode)
     for (int i = 0; i < SHOWN && (at = moments_next(moments, at)) != RULE_NONE; i++)
         printf("%-8s %s   %s\n", i ? "" : "next", moments_show(moments, at),
                moments_from_now(at, now));
+    print_jitter(args, made);
     printf("if late  %s\n", plan_if_late(mode));
+    if (args_number(args, "window", 0) && mode && strcmp(mode, "normal") == 0)
+        printf("warning  --window does nothing in mode normal, which runs no missed instants\n");
     json_t *warnings = moments_warnings(moments, now), *warning;
     size_t i;
     json_array_foreach(warnings, i, warning) printf("warning  %s\n", json_string_value(warning));
@@ -447,7 +462,7 @@ static int put(cli_t *cli, const pawl_schedule_t *schedule, const char *name, in
     if (cli->dry_run) {
         int code = try(cli, schedule, name, revision == 0, moments, &mode);
         if (code) return code;
-        if (plan) print_plan(moments, mode);
+        if (plan) print_plan(&cli->args, moments, mode, NULL);
         cli_note(cli, "%s would be %s (nothing changed)", name, word);
         return 0;
     }
@@ -463,7 +478,7 @@ static int put(cli_t *cli, const pawl_schedule_t *schedule, const char *name, in
         pawl_record_destroy(&made);
         err = pawl_schedule_get(cli->client, name, &made, cli->timeout_us);
     }
-    if (plan && made) print_plan(moments, pawl_record_text(made, "mode"));
+    if (plan && made) print_plan(&cli->args, moments, pawl_record_text(made, "mode"), made);
     if (err)
         code = fail_client(cli->client, err, say("schedule %s was %s, but not paused", name, word));
     else if (people)

@@ -240,9 +240,17 @@ int cmd_schedule_preview(cli_t *cli)
     code = open_moments(cli, record, &moments);
     int64_t now = clock_wall_us() / 1000000, n = args_number(&cli->args, "count", 10);
     int64_t armed = pawl_record_int(record, "after_us") ? pawl_record_int(record, "next_us") : 0;
-    int64_t left = left_of(record);
+    int64_t left = left_of(record), jitter = pawl_record_int(record, "jitter_us");
+    bool delays = pawl_record_int(record, "after_us") != 0;
     pawl_record_destroy(&record);
     if (code) return code;
+    if (delays)
+        cli_note(cli, "a fixed delay: %s",
+                 armed ? "the instants behind this one follow from when its run ends"
+                       : "its next instant follows from when the run that is open ends");
+    if (jitter >= 1000)
+        cli_note(cli, "jitter: each run comes %s after its instant",
+                 duration_text(jitter / 1000 * 1000));
     output_t *output = output_new(columns, 0);
     if (armed) preview_row(output, moments, armed / 1000000, now, NULL);
     for (int64_t at = now; n > 0 && left > 0; n--, left--) {

@@ -234,10 +234,13 @@ def test_apply_creates_edits_and_prunes_only_its_own(bare):
     (files / "mine.yaml").write_text("name: other\ncron: 0 1 * * *\ntask: {shell: x}\n")
     bare.pawl("schedule", "apply", "-f", files / "mine.yaml", "--owner", "others")
     (files / "mine.yaml").unlink()
-    said = bare.pawl("schedule", "apply", "-f", files, "--prune", "-o", "ndjson")
+    said = bare.pawl("schedule", "apply", "-f", files, "--prune", code=2)  # nobody at a terminal
+    assert "nothing was pruned" in said.err and "would remove two" in said.err and "two" in names(bare)
+    (files / "a.yaml").write_text(ONE.replace("*/5", "*/9"))
+    said = bare.pawl("schedule", "apply", "-f", files, "--prune", "-y", "-o", "ndjson")
     assert {row["name"]: row["action"] for row in said.rows} == {"one": "edited", "two": "pruned"}
     [change] = said.rows[0]["changes"]
-    assert change == {"field": "rule", "old": "*/5 * * * *", "new": "*/7 * * * *"}
+    assert change == {"field": "rule", "old": "*/7 * * * *", "new": "*/9 * * * *"}
     assert names(bare) == {"by-hand", "one", "other"}
     (files / "a.yaml").write_text("")
     bare.pawl("schedule", "apply", "-f", files, "--prune", code=2)
@@ -268,7 +271,7 @@ def test_very_many_are_compared_with_one_list(bare):
     past = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 3600))
     assert ("n0", "refused") in apply("--cursor", past, code=8)  # decided after that instant already
     write(110, lambda i: 1 + i % 2)
-    assert apply("--prune")[110:] == sorted([(f"n{i}", "pruned") for i in range(110, 150)])
+    assert apply("--prune", "-y")[110:] == sorted([(f"n{i}", "pruned") for i in range(110, 150)])
     assert apply("--owner", "b", "--adopt") == [(f"n{i}", "edited") for i in range(110)]
     assert apply("--owner", "b", "--prune") == [(f"n{i}", "unchanged") for i in range(110)]
     bare.pawl("schedule", "rm", *names(bare), "--yes", code=None)

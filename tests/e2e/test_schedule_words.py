@@ -107,3 +107,15 @@ def test_an_edit_is_told_with_what_it_moved(small):
     [event] = [row for row in small.pawl("events", "-o", "ndjson").rows if row["kind"] == "schedule.edited"]
     first, arrow, second = event["detail"].removeprefix("next ").split()
     assert arrow == "->" and first.endswith("T02:00:00Z") and second.endswith("T03:00:00Z") and before
+
+
+def test_what_does_nothing_or_comes_later_is_said(small):
+    said = small.pawl("schedule", "add", "loose", "--cron", "0 2 * * *", "--window", "1h", "--jitter", "1h",
+                      "--dry-run", "--", "true")
+    assert "--window does nothing in mode normal" in said.out and "up to 1h after each instant" in said.out
+    said = small.pawl("schedule", "add", "loose", "--cron", "0 2 * * *", "--jitter", "1h", "--", "true")
+    [own] = [line.split()[1] for line in said.out.splitlines() if line.startswith("jitter")]
+    assert f"each run comes {own} after its instant" in small.pawl("schedule", "preview", "loose").err
+    assert "window" not in said.out
+    small.pawl("schedule", "add", "delay", "--after", "1h", "--", "true")
+    assert "a fixed delay" in small.pawl("schedule", "preview", "delay").err
