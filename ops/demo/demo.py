@@ -287,6 +287,7 @@ class Demo:
     def verdict(self):
         took = time.monotonic() - self.began
         if not self.wrong:
+            self.fleet.clear_cgroups()
             shutil.rmtree(self.folder)
             print(f"\nheld: every acknowledged task ended exactly once on record, no ledger has a hole. {took:.0f} s")
             return 0

@@ -44,6 +44,35 @@ def until(what, timeout=PATIENCE, every=0.02, words="what was waited for"):
         time.sleep(every)
 
 
+def own_cgroup():
+    """Our folder of cgroup v2, where executors that we start make theirs; or None."""
+    with open("/proc/self/mounts") as mounts, open("/proc/self/cgroup") as member:
+        tops = [words[1] for words in map(str.split, mounts) if words[2] == "cgroup2"]
+        paths = [line.strip()[4:] for line in member if line.startswith("0::/")]
+    return pathlib.Path(tops[0], paths[0]) if tops and paths else None
+
+
+def cgroup_name(state):
+    """As executor/process/cgroup.c names the one of a state folder: by the FNV-1a hash of its path."""
+    number = 0xCBF29CE484222325
+    for byte in os.fsencode(state):
+        number = (number ^ byte) * 0x100000001B3 & (1 << 64) - 1
+    return f"pawl-executor-{number:016x}"
+
+
+def cgroup_removed(branch):
+    """Kills what is in it and removes it; False: not yet."""
+    try:
+        (branch / "cgroup.kill").write_text("1")
+        for path, _, _ in os.walk(branch, topdown=False):
+            os.rmdir(path)
+    except FileNotFoundError:
+        return not branch.exists()
+    except OSError:
+        return False
+    return True
+
+
 class Program:
     """One program: started, killed and started again; what it prints goes to its log."""
 
@@ -224,6 +253,16 @@ class Fleet:
             for program in running:
                 program.end()
 
+    def clear_cgroups(self):
+        """Removes those of the state folders of its executors. An executor takes its own away, and its
+        helper when it was killed; when all its processes were, one stays until that folder is used again."""
+        place = own_cgroup()
+        left = {entry.name for entry in place.glob("pawl-executor-*")} if place else set()
+        folders = (path for path, _, _ in os.walk(self.folder.resolve())) if left else ()
+        for branch in [place / name for name in map(cgroup_name, folders) if name in left]:
+            until(lambda: cgroup_removed(branch), words=f"the end of {branch}")
+
     def remove(self):
         self.stop()
+        self.clear_cgroups()
         shutil.rmtree(self.folder, ignore_errors=True)

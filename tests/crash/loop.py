@@ -273,6 +273,7 @@ class Loop:
         if self.wrong:
             print(f"crash loop: {len(self.wrong)} faults; everything is kept in {self.folder}")
             return 1
+        self.fleet.clear_cgroups()
         shutil.rmtree(self.folder)
         print("crash loop: nothing lost, doubled, invented or stuck")
         return 0

@@ -83,6 +83,7 @@ def own(folder):
     for program in fleet.programs:  # nothing is to be drained here
         if program.alive():
             program.kill()
+    fleet.clear_cgroups()
     no_sanitizer_spoke(fleet.folder)
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import pwd
+import signal
 
 import pytest
 
@@ -165,17 +166,45 @@ def test_in_a_cgroup_memory_and_processes_are_limited_for_the_whole_tree(own, un
     assert program.end() == 0
 
 
-def test_a_killed_executor_leaves_no_process_and_no_cgroup(own):
+def in_a_cgroup(own):
+    """An executor whose command runs in a cgroup, the command's id, and the executor's folder; or None, where there are none."""
     own.broker()
     program = own.executor("worker", 1)
     if own.pawl("executor", "show", "worker", "-o", "json").json["labels"]["process_control"] != "cgroup":
         return left_out(f"no cgroup: {program.said().partition('process_control=')[2].strip()}")
-    id = own.pawl("run", "--shell", "setsid sleep 300 & echo begun; sleep 300").lines[0]
-    until(lambda: "begun" in own.pawl("task", "logs", id).out)
+    id = own.begun("--shell", "setsid sleep 300 & echo begun; sleep 300")
     mount = next(line.split()[1] for line in open("/proc/mounts") if line.split()[2] == "cgroup2")
     [member] = [line.strip()[3:] for line in open(f"/proc/{tree_of(id)[0]}/cgroup") if line.startswith("0::")]
     branch = pathlib.Path(mount + member).parent
     assert branch.name.startswith("pawl-executor-") and branch.is_dir()
+    return program, id, branch
+
+
+def test_a_killed_executor_leaves_no_process_and_no_cgroup(own):
+    made = in_a_cgroup(own)
+    if not made:
+        return
+    program, id, branch = made
     program.kill()
     until(lambda: not branch.exists(), words="end of the cgroup")
     assert not tree_of(id)
+
+
+def children(pid):
+    return [int(word) for word in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_the_cgroup_that_stays_when_all_of_an_executor_is_killed_goes_with_the_fleet(own):
+    made = in_a_cgroup(own)
+    if not made:
+        return
+    program, id, branch = made
+    [helper] = children(program.pid)
+    wardens = children(helper)
+    program.kill(signal.SIGSTOP)  # else it would see that its helper ends, and clean up itself
+    for pid in (helper, *wardens):
+        os.kill(pid, signal.SIGKILL)
+    program.kill()
+    assert branch.is_dir()
+    own.clear_cgroups()
+    assert not branch.exists() and not tree_of(id)
