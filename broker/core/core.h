@@ -74,6 +74,7 @@ typedef enum {
     OUT_DROP = 6,    /* the session of `conn` is over (replaced by a newer incarnation) */
     OUT_ENDED = 7,   /* id: this task has ended, for waiters */
     OUT_DRAIN = 8,   /* `conn`, flag: the executor is draining now / not any more */
+    OUT_ZONE = 9,    /* bytes: name of a zone; count: schedules that have moved to its new data */
 } output_kind_t;
 
 typedef struct output {

@@ -58,6 +58,17 @@ void rezone_load(core_t *core)
     }
 }
 
+/* To the journal, and to the broker's own log. */
+static err_t tell_moved(core_t *core, const named_t *zone)
+{
+    output_t *out = out_add(core, OUT_ZONE, 0);
+    out->count = zone->followed;
+    out->at = (uint32_t)core->out->bytes.len;
+    out->len = (uint32_t)strlen(zone->name);
+    buf_add(&core->out->bytes, zone->name, out->len);
+    return journal_add(core, EVENT_ZONE_CHANGED, zone->no, 0, UINT64_C(1) + zone->followed);
+}
+
 static err_t all_done(core_t *core)
 {
     core->rezone_at = 0;
@@ -66,8 +77,7 @@ static err_t all_done(core_t *core)
         if (zone == NULL || !(zone->flags & REG_REZONE)) continue;
         zone->flags &= (uint8_t)~REG_REZONE;
         TRY(name_save(core, zone));
-        if (!(zone->flags & REG_GONE))
-            TRY(journal_add(core, EVENT_ZONE_CHANGED, zone->no, 0, UINT64_C(1) + zone->followed));
+        if (!(zone->flags & REG_GONE)) TRY(tell_moved(core, zone));
     }
     return ERR_OK;
 }

@@ -116,6 +116,10 @@ static void settle_output(front_t *self, const job_t *job, const output_t *out, 
         session = sessions_by_conn(self->sessions, out->conn);
         if (session) session->draining = out->flag;
         break;
+    case OUT_ZONE:
+        log_event(LOG_INFO, "ZONE_MOVED", "name=%.*s schedules=%u", (int)out->len,
+                  (const char *)job->outputs.bytes.at + out->at, out->count);
+        break;
     case OUT_DROP:
         sessions_end(self->sessions, out->conn, SESSION_GONE, self->now);
         break;

@@ -22,4 +22,10 @@ const char *plan_every(const char *text);
 /* Dates from a text: divided by commas, blanks or newlines; # begins a comment. */
 const char *plan_dates(const char *text);
 
+/* Refuses what `schedule add` (is_new) or `set` would refuse, changing nothing. `moments`: of a new
+ * rule, else NULL. *mode: the one that the schedule would have. 0 or the code of a printed error.
+ */
+int plan_try(cli_t *cli, const pawl_schedule_t *schedule, const char *name, bool is_new,
+             const moments_t *moments, const char **mode);
+
 #endif

@@ -370,6 +370,7 @@ def test_zone_files_that_changed_are_taken_at_start_and_while_it_runs(broker, tm
         ("next", "T11:00:00Z", "T03:00:00Z"), ("next", "T03:00:00Z", "T17:00:00Z")], moves
     assert broker.end() == 0
     assert broker.said().count("ZONE_CHANGED name=Europe/Paris") == 2
+    assert broker.said().count("ZONE_MOVED name=Europe/Paris schedules=1") == 2
     broker.check()
 
 
