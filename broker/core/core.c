@@ -462,8 +462,8 @@ static err_t apply_all(core_t *core, const batch_t *batch)
         TRY(rezone_step(core));
         TRY(calendars_step(core));
     }
-    TRY(attended_step(core));
     TRY(schedules_flush(core));
+    TRY(attended_step(core)); /* reads the cursors of all, those of this batch too */
     TRY(history_trim(core));
     schedules_tell(core);
     executors_push(core);

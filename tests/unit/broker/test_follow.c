@@ -303,6 +303,18 @@ static void a_fixed_delay_is_told_again_when_its_task_has_ended(void **state)
     assert_int_equal(aux, 1);
 }
 
+static void a_schedule_that_comes_while_it_is_looked_has_its_cursor_already(void **state)
+{
+    world_t *w = *state;
+    uint64_t aux;
+    followed(w, OPS, "team=ops");
+    pass(w, 11 * SECOND);
+    const wanted_t fresh[] = { { "fresh", "0 4 * * *", NULL, 0 } };
+    assert_null(put_all(w, fresh, 1)->error); /* in the batch that looks */
+    assert_int_equal(last_event(w, &aux), EVENT_SCHEDULE_UNATTENDED);
+    assert_int_equal(aux, 2); /* crawl, too */
+}
+
 static void what_was_told_is_not_forgotten_over_a_refused_commit(void **state)
 {
     world_t *w = *state;
@@ -325,6 +337,7 @@ int main(void)
         TEST(each_of_many_is_done_or_refused_by_itself),
         TEST(what_nobody_looks_after_is_an_event_once_and_so_is_its_end),
         TEST(a_fixed_delay_is_told_again_when_its_task_has_ended),
+        TEST(a_schedule_that_comes_while_it_is_looked_has_its_cursor_already),
         TEST(what_was_told_is_not_forgotten_over_a_refused_commit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
