@@ -293,16 +293,16 @@ static void prune_one(applying_t *self, const char *name)
     report(self, name, NULL, NULL);
 }
 
-/* What would be removed is named; it is, after a yes: -y, or typed where somebody can type. */
+/* At a terminal what would be removed is named, and asked for; in a script --prune is the word, and
+ * it takes only what this owner's files have made. */
 static int may_prune(const applying_t *self, const char *const *names, size_t count)
 {
     char answer[8] = "";
-    if (!self->writes || count == 0 || args_has(&self->cli->args, "yes")) return 0;
+    if (!self->writes || count == 0 || args_has(&self->cli->args, "yes") || !isatty(STDIN_FILENO))
+        return 0;
     const char *which = say("%s%s", names[0], count > 1 ? say(" and %zu more", count - 1) : "");
-    if (isatty(STDIN_FILENO)) {
-        fprintf(stderr, "remove %s, which the files do not hold any more? [y/N] ", which);
-        if (fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y')) return 0;
-    }
+    fprintf(stderr, "remove %s, which the files do not hold any more? [y/N] ", which);
+    if (fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y')) return 0;
     return fail(EXIT_USAGE, "nothing was pruned; what the files hold is applied",
                 say("--prune would remove %s, and nobody said yes", which),
                 "-y with --prune, or --dry-run to see what would go");
