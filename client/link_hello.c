@@ -10,6 +10,7 @@
 
 #include "client/base/clock.h"
 #include "client/container.h"
+#include "client/machine.h"
 #include "client/worker.h"
 
 enum { ADDRESSES = 16 };
@@ -55,6 +56,16 @@ void link_send_hello(pawl_client_t *client)
         container.name = found.name;
         container.image = found.image;
         hello.container = &container;
+    }
+    Pawl__V1__Machine machine = PAWL__V1__MACHINE__INIT;
+    machine_t on;
+    if (client->role == PAWL__V1__ROLE__ROLE_EXECUTOR) {
+        machine_find("", &on);
+        machine.cpus = on.cpus;
+        machine.memory_bytes = on.memory_bytes;
+        machine.os = on.os;
+        machine.kernel = on.kernel;
+        hello.machine = &machine;
     }
     hello.software = (char *)(uintptr_t) "pawl " PAWL_VERSION;
     hello.clock_us = clock_wall_us();

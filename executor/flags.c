@@ -96,7 +96,9 @@ bool flags_read(int argc, char **argv, executor_config_t *config, int *exit_code
                                  parse_flag,
                                  NULL,
                                  "Runs commands and scripts that the broker leases to it.\v"
-                                 "TERM or INT drains; a second one stops at once.",
+                                 "TERM or INT drains; a second one stops at once.\n\n"
+                                 "In a container, PAWL_CONTAINER_NAME and PAWL_CONTAINER_IMAGE "
+                                 "tell lists what cannot be seen from inside.",
                                  NULL,
                                  NULL,
                                  NULL };

@@ -50,6 +50,9 @@ const wire_rule_t wire_rules[] = {
     { "Container.id",              LINE, 0, LIMIT_HOST, 0 },
     { "Container.name",            LINE, 0, LIMIT_HOST, 0 },
     { "Container.image",           LINE, 0, LIMIT_HOST, 0 },
+    { "Machine.memory_bytes",      NUMBER, 0, INT64_MAX, 0 },
+    { "Machine.os",                LINE, 0, LIMIT_HOST, 0 },
+    { "Machine.kernel",            LINE, 0, LIMIT_HOST, 0 },
     { "Claim.id",                  ID, 0 },
     { "Claim.token",               NUMBER, 1, INT64_MAX, 0 },
 

@@ -451,6 +451,10 @@ static void on_request(front_t *self, job_t *job, route_t route, const request_t
         return;
     }
     bool ping = request->body_case == PAWL__V1__REQUEST__BODY_PING;
+    if (ping && request->ping->load_set_case == PAWL__V1__PING__LOAD_SET_LOAD_MILLI) {
+        session->load_known = true;
+        session->load_milli = request->ping->load_milli;
+    }
     if (target == TO_FRONT && !(ping && news_for_core(session, request))) {
         answer_here(self, session, request, bytes.len);
         return;

@@ -170,6 +170,11 @@ void roster_executors(sessions_t *sessions, const Pawl__V1__ExecutorList *ask, w
         info->interpreters = hello->interpreters;
         info->n_sources = hello->n_sources;
         info->sources = hello->sources;
+        info->machine = hello->machine;
+        if (s->load_known) {
+            info->load_set_case = PAWL__V1__EXECUTOR_INFO__LOAD_SET_LOAD_MILLI;
+            info->load_milli = s->load_milli;
+        }
         items->items[items->n_items++] = info;
         page_add(&page, s, pawl__v1__executor_info__get_packed_size(info));
     }

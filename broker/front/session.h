@@ -57,6 +57,8 @@ typedef struct session {
     uint64_t assign_seen; /* highest that was passed on to core */
     uint32_t held;        /* leases, as core told last */
     uint32_t credit;      /* leases it may hold, as it told last */
+    bool load_known;      /* it told the load of its machine: */
+    uint32_t load_milli;  /* average of a minute x 1000 */
     bool draining;
     bool cut;          /* sessions_deaf has reported it */
     char *follows;     /* owned: the selector of its ScheduleFollow; NULL: it follows none */

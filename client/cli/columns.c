@@ -194,6 +194,8 @@ const column_t executor_columns[] = {
     { "queues",       "queues",          AS_TEXTS,     IN_JSON  },
     { "interpreters", "interpreters",    AS_VERSIONS,  IN_JSON  },
     { "sources",      "sources",         AS_TEXTS,     IN_WIDE  },
+    { "machine",      "machine",         AS_MACHINE,   IN_JSON  },
+    { "load",         "load_milli",      AS_MILLI,     IN_WIDE  },
     { 0 },
 };
 const column_t peer_columns[] = {
@@ -311,6 +313,16 @@ static json_t *container_json(const pawl_record_t *record, const char *field)
                      text_or_null(pawl_record_text(container, "image")));
 }
 
+static json_t *machine_json(const pawl_record_t *record, const char *field)
+{
+    const pawl_record_t *machine = pawl_record_sub(record, field);
+    if (!machine || !pawl_record_has(record, field)) return json_null();
+    return json_pack("{s:I, s:I, s:o, s:o}", "cpus", (json_int_t)pawl_record_int(machine, "cpus"),
+                     "memory_bytes", (json_int_t)pawl_record_int(machine, "memory_bytes"), "os",
+                     text_or_null(pawl_record_text(machine, "os")), "kernel",
+                     text_or_null(pawl_record_text(machine, "kernel")));
+}
+
 static json_t *field_json(const pawl_record_t *record, const column_t *column)
 {
     const char *field = column->field;
@@ -351,6 +363,12 @@ static json_t *field_json(const pawl_record_t *record, const column_t *column)
         return pairs_json(record, field, "name", "version");
     case AS_CONTAINER:
         return container_json(record, field);
+    case AS_MACHINE:
+        return machine_json(record, field);
+    case AS_MILLI:
+        return pawl_record_has(record, field)
+                   ? json_real((double)pawl_record_int(record, field) / 1000)
+                   : json_null();
     case AS_COUNTS:
         return counts_json(record, field);
     case AS_GIVEN:

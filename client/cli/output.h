@@ -29,6 +29,8 @@ typedef enum {
     AS_LABELS,    /* {"key":"value"} */
     AS_VERSIONS,  /* {"name":"version"} */
     AS_CONTAINER, /* {"id","name","image"} or null */
+    AS_MACHINE,   /* {"cpus","memory_bytes","os","kernel"} or null */
+    AS_MILLI,     /* a thousandth of it; null: not told */
     AS_COUNTS,    /* {"waiting":3} */
     AS_GIVEN,     /* not from the record: the command sets it */
 } shape_t;

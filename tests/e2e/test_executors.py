@@ -51,6 +51,23 @@ def test_quiet_takes_nothing_and_resume_goes_on(one):
     one.wait_status(id, "finished")
 
 
+def test_the_machine_and_its_load_are_shown(one):
+    def shown():
+        return json.loads(one.pawl("executor", "show", "worker", "-o", "json").out)
+
+    machine = shown()["machine"]
+    assert machine["cpus"] == len(os.sched_getaffinity(0)), machine
+    assert machine["memory_bytes"] == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGESIZE")
+    assert machine["kernel"] == f"Linux {os.uname().release}"
+    until(lambda: shown()["load"] is not None, words="the load, with the first Ping")
+    assert 0 <= shown()["load"] < 10000
+
+
+def test_the_help_names_what_a_container_may_be_told(one):
+    said = subprocess.run([one.bin / "pawl-executor", "--help"], capture_output=True, text=True, check=True).stdout
+    assert "PAWL_CONTAINER_NAME" in said and "PAWL_CONTAINER_IMAGE" in said
+
+
 def test_stop_ends_the_process_after_what_runs_or_at_its_deadline(one):
     [worker] = one.of("executor")
     id = one.begun("--", "sh", "-c", f"echo begun; while [ ! -e {one.folder}/go ]; do sleep 0.05; done")

@@ -118,8 +118,13 @@ def requests():
     good("hello-sources", "hello", hello(
         role=pb.ROLE_EXECUTOR, name="db-1", kinds=["sql"], types=["pawl/sql"], slots=1, credit=1,
         sources=["app", "stats"]), seq=1, session=b"")
+    good("hello-machine", "hello", hello(
+        role=pb.ROLE_EXECUTOR, name="web-09", kinds=["shell"], types=["pawl/shell"], slots=1, credit=1,
+        machine=pb.Machine(cpus=8, memory_bytes=33_554_432_000, os="Debian GNU/Linux 12 (bookworm)",
+                           kernel="Linux 6.1.0-18-amd64")), seq=1, session=b"")
     good("hello-scheduler", "hello", hello(role=pb.ROLE_SCHEDULER, name="scheduler-a"), seq=1, session=b"")
     good("ping", "ping")
+    good("ping-load", "ping", pb.Ping(load_milli=520))
     good("ping-assign-seen", "ping", assign_seen=3)
     good("bye", "bye")
     two = [task(key="order-7", input=b'{"to":"a@b"}').SerializeToString(),
@@ -403,6 +408,8 @@ def refused():
     bad("hello-incarnation", "hello", hello(incarnation=b"x"), "BAD_VALUE", "hello.incarnation", seq=1, session=b"")
     bad("hello-type", "hello", hello(types=["a/b", "nope"]), "BAD_NAME", "hello.types", seq=1, session=b"")
     bad("hello-source", "hello", hello(sources=["s" * 41]), "BAD_NAME", "hello.sources[0]", seq=1, session=b"")
+    bad("hello-machine-os", "hello", hello(machine=pb.Machine(os="a\nb")), "BAD_UTF8", "hello.machine.os",
+        seq=1, session=b"")
     bad("hello-claim-token", "hello", hello(claims=[pb.Claim(id=ID1)]), "BAD_VALUE", "hello.claims[0].token",
         seq=1, session=b"")
     raw = request("hello", hello(name="caf\u00e9"), seq=1, session=b"").SerializeToString()

@@ -51,5 +51,5 @@ def test_a_breaking_change_is_found(change, word):
 
 def test_a_new_field_breaks_nothing():
     def change(found, _):
-        found["pawl.v1.Ping"].field.add(name="later", number=1, type=4, label=1)
+        found["pawl.v1.Bye"].field.add(name="later", number=1, type=4, label=1)
     assert changed(change) == []

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * client/machine.c - CPUs, memory, system and load of the machine. */
+#include "client/machine.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+/* What a broker takes as a line. */
+static void put(char to[MACHINE_TEXT], const char *text)
+{
+    size_t n = 0;
+    for (; *text && n < MACHINE_TEXT - 1; text++)
+        if (*text >= ' ' && *text <= '~') to[n++] = *text;
+    to[n] = '\0';
+}
+
+/* PRETTY_NAME="Debian GNU/Linux 12 (bookworm)", quotes or none. */
+static bool read_os(const char *root, const char *path, char os[MACHINE_TEXT])
+{
+    static const char key[] = "PRETTY_NAME=";
+    char line[512];
+    snprintf(line, sizeof line, "%s%s", root, path);
+    FILE *file = fopen(line, "re");
+    if (!file) return false;
+    while (!os[0] && fgets(line, sizeof line, file)) {
+        if (strncmp(line, key, sizeof key - 1) != 0) continue;
+        char *value = line + sizeof key - 1;
+        value[strcspn(value, "\n")] = '\0';
+        if (*value == '"' || *value == '\'') {
+            char *end = strrchr(value + 1, *value);
+            if (end) *end = '\0';
+            value++;
+        }
+        put(os, value);
+    }
+    fclose(file);
+    return os[0] != '\0';
+}
+
+void machine_find(const char *root, machine_t *machine)
+{
+    *machine = (machine_t){ 0 };
+    cpu_set_t set;
+    struct utsname name;
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    if (sched_getaffinity(0, sizeof set, &set) == 0) cpus = CPU_COUNT(&set);
+    if (cpus > 0) machine->cpus = (uint32_t)cpus;
+    if (pages > 0 && page > 0) machine->memory_bytes = (uint64_t)pages * (uint64_t)page;
+    if (!read_os(root, "/etc/os-release", machine->os))
+        read_os(root, "/usr/lib/os-release", machine->os);
+    if (uname(&name) == 0) {
+        char kernel[sizeof name.sysname + sizeof name.release + 1];
+        snprintf(kernel, sizeof kernel, "%s %s", name.sysname, name.release);
+        put(machine->kernel, kernel);
+    }
+}
+
+bool machine_load(uint32_t *milli)
+{
+    enum { MOST = 1000000 }; /* more than any machine has; the number must fit */
+    double load[1];
+    if (getloadavg(load, 1) != 1 || !(load[0] >= 0)) return false;
+    *milli = (uint32_t)((load[0] < MOST ? load[0] : MOST) * 1000);
+    return true;
+}
