@@ -27,7 +27,11 @@ bench: bench-sql
 bench-sql soak-sql: all
 	$(PYTHON) tests/bench/sql_rows.py --bin $(BUILD)/bin --rows $(SQL_ROWS)
 	$(PYTHON) tests/bench/sql_rows.py --bin $(BUILD)/bin --rows $(SQL_ROWS) --kills 10
-.PHONY: bench-sql soak-sql
+# Rows of a gigabyte from each database: 80 MB of them in check, since the servers want 3 GB for these.
+soak-sql: soak-rows
+soak-rows: all
+	PAWL_ROW_BYTES=1000000000 PAWL_BUILD=$(BUILD) PAWL_BIN=$(BUILD)/bin $(PYTHON) -m pytest -q -p no:cacheprovider tests/e2e/test_sql.py -k huge_row
+.PHONY: bench-sql soak-sql soak-rows
 
 # Cron rules beside ccronexpr: CCRONEXPR names a folder where it was built by its own means
 # (ccronexpr.h, libccronexpr.so). Nothing of it is in this repository.
