@@ -41,6 +41,7 @@ typedef struct submitting {
     size_t number, accepted, refused, unanswered;
     int failed;    /* a printed error that ends it */
     bool given_up; /* no answer came in time: none is waited for any more */
+    bool whole;    /* the input was read to its end */
 } submitting_t;
 
 static void refuse(submitting_t *self, size_t number, const char *why)
@@ -174,7 +175,7 @@ static int read_lines(submitting_t *self, int fd, const char *name)
 {
     buf_t input = { 0 };
     size_t seen = 0; /* bytes known to hold no newline */
-    ssize_t got = 0;
+    ssize_t got = 1;
     bool overlong = false;
     while (!self->failed) {
         buf_need(&input, READ_BYTES + 1);
@@ -183,6 +184,7 @@ static int read_lines(submitting_t *self, int fd, const char *name)
             while (!self->failed && self->first != self->filling && !more_is_there(fd))
                 settle(self);
             fflush(stdout);
+            if (self->failed) break; /* or it waits for a line that nobody wants */
         }
         got = read(fd, input.at + input.len, READ_BYTES);
         if (got < 0 && errno == EINTR) continue;
@@ -213,6 +215,7 @@ static int read_lines(submitting_t *self, int fd, const char *name)
         buf_add(&input, "", 1);
         take_line(self, (char *)input.at, input.len - 1);
     }
+    self->whole = got == 0;
     buf_free(&input);
     return self->failed;
 }
@@ -245,8 +248,9 @@ int cmd_task_submit(cli_t *cli)
         cli_note(cli, "%zu would be submitted, %zu refused (nothing submitted)", self->accepted,
                  self->refused);
     else if (self->refused || self->unanswered || cli->verbose)
-        cli_note(cli, "%zu on record, %zu refused%s", self->accepted, self->refused,
-                 self->unanswered ? say(", %zu without an answer", self->unanswered) : "");
+        cli_note(cli, "%zu on record, %zu refused%s%s", self->accepted, self->refused,
+                 self->unanswered ? say(", %zu without an answer", self->unanswered) : "",
+                 self->failed && !self->whole ? say("; not read past line %zu", self->number) : "");
     free(self);
     return code;
 }

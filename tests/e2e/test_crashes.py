@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Processes killed and frozen: nothing is lost, nothing is doubled, everything comes back."""
+import fcntl
 import json
 import signal
 import subprocess
@@ -43,22 +44,43 @@ def test_a_task_that_may_run_at_most_once_fails_when_its_executor_is_lost(small)
     assert "lost" in task["reason"] and len(task["attempts"]) == 1
 
 
-def test_a_submit_to_a_broker_that_stands_still_gives_up_once_and_says_so_of_each_line(own):
+def under_way(own):
+    """A submit with its first line on record, whose broker then stands still."""
     broker = own.broker()
-    own.executor("worker", 1)
     submitting = own.start_pawl("task", "submit", "-", "--timeout", "6s", stdin=subprocess.PIPE)
     submitting.stdin.write(json.dumps({"argv": ["true"]}) + "\n")
     submitting.stdin.flush()
-    assert len(submitting.stdout.readline().strip()) == 26  # it is under way
+    assert len(submitting.stdout.readline().strip()) == 26
     broker.kill(signal.SIGSTOP)
+    return broker, submitting
+
+
+def test_a_submit_to_a_broker_that_stands_still_gives_up_once_and_says_so_of_each_line(own):
+    broker, submitting = under_way(own)
+    submitting.send_signal(signal.SIGSTOP)  # or it reads a part, and waits for that
+    lines = (json.dumps({"argv": ["true"]}) + "\n") * 2000
+    fcntl.fcntl(submitting.stdin, fcntl.F_SETPIPE_SZ, 2 * len(lines))
+    submitting.stdin.write(lines)
+    submitting.stdin.flush()
     began = time.monotonic()
-    out, err = submitting.communicate((json.dumps({"argv": ["true"]}) + "\n") * 3000, timeout=PATIENCE)
+    submitting.send_signal(signal.SIGCONT)
+    out, err = submitting.communicate(timeout=PATIENCE)
     took = time.monotonic() - began
     broker.kill(signal.SIGCONT)
     assert submitting.returncode == 6 and err.count("error: ") == 1, err
     assert took < 6 + SLOW_S, f"{took:.1f} s at a patience of 6 s"
-    assert set(out.split()) == {"-"} and err.count(": no answer: ") == out.count("-")
-    assert "1 on record, 0 refused, 3000 without an answer" in err
+    assert out.split() == ["-"] * 2000 and err.count(": no answer: ") == 2000
+    assert "1 on record, 0 refused, 2000 without an answer\n" in err
+
+
+def test_a_submit_that_gives_up_before_its_input_ends_says_where(own):
+    broker, submitting = under_way(own)
+    submitting.stdin.write((json.dumps({"argv": ["true"]}) + "\n") * 3)
+    submitting.stdin.flush()  # nothing more comes, and no end
+    submitting.wait(PATIENCE)
+    broker.kill(signal.SIGCONT)
+    err = submitting.stderr.read()
+    assert "1 on record, 0 refused, 3 without an answer; not read past line 4\n" in err, err
 
 
 def test_an_executor_frozen_past_its_lease_is_stale_and_the_task_ran_elsewhere(own):
