@@ -97,6 +97,7 @@ def main(folder):
     watcher = Watcher(fleet.endpoint)
     begun = int(time.time() * 1e6)
     resumed = watcher.phase()
+    client = watcher.peer  # the other one was silent for too long
     for name in OLD:
         client.ask("schedule_change", pb.ScheduleChange(
             verb=pb.SCHEDULE_RESUME, name=name, on_resume=pb.ON_RESUME_CATCHUP), request_id=new_id())
