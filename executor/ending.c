@@ -175,23 +175,36 @@ static pawl_err give_bad(const struct ending *self, int code, pawl_job_t **job)
     return pawl_job_fail(job, text, code == EXIT_PERMANENT);
 }
 
-pawl_err ending_give(const struct ending *self, pawl_job_t **job)
+pawl_err ending_stopped(enum ending_cause cause, int64_t limit_us, const char *more,
+                        pawl_job_t **job)
 {
     char text[LIMIT_MESSAGE_KEPT + 1], limit[32];
+    switch (cause) {
+    case ENDING_TIMEOUT:
+        snprintf(text, sizeof text, "stopped at its time limit of %s%s", duration(limit_us, limit),
+                 more);
+        return pawl_job_timed_out(job, text);
+    case ENDING_CANCEL:
+        snprintf(text, sizeof text, "cancelled%s", more);
+        return pawl_job_cancelled(job, text);
+    case ENDING_DRAIN:
+        return pawl_job_give_back(job, "drained: the executor stops");
+    default:
+        CHECK(cause == ENDING_CUT_OFF);
+        return pawl_job_give_back(job, "cut off from the broker: exclusive work must not go on");
+    }
+}
+
+pawl_err ending_give(const struct ending *self, pawl_job_t **job)
+{
     const char *left = self->survivors ? "; some processes could not be killed" : "";
     int code = self->exited && WIFEXITED(self->status) ? WEXITSTATUS(self->status) : -1;
     switch (self->cause) {
     case ENDING_TIMEOUT:
-        snprintf(text, sizeof text, "stopped at its time limit of %s%s",
-                 duration(self->limit_us, limit), left);
-        return pawl_job_timed_out(job, text);
     case ENDING_CANCEL:
-        snprintf(text, sizeof text, "cancelled%s", left);
-        return pawl_job_cancelled(job, text);
     case ENDING_DRAIN:
-        return pawl_job_give_back(job, "drained: the executor stops");
     case ENDING_CUT_OFF:
-        return pawl_job_give_back(job, "cut off from the broker: exclusive work must not go on");
+        return ending_stopped(self->cause, self->limit_us, left, job);
     case ENDING_LOST:
         return pawl_job_fail(job, "the process that watched the command died", false);
     case ENDING_FENCE:

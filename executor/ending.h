@@ -53,5 +53,9 @@ struct ending {
 
 /* As the verbs of pawl.h: on an error the job stays, and the call may be made again. */
 MUST_CHECK pawl_err ending_give(const struct ending *self, pawl_job_t **job);
+/* The same of an attempt of any kind that was stopped: `cause` is one of TIMEOUT (at `limit_us`),
+ * CANCEL, DRAIN, CUT_OFF. `more`: what is to be said behind the first two, "" if nothing. */
+MUST_CHECK pawl_err ending_stopped(enum ending_cause cause, int64_t limit_us, const char *more,
+                                   pawl_job_t **job);
 
 #endif

@@ -361,7 +361,7 @@ static bool write_files(shell_plan_t *plan, const executor_config_t *config,
     bool ours = account->uid == (uid_t)-1;
     bool again = ours && task->spare && spare_take(task->spare, plan->folder);
     bool is_null = task->input.len == 0, written = again && is_null && task->spare->null_input;
-    err_t err = again ? ERR_OK : workfolder_make(plan->folder, account->uid, account->gid);
+    err_t err = again ? ERR_OK : workfolder_make(plan->folder);
     slice_t input = is_null ? slice_text(SPARE_NULL) : task->input;
     if (!err && !written)
         err = workfolder_write(plan->folder, INPUT, input.at, input.len, 0600, account->uid,
@@ -382,7 +382,9 @@ static bool write_files(shell_plan_t *plan, const executor_config_t *config,
     char path[WORKFOLDER_PATH + 16];
     snprintf(path, sizeof path, "%s/%s", plan->folder, task->standard_input.len ? STDIN : INPUT);
     if (!err && reads) plan->stdin_fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (err || (reads && plan->stdin_fd < 0)) {
+    if (!err && reads && plan->stdin_fd < 0) err = ERR_OS;
+    if (!err && !ours) err = workfolder_hand_over(plan->folder, account->uid, account->gid);
+    if (err) {
         plan->error = errno;
         buf_printf(message, "folder %s could not be prepared: %s", plan->folder, strerror(errno));
         return false;

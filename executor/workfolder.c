@@ -17,15 +17,19 @@
 
 enum { CLEAR_ROUNDS = 100, CLEAR_ROUND_MS = 10, DEPTH_MAX = 48, ROUNDS_MAX = 100000 };
 
-err_t workfolder_make(const char *path, uid_t owner, gid_t group)
+err_t workfolder_make(const char *path)
 {
     if (mkdir(path, 0700) != 0) {
         if (errno != EEXIST) return ERR_OS;
         workfolder_remove(path); /* the same token again: left by a life that was cut off */
         if (mkdir(path, 0700) != 0) return ERR_OS;
     }
-    if (owner != (uid_t)-1 && chown(path, owner, group) != 0) return ERR_OS;
     return ERR_OK;
+}
+
+err_t workfolder_hand_over(const char *path, uid_t owner, gid_t group)
+{
+    return chown(path, owner, group) == 0 ? ERR_OK : ERR_OS;
 }
 
 err_t workfolder_write(const char *path, const char *name, const void *bytes, size_t len,
@@ -33,9 +37,7 @@ err_t workfolder_write(const char *path, const char *name, const void *bytes, si
 {
     char file[WORKFOLDER_PATH + 64];
     snprintf(file, sizeof file, "%s/%s", path, name);
-    /* what another account may write into already must be new; ours may be a folder used again */
-    int fresh = owner == (uid_t)-1 ? 0 : O_EXCL;
-    int fd = open(file, O_WRONLY | O_CREAT | fresh | O_NOFOLLOW | O_CLOEXEC, mode);
+    int fd = open(file, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, mode);
     if (fd < 0) return ERR_OS;
     bool fine = true;
     for (size_t done = 0; fine && done < len;) {
@@ -54,6 +56,15 @@ err_t workfolder_write(const char *path, const char *name, const void *bytes, si
     return fine ? ERR_OK : ERR_OS;
 }
 
+/* A plain file with this one name. In another account's folder it must be that account's: who may
+ * write into a folder may move files of others there, which we could read and it could not. */
+static bool is_output(const char *path, int fd)
+{
+    struct stat folder, info;
+    return lstat(path, &folder) == 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode) &&
+           info.st_nlink <= 1 && (folder.st_uid == geteuid() || info.st_uid == folder.st_uid);
+}
+
 err_t workfolder_read(const char *path, const char *name, size_t limit, buf_t *to)
 {
     char file[WORKFOLDER_PATH + 64];
@@ -61,9 +72,7 @@ err_t workfolder_read(const char *path, const char *name, size_t limit, buf_t *t
     /* the command may have put anything there: a link to a secret, a pipe that never ends */
     int fd = open(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0) return errno == ENOENT ? ERR_NOT_FOUND : ERR_OS;
-    struct stat info;
-    err_t err =
-        fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) || info.st_nlink > 1 ? ERR_OS : ERR_OK;
+    err_t err = is_output(path, fd) ? ERR_OK : ERR_OS;
     if (err) errno = EINVAL;
     while (!err) {
         buf_need(to, 1 << 16);

@@ -165,10 +165,12 @@ static bool attempt(struct report *report, sql_work_t *work, const sql_script_t 
             return false;
         }
         report->last = at + 1 == script->count;
-        status =
-            run_statement(report, work, statement->text, values, statement->param_count, &error);
+        status = work_is_cut_off(work) ? SQL_STOPPED
+                                       : run_statement(report, work, statement->text, values,
+                                                       statement->param_count, &error);
         free(values);
-        if (!status && session_stopped(work->session)) status = SQL_STOPPED;
+        if (!status && (session_stopped(work->session) || work_is_cut_off(work)))
+            status = SQL_STOPPED;
     }
     if (status == SQL_ROW) {
         session_end(work->session, false);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "executor/sql/runner.h"
 
-#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 
 #include "client/base/clock.h"
 #include "client/base/log.h"
+#include "executor/ending.h"
 #include "executor/sql/kind.h"
 #include "schemas/limits.h"
 
@@ -19,8 +19,6 @@ enum {
     STOP_AGAIN_MS = 500,   /* the next statement may have begun between two looks */
     REPORT_AGAIN_MS = 1000 /* the outbox refused a result */
 };
-
-enum cause { CAUSE_NONE, CAUSE_TIMEOUT, CAUSE_CANCEL, CAUSE_DRAIN, CAUSE_FENCE };
 
 typedef struct attempt {
     struct attempt *next;
@@ -32,9 +30,10 @@ typedef struct attempt {
     bool stopping; /* there is a stopper */
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    enum cause cause; /* under the lock */
-    bool ended;       /* likewise: the thread does nothing more but end */
-    bool abandoned;   /* likewise: no result is wanted */
+    enum ending_cause cause; /* under the lock */
+    bool ended;              /* likewise: the thread does nothing more but end */
+    bool abandoned;          /* likewise: no result is wanted */
+    bool cut_off; /* likewise: exclusive, and the broker is silent: nothing may be done */
     int64_t limit_us, deadline_us;
 } attempt_t;
 
@@ -69,32 +68,14 @@ runner_t *runner_new(const struct runner_setup *setup)
 
 /* ---- the attempt's thread -------------------------------------------------------------------- */
 
-static void timed_out_text(const attempt_t *self, char *text, size_t room)
-{
-    if (self->limit_us % PAWL_SEC_US == 0)
-        snprintf(text, room, "stopped at its time limit of %" PRId64 "s",
-                 self->limit_us / PAWL_SEC_US);
-    else
-        snprintf(text, room, "stopped at its time limit of %" PRId64 "ms", self->limit_us / 1000);
-}
-
 static pawl_err give_result(attempt_t *self, const sql_result_t *result)
 {
-    char text[80];
-    if (result->outcome == RESULT_STOPPED) {
-        switch (self->cause) {
-        case CAUSE_TIMEOUT:
-            timed_out_text(self, text, sizeof text);
-            return pawl_job_timed_out(&self->job, text);
-        case CAUSE_CANCEL:
-            return pawl_job_cancelled(&self->job, "cancelled; the statement was stopped");
-        case CAUSE_DRAIN:
-            return pawl_job_give_back(&self->job, "drained: the executor stops");
-        case CAUSE_FENCE:
-        case CAUSE_NONE:
-            return pawl_job_fail(&self->job, "stopped", false);
-        }
-    }
+    if (result->outcome == RESULT_STOPPED && self->cause == ENDING_FENCE)
+        return pawl_job_fail(&self->job, "stopped", false); /* nobody will hear it */
+    if (result->outcome == RESULT_STOPPED)                  /* by nobody: it saw it itself */
+        return ending_stopped(self->cause ? self->cause : ENDING_CUT_OFF, self->limit_us,
+                              self->cause == ENDING_CANCEL ? "; the statement was stopped" : "",
+                              &self->job);
     if (result->outcome != RESULT_DONE)
         return pawl_job_fail(&self->job, result->message, result->outcome == RESULT_PERMANENT);
     pawl_err err = PAWL_OK;
@@ -162,12 +143,11 @@ static void *stop_it(void *arg)
     int64_t cut_us = clock_steady_us() + self->runner->setup.kill_grace_us;
     pthread_mutex_lock(&self->lock);
     while (!self->ended) {
-        bool cut = self->abandoned || clock_steady_us() >= cut_us;
+        bool cut_off = self->cut_off;
+        bool cut = cut_off || self->abandoned || clock_steady_us() >= cut_us;
         pthread_mutex_unlock(&self->lock);
-        if (!cut)
-            session_stop(self->session);
-        else
-            session_cut(self->session);
+        if (cut) session_cut(self->session); /* first: no COMMIT can leave from here on */
+        if (!cut || cut_off) session_stop(self->session);
         pthread_mutex_lock(&self->lock);
         if (!self->ended) wait_ms(self, STOP_AGAIN_MS);
     }
@@ -176,11 +156,11 @@ static void *stop_it(void *arg)
     return NULL;
 }
 
-/* Under the lock. */
-static void stop(attempt_t *self, enum cause cause)
+/* Under the lock. The first cause stands, but that a fence makes all others void. */
+static void stop(attempt_t *self, enum ending_cause cause)
 {
     if (self->ended) return;
-    if (cause > self->cause) self->cause = cause;
+    if (self->cause == ENDING_NONE || cause == ENDING_FENCE) self->cause = cause;
     if (self->stopping || !self->session) return;
     self->stopping = pthread_create(&self->stopper, NULL, stop_it, self) == 0;
     if (!self->stopping) log_event(LOG_ERROR, "NO_THREAD", "task=%s", self->id);
@@ -238,11 +218,14 @@ static void look(attempt_t *self, int64_t now_us)
     if (!self->job) return;
     pawl_job_state state = pawl_job_state_of(self->job);
     if (state == PAWL_FENCED)
-        stop(self, CAUSE_FENCE);
-    else if (state == PAWL_CANCEL && self->cause == CAUSE_NONE)
-        stop(self, CAUSE_CANCEL);
-    else if (now_us >= self->deadline_us && self->cause == CAUSE_NONE)
-        stop(self, CAUSE_TIMEOUT);
+        stop(self, ENDING_FENCE);
+    else if (state == PAWL_CANCEL)
+        stop(self, ENDING_CANCEL);
+    else if (now_us >= self->deadline_us)
+        stop(self, ENDING_TIMEOUT);
+    if (now_us < pawl_job_until_us(self->job)) return;
+    self->cut_off = true;
+    stop(self, ENDING_CUT_OFF);
 }
 
 static void join(attempt_t *self)
@@ -279,7 +262,7 @@ void runner_stop(runner_t *self)
 {
     for (attempt_t *attempt = self->attempts; attempt; attempt = attempt->next) {
         pthread_mutex_lock(&attempt->lock);
-        if (attempt->cause == CAUSE_NONE) stop(attempt, CAUSE_DRAIN);
+        stop(attempt, ENDING_DRAIN);
         pthread_mutex_unlock(&attempt->lock);
     }
 }
@@ -298,7 +281,7 @@ void runner_destroy(runner_t **self_p)
         self->attempts = attempt->next;
         pthread_mutex_lock(&attempt->lock);
         attempt->abandoned = true;
-        stop(attempt, CAUSE_FENCE);
+        stop(attempt, ENDING_FENCE);
         pthread_cond_broadcast(&attempt->changed);
         pthread_mutex_unlock(&attempt->lock);
         join(attempt);

@@ -4,7 +4,8 @@
  * The main loop gives it jobs and calls runner_tick; everything that may block (connecting,
  * running, stopping) happens in threads of its own. An attempt that is to end (time limit, cancel,
  * fence, stop of the executor) has its statement stopped on the server, again and again until the
- * attempt has ended; after the kill grace its connection is broken. */
+ * attempt has ended; after the kill grace its connection is broken. Exclusive work that the broker
+ * does not answer any more has it broken at once. */
 #ifndef EXECUTOR_SQL_RUNNER_H
 #define EXECUTOR_SQL_RUNNER_H
 

@@ -166,12 +166,17 @@ void session_end(session_t *self, bool clean)
     pthread_mutex_unlock(&pool->lock);
 }
 
-void session_stop(session_t *self)
+static void note_stopping(session_t *self)
 {
     pthread_mutex_lock(&self->pool->lock);
     self->stopping = true;
     pthread_cond_broadcast(&self->pool->room);
     pthread_mutex_unlock(&self->pool->lock);
+}
+
+void session_stop(session_t *self)
+{
+    note_stopping(self);
     pthread_mutex_lock(&self->lock);
     if (self->link) self->driver->stop(self->link);
     pthread_mutex_unlock(&self->lock);
@@ -179,6 +184,7 @@ void session_stop(session_t *self)
 
 void session_cut(session_t *self)
 {
+    note_stopping(self); /* first: what fails by it was stopped */
     pthread_mutex_lock(&self->lock);
     if (self->link) self->driver->cut(self->link);
     pthread_mutex_unlock(&self->lock);

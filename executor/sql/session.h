@@ -35,6 +35,6 @@ bool session_stopped(session_t *self);
 /* Stops the statement under way, on the server. May block for as long as connecting takes; to be
  * called again while the session goes on, as the next statement may have begun meanwhile. */
 void session_stop(session_t *self);
-void session_cut(session_t *self); /* breaks the connection */
+void session_cut(session_t *self); /* breaks the connection; it counts as stopped */
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "client/base/clock.h"
 #include "executor/sql/kind.h"
 #include "schemas/limits.h"
 
@@ -15,6 +16,11 @@ void work_fail(sql_work_t *self, sql_outcome_t outcome, const char *format, ...)
     vsnprintf(self->result->message, sizeof self->result->message, format, args);
     va_end(args);
     self->result->outcome = outcome;
+}
+
+bool work_is_cut_off(const sql_work_t *self)
+{
+    return clock_steady_us() >= pawl_job_until_us(self->job);
 }
 
 void work_fail_status(sql_work_t *self, sql_status_t status, const sql_error_t *error,
@@ -34,7 +40,8 @@ void work_fail_status(sql_work_t *self, sql_status_t status, const sql_error_t *
     };
     char where[96] = "";
     if (statement) snprintf(where, sizeof where, ", statement %zu", statement);
-    if (status == SQL_STOPPED && session_stopped(self->session)) {
+    bool may_be_the_stop = status == SQL_STOPPED || status == SQL_LOST || status == SQL_AWAY;
+    if ((may_be_the_stop && session_stopped(self->session)) || work_is_cut_off(self)) {
         work_fail(self, RESULT_STOPPED, "stopped");
         return;
     }

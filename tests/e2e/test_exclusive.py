@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Exclusive tasks: two attempts never run at once, whatever is frozen or cut off."""
+import json
 import os
 import signal
+import sqlite3
 import time
 
 import pytest
@@ -72,3 +74,70 @@ def test_other_work_of_a_frozen_broker_goes_on(two):
         os.kill(broker.process.pid, signal.SIGCONT)
     (two.folder / "go").touch()
     two.wait_status(id, "finished")
+
+
+# ---- statements: no process of their own, so nobody else can end them -----------------------------
+
+def database(fleet, name):
+    """A SQLite file with an empty table, and an executor of this name whose source `db` it is."""
+    path = fleet.folder / f"{name}.db"
+    with sqlite3.connect(path) as made:
+        made.execute("create table t (a integer)")
+    config = fleet.folder / f"{name}.yaml"
+    config.write_text(json.dumps({"executor": {"sources": {"db": {"driver": "sqlite", "database": str(path)}}}}))
+    fleet.executor(name, 1, "--config", config)
+    return path
+
+
+def submit(fleet, text, **more):
+    task = {"sql": {"source": "db", "text": text}, "exclusive": True, **more}
+    return fleet.pawl("task", "submit", "-", input=json.dumps(task) + "\n").lines[0]
+
+
+def is_locked(path):
+    """Does somebody else write to it?"""
+    link = sqlite3.connect(path, timeout=0, isolation_level=None)
+    try:
+        link.execute("begin immediate")
+        return False
+    except sqlite3.OperationalError:
+        return True
+    finally:
+        link.close()
+
+
+def test_a_frozen_broker_makes_an_exclusive_statement_stop(own):
+    broker = own.broker()
+    path = database(own, "one")
+    id = submit(own, "insert into t with recursive g(n) as (select 1 union all select n + 1 from g) select n from g")
+    until(lambda: is_locked(path), words="the statement")
+    os.kill(broker.process.pid, signal.SIGSTOP)
+    try:
+        until(lambda: not is_locked(path), words="end of the statement that is cut off")
+    finally:
+        os.kill(broker.process.pid, signal.SIGCONT)
+    own.wait_status(id, "running")
+    own.pawl("task", "cancel", id)
+    own.wait_status(id, "cancelled")
+    assert own.task(id)["attempt"] == 1  # what was cut off does not count
+
+
+def test_a_frozen_executor_commits_nothing_that_another_one_has_since(own):
+    own.broker()
+    first = database(own, "one")
+    other = sqlite3.connect(first, isolation_level=None)
+    other.execute("begin immediate")  # the statement waits for that
+    id = submit(own, "insert into t values (1)", target={"labels": {}})
+    own.wait_status(id, "running")
+    [one] = own.of("executor")
+    os.kill(one.process.pid, signal.SIGSTOP)
+    try:
+        second = database(own, "two")
+        own.wait_status(id, "finished")
+        assert own.task(id)["executor"] == "two"
+        other.execute("rollback")
+    finally:
+        os.kill(one.process.pid, signal.SIGCONT)
+    until(lambda: own.pawl("executor", "show", "one", "-o", "json").json["state"] == "ready")
+    assert one.end() == 0  # and with it all that it had begun
+    assert [list(sqlite3.connect(path).execute("select a from t")) for path in (first, second)] == [[], [(1,)]]

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import socket
 import sqlite3
 
 import pytest
@@ -345,6 +346,35 @@ def test_the_time_limit_stops_sqlite(sql):
     task, _ = run(sql, "lite", "with recursive g(n) as (select 1 union all select n + 1 from g) select count(*) from g", "failed",
                   time_limit="500ms")
     assert "time limit" in task["message"]
+
+
+@pytest.fixture
+def silent(own):
+    """A fleet whose source `silent` takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        source = {"driver": "postgresql", "host": "127.0.0.1", "port": server.getsockname()[1], "database": "app",
+                  "user": "pawl", "connect_limit": "2s", "tls": "disable"}
+        config = own.folder / "silent.yaml"
+        config.write_text(json.dumps({"executor": {"sources": {"silent": source}}}))
+        own.broker()
+        own.executor("one", 1, "--config", config, PAWL_EXECUTOR__DRAIN_TIMEOUT="500ms")
+        yield own
+
+
+def test_the_time_limit_is_the_cause_also_while_nobody_answers(silent):
+    id = submit(silent, "silent", "select 1", time_limit="300ms")
+    task = silent.wait_status(id, "failed")
+    assert task["message"] == "stopped at its time limit of 300ms", task
+
+
+def test_a_drain_counts_no_attempt_that_waits_for_a_source(silent):
+    id = submit(silent, "silent", "select 1")
+    silent.wait_status(id, "running")
+    [one] = silent.of("executor")
+    assert one.end() == 0
+    [attempt] = silent.wait_status(id, "waiting")["attempts"]
+    assert attempt["outcome"] == "returned", attempt
+    silent.pawl("task", "cancel", id)
 
 
 @pytest.mark.parametrize("source", SERVERS)

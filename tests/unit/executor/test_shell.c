@@ -222,13 +222,18 @@ static void what_a_task_may_not_ask_for_is_refused_by_name(void **state)
     }
 }
 
+static void configure(struct fixture *self, const char *key, const char *value)
+{
+    char why[256];
+    if (conf_set(self->config->conf, key, value, "test", why, sizeof why) != ERR_OK)
+        fail_msg("%s", why);
+}
+
 static void an_allowed_account_owns_its_folder_and_reads_its_input(void **state)
 {
     struct fixture *self = *state;
     if (geteuid() != 0) skip(); /* only root may become somebody else */
-    char why[256];
-    assert_int_equal(
-        conf_set(self->config->conf, "allow.accounts", "nobody", "test", why, sizeof why), ERR_OK);
+    configure(self, "allow.accounts", "nobody");
     shell_task_t task = task_of();
     task.account = "nobody";
     task.input = slice_text("{}");
@@ -241,6 +246,77 @@ static void an_allowed_account_owns_its_folder_and_reads_its_input(void **state)
     buf_free(&output);
 }
 
+/* ---- the moment at which a folder changes hands ---------------------------------------------- */
+
+static struct {
+    char folder[256];
+    bool whole, stdin_open, handed_over;
+} handing;
+
+static bool is_open(const char *path)
+{
+    char link[64], target[512];
+    for (int fd = 3; fd < 256; fd++) {
+        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        ssize_t len = readlink(link, target, sizeof target - 1);
+        if (len > 0 && (size_t)len == strlen(path) && memcmp(target, path, (size_t)len) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* In place of the C library's: looks at the folder before it is another account's. */
+int chown(const char *path, uid_t owner, gid_t group)
+{
+    char file[512];
+    snprintf(handing.folder, sizeof handing.folder, "%s", path);
+    snprintf(file, sizeof file, "%s/input.json", path);
+    handing.stdin_open = is_open(file);
+    handing.whole = access(file, F_OK) == 0;
+    snprintf(file, sizeof file, "%s/script", path);
+    handing.whole = handing.whole && access(file, F_OK) == 0;
+    handing.handed_over = true;
+    return fchownat(AT_FDCWD, path, owner, group, 0);
+}
+
+static void nobody_else_may_enter_a_folder_while_the_executor_writes_and_opens_there(void **state)
+{
+    struct fixture *self = *state;
+    if (geteuid() != 0) skip();
+    configure(self, "allow.accounts", "nobody");
+    shell_task_t task = task_of();
+    task.account = "nobody";
+    task.interpreter = "sh";
+    task.script = slice_text("cat");
+    task.input = slice_text("{}");
+    char text[64];
+    memset(&handing, 0, sizeof handing);
+    assert_int_equal(run(self, &task, text, sizeof text, NULL), 0);
+    assert_string_equal(text, "{}");
+    assert_true(handing.handed_over && handing.whole && handing.stdin_open);
+}
+
+static void an_output_that_belongs_to_somebody_else_is_not_taken(void **state)
+{
+    struct fixture *self = *state;
+    if (geteuid() != 0) skip();
+    char folder[128], file[160];
+    buf_t output = { 0 };
+    snprintf(folder, sizeof folder, "%s/x", self->work);
+    snprintf(file, sizeof file, "%s/output.json", folder);
+    assert_int_equal(workfolder_make(folder), ERR_OK);
+    assert_int_equal(
+        workfolder_write(folder, "output.json", "secret", 6, 0600, (uid_t)-1, (gid_t)-1), ERR_OK);
+    assert_int_equal(workfolder_hand_over(folder, 65534, 65534), ERR_OK);
+    assert_int_equal(workfolder_read(folder, "output.json", 100, &output), ERR_OS);
+    assert_int_equal(output.len, 0);
+    assert_int_equal(fchownat(AT_FDCWD, file, 65534, 65534, 0), 0);
+    assert_int_equal(workfolder_read(folder, "output.json", 100, &output), ERR_OK);
+    assert_int_equal(output.len, 6);
+    buf_free(&output);
+    workfolder_remove(folder);
+}
+
 static void an_output_that_is_a_link_a_pipe_or_too_large_is_not_taken(void **state)
 {
     struct fixture *self = *state;
@@ -248,7 +324,7 @@ static void an_output_that_is_a_link_a_pipe_or_too_large_is_not_taken(void **sta
     buf_t output = { 0 };
     snprintf(folder, sizeof folder, "%s/x", self->work);
     snprintf(file, sizeof file, "%s/output.json", folder);
-    assert_int_equal(workfolder_make(folder, (uid_t)-1, (gid_t)-1), ERR_OK);
+    assert_int_equal(workfolder_make(folder), ERR_OK);
     assert_int_equal(workfolder_read(folder, "output.json", 10, &output), ERR_NOT_FOUND);
     assert_int_equal(symlink("/etc/passwd", file), 0);
     assert_int_equal(workfolder_read(folder, "output.json", 1 << 20, &output), ERR_OS);
@@ -274,7 +350,7 @@ a_folder_is_removed_with_all_that_a_command_put_there_but_not_through_links(void
     char folder[128], path[200], outside[] = "/tmp/pawl-outside-XXXXXX";
     assert_non_null(mkdtemp(outside));
     snprintf(folder, sizeof folder, "%s/x", self->work);
-    assert_int_equal(workfolder_make(folder, (uid_t)-1, (gid_t)-1), ERR_OK);
+    assert_int_equal(workfolder_make(folder), ERR_OK);
     snprintf(path, sizeof path, "%s/deep", folder);
     mkdir(path, 0700);
     snprintf(path, sizeof path, "%s/deep/link", folder);
@@ -291,7 +367,7 @@ static void a_folder_is_removed_however_deep_and_forbidding_it_is(void **state)
     struct fixture *self = *state;
     char folder[WORKFOLDER_PATH];
     snprintf(folder, sizeof folder, "%s/deep", self->work);
-    assert_int_equal(workfolder_make(folder, (uid_t)-1, (gid_t)-1), ERR_OK);
+    assert_int_equal(workfolder_make(folder), ERR_OK);
     int at = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     for (int depth = 0; depth < 1000; depth++) { /* longer than any path may be */
         assert_int_equal(mkdirat(at, "a-folder", 0700), 0);
@@ -314,7 +390,7 @@ static void a_folder_is_removed_however_deep_and_forbidding_it_is(void **state)
 static void begin_in(spare_t *spare, const char *folder, bool null_input)
 {
     bool again = spare_take(spare, folder);
-    if (!again) assert_int_equal(workfolder_make(folder, (uid_t)-1, (gid_t)-1), ERR_OK);
+    if (!again) assert_int_equal(workfolder_make(folder), ERR_OK);
     const char *input = null_input ? SPARE_NULL : "[1]";
     if (!again || !null_input || !spare->null_input)
         assert_int_equal(
@@ -423,7 +499,7 @@ static void leftovers_of_a_dead_predecessor_are_killed_and_cleared(void **state)
     char folder[128], variable[160];
     snprintf(folder, sizeof folder, "%s/old-1", self->work);
     snprintf(variable, sizeof variable, "PAWL_OUTPUT=%s/output.json", folder);
-    assert_int_equal(workfolder_make(folder, (uid_t)-1, (gid_t)-1), ERR_OK);
+    assert_int_equal(workfolder_make(folder), ERR_OK);
     struct command command; /* escaped: its parent is gone and its session is its own */
     char *argv[] = { (char *)"/bin/sh", (char *)"-c", (char *)"setsid sleep 300 & sleep 300",
                      NULL };
@@ -447,13 +523,6 @@ static void put_file(const char *folder, const char *name, const char *text, mod
     assert_true(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
     assert_int_equal(fchmod(fd, mode), 0);
     close(fd);
-}
-
-static void configure(struct fixture *self, const char *key, const char *value)
-{
-    char why[256];
-    if (conf_set(self->config->conf, key, value, "test", why, sizeof why) != ERR_OK)
-        fail_msg("%s", why);
 }
 
 static void a_script_may_be_a_file_of_an_allowed_folder_and_of_no_other(void **state)
@@ -582,6 +651,8 @@ int main(void)
         case_of(a_script_runs_under_an_interpreter_of_the_executors_own_list),
         case_of(what_a_task_may_not_ask_for_is_refused_by_name),
         case_of(an_allowed_account_owns_its_folder_and_reads_its_input),
+        case_of(nobody_else_may_enter_a_folder_while_the_executor_writes_and_opens_there),
+        case_of(an_output_that_belongs_to_somebody_else_is_not_taken),
         case_of(an_output_that_is_a_link_a_pipe_or_too_large_is_not_taken),
         case_of(a_folder_is_removed_with_all_that_a_command_put_there_but_not_through_links),
         case_of(a_folder_is_removed_however_deep_and_forbidding_it_is),
