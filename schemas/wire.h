@@ -135,6 +135,9 @@ bool wire_type_valid(const char *text, size_t len);
 bool wire_name_valid(const char *text, size_t len);
 /* Valid UTF-8 without NUL. */
 bool wire_utf8_valid(const char *text, size_t len);
+/* Takes out what is no valid UTF-8: of a text that was cut somewhere, the parts of characters. A
+ * text that is not valid makes the whole message unreadable. */
+void wire_text_mend(char *text);
 
 /* ---- encode ------------------------------------------------------------------------------ */
 

@@ -57,6 +57,20 @@ bool wire_text_valid(const uint8_t *text, size_t len, text_class_t class)
     return !(class == TEXT_NAME && len && (text[0] == ' ' || text[len - 1] == ' '));
 }
 
+void wire_text_mend(char *text)
+{
+    const uint8_t *at = (const uint8_t *)text, *end = at + strlen(text);
+    uint8_t *to = (uint8_t *)text;
+    while (at < end) {
+        uint32_t point;
+        size_t step = *at < 0x80 ? 1 : utf8_sequence(at, end, &point);
+        memmove(to, at, step);
+        to += step;
+        at += step ? step : 1;
+    }
+    *to = '\0';
+}
+
 bool wire_utf8_valid(const char *text, size_t len)
 {
     return wire_text_valid((const uint8_t *)text, len, TEXT_PROGRAM);

@@ -27,6 +27,7 @@ err_t wire_fault_set(wire_fault_t *fault, err_t err, const char *field, const ch
     va_start(args, format);
     vsnprintf(fault->text, sizeof fault->text, format, args);
     va_end(args);
+    wire_text_mend(fault->text); /* what is quoted may have been cut */
     return err;
 }
 
@@ -99,6 +100,26 @@ typedef struct reading {
     unsigned flags;
     uint32_t unknown; /* first unknown field of the outermost message */
 } reading_t;
+
+/* The number of a field, or a length. In five bytes at most, as every encoder writes them: other
+ * readers, among them protobuf-c's, with which core unpacks definitions, take no more. */
+static inline const uint8_t *prefix(const reading_t *self, const uint8_t *at, const uint8_t *end,
+                                    uint64_t *value)
+{
+    enum { PREFIX_MOST = 5 };
+    const uint8_t *behind = varint(at, end, value);
+    bool strict = !(self->flags & UNPACK_LENIENT);
+    return strict && behind && behind - at > PREFIX_MOST ? NULL : behind;
+}
+
+static const uint8_t *skip(const reading_t *self, const uint8_t *at, const uint8_t *end,
+                           unsigned wire_type)
+{
+    uint64_t len;
+    if (wire_type != WT_LENGTH) return wire_skip(at, end, wire_type);
+    at = prefix(self, at, end, &len);
+    return at && len <= (uint64_t)(end - at) ? at + len : NULL;
+}
 
 static err_t malformed(reading_t *self, const char *what)
 {
@@ -398,14 +419,14 @@ static err_t read_message(reading_t *self, const message_plan_t *plan, const uin
     while (at < end) {
         const uint8_t *tag_at = at;
         uint64_t tag, value;
-        at = varint(at, end, &tag);
+        at = prefix(self, at, end, &tag);
         if (!at || tag > UINT32_MAX || tag < 8) return malformed(self, "bad field number");
         uint32_t number = (uint32_t)tag >> 3;
         unsigned wire_type = (unsigned)tag & 7;
         const field_plan_t *field = wire_plan_field(plan, number);
         if (!field) {
             if (depth == 0 && !self->unknown) self->unknown = number;
-            at = wire_skip(at, end, wire_type);
+            at = skip(self, at, end, wire_type);
             if (!at) return malformed(self, "a field is cut short");
             continue;
         }
@@ -441,7 +462,7 @@ static err_t read_message(reading_t *self, const message_plan_t *plan, const uin
                            "malformed message: %s has wire type %u", field->field->name, wire_type);
             return ERR_BAD_REQUEST;
         }
-        const uint8_t *value_at = varint(at, end, &value);
+        const uint8_t *value_at = prefix(self, at, end, &value);
         if (!value_at || value > (uint64_t)(end - value_at))
             return malformed(self, "a field is cut short");
         if (!many) {

@@ -41,6 +41,7 @@ static Pawl__V1__Error *new_error(core_t *core, err_t err, const char *field, ch
     error->code = (uint32_t)err;
     error->field = batch_printf(core, "%s", field);
     error->text = text;
+    wire_text_mend(text); /* what it quotes may have been cut */
     return error;
 }
 

@@ -268,20 +268,20 @@ static bool edit_refused(core_t *core, const plan_t *old, const plan_t *plan,
                (unsigned long long)old->cur.fired);
         return true;
     }
-    if (same_rule(old->spec, plan->spec)) return false;
+    bool new_rule = !same_rule(old->spec, plan->spec);
     if (strcmp(old->spec->rule, plan->spec->rule) != 0 && plan->line.rule &&
         plan_next_us(plan, core->wall_us) == INT64_MAX) {
         refuse(core, reply, ERR_TOO_LATE, "schedule.rule",
                "the new rule has no instant after now: nothing would ever run");
         return true;
     }
-    if (put->cursor == PAWL__V1__CURSOR_ACTION__CURSOR_KEEP) {
+    if (new_rule && put->cursor == PAWL__V1__CURSOR_ACTION__CURSOR_KEEP) {
         refuse(core, reply, ERR_CONTRADICTION, "cursor",
                "a new rule starts now: `keep` goes only with an unchanged rule");
         return true;
     }
-    if (splits(old, put->cursor) && plan_count(old, old->cur.cursor_us, core->wall_us) > 0 &&
-        !range_fits(old)) {
+    if ((new_rule || at) && splits(old, put->cursor) &&
+        plan_count(old, old->cur.cursor_us, core->wall_us) > 0 && !range_fits(old)) {
         refuse(core, reply, ERR_TOO_MANY, "cursor",
                "the backlog of the old rule would become a range, and %d of the schedule are not "
                "done: wait for one, or say --cursor now to put the backlog on record as skipped",
@@ -389,6 +389,7 @@ static err_t edit(core_t *core, plan_t *old, plan_t *plan, const Pawl__V1__Sched
     return journal_edit(core, old, before_us);
 }
 
+/* NULL: its task, whose bytes stay as they came, is none to this reader. */
 static plan_t *plan_made(core_t *core, const Pawl__V1__Schedule *wanted)
 {
     Pawl__V1__Schedule copy = *wanted;
@@ -397,8 +398,9 @@ static plan_t *plan_made(core_t *core, const Pawl__V1__Schedule *wanted)
     size_t len = pawl__v1__schedule__get_packed_size(&copy);
     uint8_t *bytes = batch_alloc(core, len);
     pawl__v1__schedule__pack(&copy, bytes);
-    CHECK(plan_unpack(plan, slice(bytes, len))); /* the wire's checks saw to it */
-    return plan;
+    if (plan_unpack(plan, slice(bytes, len))) return plan;
+    plan_free(plan);
+    return NULL;
 }
 
 static bool revision_refused(core_t *core, const Pawl__V1__SchedulePut *put, const plan_t *old,
@@ -432,6 +434,10 @@ static err_t put_one(core_t *core, const command_t *command, const Pawl__V1__Sch
     space_cost_t cost = space_cost(SPACE_SCHEDULE, put->schedule->task.len, core->space.page_bytes);
     if (!space_or_refuse(core, &cost, "a schedule", reply)) return ERR_OK;
     plan_t *plan = plan_made(core, put->schedule);
+    if (plan == NULL) {
+        refuse(core, reply, ERR_BAD_REQUEST, "schedule.task", "malformed message: it is no Task");
+        return ERR_OK;
+    }
     bool refused = contradicts(core, plan->spec, plan->template, reply) ||
                    scope_refused(core, plan, reply) || !parse_rule(core, plan, reply);
     if (!refused && name_find(core, NAME_TYPE, plan->template->type) == NULL) {

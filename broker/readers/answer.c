@@ -169,6 +169,7 @@ void answer_refuse(answer_t *self, Pawl__V1__Reply *reply, err_t err, const char
     va_start(args, format);
     error->text = print(self, format, args);
     va_end(args);
+    wire_text_mend(error->text); /* what it quotes may have been cut */
     error->code = (uint32_t)err;
     error->field = answer_text(self, slice_text(field));
     reply->error = error;

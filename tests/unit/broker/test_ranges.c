@@ -800,6 +800,28 @@ static void a_cut_ahead_or_behind_what_is_decided_is_refused(void **state)
     assert_int_equal(world.error, ERR_CONFLICT);
 }
 
+/* What parts the rules leaves the backlog to a range, also where the rule itself stays: with no
+ * range left it is refused. */
+static void a_cut_needs_a_range_for_the_backlog_before_it(void **state)
+{
+    (void)state;
+    wish_t same = { .rule = "0 * * * *",
+                    .mode = PAWL__V1__MODE__MODE_STRICT,
+                    .cursor = PAWL__V1__CURSOR_ACTION__CURSOR_AT };
+    strict(same.rule);
+    for (int i = 0; i < LIMIT_RANGES; i++)
+        backfill(world.wall_us - DAY, world.wall_us);
+    world.wall_us += DAY;
+    same.at_us = world.wall_us - HOUR;
+    put(same);
+    assert_int_equal(world.error, ERR_TOO_MANY);
+    CHANGE(RANGE_CANCEL, what.range = 1);
+    put(same);
+    assert_int_equal(world.error, 0);
+    work_off(LIMIT_RANGES + 1);
+    assert_int_equal(range(LIMIT_RANGES + 1).fired, 23);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -837,6 +859,7 @@ int main(void)
         TEST(in_mode_normal_what_the_old_rule_owed_is_skipped),
         TEST(a_new_rule_under_strict_leaves_the_backlog_to_the_old_one),
         TEST(a_cut_ahead_or_behind_what_is_decided_is_refused),
+        TEST(a_cut_needs_a_range_for_the_backlog_before_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -98,6 +98,22 @@ static uint32_t set_calendar(const char *name, const char *entry)
     return world.error;
 }
 
+/* What the last step answered, as clients read it: texts that are no UTF-8 are refused whole. */
+static err_t as_clients_read(void)
+{
+    err_t err = ERR_OK;
+    for (size_t i = 0; i < world.outputs.n; i++) {
+        const output_t *out = &world.outputs.items[i];
+        const Pawl__V1__Reply *reply;
+        wire_fault_t fault;
+        wire_arena_reset(&world.arena);
+        if (out->kind == OUT_REPLY && err == ERR_OK)
+            err = wire_reply_decode(&world.arena, world.outputs.bytes.at + out->at, out->len,
+                                    &reply, &fault);
+    }
+    return err;
+}
+
 static uint32_t remove_calendar(const char *name)
 {
     Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
@@ -283,6 +299,20 @@ static const Pawl__V1__CalendarInfo *calendar_info(const char *name)
     ask.name = text(name);
     assert_int_equal(query_calendar_list(world_ask(&world), &ask, &world.reply), ERR_OK);
     return world.reply.error ? NULL : world.reply.calendars->items[0];
+}
+
+static void an_entry_that_cannot_be_read_is_quoted_between_characters(void **state)
+{
+    (void)state;
+    for (size_t before = 0; before < 4; before++) {
+        char entry[LIMIT_ENTRY + 1] = "xxx";
+        size_t len = before;
+        for (; len + 4 < 120; len += 4)
+            memcpy(entry + len, "\xF0\x9F\x92\xA9", 4);
+        entry[len] = '\0';
+        assert_int_equal(set_calendar("closed", entry), ERR_BAD_CALENDAR);
+        assert_int_equal(as_clients_read(), ERR_OK);
+    }
 }
 
 static void a_calendar_in_use_is_not_removed(void **state)
@@ -626,6 +656,7 @@ int main(void)
         TEST(a_calendar_closes_and_its_change_is_an_edit),
         TEST(a_proposal_under_way_meets_the_new_calendar),
         TEST(many_users_follow_over_batches_and_over_a_restart),
+        TEST(an_entry_that_cannot_be_read_is_quoted_between_characters),
         TEST(a_calendar_in_use_is_not_removed),
         TEST(a_fixed_delay_plans_from_each_end),
         TEST(a_window_of_before_an_edit_skips_nothing_after_it),

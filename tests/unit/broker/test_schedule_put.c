@@ -159,6 +159,30 @@ static void an_edit_that_skips_a_backlog_is_whole_or_none(void **state)
         .name = "job", .rule = "0 * * * *", .cursor = PAWL__V1__CURSOR_ACTION__CURSOR_NOW });
 }
 
+/* The bytes of the task have been read by the wire's reader; that of the definition reads them
+ * again, and need not be of the same opinion. */
+static void a_task_that_only_one_reader_can_read_is_refused(void **state)
+{
+    (void)state;
+    static uint8_t task[] = "\x12\x09test/work\xA0\x86\x80\x80\x80\x00\x01";
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__SchedulePut body = PAWL__V1__SCHEDULE_PUT__INIT;
+    Pawl__V1__Schedule schedule = PAWL__V1__SCHEDULE__INIT;
+    schedule.name = "odd";
+    schedule.rule = "0 * * * *";
+    schedule.zone = "UTC";
+    schedule.task = (ProtobufCBinaryData){ sizeof task - 1, task };
+    body.schedule = &schedule;
+    request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_PUT;
+    request.schedule_put = &body;
+    world_request(&world, 99, &request);
+    assert_int_equal(world.error, ERR_BAD_REQUEST);
+    schedule.name = "older"; /* nor by an edit */
+    world_request(&world, 99, &request);
+    assert_int_equal(world.error, ERR_BAD_REQUEST);
+    assert_memory_is_the_store();
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -166,6 +190,7 @@ int main(void)
         TEST(a_new_schedule_is_there_as_a_whole_or_not_at_all),
         TEST(an_edit_that_ends_a_strict_backlog_is_whole_or_none),
         TEST(an_edit_that_skips_a_backlog_is_whole_or_none),
+        TEST(a_task_that_only_one_reader_can_read_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

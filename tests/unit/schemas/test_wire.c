@@ -608,6 +608,74 @@ static void what_was_checked_once_reads_back_without_rules(void **state)
     free(frame.at);
 }
 
+/* ---- what others read of it ---------------------------------------------------------------- */
+
+/* A task in `tail` behind a type: refused, and by whom. */
+static void tail_of_a_task(const void *tail, size_t len, bool refused)
+{
+    Pawl__V1__Task task = PAWL__V1__TASK__INIT;
+    wire_arena_t arena;
+    const Pawl__V1__Task *out;
+    wire_fault_t fault;
+    frame_t frame;
+    task.type = "test/work";
+    wire_pack(&task.base, frame_room, &frame);
+    frame.at = realloc(frame.at, frame.len + len);
+    memcpy(frame.at + frame.len, tail, len);
+    frame.len += len;
+    wire_arena_init(&arena);
+    err_t err = wire_task_check(&arena, frame.at, frame.len, WIRE_TASK_TEMPLATE, &out, &fault);
+    assert_int_equal(err, refused ? ERR_BAD_REQUEST : ERR_OK);
+    /* one that is on record since before this was refused is still read */
+    assert_int_equal(wire_task_decode(&arena, frame.at, frame.len, &out, &fault), ERR_OK);
+    Pawl__V1__Task *theirs = pawl__v1__task__unpack(NULL, frame.len, frame.at);
+    assert_true((theirs == NULL) == refused);
+    if (theirs) pawl__v1__task__free_unpacked(theirs, NULL);
+    wire_arena_free(&arena);
+    free(frame.at);
+}
+
+/* protobuf's readers take five bytes for the number of a field and for a length, and no more. */
+static void numbers_of_fields_and_lengths_have_five_bytes_at_most(void **state)
+{
+    (void)state;
+    tail_of_a_task("\xA0\x86\x80\x80\x00\x01", 6, false); /* field 100: a number */
+    tail_of_a_task("\xA0\x86\x80\x80\x80\x00\x01", 7, true);
+    tail_of_a_task("\xA2\x06\x81\x80\x80\x80\x00x", 8, false); /* field 100: a byte */
+    tail_of_a_task("\xA2\x06\x81\x80\x80\x80\x80\x00x", 9, true);
+    tail_of_a_task("\x12\x89\x80\x80\x80\x00test/work", 15, false); /* the type again */
+    tail_of_a_task("\x12\x89\x80\x80\x80\x80\x00test/work", 16, true);
+}
+
+/* The sentence goes into a reply, whose texts are valid UTF-8, whatever it quotes and cuts. */
+static void what_a_fault_quotes_is_cut_between_characters(void **state)
+{
+    (void)state;
+    for (size_t before = 0; before < 4; before++) {
+        char type[120];
+        size_t len = before;
+        memset(type, 'a', before);
+        while (len + 4 < 110)
+            memcpy(type + len, "\xF0\x9F\x92\xA9", 4), len += 4;
+        type[len] = '\0';
+        Pawl__V1__Task task = PAWL__V1__TASK__INIT;
+        wire_arena_t arena;
+        const Pawl__V1__Task *out;
+        wire_fault_t fault;
+        frame_t frame;
+        task.type = type;
+        wire_pack(&task.base, frame_room, &frame);
+        wire_arena_init(&arena);
+        assert_int_equal(
+            wire_task_check(&arena, frame.at, frame.len, WIRE_TASK_TEMPLATE, &out, &fault),
+            ERR_BAD_NAME);
+        assert_true(wire_utf8_valid(fault.text, strlen(fault.text)));
+        assert_non_null(strstr(fault.text, "is not category/name"));
+        wire_arena_free(&arena);
+        free(frame.at);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -629,6 +697,8 @@ int main(void)
         cmocka_unit_test(seq_and_session_can_be_read_of_a_damaged_request),
         cmocka_unit_test(a_reply_carries_the_fault_and_the_magic),
         cmocka_unit_test(what_was_checked_once_reads_back_without_rules),
+        cmocka_unit_test(numbers_of_fields_and_lengths_have_five_bytes_at_most),
+        cmocka_unit_test(what_a_fault_quotes_is_cut_between_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
