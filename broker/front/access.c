@@ -80,14 +80,22 @@ access_role_t access_role_of(const char *text)
     return ACCESS_NONE;
 }
 
+/* Whose row holds for it: a list of whole definitions is as many of them, each with its payload. */
+static Pawl__V1__Request__BodyCase body_of(const Pawl__V1__Request *request)
+{
+    bool whole = request->body_case == BODY(SCHEDULE_LIST) && request->schedule_list->whole;
+    return whole ? BODY(SCHEDULE_GET) : request->body_case;
+}
+
 bool access_allows(access_role_t role, const Pawl__V1__Request *request)
 {
     unsigned bit = 1u << role;
+    Pawl__V1__Request__BodyCase body = body_of(request);
     if (request->body_case == BODY(HELLO)) {
         size_t wanted = (size_t)request->hello->role;
         return wanted < ARRAY_LEN(may_be) && (may_be[wanted] & bit) != 0;
     }
     for (size_t i = 0; i < ARRAY_LEN(allowed); i++)
-        if (allowed[i].body == request->body_case) return (allowed[i].roles & bit) != 0;
+        if (allowed[i].body == body) return (allowed[i].roles & bit) != 0;
     return role == ACCESS_ADMIN;
 }

@@ -10,7 +10,19 @@
 static bool may(access_role_t role, unsigned body)
 {
     Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__ScheduleList list = PAWL__V1__SCHEDULE_LIST__INIT;
     request.body_case = (Pawl__V1__Request__BodyCase)body;
+    if (body == PAWL__V1__REQUEST__BODY_SCHEDULE_LIST) request.schedule_list = &list;
+    return access_allows(role, &request);
+}
+
+static bool may_list_whole(access_role_t role)
+{
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__ScheduleList list = PAWL__V1__SCHEDULE_LIST__INIT;
+    request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_LIST;
+    request.schedule_list = &list;
+    list.whole = true;
     return access_allows(role, &request);
 }
 
@@ -54,6 +66,17 @@ static void who_may_only_watch_reads_no_payload_and_changes_nothing(void **state
     assert_true(may(ACCESS_MONITOR, PAWL__V1__REQUEST__BODY_STATS_GET));
 }
 
+/* Commands, environment and input stand in a definition, however it is asked for. */
+static void who_may_not_read_a_definition_may_not_list_definitions(void **state)
+{
+    (void)state;
+    for (int role = ACCESS_NONE; role < ACCESS_ROLES; role++)
+        assert_int_equal(may_list_whole((access_role_t)role),
+                         may((access_role_t)role, PAWL__V1__REQUEST__BODY_SCHEDULE_GET));
+    assert_true(may(ACCESS_MONITOR, PAWL__V1__REQUEST__BODY_SCHEDULE_LIST));
+    assert_true(may(ACCESS_SUBMITTER, PAWL__V1__REQUEST__BODY_SCHEDULE_LIST));
+}
+
 static void a_role_has_one_word_and_a_word_one_role(void **state)
 {
     (void)state;
@@ -69,6 +92,7 @@ int main(void)
         cmocka_unit_test(each_request_of_the_schema_is_of_use_to_some_role),
         cmocka_unit_test(a_request_nobody_knows_is_for_nobody_but_an_administrator),
         cmocka_unit_test(who_may_only_watch_reads_no_payload_and_changes_nothing),
+        cmocka_unit_test(who_may_not_read_a_definition_may_not_list_definitions),
         cmocka_unit_test(a_role_has_one_word_and_a_word_one_role),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
