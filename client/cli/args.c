@@ -165,7 +165,7 @@ static int read_word(reading_t *self, const char *word, bool *ends)
             self->settled = command->run != NULL || self->named == 2;
             return 0;
         }
-        return command_unknown(self->name, self->named);
+        return command_unknown("pawl", self->name, self->named);
     }
     if (args->command->rest == REST_IMPLICIT) {
         *ends = true;

@@ -109,9 +109,13 @@ int cmd_calendar_set(cli_t *cli)
         pawl_err err = put(cli, spec, -1);
         if (err) code = fail_client(cli->client, err, say("the calendar %s was not set", name));
     }
+    size_t n = json_array_size(entries);
+    json_t *deed = cli_deed(cli, name, "set");
+    json_object_set_new(deed, "entries", json_integer((json_int_t)n));
     if (!code)
-        cli_note(cli, "%s  %s  %zu entries", cli->dry_run ? "would set" : "set", name,
-                 json_array_size(json_object_get(spec, "entries")));
+        code = cli_done(cli, json_incref(deed), "%s  %s  %zu entr%s",
+                        cli->dry_run ? "would set" : "set", name, n, n == 1 ? "y" : "ies");
+    json_decref(deed);
     json_decref(spec);
     return code;
 }
@@ -152,14 +156,14 @@ int cmd_calendar_rm(cli_t *cli)
     const char *name = cli->args.words[0];
     int code = cli_connect(cli);
     if (code) return code;
-    if (cli->dry_run) {
-        cli_note(cli, "would remove %s (nothing changed)", name);
-        return 0;
-    }
-    pawl_err err = pawl_calendar_remove(cli->client, name, cli->timeout_us);
+    pawl_record_t *there = NULL;
+    pawl_err err = cli->dry_run ? pawl_calendar_get(cli->client, name, &there, cli->timeout_us)
+                                : pawl_calendar_remove(cli->client, name, cli->timeout_us);
+    pawl_record_destroy(&there);
     if (err) return fail_client(cli->client, err, say("cannot remove the calendar %s", name));
-    cli_note(cli, "removed  %s", name);
-    return 0;
+    if (cli->dry_run)
+        return cli_done(cli, cli_deed(cli, name, "rm"), "would remove %s (nothing changed)", name);
+    return cli_done(cli, cli_deed(cli, name, "rm"), "removed  %s", name);
 }
 
 /* ---- files ----------------------------------------------------------------------------------- */

@@ -194,14 +194,35 @@ void cli_leave_on_interrupt(const char *words)
     signal(SIGINT, leave);
 }
 
-void cli_note(const cli_t *self, const char *format, ...)
+static void note_args(const cli_t *self, const char *format, va_list args)
 {
     if (self->quiet) return;
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+}
+
+void cli_note(const cli_t *self, const char *format, ...)
+{
     va_list args;
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    note_args(self, format, args);
     va_end(args);
-    fputc('\n', stderr);
+}
+
+int cli_done(const cli_t *self, json_t *object, const char *format, ...)
+{
+    if (output_is_json()) return output_object(object);
+    va_list args;
+    va_start(args, format);
+    note_args(self, format, args);
+    va_end(args);
+    json_decref(object);
+    return 0;
+}
+
+json_t *cli_deed(const cli_t *self, const char *name, const char *action)
+{
+    return json_pack("{s:s, s:s, s:b}", "name", name, "action", action, "dry_run", self->dry_run);
 }
 
 int cli_instant(cli_t *self, const char *flag, const char *text, bool ago, int64_t *us)
@@ -273,7 +294,7 @@ static int run(cli_t *self)
     const char *format =
         getenv("PAWL_TASK_ID") ? args_text(args, "output") : setting(args, "output", "PAWL_OUTPUT");
     int code = output_setup(format, args_text(args, "fields"), !args_has(args, "no-header"),
-                            setting(args, "tz", "PAWL_TZ"));
+                            !args_has(args, "quiet"), setting(args, "tz", "PAWL_TZ"));
     if (code) return code;
     self->timeout_given = args_has(args, "timeout");
     self->timeout_us = args_number(args, "timeout", DEFAULT_TIMEOUT_US);

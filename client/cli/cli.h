@@ -42,6 +42,11 @@ void cli_hush(cli_t *self);
 void cli_leave_on_interrupt(const char *words);
 void cli_note(const cli_t *self, const char *format, ...)
     PRINTF_LIKE(2, 3); /* stderr, not with -q */
+/* What a command has done that prints no record: for people a note, for programs (-o json, ndjson,
+ * yaml) `object`, which it takes. 0 or the code of a printed error. */
+int cli_done(const cli_t *self, json_t *object, const char *format, ...) PRINTF_LIKE(3, 4);
+/* Such an object: {"name", "action", "dry_run"}. */
+json_t *cli_deed(const cli_t *self, const char *name, const char *action);
 
 /* Instant as a person types it: RFC 3339, a local date or date-time in --zone (else --tz), `now`,
  * or `-1h` / `1h` before now when `ago`. 0 or the code of a printed error. */

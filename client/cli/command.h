@@ -83,11 +83,13 @@ const given_t *args_given(const args_t *self, const char *flag, size_t i); /* th
 
 /* Prints the page of a command or group; NULL: the overview. */
 void help_print(const command_t *command);
-/* Prints the page of a topic that is no command, such as dst; false: there is none of that name. */
-bool help_topic(const char *name);
+/* Prints the page of the command, group or topic of these words. 0, or the code of a printed error.
+ */
+int help_words(const char *const *words, size_t n);
 /* The command or group of these words; *used says how many of them name it. NULL: there is none. */
 const command_t *command_find(const char *const *words, size_t n, size_t *used);
-/* Prints the error for words that name no command, returns its exit code. */
-int command_unknown(const char *const *words, size_t n);
+/* Prints the error for words that name no command, returns its exit code. What to type begins with
+ * `program`: pawl, pawl help. */
+int command_unknown(const char *program, const char *const *words, size_t n);
 
 #endif

@@ -345,6 +345,8 @@ const command_t commands[] = {
       "pawl task logs -f 01JZ3K7V", cmd_logs, { logs_flags }, 1, 1, REST_NONE, NULL },
     { "task wait", "ID...", "wait until tasks have ended; exit 7 when one did not finish",
       "pawl task wait 01JZ3K7V 01JZ3K7W", cmd_task_wait, { wait_flags }, 1, ANY, REST_NONE, NULL },
+    { "task why", "ID", "why a task waits, or how it ended", "pawl task why 01JZ3K7V", cmd_why,
+      { NULL }, 1, 1, REST_NONE, NULL },
     { "task cancel", "ID...|-", "stop or drop tasks",
       "pawl task cancel 01JZ3K7V", cmd_task_change, { change_flags, filter_flags },
       0, ANY, REST_NONE, NULL },
@@ -539,7 +541,7 @@ const command_t commands[] = {
 
     { "version", "", "the version", "pawl version", cmd_version, { NULL }, 0, 0, REST_NONE, NULL },
     { "help", "[COMMAND|TOPIC]", "help", "pawl help schedule add", cmd_help, { NULL },
-      0, 2, REST_NONE, NULL },
+      0, 3, REST_NONE, NULL },
     { NULL, NULL, NULL, NULL, NULL, { NULL }, 0, 0, REST_NONE, NULL },
 };
 // clang-format on

@@ -38,11 +38,13 @@ int cmd_task_complete(cli_t *cli)
     pawl_err err =
         changes ? pawl_task_complete(cli->client, &completion, id, cli->timeout_us) : PAWL_OK;
     if (err) code = fail_client(cli->client, err, what);
-    if (!code && cli->dry_run)
-        cli_note(cli, "would %s the task of this token (nothing changed)", verb_of(cli));
     buf_free(&bytes);
-    if (code || cli->dry_run) return code;
-    pawl_id_print(id, text);
-    cli_note(cli, "%s: %s", verb_of(cli), text);
-    return 0;
+    if (code) return code;
+    if (!cli->dry_run) pawl_id_print(id, text);
+    json_t *deed = json_pack("{s:s?, s:s, s:b}", "id", cli->dry_run ? NULL : text, "action",
+                             verb_of(cli), "dry_run", cli->dry_run);
+    if (cli->dry_run)
+        return cli_done(cli, deed, "would %s the task of this token (nothing changed)",
+                        verb_of(cli));
+    return cli_done(cli, deed, "%s: %s", verb_of(cli), text);
 }

@@ -218,23 +218,23 @@ static const char *words_of(const pawl_record_t *schedule)
     return words;
 }
 
-static void print_head(const pawl_record_t *rehearsal, const pawl_outage_t *outage)
+static void print_head(cli_t *cli, const pawl_record_t *rehearsal, const pawl_outage_t *outage)
 {
     const pawl_record_t *schedule = pawl_record_sub(rehearsal, "schedule");
     const char *mode = pawl_record_text(schedule, "mode");
+    const char *name = cli->args.word_count ? cli->args.words[0] : NULL;
+    bool delay = pawl_record_int(schedule, "after_us") != 0;
     int64_t takes = outage->takes_us ? outage->takes_us : 1000000;
     int64_t down = pawl_record_int(rehearsal, "down");
     printf("%s   %s%s   zone %s\n", pawl_record_text(schedule, "name"), rule_of(schedule),
            words_of(schedule), pawl_record_text(schedule, "zone"));
-    printf("if late   %s\n", plan_if_late(mode));
+    printf("if late   %s\n", plan_if_late(cli, name, mode, delay));
     printf("overlap   %s; each run takes %s\n", pawl_record_text(schedule, "overlap"),
            duration_text(takes));
     printf("down      %s .. %s   %s%s\n", instant_text(outage->down_from_us),
            instant_text(outage->down_to_us),
            duration_text((outage->down_to_us - outage->down_from_us) / 1000 * 1000),
-           pawl_record_int(schedule, "after_us")
-               ? ""
-               : say(", %" PRId64 " instant%s", down, down == 1 ? "" : "s"));
+           delay ? "" : say(", %" PRId64 " instant%s", down, down == 1 ? "" : "s"));
     for (size_t i = 0; i < pawl_record_count(rehearsal, "notes"); i++)
         printf("note      %s\n", pawl_record_text_at(rehearsal, "notes", i));
     putchar('\n');
@@ -323,7 +323,7 @@ static int show(cli_t *cli, const pawl_record_t *rehearsal, const pawl_outage_t 
     uint64_t limit = (uint64_t)args_number(&cli->args, "limit", 0);
     if (strcmp(format, "json") == 0 || strcmp(format, "yaml") == 0)
         return print_json(rehearsal, outage);
-    if (people && !cli->quiet) print_head(rehearsal, outage);
+    if (people && !cli->quiet) print_head(cli, rehearsal, outage);
     int code = print_rows(rehearsal, limit);
     if (!code && people && !cli->quiet) print_end(rehearsal, outage);
     return code;

@@ -43,7 +43,7 @@ const command_t *command_find(const char *const *words, size_t n, size_t *used)
     return best;
 }
 
-int command_unknown(const char *const *words, size_t n)
+int command_unknown(const char *program, const char *const *words, size_t n)
 {
     const char *names[128];
     size_t count = 0, used;
@@ -58,11 +58,11 @@ int command_unknown(const char *const *words, size_t n)
     }
     const char *word = words[group ? 1 : 0], *in = group ? group->name : "";
     const char *near = did_you_mean(word, names, count), *gap = group ? " " : "";
-    return fail(
-        EXIT_USAGE, say("unknown command %s%s%s", in, gap, word),
-        say("pawl%s%s has no command of that name", gap, in),
-        near ? say("pawl %s%s%s (did you mean that?), or pawl help%s%s", in, gap, near, gap, in)
-             : say("pawl help%s%s", gap, in));
+    return fail(EXIT_USAGE, say("unknown command %s%s%s", in, gap, word),
+                say("pawl%s%s has no command of that name", gap, in),
+                near ? say("%s %s%s%s (did you mean that?), or pawl help%s%s", program, in, gap,
+                           near, gap, in)
+                     : say("pawl help%s%s", gap, in));
 }
 
 static void print_flags(const flag_t *list)
@@ -112,7 +112,8 @@ static const struct topic {
       "  pawl when \"30 2 * * *\" --zone Europe/Paris --from 2027-03-27 -n 3\n" },
 };
 
-bool help_topic(const char *name)
+/* False: there is none of that name. */
+static bool print_topic(const char *name)
 {
     for (size_t i = 0; i < ARRAY_LEN(topics); i++)
         if (strcmp(topics[i].name, name) == 0) {
@@ -120,6 +121,42 @@ bool help_topic(const char *name)
             return true;
         }
     return false;
+}
+
+/* Is it one of the words that this command begins with: list|pause|resume NAME? */
+static bool begins_with(const command_t *command, const char *word)
+{
+    size_t len = strlen(word);
+    const char *at = command->words, *end = at + strcspn(at, " ");
+    while (at < end) {
+        size_t n = strcspn(at, "| ");
+        if (n == len && memcmp(at, word, n) == 0) return true;
+        at += n + 1;
+    }
+    return false;
+}
+
+int help_words(const char *const *words, size_t n)
+{
+    const char *names[ARRAY_LEN(topics)];
+    size_t used = 0;
+    if (n == 1 && print_topic(words[0])) return 0;
+    const command_t *command = command_find(words, n, &used);
+    if (command && (used == n || (used + 1 == n && begins_with(command, words[used])))) {
+        help_print(command);
+        return 0;
+    }
+    if (command && command->run)
+        return fail(EXIT_USAGE, say("no help on \"%s\"", words[used]),
+                    say("it is no word of pawl %s", command->name),
+                    say("pawl help %s", command->name));
+    for (size_t i = 0; i < ARRAY_LEN(topics); i++)
+        names[i] = topics[i].name;
+    const char *near = n == 1 ? did_you_mean(words[0], names, ARRAY_LEN(names)) : NULL;
+    if (!near) return command_unknown("pawl help", words, n);
+    return fail(EXIT_USAGE, say("no help on \"%s\"", words[0]),
+                "it names neither a command nor a topic",
+                say("pawl help %s (did you mean that?), or pawl help", near));
 }
 
 static void print_overview(void)

@@ -126,6 +126,39 @@ const char *instant_text_in(const char *zone, int64_t us)
     return text;
 }
 
+/* Does the text end with a word that an instant follows? */
+static bool leads(const char *text, size_t len)
+{
+    static const char *const words[] = { "at ", "since ", "until ", "before ", "next ", "-> " };
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        size_t n = strlen(words[i]);
+        if (len >= n && memcmp(text + len - n, words[i], n) == 0 &&
+            (len == n || text[len - n - 1] == ' '))
+            return true;
+    }
+    return false;
+}
+
+const char *instants_shown(const char *sentence)
+{
+    enum { LEN = sizeof "2026-12-01T01:00:00Z" - 1 };
+    const char *colon = strstr(sentence, ": ");
+    size_t own = colon ? (size_t)(colon - sentence) : strlen(sentence), at = 0;
+    int64_t us;
+    buf_t shown = { 0 };
+    while (sentence[at]) {
+        if (at + LEN <= own && sentence[at + LEN - 1] == 'Z' && leads(sentence, at) &&
+            moment_parse(say("%.*s", LEN, sentence + at), NULL, &us) == ERR_OK) {
+            buf_printf(&shown, "%s", instant_text(us));
+            at += LEN;
+        } else {
+            buf_add(&shown, sentence + at++, 1);
+        }
+    }
+    buf_add(&shown, "", 1);
+    return text_keep((char *)shown.at);
+}
+
 bool instant_read(const char *text, const char *zone, int64_t *us)
 {
     if (strcmp(text, "now") == 0) {

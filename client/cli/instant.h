@@ -17,6 +17,10 @@ void zone_show(const char *name);   /* NULL or "local": this machine's */
 const char *instant_text(int64_t us);
 /* The same in another zone. */
 const char *instant_text_in(const char *zone, int64_t us);
+/* A sentence of the broker's, which knows no zone but UTC, with its instants as instant_text() has
+ * them: those behind "at", "since", "until", "before", "next" and "->". What follows a colon is
+ * somebody else's words and stays as it is. Valid until text_forget(). */
+const char *instants_shown(const char *sentence);
 
 /* Reads what moment_parse() of client/time/dur.h reads, by the same zone reader as rules: without
  * an offset it is local time in `zone`, where a time that the clock skips is the first instant

@@ -92,6 +92,15 @@ static int write_pair(cli_t *cli, keyfile_t *keys, const char *secret_file)
     return fail(EXIT_FAILED, what, why, "--keys DIR names a folder of your own");
 }
 
+static json_t *made_json(cli_t *cli, const char *name, const char *role, const char *file)
+{
+    json_t *deed = cli_deed(cli, name, "new");
+    json_object_set_new(deed, "role", json_string(role));
+    json_object_set_new(deed, "file", json_string(file));
+    json_object_set_new(deed, "public_file", json_string(public_path(cli, name)));
+    return deed;
+}
+
 int cmd_key_new(cli_t *cli)
 {
     const char *name = cli->args.words[0], *role = args_text(&cli->args, "role");
@@ -102,10 +111,9 @@ int cmd_key_new(cli_t *cli)
         return fail(EXIT_USAGE, say("cannot make a key named %s", name),
                     "a name has letters, digits, . _ - and at most 64 bytes",
                     "pawl key new web-07 --role executor");
-    if (cli->dry_run) {
-        cli_note(cli, "would make %s and %s", out, public_path(cli, name));
-        return 0;
-    }
+    if (cli->dry_run)
+        return cli_done(cli, made_json(cli, name, role, out), "would make %s and %s", out,
+                        public_path(cli, name));
     if (!make_folder(say("%s/authorized", folder)))
         return fail(EXIT_FAILED, say("cannot use the folder %s", folder), strerror(errno),
                     "--keys DIR names a folder of your own");
@@ -115,6 +123,7 @@ int cmd_key_new(cli_t *cli)
     if (!code) code = write_pair(cli, &keys, out);
     keyfile_wipe(&keys);
     if (code) return code;
+    if (output_is_json()) return output_object(made_json(cli, name, role, out));
     printf("%s\n", out);
     cli_note(cli,
              "%s may come as %s; move the file to its machine (it is secret), and there:", name,
@@ -177,12 +186,9 @@ int cmd_key_rm(cli_t *cli)
     if (access(path, F_OK) != 0)
         return fail(errno == ENOENT ? EXIT_NOT_FOUND : EXIT_FAILED, what,
                     say("%s: %s", path, strerror(errno)), "pawl key list");
-    if (cli->dry_run) {
-        cli_note(cli, "would remove %s", path);
-        return 0;
-    }
+    if (cli->dry_run) return cli_done(cli, cli_deed(cli, name, "rm"), "would remove %s", path);
     if (unlink(path) != 0)
         return fail(EXIT_FAILED, what, strerror(errno), "the user that runs the broker can");
-    cli_note(cli, "%s is out within seconds: a running broker ends its sessions", name);
-    return 0;
+    return cli_done(cli, cli_deed(cli, name, "rm"),
+                    "%s is out within seconds: a running broker ends its sessions", name);
 }

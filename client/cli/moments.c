@@ -211,6 +211,11 @@ int64_t moments_closed_next(const moments_t *self, int64_t after, const char **c
     return at;
 }
 
+bool moments_delays(const moments_t *self)
+{
+    return self->terms.after_us != 0;
+}
+
 const char *moments_rule(const moments_t *self)
 {
     return self->text;

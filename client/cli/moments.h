@@ -34,6 +34,7 @@ int64_t moments_prev(const moments_t *self, int64_t before);
 uint64_t moments_count(const moments_t *self, int64_t after, int64_t upto);
 /* What calendars close between `after` and the next instant; RULE_NONE: nothing. */
 int64_t moments_closed_next(const moments_t *self, int64_t after, const char **calendar);
+bool moments_delays(const moments_t *self);      /* a fixed delay, no rule */
 const char *moments_rule(const moments_t *self); /* completed, as it is stored */
 /* The n-th rule beside it, completed; NULL: there are no more. */
 const char *moments_also(const moments_t *self, size_t n);

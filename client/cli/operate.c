@@ -137,7 +137,8 @@ int cmd_executor_change(cli_t *cli)
     if (!code && cli->dry_run) {
         pawl_list_t *list;
         if (executor_named(cli, what, &list, &code))
-            cli_note(cli, "would %s executor %s (nothing changed)", verb, name);
+            code = cli_done(cli, cli_deed(cli, name, verb),
+                            "would %s executor %s (nothing changed)", verb, name);
         pawl_list_destroy(&list);
         return code;
     }
@@ -152,8 +153,7 @@ int cmd_executor_change(cli_t *cli)
     else
         err = pawl_executor_change(cli->client, name, quiet, reason, cli->timeout_us);
     if (err) return fail_client(cli->client, err, what);
-    cli_note(cli, "%s: %s", verb, name);
-    return 0;
+    return cli_done(cli, cli_deed(cli, name, verb), "%s: %s", verb, name);
 }
 
 static pawl_err find_queue(cli_t *cli, const char *name, bool *known)
@@ -180,15 +180,13 @@ int cmd_queue_change(cli_t *cli)
     if (!known && !pauses)
         return fail(EXIT_NOT_FOUND, what, "no task was ever in a queue of that name",
                     "pawl queue list shows what there is");
-    if (cli->dry_run) {
-        cli_note(cli, "would %s queue %s (nothing changed)", verb, name);
-        return 0;
-    }
+    if (cli->dry_run)
+        return cli_done(cli, cli_deed(cli, name, verb), "would %s queue %s (nothing changed)", verb,
+                        name);
     err = pawl_queue_change(cli->client, name, pauses, reason ? reason : "", cli->timeout_us);
     if (err) return fail_client(cli->client, err, what);
-    cli_note(cli, "%s: %s%s", verb, name,
-             known ? "" : " (new: no task was ever in a queue of that name)");
-    return 0;
+    return cli_done(cli, cli_deed(cli, name, verb), "%s: %s%s", verb, name,
+                    known ? "" : " (new: no task was ever in a queue of that name)");
 }
 
 int cmd_broker_status(cli_t *cli)
@@ -250,8 +248,18 @@ static void print_line(const pawl_record_t *event)
     printf("%-8" PRId64 " %s  %-12s %s%s%s %s\n", pawl_record_int(event, "seq"),
            instant_text(pawl_record_int(event, "time_us")), pawl_record_text(event, "kind"),
            id ? id : "", id ? " " : "", pawl_record_text(event, "name"),
-           pawl_record_text(event, "detail"));
+           instants_shown(pawl_record_text(event, "detail")));
     json_decref(row);
+}
+
+/* In a table what the broker says of instants is in the zone of the others. */
+static bool print_row(output_t *output, const pawl_record_t *event)
+{
+    if (!output_is_table()) return output_record(output, event);
+    json_t *row = record_json(event, event_columns);
+    const char *detail = json_string_value(json_object_get(row, "detail"));
+    if (detail) json_object_set_new(row, "detail", json_string(instants_shown(detail)));
+    return output_row(output, row);
 }
 
 static bool print_event(const pawl_record_t *event, void *arg)
@@ -315,7 +323,7 @@ int cmd_events(cli_t *cli)
     if (!err) err = pawl_event_list(cli->client, from ? from : 1, &list, cli->timeout_us);
     if (err) return fail_client(cli->client, err, "cannot list events");
     output_t *output = output_new(event_columns, (uint64_t)args_number(&cli->args, "limit", 0));
-    while ((event = pawl_list_next(list, &err)) && output_record(output, event)) {
+    while ((event = pawl_list_next(list, &err)) && print_row(output, event)) {
     }
     pawl_list_destroy(&list);
     code = output_end(&output);
@@ -336,14 +344,7 @@ int cmd_version(cli_t *cli)
 
 int cmd_help(cli_t *cli)
 {
-    size_t used = 0, n = cli->args.word_count;
-    if (n == 0) {
-        help_print(NULL);
-        return 0;
-    }
-    if (n == 1 && help_topic(cli->args.words[0])) return 0;
-    const command_t *command = command_find(cli->args.words, n, &used);
-    if (!command || used < n) return command_unknown(cli->args.words, n);
-    help_print(command);
+    if (cli->args.word_count) return help_words(cli->args.words, cli->args.word_count);
+    help_print(NULL);
     return 0;
 }

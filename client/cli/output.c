@@ -15,8 +15,8 @@ enum { CELL_WIDEST = 60 };
 static struct {
     format_t format;
     const char *fields; /* NULL: all of the format */
-    bool head;
-} setup = { TABLE, NULL, true };
+    bool head, notes;
+} setup = { TABLE, NULL, true, true };
 
 struct output {
     const column_t *columns;
@@ -67,11 +67,12 @@ char *cell_text(const json_t *value)
 
 // ---- set-up ------------------------------------------------------------------------------------
 
-int output_setup(const char *format, const char *fields, bool head, const char *zone)
+int output_setup(const char *format, const char *fields, bool head, bool notes, const char *zone)
 {
     setup.format = TABLE;
     setup.fields = fields;
     setup.head = head;
+    setup.notes = notes;
     if (format) {
         size_t i = 0;
         while (i < ARRAY_LEN(format_names) && strcmp(format_names[i], format) != 0)
@@ -344,7 +345,6 @@ static void print_line(const output_t *self, char *const *cells, const size_t *w
 
 static void print_table(const output_t *self)
 {
-    if (self->rows == 0) return;
     size_t *widths = mem_new(self->name_count * sizeof *widths);
     char **heads = mem_new(self->name_count * sizeof *heads);
     for (size_t i = 0; i < self->name_count; i++) {
@@ -385,7 +385,9 @@ int output_end(output_t **self_p)
     if (!code && setup.format == JSON) puts(self->rows ? "]" : "[]");
     if (!code && setup.format == YAML && self->rows == 0) puts("[]");
     if (!code) code = output_written();
-    if (!code && self->more && output_is_table())
+    bool told = !code && output_is_table() && setup.notes;
+    if (told && self->rows == 0) fputs("none\n", stderr);
+    if (told && self->more)
         fprintf(stderr,
                 "%zu rows shown, there are more: --limit N (to 100000), or -o ndjson for all\n",
                 self->rows);

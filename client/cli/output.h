@@ -53,9 +53,10 @@ extern const column_t task_columns[], schedule_columns[], policy_columns[], hist
 json_t *record_json(const pawl_record_t *record, const column_t *columns);
 
 /* Sets how every following output looks: format (table, wide, json, ndjson, csv, yaml, id), fields
- * (comma separated, NULL: all of the format), head line or not, zone of instants (local, utc or an
- * IANA name). 0 or the code of a printed error. */
-int output_setup(const char *format, const char *fields, bool head, const char *zone);
+ * (comma separated, NULL: all of the format), head line or not, notes on stderr (that a table is
+ * empty, or cut) or not, zone of instants (local, utc or an IANA name). 0 or the code of a printed
+ * error. */
+int output_setup(const char *format, const char *fields, bool head, bool notes, const char *zone);
 /* The format is for machines: no decoration wanted. */
 bool output_is_json(void); /* json, ndjson or yaml */
 /* For people: rows in columns (table or wide). */

@@ -341,50 +341,6 @@ static json_t *template_from_args(const args_t *args)
     return object;
 }
 
-const char *plan_if_late(const char *mode)
-{
-    if (mode && strcmp(mode, "strict") == 0)
-        return "every missed one is made, oldest first (strict)";
-    if (mode && strcmp(mode, "latest") == 0)
-        return "one run stands for all that were missed (latest)";
-    return "missed ones are skipped and on record (normal)";
-}
-
-/* Of a schedule on record its own share of the jitter is known: it follows from its uid. */
-static void print_jitter(const args_t *args, const pawl_record_t *made)
-{
-    int64_t own = made ? pawl_record_int(made, "jitter_us") : 0;
-    int64_t most = args_number(args, "jitter", 0);
-    if (own >= 1000)
-        printf("jitter   %s after each instant\n", duration_text(own / 1000 * 1000));
-    else if (most && !made)
-        printf("jitter   up to %s after each instant\n", duration_text(most));
-}
-
-static void print_plan(const args_t *args, const moments_t *moments, const char *mode,
-                       const pawl_record_t *made)
-{
-    enum { SHOWN = 3 };
-    int64_t now = clock_wall_us() / 1000000, at = now;
-    const char *calendar = "";
-    printf("rule     %s    %s    zone %s\n", moments_rules(moments), moments_words(moments, "en"),
-           moments_zone(moments));
-    int64_t closed = moments_closed_next(moments, at, &calendar);
-    if (closed != RULE_NONE)
-        printf("closed   %s   by %s\n", moments_show(moments, closed), calendar);
-    for (int i = 0; i < SHOWN && (at = moments_next(moments, at)) != RULE_NONE; i++)
-        printf("%-8s %s   %s\n", i ? "" : "next", moments_show(moments, at),
-               moments_from_now(at, now));
-    print_jitter(args, made);
-    printf("if late  %s\n", plan_if_late(mode));
-    if (args_number(args, "window", 0) && mode && strcmp(mode, "normal") == 0)
-        printf("warning  --window does nothing in mode normal, which runs no missed instants\n");
-    json_t *warnings = moments_warnings(moments, now), *warning;
-    size_t i;
-    json_array_foreach(warnings, i, warning) printf("warning  %s\n", json_string_value(warning));
-    json_decref(warnings);
-}
-
 static int put(cli_t *cli, const pawl_schedule_t *schedule, const char *name, int64_t revision,
                const char *cursor, const moments_t *moments)
 {
@@ -393,11 +349,17 @@ static int put(cli_t *cli, const pawl_schedule_t *schedule, const char *name, in
     bool plan = people && moments && !cli->quiet;
     pawl_record_t *made = NULL;
     if (cli->dry_run) {
-        int code = plan_try(cli, schedule, name, revision == 0, moments, &mode);
-        if (code) return code;
-        if (plan) print_plan(&cli->args, moments, mode, NULL);
-        cli_note(cli, "%s would be %s (nothing changed)", name, word);
-        return 0;
+        int code = cli_connect(cli);
+        if (code == EXIT_UNREACHABLE)
+            cli_note(cli, "--dry-run has the broker judge; without one only this was read:");
+        if (!code)
+            code = plan_try(cli, schedule, name, revision == 0, moments, &mode);
+        else
+            mode = args_text(&cli->args, "mode");
+        if (plan && (!code || code == EXIT_UNREACHABLE)) plan_print(cli, name, moments, mode, NULL);
+        return code ? code
+                    : cli_done(cli, plan_json(cli, name, moments, mode, revision == 0),
+                               "%s would be %s (nothing changed)", name, word);
     }
     int code = cli_connect(cli);
     if (code) return code;
@@ -411,7 +373,7 @@ static int put(cli_t *cli, const pawl_schedule_t *schedule, const char *name, in
         pawl_record_destroy(&made);
         err = pawl_schedule_get(cli->client, name, &made, cli->timeout_us);
     }
-    if (plan && made) print_plan(&cli->args, moments, pawl_record_text(made, "mode"), made);
+    if (plan && made) plan_print(cli, name, moments, pawl_record_text(made, "mode"), made);
     if (err)
         code = fail_client(cli->client, err, say("schedule %s was %s, but not paused", name, word));
     else if (people)

@@ -15,8 +15,17 @@ int plan_rule(cli_t *cli, const char *zone, bool needed, const char **rule);
 int plan_new(cli_t *cli, const char *name, pawl_schedule_t **schedule, moments_t **moments);
 int plan_changed(cli_t *cli, const char *name, pawl_schedule_t **schedule, uint64_t *revision,
                  moments_t **moments);
-/* What a mode makes of missed instants, in words. */
-const char *plan_if_late(const char *mode);
+/* What becomes of missed instants, in words: in this mode, with --order and --live-first as they
+ * are given or, for a schedule on record (`name` may be NULL), as they stand there. `delay`: a
+ * fixed one in place of a rule. */
+const char *plan_if_late(cli_t *cli, const char *name, const char *mode, bool delay);
+/* What the schedule would do or does: its rule, the next instants, what becomes of missed ones,
+ * warnings. mode may be NULL: the default. made: it as it stands now; NULL: only planned. */
+void plan_print(cli_t *cli, const char *name, const moments_t *moments, const char *mode,
+                const pawl_record_t *made);
+/* The same of a dry run as an object; moments is NULL where the rule stays. */
+json_t *plan_json(const cli_t *cli, const char *name, const moments_t *moments, const char *mode,
+                  bool is_new);
 /* "5m" for "5m", "90m" for "1h30m": one number and one unit. NULL: not whole seconds, or 0. */
 const char *plan_every(const char *text);
 /* Dates from a text: divided by commas, blanks or newlines; # begins a comment. */

@@ -23,13 +23,16 @@ int cmd_schedule_backfill(cli_t *cli)
     int code = cli_span(cli, &backfill.from_us, &backfill.to_us);
     if (!code) code = cli_connect(cli);
     if (code) return code;
-    if (cli->dry_run) {
-        cli_note(cli, "%s would be backfilled from %s to %s (nothing changed)", name,
-                 instant_text(backfill.from_us), instant_text(backfill.to_us));
-        return 0;
-    }
-    pawl_err err = pawl_schedule_backfill(cli->client, name, &backfill, &range, cli->timeout_us);
+    pawl_record_t *there = NULL;
+    pawl_err err = cli->dry_run ? pawl_schedule_get(cli->client, name, &there, cli->timeout_us)
+                                : pawl_schedule_backfill(cli->client, name, &backfill, &range,
+                                                         cli->timeout_us);
+    pawl_record_destroy(&there);
     if (err) return fail_client(cli->client, err, say("cannot backfill schedule %s", name));
+    if (cli->dry_run)
+        return cli_done(cli, cli_deed(cli, name, "backfill"),
+                        "%s would be backfilled from %s to %s (nothing changed)", name,
+                        instant_text(backfill.from_us), instant_text(backfill.to_us));
     if (output_is_json())
         return output_object(json_pack("{s:s, s:i}", "schedule", name, "range", (int)range));
     printf("%u\n", range);
@@ -50,6 +53,18 @@ static int list_ranges(cli_t *cli, const char *name)
     pawl_list_destroy(&list);
     int code = output_end(&output);
     return err && !code ? fail_client(cli->client, err, "cannot list all ranges") : code;
+}
+
+static pawl_err find_range(cli_t *cli, const char *name, int64_t number)
+{
+    pawl_list_t *list = NULL;
+    const pawl_record_t *range = NULL;
+    pawl_err err = pawl_range_list(cli->client, name, true, &list, cli->timeout_us);
+    while (!err && (range = pawl_list_next(list, &err)) &&
+           pawl_record_int(range, "number") != number) {
+    }
+    pawl_list_destroy(&list);
+    return err || range ? err : PAWL_E_NOT_FOUND;
 }
 
 int cmd_schedule_range(cli_t *cli)
@@ -77,20 +92,22 @@ int cmd_schedule_range(cli_t *cli)
     int code = cli_connect(cli);
     if (code) return code;
     if (lists) return list_ranges(cli, name);
-    if (cli->dry_run) {
-        cli_note(cli, "would %s range %d of %s (nothing changed)", verb, (int)number, name);
-        return 0;
-    }
-    pawl_err err = pawl_range_change(cli->client, verb, name, (uint32_t)number, cli->timeout_us);
+    pawl_err err = cli->dry_run ? find_range(cli, name, number)
+                                : pawl_range_change(cli->client, verb, name, (uint32_t)number,
+                                                    cli->timeout_us);
     if (err)
         return fail_client(cli->client, err,
                            say("cannot %s range %d of %s", verb, (int)number, name));
-    cli_note(cli, "%s range %d of %s",
-             strcmp(verb, "pause") == 0    ? "paused"
-             : strcmp(verb, "resume") == 0 ? "resumed"
-                                           : "cancelled",
-             (int)number, name);
-    return 0;
+    json_t *deed = cli_deed(cli, name, verb);
+    json_object_set_new(deed, "range", json_integer(number));
+    if (cli->dry_run)
+        return cli_done(cli, deed, "would %s range %d of %s (nothing changed)", verb, (int)number,
+                        name);
+    return cli_done(cli, deed, "%s range %d of %s",
+                    strcmp(verb, "pause") == 0    ? "paused"
+                    : strcmp(verb, "resume") == 0 ? "resumed"
+                                                  : "cancelled",
+                    (int)number, name);
 }
 
 /* One page of spans; its problems to stderr. */

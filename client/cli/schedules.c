@@ -174,7 +174,9 @@ int cmd_schedule_change(cli_t *cli)
         pawl_record_t *record = schedule_named(cli, what, &code);
         if (!code) pawl_id_print(pawl_record_bytes(record, "uid", NULL), uid);
         pawl_record_destroy(&record);
-        if (!code && cli->dry_run) cli_note(cli, "would %s %s (nothing changed)", verb, name);
+        if (!code && cli->dry_run)
+            code = cli_done(cli, cli_deed(cli, name, verb), "would %s %s (nothing changed)", verb,
+                            name);
         if (code || cli->dry_run) return code;
     }
     pawl_err err = pawl_schedule_change(cli->client, removes ? "remove" : verb, name,
@@ -185,15 +187,15 @@ int cmd_schedule_change(cli_t *cli)
         pawl_id_print(id, text);
         if (output_is_json()) return output_object(json_pack("{s:s}", "id", text));
         puts(text);
-    } else {
-        cli_note(cli, "%s  %s",
-                 removes                      ? "removed"
-                 : strcmp(verb, "pause") == 0 ? "paused"
-                                              : "resumed",
-                 name);
-        if (removes) cli_note(cli, "history  pawl schedule history %s", uid);
+        return 0;
     }
-    return 0;
+    json_t *deed = cli_deed(cli, name, verb);
+    if (removes) json_object_set_new(deed, "uid", json_string(uid));
+    return cli_done(cli, deed, "%s  %s%s%s",
+                    removes                      ? "removed"
+                    : strcmp(verb, "pause") == 0 ? "paused"
+                                                 : "resumed",
+                    name, removes ? "\nhistory  pawl schedule history " : "", uid);
 }
 
 /* Firings to come, by max_firings. */

@@ -129,7 +129,8 @@ int cmd_why(cli_t *cli)
     pawl_id_print(id, text);
     json_t *lines = json_array();
     for (size_t i = 0; i < pawl_record_count(why, "lines"); i++)
-        json_array_append_new(lines, json_string(pawl_record_text_at(why, "lines", i)));
+        json_array_append_new(lines,
+                              json_string(instants_shown(pawl_record_text_at(why, "lines", i))));
     json_t *object =
         json_pack("{s:s, s:s, s:s, s:o}", "id", text, "status", pawl_record_text(why, "status"),
                   "reason", pawl_record_text(why, "reason"), "lines", lines);
@@ -211,6 +212,31 @@ static void tell_refusal(void *arg, const uint8_t id[PAWL_ID_BYTES], pawl_err er
          after_refusal(err, text));
 }
 
+/* "ids": those that were meant. */
+static json_t *changed_json(const cli_t *cli, const ids_t *ids, size_t done, size_t refused)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < ids->count; i++) {
+        char text[PAWL_ID_TEXT];
+        pawl_id_print(ids->at + i * PAWL_ID_BYTES, text);
+        json_array_append_new(list, json_string(text));
+    }
+    return json_pack("{s:s, s:b, s:I, s:I, s:I, s:o}", "action", verb_of(cli), "dry_run",
+                     cli->dry_run, "done", cli->dry_run ? (json_int_t)0 : (json_int_t)done,
+                     "refused", (json_int_t)refused, "unknown", (json_int_t)ids->unknown, "ids",
+                     list);
+}
+
+static void tell_chosen(const cli_t *cli, const ids_t *ids)
+{
+    for (size_t i = 0; i < ids->count; i++) {
+        char text[PAWL_ID_TEXT];
+        pawl_id_print(ids->at + i * PAWL_ID_BYTES, text);
+        puts(text);
+    }
+    cli_note(cli, "would %s %zu (nothing changed)", verb_of(cli), ids->count);
+}
+
 int cmd_task_change(cli_t *cli)
 {
     enum { AT_ONCE = 1000 };
@@ -237,22 +263,18 @@ int cmd_task_change(cli_t *cli)
     }
     size_t done = ids.count - refused;
     if (ids.unknown) refusal_code = EXIT_PARTLY;
-    if (!code && cli->dry_run) {
-        for (size_t i = 0; i < ids.count; i++) {
-            char text[PAWL_ID_TEXT];
-            pawl_id_print(ids.at + i * PAWL_ID_BYTES, text);
-            puts(text);
-        }
-        cli_note(cli, "would %s %zu (nothing changed)", verb, ids.count);
-    } else if (!code && refused) {
+    if (!code && output_is_json())
+        code = output_object(changed_json(cli, &ids, done, refused));
+    else if (!code && cli->dry_run)
+        tell_chosen(cli, &ids);
+    else if (!code && refused)
         cli_note(cli, "%s: %zu done, %zu refused%s", verb, done, refused,
                  refused > REFUSALS_TOLD ? say(", the first %d are named above", REFUSALS_TOLD)
                                          : "");
-    } else if (!code && ids.unknown) {
+    else if (!code && ids.unknown)
         cli_note(cli, "%s: %zu done, %zu unknown", verb, done, ids.unknown);
-    } else if (!code) {
+    else if (!code)
         cli_note(cli, "%s: %zu done", verb, done);
-    }
     ids_free(&ids);
     return code ? code : refusal_code;
 }

@@ -163,19 +163,22 @@ static int change(cli_t *cli, const which_t *which, const json_t *now, int64_t r
     if (force && !args_text(args, "expect"))
         revision = -1; /* one that runs moves it all the time */
     const char *was = shown(now);
-    if (cli->dry_run) {
-        cli_note(cli, "would %s %s (now %s; nothing changed)",
-                 sets ? say("set to %s:", text) : "remove", args->words[0], was);
-        return 0;
-    }
-    pawl_err err =
-        sets ? pawl_watermark_set(cli->client, &which->of, text, strlen(text), revision, force,
-                                  cli->timeout_us)
-             : pawl_watermark_remove(cli->client, &which->of, revision, force, cli->timeout_us);
+    pawl_err err = PAWL_OK;
+    if (!cli->dry_run)
+        err =
+            sets ? pawl_watermark_set(cli->client, &which->of, text, strlen(text), revision, force,
+                                      cli->timeout_us)
+                 : pawl_watermark_remove(cli->client, &which->of, revision, force, cli->timeout_us);
     if (err) return fail_client(cli->client, err, what);
-    cli_note(cli, "%s  %s  %s (was %s)", sets ? "set" : "removed", args->words[0],
-             sets ? text : "none", was);
-    return 0;
+    json_t *deed = cli_deed(cli, args->words[0], sets ? "set" : "rm");
+    json_object_set_new(deed, "value",
+                        sets ? json_loads(text, JSON_DECODE_ANY, NULL) : json_null());
+    json_object_set_new(deed, "was", now ? json_deep_copy(now) : json_null());
+    if (cli->dry_run)
+        return cli_done(cli, deed, "would %s %s (now %s; nothing changed)",
+                        sets ? say("set to %s:", text) : "remove", args->words[0], was);
+    return cli_done(cli, deed, "%s  %s  %s (was %s)", sets ? "set" : "removed", args->words[0],
+                    sets ? text : "none", was);
 }
 
 int cmd_watermark_change(cli_t *cli)

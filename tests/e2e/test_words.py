@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 from fleet import PATIENCE
 
-COMMANDS = re.findall(r'^ *\{ "([a-z ]+)", "', (ROOT / "client/cli/commands.c").read_text(), re.M)
+COMMANDS = re.findall(r'^ *\{ "([a-z -]+)", "', (ROOT / "client/cli/commands.c").read_text(), re.M)
 
 
 def test_the_commands_are_known_and_each_once():

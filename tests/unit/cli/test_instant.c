@@ -66,11 +66,32 @@ static void what_is_no_instant_is_refused(void **state)
     assert_true(instant_read("now", "UTC", &us));
 }
 
+static void sentences_have_their_instants_in_the_zone_that_is_shown(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        { "it may start at 2026-12-01T01:00:00Z", "it may start at 2026-12-01T10:00:00+09:00" },
+        { "paused since 2026-12-01T01:00:00Z: until 2026-12-01T01:00:00Z",
+          "paused since 2026-12-01T10:00:00+09:00: until 2026-12-01T01:00:00Z" },
+        { "next 2026-12-01T01:00:00Z -> never", "next 2026-12-01T10:00:00+09:00 -> never" },
+        { "next never -> 2026-12-01T01:00:00Z", "next never -> 2026-12-01T10:00:00+09:00" },
+        { "file 2026-12-01T01:00:00Z", "file 2026-12-01T01:00:00Z" },
+        { "at 2026-12-01T01:00:0", "at 2026-12-01T01:00:0" },
+        { "at 2026-13-01T01:00:00Z", "at 2026-13-01T01:00:00Z" },
+        { "", "" },
+    };
+    zone_show("Asia/Tokyo");
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        assert_string_equal(instants_shown(cases[i][0]), cases[i][1]);
+    zone_show("UTC");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(a_local_time_is_what_rules_make_of_it, forget),
         cmocka_unit_test_teardown(what_is_no_instant_is_refused, forget),
+        cmocka_unit_test(sentences_have_their_instants_in_the_zone_that_is_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,7 +44,7 @@ static char *printed(const char *format, const char *fields, bool head, size_t r
     dup2(fileno(file), STDOUT_FILENO);
     int null = fileno(fopen("/dev/null", "w"));
     dup2(null, STDERR_FILENO);
-    *code = output_setup(format, fields, head, "utc");
+    *code = output_setup(format, fields, head, true, "utc");
     if (!*code) {
         output_t *output = output_new(columns, limit);
         for (size_t i = 0; i < rows && output_row(output, row(i ? "b" : "a\"1", "waiting")); i++) {
@@ -108,7 +108,8 @@ static void an_empty_list_is_empty_in_every_format(void **state)
     int code;
     assert_string_equal(printed("json", NULL, true, 0, 0, &code), "[]\n");
     assert_string_equal(printed("ndjson", NULL, true, 0, 0, &code), "");
-    assert_string_equal(printed("table", NULL, true, 0, 0, &code), "");
+    assert_string_equal(printed("table", NULL, true, 0, 0, &code), "ID  STATUS\n");
+    assert_string_equal(printed("table", NULL, false, 0, 0, &code), "");
     assert_string_equal(printed("id", NULL, true, 0, 0, &code), "");
     assert_int_equal(lines_of(printed("csv", NULL, true, 0, 0, &code)), 1); /* which columns */
     assert_string_equal(printed("csv", NULL, false, 0, 0, &code), "");

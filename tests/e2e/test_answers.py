@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a command answers: a program with -o json, a person with an empty list, in which zone, and when there
+is no broker."""
+import pytest
+
+from conftest import ROOT
+from test_words import COMMANDS
+
+DATA = str(ROOT / "tests/data/import")
+NOBODY = {"PAWL_BROKER": "ipc:///nonexistent/broker.sock"}
+
+# What they print is something else than records: a page of help, bytes of a task, files, ids a line.
+NOT_RECORDS = {"up", "help", "logs", "task logs", "task output", "task submit", "broker check", "export yaml",
+               "export json", "export crontab"}
+TOKEN = "0" * 64
+# Of each command a line that it answers in JSON; ID, MANY, FILES, KEYS stand for what the test has.
+LINES = {
+    "run": "run --dry-run -- true", "task list": "", "task show": "task show ID", "task children": "task children MANY",
+    "task wait": "task wait ID", "task why": "task why ID", "task cancel": "task cancel ID --dry-run",
+    "task retry": "task retry ID --dry-run", "task start": "task start ID --dry-run",
+    "task hold": "task hold ID --dry-run", "task complete": f"task complete {TOKEN} --dry-run",
+    "task fail": f"task fail {TOKEN} --dry-run", "task extend": f"task extend {TOKEN} --by 1h --dry-run",
+    "schedule add": "schedule add other --every 1h --dry-run -- true",
+    "schedule set": "schedule set answers --every 2h --dry-run", "schedule list": "",
+    "schedule show": "schedule show answers", "schedule why": "schedule why answers",
+    "schedule pause": "schedule pause answers --dry-run", "schedule resume": "schedule resume answers --dry-run",
+    "schedule now": "schedule now answers --dry-run", "schedule preview": "schedule preview answers",
+    "schedule history": "schedule history answers", "schedule missed": "schedule missed answers",
+    "schedule backfill": "schedule backfill answers --from 2026-01-01 --to 2026-01-02 --dry-run",
+    "schedule range": "schedule range list answers", "schedule audit": "schedule audit answers",
+    "schedule explain": "schedule explain answers --down now..+1h", "schedule rm": "schedule rm answers --dry-run",
+    "schedule apply": "schedule apply -f FILES --dry-run", "schedule diff": "schedule diff -f FILES",
+    "calendar set": "calendar set answers-days SUN", "calendar list": "", "calendar show": "calendar show answers-days",
+    "calendar rm": "calendar rm answers-days --dry-run", "watermark list": "",
+    "watermark show": "watermark show scope=answers", "watermark set": "watermark set scope=answers 8 --dry-run",
+    "watermark rm": "watermark rm scope=answers --dry-run", "when": "when @hourly", "executor list": "",
+    "executor show": "executor show one", "executor drain": "executor drain one --dry-run",
+    "executor quiet": "executor quiet one --dry-run", "executor stop": "executor stop one --dry-run",
+    "executor retire": "executor retire one --dry-run", "executor resume": "executor resume one --dry-run",
+    "queue list": "", "queue pause": "queue pause default --dry-run", "queue resume": "queue resume default --dry-run",
+    "peer list": "", "import crontab": "import crontab FILES/crontab --dry-run",
+    "import systemd-timers": "import systemd-timers FILES/units --dry-run",
+    "import celery-beat": f"import celery-beat {DATA}/beat.json --dry-run",
+    "import xxl-job": f"import xxl-job {DATA}/xxl_job_info.csv --dry-run", "ps": "", "top": "top --once", "stats": "",
+    "events": "events --from 1 --limit 3", "why": "why ID", "broker status": "",
+    "key new": "key new answers --keys KEYS --dry-run", "key list": "key list --keys KEYS",
+    "key rm": "key rm gone --keys KEYS --dry-run", "version": "",
+}
+
+
+@pytest.fixture(scope="module")
+def answers(fleet, tmp_path_factory):
+    """A fleet with a schedule, a calendar, a watermark, a task that has ended, keys and files."""
+    folder = tmp_path_factory.mktemp("answers")
+    id = fleet.pawl("run", "--wait", "--", "true").lines[0]
+    fleet.pawl("schedule", "add", "answers", "--cron", "0 0 1 1 *", "--mode", "strict", "--", "true")
+    fleet.pawl("calendar", "set", "answers-days", "SAT")
+    fleet.pawl("watermark", "set", "scope=answers", "7")
+    fleet.pawl("key", "new", "gone", "--keys", folder / "keys", "--out", folder / "gone.key")
+    files = folder / "files"
+    (files / "units").mkdir(parents=True)
+    (files / "answers.yaml").write_text("name: from-file\ncron: '0 1 * * *'\ntask: {argv: ['true']}\n")
+    (files / "crontab").write_text("0 1 * * * true\n")
+    many = fleet.pawl("run", "--wait", "--on", "one,two", "--", "true").lines[0]
+    yield fleet, {"ID": id, "MANY": many, "FILES": str(files), "KEYS": str(folder / "keys")}
+    fleet.pawl("schedule", "rm", "answers")
+    fleet.pawl("calendar", "rm", "answers-days")
+    fleet.pawl("watermark", "rm", "scope=answers")
+
+
+def test_every_command_is_looked_at():
+    assert set(LINES) == set(COMMANDS) - NOT_RECORDS
+    assert NOT_RECORDS <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", sorted(LINES))
+def test_every_command_answers_in_json(answers, command):
+    fleet, place = answers
+    words = (LINES[command] or command).split()
+    cut = words.index("--") if "--" in words else len(words)
+    for word, value in place.items():
+        words = [one.replace(word, value) for one in words]
+    code = 8 if "import" in command else 0  # some lines of those files are refused
+    said = fleet.pawl(*words[:cut], "-o", "json", *words[cut:], code=None)
+    assert said.code in (0, code) and isinstance(said.json, (dict, list)), said
+    lines = fleet.pawl(*words[:cut], "-o", "ndjson", *words[cut:], code=said.code)
+    assert all(isinstance(row, dict) for row in lines.rows), lines
+
+
+def deed(name, action, **more):
+    return {"name": name, "action": action, "dry_run": False, **more}
+
+
+def test_what_changes_something_says_so_to_programs(small):
+    def said(*words, **more):
+        return small.pawl(*words, "-o", "json", **more).json
+
+    small.pawl("schedule", "add", "nightly", "--cron", "0 0 * * *", "--", "true")
+    uid = small.schedule("nightly")["uid"]
+    for verb in ("pause", "resume"):
+        assert said("schedule", verb, "nightly") == deed("nightly", verb)
+        assert said("queue", verb, "default") == deed("default", verb)
+    for verb in ("drain", "resume"):
+        assert said("executor", verb, "worker") == deed("worker", verb)
+    number = said("schedule", "backfill", "nightly", "--from", "2000-01-01", "--to", "2020-01-01", "--rate", "1")["range"]
+    assert said("schedule", "range", "cancel", "nightly", number) == deed("nightly", "cancel", range=number)
+    assert said("schedule", "rm", "nightly") == deed("nightly", "rm", uid=uid)
+    assert said("calendar", "set", "days", "SAT", "SUN") == deed("days", "set", entries=2)
+    assert said("calendar", "rm", "days") == deed("days", "rm")
+    assert said("watermark", "set", "scope=mails", 7) == deed("scope=mails", "set", value=7, was=None)
+    assert said("watermark", "rm", "scope=mails") == deed("scope=mails", "rm", value=None, was=7)
+    secret = small.folder / "web.key"
+    made = said("key", "new", "web", "--keys", small.folder / "keys", "--out", secret)
+    assert made["file"] == str(secret) and made["role"] == "executor" and secret.exists()
+    assert said("key", "rm", "web", "--keys", small.folder / "keys") == deed("web", "rm")
+    id = small.pawl("run", "--hold", "--", "true").lines[0]
+    counts = {"dry_run": False, "refused": 0, "unknown": 0, "ids": [id]}
+    assert said("task", "cancel", id, "--dry-run") == {**counts, "action": "cancel", "dry_run": True, "done": 0}
+    assert said("task", "start", id) == {**counts, "action": "start", "done": 1}
+    small.wait_status(id, "finished")
+    again = said("task", "cancel", id, "01J00000000000000000000000", code=8)
+    assert (again["done"], again["refused"]) == (0, 2) and again["ids"][0] == id
+
+
+def test_a_dry_run_looks_whether_there_is_such_a_thing(fleet):
+    for words in (["calendar", "rm", "no-such-days"], ["schedule", "range", "pause", "no-such", "1"],
+                  ["schedule", "backfill", "no-such", "--from", "2026-01-01", "--to", "2026-01-02"]):
+        said = fleet.pawl(*words, "--dry-run", code=3)
+        assert said.err.startswith("error: ") and "would" not in said.err, said
+
+
+def test_an_empty_list_says_none_and_keeps_its_head(fleet):
+    words = ["task", "list", "--queue", "no-such-queue"]
+    said = fleet.pawl(*words)
+    assert said.err == "none\n" and len(said.lines) == 1 and said.lines[0].startswith("ID ")
+    assert fleet.pawl(*words, "-q").err == ""
+    assert fleet.pawl(*words, "--no-header").out == ""
+    for format in ("json", "ndjson", "yaml", "csv", "id"):
+        assert fleet.pawl(*words, "-o", format).err == ""
+
+
+def test_why_and_events_tell_instants_in_the_zone_that_is_asked_for(fleet):
+    id = fleet.pawl("run", "--at", "2999-01-01T00:00:00Z", "--", "true").lines[0]
+    assert "it may start at 2999-01-01T09:00:00+09:00" in fleet.pawl("why", id, "--tz", "Asia/Tokyo").out
+    assert fleet.pawl("task", "why", id, "--tz", "utc", "-o", "json").json["lines"] == \
+        ["it may start at 2999-01-01T00:00:00+00:00"]
+    fleet.pawl("task", "cancel", id, "--reason", "not at 2999-01-01T00:00:00Z")
+    assert "not at 2999-01-01T00:00:00Z" in fleet.pawl("task", "show", id, "--tz", "Asia/Tokyo").out
+
+
+def test_a_dry_run_without_a_broker_says_what_it_could_read(fleet):
+    said = fleet.pawl("schedule", "add", "alone", "--cron", "0 3 * * *", "--mode", "latest", "--dry-run", "--timeout",
+                      "200ms", "--", "true", code=6, **NOBODY)
+    assert "every day at 03:00" in said.out and "(latest)" in said.out and "would be" not in said.out + said.err
+    assert "error: the broker does not answer" in said.err and "--dry-run has the broker judge" in said.err
+
+
+def test_what_becomes_of_missed_instants_is_told_as_it_will_be(fleet):
+    def late(*words):
+        return fleet.pawl("schedule", *words).out.partition("if late")[2].partition("\n")[0]
+
+    try:
+        made = late("add", "told-late", "--cron", "0 0 1 1 *", "--mode", "strict", "--live-first", "yes", "--", "true")
+        assert "oldest first, beside what is new (strict)" in made
+        assert "newest first" in late("set", "told-late", "--cron", "0 0 2 1 *", "--order", "newest", "--dry-run")
+        fleet.pawl("schedule", "set", "told-late", "--order", "newest")
+        assert "newest first, beside" in late("explain", "told-late", "--down", "now..+1h")
+        assert "oldest first" in late("explain", "told-late", "--order", "oldest", "--down", "now..+1h")
+    finally:
+        fleet.pawl("schedule", "rm", "told-late", code=None)
+    delay = late("add", "delay-late", "--after", "10m", "--dry-run", "--", "true")
+    assert "nothing is ever missed" in delay and "(normal)" not in delay
+
+
+def test_help_finds_topics_and_the_words_of_a_command(fleet):
+    said = fleet.pawl("help", "dts", code=2, **NOBODY)
+    assert "try: pawl help dst (did you mean that?)" in said.err
+    assert "try: pawl help schedule (did you mean that?)" in fleet.pawl("help", "shedule", code=2, **NOBODY).err
+    page = fleet.pawl("help", "schedule", "range", **NOBODY).out
+    assert fleet.pawl("help", "schedule", "range", "list", **NOBODY).out == page
+    for words in (["task", "list", "more"], ["schedule", "range", "lst"], ["version", "x"]):
+        said = fleet.pawl("help", *words, code=2, **NOBODY)
+        assert f'no help on "{words[-1]}"' in said.err and len(said.err.splitlines()) == 3, said
