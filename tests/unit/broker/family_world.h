@@ -27,36 +27,34 @@ static inline conn_t conn_of(unsigned nth)
     return FLEET_CONN + nth;
 }
 
+/* The one label that all of them have: role=web. */
+static inline Pawl__V1__Label **role_web(void)
+{
+    static Pawl__V1__Label role, *labels[] = { &role };
+    pawl__v1__label__init(&role);
+    role.key = (char *)(uintptr_t) "role";
+    role.value = (char *)(uintptr_t) "web";
+    return labels;
+}
+
 /* web-`nth` says Hello; `life` tells its incarnations apart; `change_it` may be NULL. */
 typedef void hello_fn(Pawl__V1__Hello *hello);
 
 static inline void join_as(world_t *w, unsigned nth, uint8_t life, hello_fn *change_it)
 {
-    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
     Pawl__V1__Hello h = PAWL__V1__HELLO__INIT;
-    Pawl__V1__Label role = PAWL__V1__LABEL__INIT, *labels[] = { &role };
     static char *types[] = { (char *)(uintptr_t) "pawl/shell", (char *)(uintptr_t) "pawl/script",
                              (char *)(uintptr_t) "pawl/sql" };
     char name[32];
-    uint8_t incarnation[16];
     snprintf(name, sizeof name, "web-%u", nth);
-    memset(incarnation, (int)(nth * 16u + life), 16);
-    role.key = (char *)(uintptr_t) "role";
-    role.value = (char *)(uintptr_t) "web";
-    h.minor = WIRE_MINOR;
-    h.role = PAWL__V1__ROLE__ROLE_EXECUTOR;
     h.name = name;
-    h.incarnation.data = incarnation;
-    h.incarnation.len = 16;
     h.types = types;
     h.n_types = ARRAY_LEN(types);
-    h.labels = labels;
+    h.labels = role_web();
     h.n_labels = 1;
     h.slots = h.credit = 4;
     if (change_it) change_it(&h);
-    r.body_case = PAWL__V1__REQUEST__BODY_HELLO;
-    r.hello = &h;
-    assert_null(request(w, conn_of(nth), &r)->error);
+    assert_null(say_hello(w, conn_of(nth), &h, (uint8_t)(nth * 16u + life))->error);
 }
 
 static inline void join(world_t *w, unsigned nth, uint8_t life)
@@ -72,8 +70,7 @@ static inline void join_all(world_t *w, unsigned n)
 
 static inline void lose(world_t *w, unsigned nth)
 {
-    command_t lost = { .kind = CMD_LOST, .conn = conn_of(nth) };
-    assert_int_equal(step(w, &lost, 1), ERR_OK);
+    is_lost(w, conn_of(nth));
 }
 
 /* Everything that the last step gave to web-0 .. web-15. */
@@ -108,7 +105,13 @@ static inline void ends(world_t *w, const handed_t *lease, Pawl__V1__Outcome out
     report(w, conn_of(lease->executor), lease->id, lease->token, outcome);
 }
 
-/* Submits a fan-out; `change` may be NULL. By default to all of role=web. */
+static inline void all_end(world_t *w, const handed_t *leases, size_t n, Pawl__V1__Outcome outcome)
+{
+    for (size_t i = 0; i < n; i++)
+        ends(w, &leases[i], outcome);
+}
+
+/* Submits a fan-out; `change_it` may be NULL. By default to all of role=web. */
 typedef void fanout_fn(Pawl__V1__Task *task, Pawl__V1__Fanout *fanout);
 
 static inline const Pawl__V1__Reply *fan_out(world_t *w, ulid_t id, fanout_fn *change_it)
@@ -116,31 +119,70 @@ static inline const Pawl__V1__Reply *fan_out(world_t *w, ulid_t id, fanout_fn *c
     Pawl__V1__Task task = PAWL__V1__TASK__INIT;
     Pawl__V1__Command command = PAWL__V1__COMMAND__INIT;
     Pawl__V1__Fanout fanout = PAWL__V1__FANOUT__INIT;
-    Pawl__V1__Label role = PAWL__V1__LABEL__INIT, *labels[] = { &role };
-    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
-    Pawl__V1__Submit s = PAWL__V1__SUBMIT__INIT;
-    role.key = (char *)(uintptr_t) "role";
-    role.value = (char *)(uintptr_t) "web";
-    command.shell = (char *)(uintptr_t) "true";
-    task.id.data = id.at;
-    task.id.len = 16;
-    task.type = (char *)(uintptr_t) "pawl/shell";
-    task.command = &command;
+    shell_task(&task, &command);
+    task.id = (ProtobufCBinaryData){ 16, id.at };
     task.fanout = &fanout;
-    fanout.labels = labels;
+    fanout.labels = role_web();
     fanout.n_labels = 1;
     if (change_it) change_it(&task, &fanout);
-    size_t len = pawl__v1__task__get_packed_size(&task);
-    uint8_t *bytes = mem_new(len);
-    ProtobufCBinaryData one = { pawl__v1__task__pack(&task, bytes), bytes };
-    s.tasks = &one;
-    s.n_tasks = 1;
-    r.body_case = PAWL__V1__REQUEST__BODY_SUBMIT;
-    r.submit = &s;
-    const Pawl__V1__Reply *reply = request(w, 1, &r);
-    free(bytes);
-    return reply;
+    return submit_task(w, 1, &task);
 }
+
+static inline void some_of_many(Pawl__V1__Task *task, Pawl__V1__Fanout *fanout)
+{
+    (void)task;
+    fanout->count = 2;
+}
+
+static inline void two_at_once(Pawl__V1__Task *task, Pawl__V1__Fanout *fanout)
+{
+    (void)task;
+    fanout->parallel = 2;
+}
+
+/* Given the executors web-0 .. and a fan-out to all of them: its parent. */
+static inline ulid_t given_a_fan_out_to(world_t *w, unsigned executors, fanout_fn *change_it)
+{
+    ulid_t parent = id_at(w, 1);
+    join_all(w, executors);
+    fan_out(w, parent, change_it);
+    return parent;
+}
+
+/* What readers are asked on; what they answer with goes when it is closed. */
+static inline void open_answer(world_t *w, answer_t *answer)
+{
+    *answer = (answer_t){ .arena = &w->arena, .names = names_new(), .wall_us = w->wall_us };
+    assert_int_equal(store_view_open(w->store, &answer->view), ERR_OK);
+}
+
+static inline void close_answer(answer_t *answer)
+{
+    store_view_close(&answer->view);
+    names_destroy(&answer->names);
+}
+
+/* A copy in the world's arena, which outlives the answer. */
+static inline Pawl__V1__TaskInfo *kept(world_t *w, const Pawl__V1__TaskInfo *info)
+{
+    size_t len = pawl__v1__task_info__get_packed_size(info);
+    uint8_t *bytes = wire_arena_take(&w->arena, len);
+    pawl__v1__task_info__pack(info, bytes);
+    return pawl__v1__task_info__unpack(&w->arena.allocator, len, bytes);
+}
+
+/* A person's word. ERR_OK, or the code of the refusal. */
+static inline uint32_t by_hand(world_t *w, Pawl__V1__TaskVerb verb, ulid_t id)
+{
+    static uint8_t nth;
+    const Pawl__V1__Reply *reply = change(w, verb, id, ++nth);
+    return reply->changed->n_items ? reply->changed->items[0]->error->code : ERR_OK;
+}
+
+#define CANCEL_IT(w, id) by_hand(w, PAWL__V1__TASK_VERB__TASK_CANCEL, id)
+#define RETRY_IT(w, id)  by_hand(w, PAWL__V1__TASK_VERB__TASK_RETRY, id)
+#define HOLD_IT(w, id)   by_hand(w, PAWL__V1__TASK_VERB__TASK_HOLD, id)
+#define START_IT(w, id)  by_hand(w, PAWL__V1__TASK_VERB__TASK_START, id)
 
 /* A task as readers see it; in the world's arena. */
 static inline const Pawl__V1__TaskInfo *look_up(world_t *w, ulid_t id)
@@ -148,20 +190,13 @@ static inline const Pawl__V1__TaskInfo *look_up(world_t *w, ulid_t id)
     Pawl__V1__TaskGet ask = PAWL__V1__TASK_GET__INIT;
     Pawl__V1__Reply reply = PAWL__V1__REPLY__INIT;
     ProtobufCBinaryData one = { 16, id.at };
-    answer_t answer = { .arena = &w->arena, .names = names_new(), .wall_us = w->wall_us };
+    answer_t answer;
     ask.ids = &one;
     ask.n_ids = 1;
-    assert_int_equal(store_view_open(w->store, &answer.view), ERR_OK);
+    open_answer(w, &answer);
     assert_int_equal(query_task_get(&answer, &ask, &reply), ERR_OK);
-    const Pawl__V1__TaskInfo *info = NULL;
-    if (reply.error == NULL) { /* names go: a copy */
-        size_t len = pawl__v1__task_info__get_packed_size(reply.tasks->items[0]);
-        uint8_t *bytes = wire_arena_take(&w->arena, len);
-        pawl__v1__task_info__pack(reply.tasks->items[0], bytes);
-        info = pawl__v1__task_info__unpack(&w->arena.allocator, len, bytes);
-    }
-    store_view_close(&answer.view);
-    names_destroy(&answer.names);
+    const Pawl__V1__TaskInfo *info = reply.error ? NULL : kept(w, reply.tasks->items[0]);
+    close_answer(&answer);
     return info;
 }
 
@@ -171,22 +206,17 @@ static inline size_t list_all(world_t *w, bool roots, Pawl__V1__TaskInfo **all, 
     Pawl__V1__TaskList ask = PAWL__V1__TASK_LIST__INIT;
     Pawl__V1__TaskFilter filter = PAWL__V1__TASK_FILTER__INIT;
     Pawl__V1__Reply reply = PAWL__V1__REPLY__INIT;
-    answer_t answer = { .arena = &w->arena, .names = names_new(), .wall_us = w->wall_us };
+    answer_t answer;
     filter.roots = roots;
     ask.filter = &filter;
-    assert_int_equal(store_view_open(w->store, &answer.view), ERR_OK);
+    open_answer(w, &answer);
     assert_int_equal(query_task_list(&answer, &ask, &reply), ERR_OK);
     assert_null(reply.error);
     size_t n = reply.tasks->n_items;
     assert_true(n <= room);
-    for (size_t i = 0; i < n; i++) { /* names go: copies */
-        size_t len = pawl__v1__task_info__get_packed_size(reply.tasks->items[i]);
-        uint8_t *bytes = wire_arena_take(&w->arena, len);
-        pawl__v1__task_info__pack(reply.tasks->items[i], bytes);
-        all[i] = pawl__v1__task_info__unpack(&w->arena.allocator, len, bytes);
-    }
-    store_view_close(&answer.view);
-    names_destroy(&answer.names);
+    for (size_t i = 0; i < n; i++)
+        all[i] = kept(w, reply.tasks->items[i]);
+    close_answer(&answer);
     return n;
 }
 

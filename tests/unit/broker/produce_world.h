@@ -13,23 +13,15 @@ static inline void hello_with(world_t *w, conn_t conn, char *name, uint8_t life,
                               size_t n)
 {
     static char *types[] = { (char *)(uintptr_t) "pawl/sql-producer" };
-    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
     Pawl__V1__Hello h = PAWL__V1__HELLO__INIT;
-    uint8_t incarnation[16];
-    memset(incarnation, life, 16);
-    h.minor = WIRE_MINOR;
-    h.role = PAWL__V1__ROLE__ROLE_EXECUTOR;
     h.name = name;
-    h.incarnation = (ProtobufCBinaryData){ 16, incarnation };
     h.types = types;
     h.n_types = ARRAY_LEN(types);
     h.host = (char *)(uintptr_t) "db-host";
     h.sources = sources;
     h.n_sources = n;
     h.slots = h.credit = 1;
-    r.body_case = PAWL__V1__REQUEST__BODY_HELLO;
-    r.hello = &h;
-    assert_null(request(w, conn, &r)->error);
+    assert_null(say_hello(w, conn, &h, life)->error);
 }
 
 static inline void hello_sql(world_t *w, conn_t conn, char *name, uint8_t life)
@@ -46,9 +38,7 @@ static inline uint64_t submit_to(world_t *w, conn_t conn, ulid_t id, char *key, 
     Pawl__V1__Sql sql = PAWL__V1__SQL__INIT;
     Pawl__V1__SqlProducer producer;
     Pawl__V1__Retry retry = PAWL__V1__RETRY__INIT;
-    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
-    Pawl__V1__Submit s = PAWL__V1__SUBMIT__INIT;
-    uint8_t template[100], bytes[400];
+    uint8_t template[100];
     pawl__v1__sql_producer__init(&producer);
     made.type = (char *)(uintptr_t) "mail/send";
     producer.task = (ProtobufCBinaryData){ pawl__v1__task__pack(&made, template), template };
@@ -66,12 +56,7 @@ static inline uint64_t submit_to(world_t *w, conn_t conn, ulid_t id, char *key, 
     task.producer = &producer;
     task.target = target;
     task.retry = &retry;
-    ProtobufCBinaryData one = { pawl__v1__task__pack(&task, bytes), bytes };
-    s.tasks = &one;
-    s.n_tasks = 1;
-    r.body_case = PAWL__V1__REQUEST__BODY_SUBMIT;
-    r.submit = &s;
-    assert_int_equal(request(w, 1, &r)->submitted->accepted, 1);
+    assert_int_equal(submit_task(w, 1, &task)->submitted->accepted, 1);
     const Pawl__V1__Lease *lease = NULL;
     return leases_of(w, conn, &lease, 1) ? lease->token : 0;
 }
@@ -79,6 +64,16 @@ static inline uint64_t submit_to(world_t *w, conn_t conn, ulid_t id, char *key, 
 static inline uint64_t submit_producer(world_t *w, conn_t conn, ulid_t id, char *key, char *scope)
 {
     return submit_to(w, conn, id, key, scope, NULL);
+}
+
+/* The lease that an executor gets within so many seconds, looked for each second. */
+static inline const Pawl__V1__Lease *leased_within(world_t *w, conn_t conn, unsigned seconds)
+{
+    const Pawl__V1__Lease *lease = NULL;
+    for (unsigned i = 0; i < seconds && !leases_of(w, conn, &lease, 1); i++)
+        later(w, SECOND);
+    assert_non_null(lease);
+    return lease;
 }
 
 /* Sends rows with these keys ("" among them: a task of a type that nobody has). */

@@ -37,7 +37,7 @@ static void a_resend_is_taken_after_the_calendar_clock_went_back(void **state)
 {
     world_t *w = *state;
     assert_int_equal(submit(w, 1, id_at(w, 1), (spec_t){ 0 })->submitted->accepted, 1);
-    w->wall_us -= 2 * INT64_C(86400) * 1000000; /* its time now lies two days ahead */
+    w->wall_us -= 2 * DAY; /* its time now lies two days ahead */
     assert_int_equal(submit(w, 1, id_at(w, 1), (spec_t){ 0 })->submitted->accepted, 1);
     const Pawl__V1__Reply *fresh = submit(w, 1, id_at(w, 2), (spec_t){ 0 });
     assert_int_equal(fresh->submitted->items[0]->error->code, ERR_BAD_ID);
@@ -73,10 +73,9 @@ static void a_failed_attempt_comes_again_after_its_back_off(void **state)
     uint64_t token = leased(w, 2, id_at(w, 1), (spec_t){ .attempts = 2 });
     report(w, 2, id_at(w, 1), token, FAIL);
     assert_int_equal(COUNT(w, DELAYED), 1);
-    pass(w, 4 * 1000000);
-    tick(w);
+    later(w, 4 * SECOND);
     assert_int_equal(COUNT(w, DELAYED), 1);
-    pass(w, 3 * 1000000);
+    pass(w, 3 * SECOND);
     assert_true(core_next_due_us(w->core) <= w->steady_us);
     tick(w);
     const Pawl__V1__Lease *lease;
@@ -93,9 +92,8 @@ static void a_lost_executors_task_runs_elsewhere_and_its_late_result_is_stale(vo
     hello(w, 2, "web-1", 1, 1);
     uint64_t token = leased(w, 2, id_at(w, 1), (spec_t){ 0 });
     hello(w, 3, "web-2", 2, 1);
-    pass(w, 31 * 1000000);
-    command_t lost = { .kind = CMD_LOST, .conn = 2 };
-    assert_int_equal(step(w, &lost, 1), ERR_OK);
+    pass(w, 31 * SECOND);
+    is_lost(w, 2);
     const Pawl__V1__Lease *lease;
     assert_int_equal(leases_of(w, 3, &lease, 1), 1);
     assert_true(lease->token > token);
@@ -123,13 +121,13 @@ static void the_numbers_tell_how_long_the_first_task_waits(void **state)
     hello(w, 2, "web-1", 1, 0);
     submit(w, 1, id_at(w, 1), (spec_t){ .priority = 9 });
     assert_int_equal(oldest_wait(w), 0);
-    pass(w, 7 * 1000000);
+    pass(w, 7 * SECOND);
     submit(w, 1, id_at(w, 2), (spec_t){ .priority = 9 });
-    assert_int_equal(oldest_wait(w), 7 * 1000000);
+    assert_int_equal(oldest_wait(w), 7 * SECOND);
     core_close(&w->core);
     w->steady_us = 1; /* the machine was started anew */
     open_core(w);
-    assert_int_equal(oldest_wait(w), 7 * 1000000);
+    assert_int_equal(oldest_wait(w), 7 * SECOND);
     const Pawl__V1__Lease *leases[2];
     hello(w, 3, "web-2", 2, 4);
     assert_int_equal(leases_of(w, 3, leases, 2), 2);
@@ -157,14 +155,20 @@ static void a_suspect_executor_gets_nothing_new_until_it_is_heard_of(void **stat
     assert_int_equal(leases_of(w, 2, &lease, 1), 1);
 }
 
+/* Given that web-1 had task 1 and was not heard of for a lease: the token that it had. */
+static uint64_t given_a_lost_lease(world_t *w, spec_t spec)
+{
+    hello(w, 2, "web-1", 1, 1);
+    uint64_t token = leased(w, 2, id_at(w, 1), spec);
+    pass(w, 31 * SECOND);
+    is_lost(w, 2);
+    return token;
+}
+
 static void a_result_of_a_lost_lease_that_nobody_has_since_is_recovered(void **state)
 {
     world_t *w = *state;
-    hello(w, 2, "web-1", 1, 1);
-    uint64_t token = leased(w, 2, id_at(w, 1), (spec_t){ 0 });
-    pass(w, 31 * 1000000);
-    command_t lost = { .kind = CMD_LOST, .conn = 2 };
-    assert_int_equal(step(w, &lost, 1), ERR_OK);
+    uint64_t token = given_a_lost_lease(w, (spec_t){ 0 });
     assert_int_equal(COUNT(w, WAITING), 1);
     hello(w, 4, "web-1", 1, 0);
     assert_int_equal(report(w, 4, id_at(w, 1), token, DONE), VERDICT(RECOVERED));
@@ -175,11 +179,7 @@ static void a_result_of_a_lost_lease_that_nobody_has_since_is_recovered(void **s
 static void a_lost_lease_that_is_claimed_before_anybody_else_has_it_goes_on(void **state)
 {
     world_t *w = *state;
-    hello(w, 2, "web-1", 1, 1);
-    uint64_t token = leased(w, 2, id_at(w, 1), (spec_t){ 0 });
-    pass(w, 31 * 1000000);
-    command_t lost = { .kind = CMD_LOST, .conn = 2 };
-    assert_int_equal(step(w, &lost, 1), ERR_OK);
+    uint64_t token = given_a_lost_lease(w, (spec_t){ 0 });
     assert_int_equal(COUNT(w, WAITING), 1);
     const Pawl__V1__Reply *reply = hello_claims(w, 3, 1, id_at(w, 1), token, false);
     assert_int_equal(reply->welcome->verdicts[0], PAWL__V1__CLAIM_VERDICT__CLAIM_KEEP);
@@ -195,13 +195,9 @@ static void
 the_last_lease_of_an_at_most_once_task_does_not_run_out_while_the_broker_is_down(void **state)
 {
     world_t *w = *state;
-    hello(w, 2, "web-1", 1, 1);
-    uint64_t token = leased(w, 2, id_at(w, 1), (spec_t){ .at_most_once = true });
-    pass(w, 31 * 1000000);
-    command_t lost = { .kind = CMD_LOST, .conn = 2 };
-    assert_int_equal(step(w, &lost, 1), ERR_OK);
+    uint64_t token = given_a_lost_lease(w, (spec_t){ .at_most_once = true });
     core_close(&w->core);
-    pass(w, 3600 * INT64_C(1000000));
+    pass(w, HOUR);
     open_core(w);
     tick(w);
     assert_int_equal(COUNT(w, RUNNING), 1);
@@ -212,15 +208,12 @@ the_last_lease_of_an_at_most_once_task_does_not_run_out_while_the_broker_is_down
 static void a_look_at_the_clock_commits_nothing(void **state)
 {
     world_t *w = *state;
-    submit(w, 1, id_at(w, 1), (spec_t){ .delay_us = 60000000 });
+    submit(w, 1, id_at(w, 1), (spec_t){ .delay_us = MINUTE });
     uint64_t commits = memstore_commits(w->store);
-    for (int i = 0; i < 50; i++) {
-        pass(w, 1000000);
-        tick(w);
-    }
+    for (int i = 0; i < 50; i++)
+        later(w, SECOND);
     assert_int_equal(memstore_commits(w->store), commits);
-    pass(w, 11000000);
-    tick(w);
+    later(w, 11 * SECOND);
     assert_int_equal(memstore_commits(w->store), commits + 1);
     assert_int_equal(COUNT(w, WAITING), 1);
 }
@@ -228,14 +221,9 @@ static void a_look_at_the_clock_commits_nothing(void **state)
 static void at_most_once_fails_after_a_second_lease(void **state)
 {
     world_t *w = *state;
-    hello(w, 2, "web-1", 1, 1);
-    uint64_t token = leased(w, 2, id_at(w, 1), (spec_t){ .at_most_once = true });
-    pass(w, 31 * 1000000);
-    command_t lost = { .kind = CMD_LOST, .conn = 2 };
-    assert_int_equal(step(w, &lost, 1), ERR_OK);
+    uint64_t token = given_a_lost_lease(w, (spec_t){ .at_most_once = true });
     assert_int_equal(COUNT(w, RUNNING), 1);
-    pass(w, 31 * 1000000);
-    tick(w);
+    later(w, 31 * SECOND);
     assert_int_equal(COUNT(w, FAILED), 1);
     hello(w, 4, "web-1", 1, 0);
     assert_int_equal(report(w, 4, id_at(w, 1), token, DONE), VERDICT(LATE));
@@ -251,31 +239,12 @@ static void after_a_restart_leases_stand_until_claimed_or_a_lease_passed(void **
     memstore_crash(w->store);
     open_core(w);
     assert_int_equal(COUNT(w, RUNNING), 1);
-    pass(w, 29 * 1000000);
-    tick(w);
+    later(w, 29 * SECOND);
     assert_int_equal(COUNT(w, RUNNING), 1);
-    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
-    Pawl__V1__Hello h = PAWL__V1__HELLO__INIT;
-    Pawl__V1__Claim claim = PAWL__V1__CLAIM__INIT, *claims[] = { &claim };
-    uint8_t incarnation[16];
-    ulid_t id = id_at(w, 1);
-    memset(incarnation, 1, 16);
-    claim.id.data = id.at;
-    claim.id.len = 16;
-    claim.token = token;
-    h.role = PAWL__V1__ROLE__ROLE_EXECUTOR;
-    h.name = "web-1";
-    h.incarnation.data = incarnation;
-    h.incarnation.len = 16;
-    h.claims = claims;
-    h.n_claims = 1;
-    r.body_case = PAWL__V1__REQUEST__BODY_HELLO;
-    r.hello = &h;
-    const Pawl__V1__Reply *reply = request(w, 9, &r);
+    const Pawl__V1__Reply *reply = hello_claims(w, 9, 1, id_at(w, 1), token, false);
     assert_int_equal(reply->welcome->verdicts[0], PAWL__V1__CLAIM_VERDICT__CLAIM_KEEP);
-    pass(w, 10 * 1000000);
-    tick(w);
-    assert_int_equal(report(w, 9, id, token, DONE), VERDICT(DONE));
+    later(w, 10 * SECOND);
+    assert_int_equal(report(w, 9, id_at(w, 1), token, DONE), VERDICT(DONE));
 }
 
 static void an_unclaimed_lease_of_an_older_life_is_lost_at_once(void **state)
@@ -320,8 +289,7 @@ static void a_lease_that_its_executor_comes_back_with_takes_its_slot_again(void 
     ulid_t once = id_at(w, 1);
     hello(w, 2, "web-1", 1, 1);
     uint64_t token = leased(w, 2, once, (spec_t){ .at_most_once = true });
-    command_t lost = { .kind = CMD_LOST, .conn = 2 };
-    assert_int_equal(step(w, &lost, 1), ERR_OK);
+    is_lost(w, 2);
     hello_claims(w, 3, 1, once, token, true); /* more claims follow: it counts already */
     assert_int_equal(used_by(w, 3), 1);
     hello_claims(w, 4, 1, once, token, false);
@@ -335,9 +303,8 @@ static void a_held_task_waits_for_its_start_and_an_expired_one_never_runs(void *
     hello(w, 2, "web-1", 1, 4);
     submit(w, 1, id_at(w, 1), (spec_t){ .hold = true });
     assert_int_equal(COUNT(w, HELD), 1);
-    submit(w, 1, id_at(w, 2), (spec_t){ .delay_us = 10000000, .expire_us = 5000000 });
-    pass(w, 11 * 1000000);
-    tick(w);
+    submit(w, 1, id_at(w, 2), (spec_t){ .delay_us = 10 * SECOND, .expire_us = 5 * SECOND });
+    later(w, 11 * SECOND);
     assert_int_equal(COUNT(w, EXPIRED), 1);
     assert_int_equal(COUNT(w, HELD), 1);
 }
@@ -433,9 +400,7 @@ static void a_store_that_is_full_to_the_brim_can_still_be_purged(void **state)
     assert_int_equal(reply->error->code, ERR_STORE_FULL);
     assert_true(reply->error->retry_after_us > 0);
     uint64_t rows = memstore_rows(w->store, TABLE_spec);
-    const uint64_t ns[] = { 1 };
-    command_t purge = { .kind = CMD_PURGE, .ns = ns, .n = 1 };
-    assert_int_equal(step(w, &purge, 1), ERR_OK);
+    purge(w, 1);
     assert_int_equal(memstore_rows(w->store, TABLE_spec), rows - 1);
     /* and a cancel is taken, since it leads to room */
     assert_int_equal(change(w, PAWL__V1__TASK_VERB__TASK_CANCEL, id_at(w, 2), 9)->changed->done, 1);
@@ -466,7 +431,7 @@ static void normal_skips_an_outage_as_one_range_and_supersedes_what_waits(void *
     pass(w, info->next_us - w->wall_us);
     int64_t cursor = propose(w, info, info->cursor_us)->cursor_us;
     uint64_t rows = memstore_rows(w->store, TABLE_ledger);
-    pass(w, INT64_C(365) * 86400 * 1000000);
+    pass(w, 365 * DAY);
     const Pawl__V1__ProposalAnswer *answer = propose(w, info, cursor);
     assert_int_equal(answer->skipped, 365 * 1440 - 1);
     assert_int_equal(answer->fired, 1);
@@ -481,7 +446,7 @@ static void strict_makes_every_instant_up_to_ahead_and_keeps_the_rest_virtual(vo
     world_t *w = *state;
     const Pawl__V1__ScheduleInfo *info = put_schedule(
         w, (plan_spec_t){ .rule = "* * * * *", .mode = PAWL__V1__MODE__MODE_STRICT, .ahead = 5 });
-    pass(w, INT64_C(3600) * 1000000);
+    pass(w, HOUR);
     const Pawl__V1__ProposalAnswer *answer = propose(w, info, info->cursor_us);
     assert_int_equal(answer->fired, 5);
     assert_int_equal(COUNT(w, WAITING), 5);

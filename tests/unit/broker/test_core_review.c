@@ -8,14 +8,13 @@
 #define RETRY  PAWL__V1__TASK_VERB__TASK_RETRY
 #define START  PAWL__V1__TASK_VERB__TASK_START
 #define HOLD   PAWL__V1__TASK_VERB__TASK_HOLD
-#define SEC    INT64_C(1000000)
 
 /* ---- by hand --------------------------------------------------------------------------------- */
 
 static void a_task_that_expires_may_be_cancelled_and_run_again_by_hand(void **state)
 {
     world_t *w = *state;
-    submit(w, 1, id_at(w, 1), (spec_t){ .expire_us = 3600 * SEC });
+    submit(w, 1, id_at(w, 1), (spec_t){ .expire_us = HOUR });
     assert_int_equal(change(w, CANCEL, id_at(w, 1), 1)->changed->done, 1);
     assert_int_equal(change(w, RETRY, id_at(w, 1), 2)->changed->done, 1);
     hello(w, 2, "web-1", 1, 4);
@@ -25,9 +24,8 @@ static void a_task_that_expires_may_be_cancelled_and_run_again_by_hand(void **st
 static void an_expired_task_run_again_by_hand_does_not_expire_again(void **state)
 {
     world_t *w = *state;
-    submit(w, 1, id_at(w, 1), (spec_t){ .expire_us = 5 * SEC });
-    pass(w, 6 * SEC);
-    tick(w);
+    submit(w, 1, id_at(w, 1), (spec_t){ .expire_us = 5 * SECOND });
+    later(w, 6 * SECOND);
     assert_int_equal(COUNT(w, EXPIRED), 1);
     assert_int_equal(change(w, RETRY, id_at(w, 1), 1)->changed->done, 1);
     hello(w, 2, "web-1", 1, 4);
@@ -37,16 +35,15 @@ static void an_expired_task_run_again_by_hand_does_not_expire_again(void **state
 static void a_held_task_keeps_its_delay_for_when_it_is_started(void **state)
 {
     world_t *w = *state;
-    submit(w, 1, id_at(w, 1), (spec_t){ .hold = true, .delay_us = 60 * SEC });
+    submit(w, 1, id_at(w, 1), (spec_t){ .hold = true, .delay_us = MINUTE });
     assert_int_equal(COUNT(w, HELD), 1);
     change(w, START, id_at(w, 1), 1);
     assert_int_equal(COUNT(w, DELAYED), 1);
-    pass(w, 61 * SEC);
-    tick(w);
+    later(w, 61 * SECOND);
     assert_int_equal(COUNT(w, WAITING), 1);
     /* past its time already when it is started: at once */
-    submit(w, 1, id_at(w, 2), (spec_t){ .hold = true, .delay_us = 60 * SEC });
-    pass(w, 61 * SEC);
+    submit(w, 1, id_at(w, 2), (spec_t){ .hold = true, .delay_us = MINUTE });
+    pass(w, 61 * SECOND);
     change(w, START, id_at(w, 2), 2);
     assert_int_equal(COUNT(w, WAITING), 2);
 }
@@ -65,7 +62,7 @@ static void a_parked_retry_that_is_held_does_not_open_or_block_its_schedule(void
     const Pawl__V1__ScheduleInfo *info = put_schedule(
         w, (plan_spec_t){ .rule = "* * * * *", .mode = PAWL__V1__MODE__MODE_STRICT, .ahead = 5 });
     hello(w, 2, "web-1", 1, 4);
-    pass(w, info->next_us - w->wall_us + 60 * SEC);
+    pass(w, info->next_us - w->wall_us + MINUTE);
     const Pawl__V1__ProposalAnswer *answer = propose(w, info, info->cursor_us);
     assert_int_equal(answer->fired, 2);
     int64_t cursor = answer->cursor_us;
@@ -83,7 +80,7 @@ static void a_parked_retry_that_is_held_does_not_open_or_block_its_schedule(void
     change(w, HOLD, first, 4);
     change(w, CANCEL, first, 5);
     report(w, 2, second, token, DONE);
-    pass(w, 60 * SEC);
+    pass(w, MINUTE);
     assert_int_equal(propose(w, info, cursor)->fired, 1);
     assert_int_equal(leases_of(w, 2, &lease, 1), 1);
 }
@@ -92,9 +89,8 @@ static void a_parked_retry_that_is_held_does_not_open_or_block_its_schedule(void
 
 static void lose(world_t *w, conn_t conn)
 {
-    pass(w, 31 * SEC);
-    command_t lost = { .kind = CMD_LOST, .conn = conn };
-    assert_int_equal(step(w, &lost, 1), ERR_OK);
+    pass(w, 31 * SECOND);
+    is_lost(w, conn);
 }
 
 static void an_at_most_once_task_that_is_claimed_after_a_loss_goes_on(void **state)
@@ -107,8 +103,7 @@ static void an_at_most_once_task_that_is_claimed_after_a_loss_goes_on(void **sta
     assert_int_equal(COUNT(w, RUNNING), 1);
     const Pawl__V1__Reply *reply = hello_claims(w, 3, 1, id, token, false);
     assert_int_equal(reply->welcome->verdicts[0], PAWL__V1__CLAIM_VERDICT__CLAIM_KEEP);
-    pass(w, 31 * SEC);
-    tick(w);
+    later(w, 31 * SECOND);
     assert_int_equal(COUNT(w, RUNNING), 1);
     assert_int_equal(memstore_rows(w->store, TABLE_timer), 0);
     assert_int_equal(report(w, 3, id, token, DONE), VERDICT(DONE));
@@ -122,8 +117,7 @@ static void a_cancelled_task_whose_executor_is_lost_ends_cancelled(void **state)
     leased(w, 2, id_at(w, 1), (spec_t){ .at_most_once = true });
     lose(w, 2);
     change(w, CANCEL, id_at(w, 1), 1);
-    pass(w, 31 * SEC);
-    tick(w);
+    later(w, 31 * SECOND);
     assert_int_equal(COUNT(w, CANCELLED), 1);
 }
 
@@ -145,11 +139,7 @@ static void a_result_that_comes_after_a_bye_is_recorded(void **state)
     world_t *w = *state;
     hello(w, 2, "web-1", 1, 1);
     uint64_t token = leased(w, 2, id_at(w, 1), (spec_t){ 0 });
-    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
-    Pawl__V1__Bye bye = PAWL__V1__BYE__INIT;
-    r.body_case = PAWL__V1__REQUEST__BODY_BYE;
-    r.bye = &bye;
-    request(w, 2, &r);
+    says_bye(w, 2);
     assert_int_equal(COUNT(w, WAITING), 1);
     hello(w, 3, "web-1", 2, 0);
     assert_int_equal(report(w, 3, id_at(w, 1), token, DONE), VERDICT(RECOVERED));
@@ -168,8 +158,7 @@ an_assign_that_may_have_arrived_is_not_given_to_others_when_once_is_the_most(voi
     command_t undelivered = { .kind = CMD_UNDELIVERED, .conn = 2 };
     assert_int_equal(step(w, &undelivered, 1), ERR_OK);
     assert_int_equal(leases_of(w, 3, &lease, 1), 0);
-    pass(w, 3 * SEC);
-    tick(w);
+    later(w, 3 * SECOND);
     assert_int_equal(leases_of(w, 2, &lease, 1), 1); /* it is sent again instead */
     assert_int_equal(lease->token, token);
 }
@@ -179,10 +168,9 @@ static void the_leases_of_a_replaced_session_end_after_a_lease(void **state)
     world_t *w = *state;
     hello(w, 2, "web-1", 1, 1);
     leased(w, 2, id_at(w, 1), (spec_t){ 0 });
-    command_t gone = { .kind = CMD_GONE, .conn = 2 };
-    assert_int_equal(step(w, &gone, 1), ERR_OK);
+    is_gone(w, 2);
     assert_int_equal(COUNT(w, RUNNING), 1);
-    pass(w, 31 * SEC);
+    pass(w, 31 * SECOND);
     assert_true(core_next_due_us(w->core) <= w->steady_us);
     tick(w);
     assert_int_equal(COUNT(w, WAITING), 1);
@@ -238,7 +226,7 @@ static void a_loss_in_a_refused_commit_is_no_less_a_loss(void **state)
          times++) { /* tried once more by core, then by its caller */
         hello(w, 2, "web-1", 1, 1);
         leased(w, 2, id_at(w, (uint8_t)times), (spec_t){ 0 });
-        pass(w, 31 * SEC);
+        pass(w, 31 * SECOND);
         refusals = times;
         err_t err = step(w, &lost, 1);
         assert_int_equal(err, times < 3 ? ERR_OK : ERR_STORE_FULL);
@@ -256,11 +244,7 @@ static void a_bye_in_a_refused_commit_gives_the_leases_back(void **state)
     leased(w, 2, id_at(w, 1), (spec_t){ 0 });
     memstore_faults(w->store)->on_commit = refuse_some;
     refusals = 1;
-    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
-    Pawl__V1__Bye bye = PAWL__V1__BYE__INIT;
-    r.body_case = PAWL__V1__REQUEST__BODY_BYE;
-    r.bye = &bye;
-    request(w, 2, &r);
+    says_bye(w, 2);
     assert_int_equal(COUNT(w, RUNNING), 0);
     assert_int_equal(COUNT(w, WAITING), 1);
 }
@@ -298,30 +282,20 @@ typedef struct edit {
 
 static const Pawl__V1__Reply *edit(world_t *w, edit_t what)
 {
-    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
     Pawl__V1__SchedulePut put = PAWL__V1__SCHEDULE_PUT__INIT;
     Pawl__V1__Schedule s = PAWL__V1__SCHEDULE__INIT;
     Pawl__V1__Task task = PAWL__V1__TASK__INIT;
     Pawl__V1__Command command = PAWL__V1__COMMAND__INIT;
-    uint8_t request_id[16] = { 7, w->next_random }, bytes[200];
-    command.shell = (char *)(uintptr_t) "true";
-    task.type = (char *)(uintptr_t) "pawl/shell";
-    task.command = &command;
+    shell_task(&task, &command);
     s.name = (char *)(uintptr_t) "nightly";
     s.rule = (char *)(uintptr_t)what.rule;
     s.zone = (char *)(uintptr_t) "UTC";
     s.mode = PAWL__V1__MODE__MODE_STRICT;
     s.max_running = what.max_running;
     s.ahead = 5;
-    s.task.data = bytes;
-    s.task.len = pawl__v1__task__pack(&task, bytes);
     put.schedule = &s;
     put.cursor = what.cursor;
-    r.request_id.data = request_id;
-    r.request_id.len = 16;
-    r.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_PUT;
-    r.schedule_put = &put;
-    return request(w, 1, &r);
+    return request_put(w, &put, &task);
 }
 
 static void an_edit_does_what_it_says_to_the_cursor_or_is_refused(void **state)
@@ -330,7 +304,7 @@ static void an_edit_does_what_it_says_to_the_cursor_or_is_refused(void **state)
     const Pawl__V1__Lease *leases[9];
     const Pawl__V1__ScheduleInfo *info = put_schedule(
         w, (plan_spec_t){ .rule = "* * * * *", .mode = PAWL__V1__MODE__MODE_STRICT, .ahead = 5 });
-    pass(w, INT64_C(3600) * SEC);
+    pass(w, HOUR);
     assert_int_equal(edit(w, (edit_t){ "@at 2020-01-01T00:00:00", 0, 1 })->error->code,
                      ERR_TOO_LATE);
     assert_int_equal(
@@ -353,24 +327,11 @@ static void submit_large(world_t *w, uint8_t nth, size_t bytes)
     ulid_t id = id_at(w, nth);
     Pawl__V1__Task task = PAWL__V1__TASK__INIT;
     Pawl__V1__Command command = PAWL__V1__COMMAND__INIT;
-    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
-    Pawl__V1__Submit s = PAWL__V1__SUBMIT__INIT;
-    command.shell = (char *)(uintptr_t) "true";
-    task.id.data = id.at;
-    task.id.len = 16;
-    task.type = (char *)(uintptr_t) "pawl/shell";
-    task.command = &command;
-    task.input.data = mem_new(bytes);
-    task.input.len = bytes;
-    uint8_t *packed = mem_new(pawl__v1__task__get_packed_size(&task));
-    ProtobufCBinaryData one = { pawl__v1__task__pack(&task, packed), packed };
-    s.tasks = &one;
-    s.n_tasks = 1;
-    r.body_case = PAWL__V1__REQUEST__BODY_SUBMIT;
-    r.submit = &s;
-    assert_int_equal(request(w, 1, &r)->submitted->accepted, 1);
+    shell_task(&task, &command);
+    task.id = (ProtobufCBinaryData){ 16, id.at };
+    task.input = (ProtobufCBinaryData){ bytes, mem_new(bytes) };
+    assert_int_equal(submit_task(w, 1, &task)->submitted->accepted, 1);
     free(task.input.data);
-    free(packed);
 }
 
 static void no_assign_is_larger_than_a_message_may_be(void **state)
@@ -396,31 +357,18 @@ static void a_purged_task_leaves_no_output_of_any_attempt(void **state)
     hello(w, 2, "web-1", 1, 4);
     ulid_t id = id_at(w, 1);
     uint64_t token = leased(w, 2, id, (spec_t){ .attempts = 2 });
-    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
-    Pawl__V1__Report rep = PAWL__V1__REPORT__INIT;
-    Pawl__V1__Result result = PAWL__V1__RESULT__INIT, *results[] = { &result };
     uint8_t output[5000] = { 1 };
-    result.id.data = id.at;
-    result.id.len = 16;
-    result.token = token;
+    Pawl__V1__Result result = PAWL__V1__RESULT__INIT;
     result.outcome = FAIL;
-    result.output.data = output;
-    result.output.len = sizeof output;
-    rep.results = results;
-    rep.n_results = 1;
-    r.body_case = PAWL__V1__REQUEST__BODY_REPORT;
-    r.report = &rep;
-    request(w, 2, &r);
+    result.output = (ProtobufCBinaryData){ sizeof output, output };
+    report_result(w, 2, id, token, result);
     assert_int_equal(memstore_rows(w->store, TABLE_part), 2);
-    pass(w, 8 * SEC);
-    tick(w);
+    later(w, 8 * SECOND);
     const Pawl__V1__Lease *lease;
     assert_int_equal(leases_of(w, 2, &lease, 1), 1);
     report(w, 2, id, lease->token, DONE);
-    pass(w, INT64_C(8) * 86400 * SEC);
-    uint64_t n = 1;
-    command_t purge = { .kind = CMD_PURGE, .ns = &n, .n = 1 };
-    assert_int_equal(step(w, &purge, 1), ERR_OK);
+    pass(w, 8 * DAY);
+    purge(w, 1);
     assert_int_equal(memstore_rows(w->store, TABLE_spec), 0);
     assert_int_equal(memstore_rows(w->store, TABLE_part), 0);
     assert_int_equal(memstore_rows(w->store, TABLE_try), 0);

@@ -49,29 +49,21 @@ static void join(world_t *w, conn_t conn, offer_t offer)
 
 static void leave(world_t *w, conn_t conn)
 {
-    command_t gone = { .kind = CMD_GONE, .conn = conn };
-    assert_int_equal(step(w, &gone, 1), ERR_OK);
+    is_gone(w, conn);
     assert_whole(w);
 }
 
 static void give(world_t *w, Pawl__V1__Target target)
 {
-    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
-    Pawl__V1__Submit s = PAWL__V1__SUBMIT__INIT;
     Pawl__V1__Task task = PAWL__V1__TASK__INIT;
-    uint8_t bytes[300], random[10];
+    uint8_t random[10];
     be_put_u64(random, ++w->seq);
     random[8] = random[9] = 0;
     ulid_t id = ulid_make(EPOCH_US, random);
     task.id = (ProtobufCBinaryData){ 16, id.at };
     task.type = (char *)(uintptr_t) "test/work";
     task.target = &target;
-    ProtobufCBinaryData one = { pawl__v1__task__pack(&task, bytes), bytes };
-    s.tasks = &one;
-    s.n_tasks = 1;
-    r.body_case = PAWL__V1__REQUEST__BODY_SUBMIT;
-    r.submit = &s;
-    const Pawl__V1__Reply *reply = request(w, SUBMITTER, &r);
+    const Pawl__V1__Reply *reply = submit_task(w, SUBMITTER, &task);
     assert_int_equal(reply->submitted->n_items, 0);
     assert_whole(w);
 }
@@ -289,8 +281,7 @@ static void a_commit_that_is_refused_takes_the_lines_back_too(void **state)
     memstore_faults(w->store)->next_commit = MEMSTORE_COMMIT_REFUSED;
     join(w, 11, (offer_t){ .name = "b", .slots = 2, .label = "new" });
     memstore_faults(w->store)->next_commit = MEMSTORE_COMMIT_REFUSED;
-    command_t gone = { .kind = CMD_GONE, .conn = 10 };
-    assert_int_equal(step(w, &gone, 1), ERR_OK);
+    is_gone(w, 10);
     assert_whole(w);
     give(w, anywhere());
     give(w, anywhere());

@@ -2,13 +2,7 @@
  * Attempts that go on without a lease: asked again, and ended by whoever has the token. */
 #include "tests/unit/broker/core_world.h"
 
-#include "schemas/limits.h"
-
-#define OUTCOME(name)  PAWL__V1__OUTCOME__OUTCOME_##name
-#define COMPLETE(name) PAWL__V1__COMPLETE_VERB__COMPLETE_##name
-
 enum { CLIENT = 1, WORKER = 2, OTHER = 3 };
-static const int64_t SECOND = 1000000;
 
 /* What a lease brought along, kept over batches. */
 typedef struct got {
@@ -32,22 +26,6 @@ static bool take(world_t *w, conn_t conn, got_t *got)
     return true;
 }
 
-static Pawl__V1__ReportVerdict say(world_t *w, conn_t conn, ulid_t id, uint64_t token,
-                                   Pawl__V1__Result result)
-{
-    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
-    Pawl__V1__Report rep = PAWL__V1__REPORT__INIT;
-    Pawl__V1__Result *results[] = { &result };
-    result.id.data = id.at;
-    result.id.len = 16;
-    result.token = token;
-    rep.results = results;
-    rep.n_results = 1;
-    r.body_case = PAWL__V1__REQUEST__BODY_REPORT;
-    r.report = &rep;
-    return request(w, conn, &r)->reported->verdicts[0];
-}
-
 static Pawl__V1__Result again(int64_t delay_us, const char *state)
 {
     Pawl__V1__Result result = PAWL__V1__RESULT__INIT;
@@ -67,33 +45,21 @@ static Pawl__V1__Result async(int64_t deadline_us)
     return result;
 }
 
-/* ERR_OK or the code of the refusal. */
-static err_t complete(world_t *w, const got_t *got, Pawl__V1__CompleteVerb verb, int64_t extend_us)
+/* Given web-1, and this task that it runs: what its lease brought. */
+static got_t given_to_the_worker(world_t *w, ulid_t id, spec_t spec)
 {
-    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
-    Pawl__V1__TaskComplete c = PAWL__V1__TASK_COMPLETE__INIT;
-    uint8_t request_id[16];
-    memset(request_id, ++w->next_random, 16);
-    c.verb = verb;
-    c.completion.data = (uint8_t *)(uintptr_t)got->completion;
-    c.completion.len = LIMIT_COMPLETION;
-    c.extend_us = extend_us;
-    r.request_id.data = request_id;
-    r.request_id.len = 16;
-    r.body_case = PAWL__V1__REQUEST__BODY_TASK_COMPLETE;
-    r.task_complete = &c;
-    const Pawl__V1__Reply *reply = request(w, CLIENT, &r);
-    return reply->error ? (err_t)reply->error->code : ERR_OK;
+    got_t got;
+    hello(w, WORKER, "web-1", 1, 1);
+    submit(w, CLIENT, id, spec);
+    assert_true(take(w, WORKER, &got));
+    return got;
 }
 
 /* A task of that many attempts whose first one is external now. */
 static got_t external(world_t *w, ulid_t id, uint32_t attempts)
 {
-    got_t got;
-    hello(w, WORKER, "web-1", 1, 1);
-    submit(w, CLIENT, id, (spec_t){ .attempts = attempts });
-    assert_true(take(w, WORKER, &got));
-    assert_int_equal(say(w, WORKER, id, got.token, async(60 * SECOND)), VERDICT(DONE));
+    got_t got = given_to_the_worker(w, id, (spec_t){ .attempts = attempts });
+    assert_int_equal(report_result(w, WORKER, id, got.token, async(MINUTE)), VERDICT(DONE));
     assert_int_equal(COUNT(w, EXTERNAL), 1);
     return got;
 }
@@ -104,19 +70,16 @@ static void what_a_poll_leaves_comes_back_with_the_next_on_any_executor(void **s
 {
     world_t *w = *state;
     ulid_t id = id_at(w, 1);
-    got_t first, second, third;
-    hello(w, WORKER, "web-1", 1, 1);
-    submit(w, CLIENT, id, (spec_t){ 0 });
-    assert_true(take(w, WORKER, &first));
+    got_t second, third;
+    got_t first = given_to_the_worker(w, id, (spec_t){ 0 });
     assert_int_equal(first.polls, 0);
-    assert_int_equal(say(w, WORKER, id, first.token, again(10 * SECOND, "page=7")), VERDICT(DONE));
+    assert_int_equal(report_result(w, WORKER, id, first.token, again(10 * SECOND, "page=7")),
+                     VERDICT(DONE));
     assert_int_equal(COUNT(w, DELAYED), 1);
     hello(w, OTHER, "web-2", 2, 1);
-    pass(w, 9 * SECOND);
-    tick(w);
+    later(w, 9 * SECOND);
     assert_int_equal(COUNT(w, DELAYED), 1);
-    pass(w, SECOND);
-    tick(w);
+    later(w, SECOND);
     conn_t who = take(w, WORKER, &second) ? WORKER : OTHER;
     if (who == OTHER) assert_true(take(w, OTHER, &second));
     assert_int_equal(second.attempt, 1);
@@ -124,7 +87,7 @@ static void what_a_poll_leaves_comes_back_with_the_next_on_any_executor(void **s
     assert_true(second.token > first.token);
     assert_int_equal(second.state_len, 6);
     assert_memory_equal(second.state, "page=7", 6);
-    assert_int_equal(say(w, who, id, second.token, again(0, "")), VERDICT(DONE));
+    assert_int_equal(report_result(w, who, id, second.token, again(0, "")), VERDICT(DONE));
     if (!take(w, WORKER, &third)) assert_true(take(w, OTHER, &third));
     assert_int_equal(third.polls, 2);
     assert_int_equal(third.state_len, 0);
@@ -134,18 +97,13 @@ static void the_state_of_a_poll_outlives_a_restart_and_a_lost_executor(void **st
 {
     world_t *w = *state;
     ulid_t id = id_at(w, 1);
-    got_t got;
-    hello(w, WORKER, "web-1", 1, 1);
-    submit(w, CLIENT, id, (spec_t){ 0 });
+    got_t got = given_to_the_worker(w, id, (spec_t){ 0 });
+    report_result(w, WORKER, id, got.token, again(0, "kept"));
     assert_true(take(w, WORKER, &got));
-    say(w, WORKER, id, got.token, again(0, "kept"));
-    assert_true(take(w, WORKER, &got));
-    core_close(&w->core);
-    open_core(w);
+    restart(w);
     tick(w);
     hello(w, OTHER, "web-2", 2, 1);
-    pass(w, 31 * SECOND);
-    tick(w);
+    later(w, 31 * SECOND);
     assert_true(take(w, OTHER, &got));
     assert_int_equal(got.polls, 1);
     assert_memory_equal(got.state, "kept", 4);
@@ -157,21 +115,16 @@ static void who_says_not_yet_too_often_has_timed_out_and_the_next_attempt_begins
 {
     world_t *w = *state;
     ulid_t id = id_at(w, 1);
-    got_t got;
-    hello(w, WORKER, "web-1", 1, 1);
-    submit(w, CLIENT, id, (spec_t){ .attempts = 2 });
-    assert_true(take(w, WORKER, &got));
+    got_t got = given_to_the_worker(w, id, (spec_t){ .attempts = 2 });
     /* the deadline of polls that nobody set is seven days after the first */
-    say(w, WORKER, id, got.token, again(6 * 86400 * SECOND, "x"));
-    pass(w, 6 * 86400 * SECOND);
-    tick(w);
+    report_result(w, WORKER, id, got.token, again(6 * DAY, "x"));
+    later(w, 6 * DAY);
     hello(w, WORKER, "web-1", 2, 1);
     assert_true(take(w, WORKER, &got));
     assert_int_equal(got.polls, 1);
-    say(w, WORKER, id, got.token, again(2 * 86400 * SECOND, "x"));
+    report_result(w, WORKER, id, got.token, again(2 * DAY, "x"));
     assert_int_equal(COUNT(w, DELAYED), 1);
-    pass(w, 10 * SECOND); /* the back-off of a failed attempt, not two days */
-    tick(w);
+    later(w, 10 * SECOND); /* the back-off of a failed attempt, not two days */
     assert_true(take(w, WORKER, &got));
     assert_int_equal(got.attempt, 2);
     assert_int_equal(got.polls, 0);
@@ -187,12 +140,12 @@ static void an_external_task_holds_no_slot_and_ends_by_its_token(void **state)
     got_t got = external(w, id, 1);
     uint64_t next = leased(w, WORKER, id_at(w, 2), (spec_t){ 0 });
     assert_true(next > 0); /* the one slot is free */
-    assert_int_equal(complete(w, &got, COMPLETE(DONE), 0), ERR_OK);
+    assert_int_equal(complete(w, got.completion, COMPLETE(DONE), 0), ERR_OK);
     assert_int_equal(COUNT(w, FINISHED), 1);
     assert_int_equal(COUNT(w, EXTERNAL), 0);
-    assert_int_equal(complete(w, &got, COMPLETE(DONE), 0), ERR_WRONG_STATUS);
+    assert_int_equal(complete(w, got.completion, COMPLETE(DONE), 0), ERR_WRONG_STATUS);
     /* the report once more: recorded already */
-    assert_int_equal(say(w, WORKER, id, got.token, async(60 * SECOND)), VERDICT(DONE));
+    assert_int_equal(report_result(w, WORKER, id, got.token, async(MINUTE)), VERDICT(DONE));
     assert_int_equal(COUNT(w, FINISHED), 1);
 }
 
@@ -200,28 +153,25 @@ static void a_token_that_is_changed_dead_or_early_ends_nothing(void **state)
 {
     world_t *w = *state;
     ulid_t id = id_at(w, 1);
-    got_t got, second;
-    hello(w, WORKER, "web-1", 1, 1);
-    submit(w, CLIENT, id, (spec_t){ .attempts = 2 });
-    assert_true(take(w, WORKER, &got));
-    assert_int_equal(complete(w, &got, COMPLETE(DONE), 0), ERR_NOT_YET);
+    got_t second;
+    got_t got = given_to_the_worker(w, id, (spec_t){ .attempts = 2 });
+    assert_int_equal(complete(w, got.completion, COMPLETE(DONE), 0), ERR_NOT_YET);
     assert_int_equal(COUNT(w, RUNNING), 1);
     for (size_t i = 0; i < LIMIT_COMPLETION; i++) {
         got_t changed = got;
         changed.completion[i] ^= 0x40;
-        assert_int_equal(complete(w, &changed, COMPLETE(DONE), 0), ERR_BAD_TOKEN);
+        assert_int_equal(complete(w, changed.completion, COMPLETE(DONE), 0), ERR_BAD_TOKEN);
     }
-    say(w, WORKER, id, got.token, async(60 * SECOND));
-    assert_int_equal(complete(w, &got, COMPLETE(FAIL), 0), ERR_OK);
+    report_result(w, WORKER, id, got.token, async(MINUTE));
+    assert_int_equal(complete(w, got.completion, COMPLETE(FAIL), 0), ERR_OK);
     assert_int_equal(COUNT(w, DELAYED), 1);
-    pass(w, 10 * SECOND);
-    tick(w);
+    later(w, 10 * SECOND);
     assert_true(take(w, WORKER, &second));
     assert_int_equal(second.attempt, 2);
-    say(w, WORKER, id, second.token, async(60 * SECOND));
-    assert_int_equal(complete(w, &got, COMPLETE(DONE), 0), ERR_STALE);
+    report_result(w, WORKER, id, second.token, async(MINUTE));
+    assert_int_equal(complete(w, got.completion, COMPLETE(DONE), 0), ERR_STALE);
     assert_int_equal(COUNT(w, EXTERNAL), 1);
-    assert_int_equal(complete(w, &second, COMPLETE(FAIL), 0), ERR_OK);
+    assert_int_equal(complete(w, second.completion, COMPLETE(FAIL), 0), ERR_OK);
     assert_int_equal(COUNT(w, FAILED), 1); /* two attempts were all */
 }
 
@@ -230,19 +180,15 @@ static void a_deadline_that_passes_is_a_time_out_unless_it_was_moved(void **stat
     world_t *w = *state;
     ulid_t id = id_at(w, 1);
     got_t got = external(w, id, 1);
-    pass(w, 59 * SECOND);
-    tick(w);
-    assert_int_equal(complete(w, &got, COMPLETE(EXTEND), 100 * SECOND), ERR_OK);
-    pass(w, 99 * SECOND);
-    tick(w);
+    later(w, 59 * SECOND);
+    assert_int_equal(complete(w, got.completion, COMPLETE(EXTEND), 100 * SECOND), ERR_OK);
+    later(w, 99 * SECOND);
     assert_int_equal(COUNT(w, EXTERNAL), 1);
-    core_close(&w->core);
-    open_core(w);
-    pass(w, 2 * SECOND);
-    tick(w);
+    restart(w);
+    later(w, 2 * SECOND);
     assert_int_equal(COUNT(w, EXTERNAL), 0);
     assert_int_equal(COUNT(w, FAILED), 1);
-    assert_int_equal(complete(w, &got, COMPLETE(DONE), 0), ERR_WRONG_STATUS);
+    assert_int_equal(complete(w, got.completion, COMPLETE(DONE), 0), ERR_WRONG_STATUS);
 }
 
 static void an_external_task_is_cancelled_at_once(void **state)
@@ -252,9 +198,8 @@ static void an_external_task_is_cancelled_at_once(void **state)
     got_t got = external(w, id, 1);
     change(w, PAWL__V1__TASK_VERB__TASK_CANCEL, id, 9);
     assert_int_equal(COUNT(w, CANCELLED), 1);
-    assert_int_equal(complete(w, &got, COMPLETE(DONE), 0), ERR_WRONG_STATUS);
-    pass(w, 120 * SECOND);
-    tick(w);
+    assert_int_equal(complete(w, got.completion, COMPLETE(DONE), 0), ERR_WRONG_STATUS);
+    later(w, 120 * SECOND);
     assert_int_equal(COUNT(w, CANCELLED), 1);
 }
 
@@ -267,7 +212,7 @@ static void a_cancel_that_came_first_wins_over_not_yet_and_accepted(void **state
         submit(w, CLIENT, id_at(w, i), (spec_t){ 0 });
         assert_true(take(w, WORKER, &got));
         change(w, PAWL__V1__TASK_VERB__TASK_CANCEL, id_at(w, i), (uint8_t)(20 + i));
-        say(w, WORKER, id_at(w, i), got.token, i == 1 ? again(0, "x") : async(SECOND));
+        report_result(w, WORKER, id_at(w, i), got.token, i == 1 ? again(0, "x") : async(SECOND));
         assert_int_equal(COUNT(w, CANCELLED), i);
     }
 }
@@ -276,17 +221,13 @@ static void a_lost_executor_that_comes_back_with_accepted_makes_the_task_externa
 {
     world_t *w = *state;
     ulid_t id = id_at(w, 1);
-    got_t got;
-    hello(w, WORKER, "web-1", 1, 1);
-    submit(w, CLIENT, id, (spec_t){ .attempts = 1 });
-    assert_true(take(w, WORKER, &got));
-    command_t lost = { .kind = CMD_LOST, .conn = WORKER };
-    assert_int_equal(step(w, &lost, 1), ERR_OK);
+    got_t got = given_to_the_worker(w, id, (spec_t){ .attempts = 1 });
+    is_lost(w, WORKER);
     assert_int_equal(COUNT(w, WAITING), 1);
     hello(w, WORKER, "web-1", 1, 0);
-    assert_int_equal(say(w, WORKER, id, got.token, async(60 * SECOND)), VERDICT(RECOVERED));
+    assert_int_equal(report_result(w, WORKER, id, got.token, async(MINUTE)), VERDICT(RECOVERED));
     assert_int_equal(COUNT(w, EXTERNAL), 1);
-    assert_int_equal(complete(w, &got, COMPLETE(DONE), 0), ERR_OK);
+    assert_int_equal(complete(w, got.completion, COMPLETE(DONE), 0), ERR_OK);
     assert_int_equal(COUNT(w, FINISHED), 1);
 }
 

@@ -4,9 +4,6 @@
  * children a commit here. After each test memory is the store's and the check finds nothing. */
 #include "tests/unit/broker/family_world.h"
 
-#define SECOND        INT64_C(1000000)
-#define OUTCOME(name) PAWL__V1__OUTCOME__OUTCOME_##name
-
 enum { AT_ONCE = 3, MANY = 12 };
 
 static int begin(void **state)
@@ -14,33 +11,13 @@ static int begin(void **state)
     setup(state);
     world_t *w = *state;
     w->children_at_once = AT_ONCE;
-    core_close(&w->core);
-    open_core(w);
+    restart(w);
     return 0;
 }
 
-static uint32_t by_hand(world_t *w, Pawl__V1__TaskVerb verb, ulid_t id)
-{
-    static uint8_t nth;
-    const Pawl__V1__Reply *reply = change(w, verb, id, ++nth);
-    return reply->changed->n_items ? reply->changed->items[0]->error->code : 0;
-}
-
-#define CANCEL_IT(w, id) by_hand(w, PAWL__V1__TASK_VERB__TASK_CANCEL, id)
-#define RETRY_IT(w, id)  by_hand(w, PAWL__V1__TASK_VERB__TASK_RETRY, id)
-#define HOLD_IT(w, id)   by_hand(w, PAWL__V1__TASK_VERB__TASK_HOLD, id)
-#define START_IT(w, id)  by_hand(w, PAWL__V1__TASK_VERB__TASK_START, id)
-
 static void leave(world_t *w, unsigned nth)
 {
-    command_t gone = { .kind = CMD_GONE, .conn = conn_of(nth) };
-    assert_int_equal(step(w, &gone, 1), ERR_OK);
-}
-
-static void restart(world_t *w)
-{
-    core_close(&w->core);
-    open_core(w);
+    is_gone(w, conn_of(nth));
 }
 
 static void wait_for_them(Pawl__V1__Task *task, Pawl__V1__Fanout *fanout)
@@ -64,10 +41,22 @@ static ulid_t all_wait(world_t *w)
 /* MANY children that run; got has their leases. */
 static ulid_t all_run(world_t *w, handed_t got[MANY])
 {
-    ulid_t parent = id_at(w, 1);
-    join_all(w, MANY);
-    fan_out(w, parent, wait_for_them);
+    ulid_t parent = given_a_fan_out_to(w, MANY, wait_for_them);
     assert_int_equal(handed_out(w, got, MANY), MANY);
+    return parent;
+}
+
+/* Given executors of whom web-0 alone is here, and a fan-out to all: its child runs, as got tells,
+ * and the others wait. */
+static ulid_t given_that_only_one_is_here(world_t *w, unsigned executors, fanout_fn *change_it,
+                                          handed_t *got)
+{
+    ulid_t parent = id_at(w, 1);
+    join_all(w, executors);
+    for (unsigned i = 1; i < executors; i++)
+        leave(w, i);
+    fan_out(w, parent, change_it);
+    assert_int_equal(handed_out(w, got, 1), 1);
     return parent;
 }
 
@@ -83,15 +72,14 @@ static const char *why(world_t *w, ulid_t id)
     static char text[1000];
     Pawl__V1__TaskWhy ask = PAWL__V1__TASK_WHY__INIT;
     Pawl__V1__Reply reply = PAWL__V1__REPLY__INIT;
-    answer_t answer = { .arena = &w->arena, .names = names_new(), .wall_us = w->wall_us };
+    answer_t answer;
     ask.id = (ProtobufCBinaryData){ 16, id.at };
-    assert_int_equal(store_view_open(w->store, &answer.view), ERR_OK);
+    open_answer(w, &answer);
     assert_int_equal(query_task_why(&answer, &ask, &reply), ERR_OK);
     text[0] = '\0';
     for (size_t i = 0; i < reply.why->n_lines; i++)
         snprintf(text + strlen(text), sizeof text - strlen(text), "%s\n", reply.why->lines[i]);
-    store_view_close(&answer.view);
-    names_destroy(&answer.names);
+    close_answer(&answer);
     return text;
 }
 
@@ -266,16 +254,13 @@ static void three_tries(Pawl__V1__Task *task, Pawl__V1__Fanout *fanout)
 static void a_retry_that_comes_due_while_its_fan_out_is_held_waits(void **state)
 {
     world_t *w = *state;
-    ulid_t parent = id_at(w, 1);
     handed_t got[2];
-    join_all(w, 2);
-    fan_out(w, parent, three_tries);
+    ulid_t parent = given_a_fan_out_to(w, 2, three_tries);
     assert_int_equal(handed_out(w, got, 2), 2);
     HOLD_IT(w, parent); /* both run: they may end */
     ends(w, &got[0], FAIL);
     assert_status(w, got[0].id, DELAYED);
-    pass(w, 20 * SECOND);
-    tick(w);
+    later(w, 20 * SECOND);
     assert_status(w, got[0].id, HELD);
     assert_string_equal(look_up(w, got[0].id)->reason, "held");
     assert_int_equal(START_IT(w, got[0].id), ERR_WRONG_STATUS); /* with its parent only */
@@ -291,10 +276,8 @@ static void a_retry_that_comes_due_while_its_fan_out_is_held_waits(void **state)
 static void what_comes_back_to_a_held_fan_out_in_any_other_way_waits_too(void **state)
 {
     world_t *w = *state;
-    ulid_t parent = id_at(w, 1);
     handed_t got[4], again[4];
-    join_all(w, 4);
-    fan_out(w, parent, wait_for_them);
+    ulid_t parent = given_a_fan_out_to(w, 4, wait_for_them);
     assert_int_equal(handed_out(w, got, 4), 4);
     HOLD_IT(w, parent);
     lose(w, 0);
@@ -309,8 +292,7 @@ static void what_comes_back_to_a_held_fan_out_in_any_other_way_waits_too(void **
     ends(w, &got[3], DONE);
     START_IT(w, parent);
     assert_int_equal(handed_out(w, again, 4), 3);
-    for (unsigned i = 0; i < 3; i++)
-        ends(w, &again[i], DONE);
+    all_end(w, again, 3, DONE);
     assert_status(w, parent, FINISHED);
 }
 
@@ -325,13 +307,8 @@ static void any_rest_goes_on(Pawl__V1__Task *task, Pawl__V1__Fanout *fanout)
 static void what_was_held_with_a_parent_that_ends_goes_on(void **state)
 {
     world_t *w = *state;
-    ulid_t parent = id_at(w, 1);
     handed_t got[8];
-    join_all(w, 5);
-    for (unsigned i = 1; i < 5; i++)
-        leave(w, i);
-    fan_out(w, parent, any_rest_goes_on);
-    assert_int_equal(handed_out(w, got, 8), 1);
+    ulid_t parent = given_that_only_one_is_here(w, 5, any_rest_goes_on, got);
     HOLD_IT(w, parent);
     tick(w);
     assert_int_equal(COUNT(w, HELD), 5);
@@ -353,10 +330,8 @@ static void stops_after_two(Pawl__V1__Task *task, Pawl__V1__Fanout *fanout)
 static void a_retry_opens_all_that_did_not_finish_before_the_first_one_starts(void **state)
 {
     world_t *w = *state;
-    ulid_t parent = id_at(w, 1);
     handed_t got[MANY], again[MANY];
-    join_all(w, MANY);
-    fan_out(w, parent, stops_after_two);
+    ulid_t parent = given_a_fan_out_to(w, MANY, stops_after_two);
     assert_int_equal(handed_out(w, got, MANY), MANY);
     ends(w, &got[0], DONE);
     for (unsigned i = 1; i < MANY; i++)
@@ -381,8 +356,7 @@ static void a_cancel_in_the_middle_of_a_retry_leaves_the_rest_as_it_ended(void *
     world_t *w = *state;
     handed_t got[MANY];
     ulid_t parent = all_run(w, got);
-    for (unsigned i = 0; i < MANY; i++)
-        ends(w, &got[i], FAIL);
+    all_end(w, got, MANY, FAIL);
     RETRY_IT(w, parent);
     CANCEL_IT(w, parent);
     ticks(w, MANY);
@@ -399,8 +373,7 @@ static void a_hold_in_the_middle_of_a_retry_holds_and_loses_nothing(void **state
     world_t *w = *state;
     handed_t got[MANY], again[MANY];
     ulid_t parent = all_run(w, got);
-    for (unsigned i = 0; i < MANY; i++)
-        ends(w, &got[i], FAIL);
+    all_end(w, got, MANY, FAIL);
     RETRY_IT(w, parent);
     HOLD_IT(w, parent);
     for (unsigned i = 0; i < MANY; i++) {
@@ -424,13 +397,8 @@ static void any_of_them(Pawl__V1__Task *task, Pawl__V1__Fanout *fanout)
 static void the_rest_of_a_parent_that_ended_goes_in_turn_and_a_retry_waits_for_it(void **state)
 {
     world_t *w = *state;
-    ulid_t parent = id_at(w, 1);
     handed_t got[MANY];
-    join_all(w, MANY);
-    for (unsigned i = 1; i < MANY; i++)
-        leave(w, i);
-    fan_out(w, parent, any_of_them);
-    assert_int_equal(handed_out(w, got, MANY), 1);
+    ulid_t parent = given_that_only_one_is_here(w, MANY, any_of_them, got);
     ends(w, &got[0], DONE);
     assert_status(w, parent, FINISHED);
     assert_int_equal(COUNT(w, WAITING), MANY - AT_ONCE);
@@ -449,9 +417,7 @@ static void held_first(Pawl__V1__Task *task, Pawl__V1__Fanout *fanout)
 static void what_never_started_is_cancelled_in_turn_and_cannot_be_run_again_meanwhile(void **state)
 {
     world_t *w = *state;
-    ulid_t parent = id_at(w, 1);
-    join_all(w, MANY);
-    fan_out(w, parent, held_first);
+    ulid_t parent = given_a_fan_out_to(w, MANY, held_first);
     CANCEL_IT(w, parent);
     assert_status(w, parent, CANCELLED);
     assert_int_equal(look_up(w, parent)->fanout->blocked, MANY - AT_ONCE);
@@ -464,9 +430,7 @@ static void what_never_started_is_cancelled_in_turn_and_cannot_be_run_again_mean
 static void children_are_released_in_turn(void **state)
 {
     world_t *w = *state;
-    ulid_t parent = id_at(w, 1);
-    join_all(w, MANY);
-    fan_out(w, parent, held_first);
+    ulid_t parent = given_a_fan_out_to(w, MANY, held_first);
     START_IT(w, parent);
     assert_int_equal(COUNT(w, RUNNING), AT_ONCE + 1);
     restart(w);
@@ -481,16 +445,14 @@ static void stops_after_one(Pawl__V1__Task *task, Pawl__V1__Fanout *fanout)
     fanout->stop_failures = 1;
     fanout->parallel = 1;
     fanout->late_join = true;
-    fanout->offline_us = 60 * SECOND;
+    fanout->offline_us = MINUTE;
 }
 
 static void a_stop_cancels_in_turn_and_who_joins_later_too(void **state)
 {
     world_t *w = *state;
-    ulid_t parent = id_at(w, 1);
     handed_t got[MANY];
-    join_all(w, MANY);
-    fan_out(w, parent, stops_after_one);
+    ulid_t parent = given_a_fan_out_to(w, MANY, stops_after_one);
     assert_int_equal(handed_out(w, got, MANY), 1);
     ends(w, &got[0], FAIL);
     assert_true(look_up(w, parent)->fanout->stopped);
@@ -500,8 +462,7 @@ static void a_stop_cancels_in_turn_and_who_joins_later_too(void **state)
     assert_int_equal(look_up(w, parent)->fanout->cancelled, MANY - 1);
     join(w, MANY, 1);
     assert_int_equal(look_up(w, parent)->fanout->cancelled, MANY);
-    pass(w, 61 * SECOND);
-    tick(w);
+    later(w, 61 * SECOND);
     assert_status(w, parent, FAILED);
 }
 
@@ -519,10 +480,8 @@ static void all_or_nothing(Pawl__V1__Task *task, Pawl__V1__Fanout *fanout)
 static void a_stop_goes_on_when_the_failure_ends_the_parent_too(void **state)
 {
     world_t *w = *state;
-    ulid_t parent = id_at(w, 1);
     handed_t got[MANY];
-    join_all(w, MANY);
-    fan_out(w, parent, all_or_nothing);
+    ulid_t parent = given_a_fan_out_to(w, MANY, all_or_nothing);
     assert_int_equal(handed_out(w, got, MANY), 1);
     ends(w, &got[0], FAIL);
     assert_status(w, parent, FAILED);
@@ -533,24 +492,17 @@ static void a_stop_goes_on_when_the_failure_ends_the_parent_too(void **state)
 static void a_minute_for_them(Pawl__V1__Task *task, Pawl__V1__Fanout *fanout)
 {
     wait_for_them(task, fanout);
-    fanout->offline_us = 60 * SECOND;
+    fanout->offline_us = MINUTE;
 }
 
 static void who_stays_away_expires_in_turn_and_who_is_here_does_not(void **state)
 {
     world_t *w = *state;
-    ulid_t parent = id_at(w, 1);
     handed_t got[MANY];
-    join_all(w, MANY);
-    for (unsigned i = 1; i < MANY; i++)
-        leave(w, i);
-    fan_out(w, parent, a_minute_for_them);
-    assert_int_equal(handed_out(w, got, MANY), 1);
-    pass(w, 59 * SECOND);
-    tick(w);
+    ulid_t parent = given_that_only_one_is_here(w, MANY, a_minute_for_them, got);
+    later(w, 59 * SECOND);
     assert_int_equal(COUNT(w, EXPIRED), 0);
-    pass(w, 2 * SECOND);
-    tick(w);
+    later(w, 2 * SECOND);
     assert_int_equal(COUNT(w, EXPIRED), AT_ONCE);
     ticks(w, MANY);
     assert_int_equal(COUNT(w, EXPIRED), MANY - 1);
@@ -567,13 +519,10 @@ static void a_tree_that_is_being_removed_is_nowhere_to_be_seen(void **state)
     handed_t got[MANY];
     Pawl__V1__TaskInfo *shown[MANY + 1];
     ulid_t parent = all_run(w, got);
-    for (unsigned i = 0; i < MANY; i++)
-        ends(w, &got[i], DONE);
+    all_end(w, got, MANY, DONE);
     assert_int_equal(list_all(w, false, shown, MANY + 1), MANY + 1);
-    pass(w, 30 * INT64_C(86400) * SECOND);
-    uint64_t first = 1;
-    command_t purge = { .kind = CMD_PURGE, .ns = &first, .n = 1 };
-    assert_int_equal(step(w, &purge, 1), ERR_OK);
+    pass(w, 30 * DAY);
+    purge(w, 1);
     assert_int_equal(COUNT(w, FINISHED), MANY + 1 - 2); /* it leaves the half to others */
     assert_null(look_up(w, parent));
     assert_null(look_up(w, got[MANY - 1].id));

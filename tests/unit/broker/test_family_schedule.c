@@ -5,7 +5,6 @@
 #include "tests/unit/broker/family_world.h"
 
 #define OVERLAP(name) PAWL__V1__OVERLAP__OVERLAP_##name
-#define MINUTE        INT64_C(60000000)
 
 static ulid_t seen[64];
 static size_t seen_n;
@@ -19,26 +18,16 @@ static int begin(void **state)
 /* Each minute, to all of role=web. */
 static const Pawl__V1__ScheduleInfo *sweep(world_t *w, Pawl__V1__Overlap overlap, uint32_t most)
 {
-    import_utc(w);
-    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
-    Pawl__V1__SchedulePut put = PAWL__V1__SCHEDULE_PUT__INIT;
     Pawl__V1__Schedule s = PAWL__V1__SCHEDULE__INIT;
     Pawl__V1__Task task = PAWL__V1__TASK__INIT;
     Pawl__V1__Command command = PAWL__V1__COMMAND__INIT;
     Pawl__V1__Fanout fanout = PAWL__V1__FANOUT__INIT;
-    Pawl__V1__Label role = PAWL__V1__LABEL__INIT, *labels[] = { &role };
-    uint8_t request_id[16] = { 7, 7, 7 }, bytes[200];
-    role.key = (char *)(uintptr_t) "role";
-    role.value = (char *)(uintptr_t) "web";
-    fanout.labels = labels;
+    fanout.labels = role_web();
     fanout.n_labels = 1;
-    command.shell = (char *)(uintptr_t) "true";
-    task.type = (char *)(uintptr_t) "pawl/shell";
-    task.command = &command;
+    shell_task(&task, &command);
     task.fanout = &fanout;
     s.name = (char *)(uintptr_t) "sweep";
     s.rule = (char *)(uintptr_t) "* * * * *";
-    s.zone = (char *)(uintptr_t) "UTC";
     bool drops = overlap == OVERLAP(SKIP) || overlap == OVERLAP(QUEUE_ONE) ||
                  overlap == OVERLAP(QUEUE_LATEST);
     s.mode = drops ? PAWL__V1__MODE__MODE_NORMAL : PAWL__V1__MODE__MODE_STRICT;
@@ -46,23 +35,13 @@ static const Pawl__V1__ScheduleInfo *sweep(world_t *w, Pawl__V1__Overlap overlap
     s.overlap = overlap;
     s.supersede_set_case = PAWL__V1__SCHEDULE__SUPERSEDE_SET_SUPERSEDE; /* by the policy only */
     s.max_running = most;
-    s.task.data = bytes;
-    s.task.len = pawl__v1__task__pack(&task, bytes);
-    put.schedule = &s;
-    r.request_id.data = request_id;
-    r.request_id.len = 16;
-    r.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_PUT;
-    r.schedule_put = &put;
-    const Pawl__V1__Reply *reply = request(w, 1, &r);
-    if (reply->error) print_message("%s %s\n", reply->error->field, reply->error->text);
-    assert_null(reply->error);
-    return reply->changed->schedule;
+    return put_in_utc(w, &s, &task);
 }
 
 /* What was handed out now and not before: an Assign that nobody has confirmed is sent again. */
 static size_t newly(world_t *w, handed_t *all, size_t room)
 {
-    handed_t got[16];
+    handed_t got[FLEET_MOST];
     size_t n = 0;
     for (size_t i = 0, had = handed_out(w, got, ARRAY_LEN(got)); i < had; i++) {
         bool known = false;
@@ -75,114 +54,107 @@ static size_t newly(world_t *w, handed_t *all, size_t room)
     return n;
 }
 
+/* A schedule and how far it is. */
+typedef struct course {
+    const Pawl__V1__ScheduleInfo *info;
+    int64_t cursor_us;
+} course_t;
+
 /* A minute passes, and the schedule's next firing is proposed. */
-static int64_t next_minute(world_t *w, const Pawl__V1__ScheduleInfo *info, int64_t cursor)
+static void next_minute(world_t *w, course_t *self)
 {
-    pass(w, cursor == info->cursor_us ? info->next_us - w->wall_us : MINUTE);
-    return propose(w, info, cursor)->cursor_us;
+    bool first = self->cursor_us == self->info->cursor_us;
+    pass(w, first ? self->info->next_us - w->wall_us : MINUTE);
+    self->cursor_us = propose(w, self->info, self->cursor_us)->cursor_us;
+}
+
+/* Given so many executors and a sweep of them whose first firing runs: first has its leases. */
+static course_t given_a_sweep_of(world_t *w, unsigned executors, Pawl__V1__Overlap overlap,
+                                 uint32_t most, handed_t first[FLEET_MOST])
+{
+    join_all(w, executors);
+    course_t self = { .info = sweep(w, overlap, most) };
+    self.cursor_us = self.info->cursor_us;
+    next_minute(w, &self);
+    assert_int_equal(newly(w, first, FLEET_MOST), executors);
+    return self;
 }
 
 static void cancel_stops_every_running_fan_out_of_the_schedule(void **state)
 {
     world_t *w = *state;
-    handed_t first[8], second[8], third[8];
-    join_all(w, 2);
-    const Pawl__V1__ScheduleInfo *info = sweep(w, OVERLAP(CANCEL), 2);
-    int64_t cursor = next_minute(w, info, info->cursor_us);
-    assert_int_equal(newly(w, first, 8), 2);
-    cursor = next_minute(w, info, cursor);
+    handed_t first[FLEET_MOST], second[8], third[8];
+    course_t course = given_a_sweep_of(w, 2, OVERLAP(CANCEL), 2, first);
+    next_minute(w, &course);
     assert_int_equal(newly(w, second, 8), 2);
     assert_false(look_up(w, first[0].parent)->cancelling); /* there was room for two */
-    next_minute(w, info, cursor);
+    next_minute(w, &course);
     assert_true(look_up(w, first[0].parent)->cancelling);
     assert_true(look_up(w, second[0].parent)->cancelling);
-    for (unsigned i = 0; i < 2; i++)
-        ends(w, &first[i], PAWL__V1__OUTCOME__OUTCOME_CANCELLED);
+    all_end(w, first, 2, OUTCOME(CANCELLED));
     assert_int_equal(newly(w, third, 8), 2); /* its turn has come */
     assert_status(w, first[0].parent, CANCELLED);
-    for (unsigned i = 0; i < 2; i++)
-        ends(w, &second[i], PAWL__V1__OUTCOME__OUTCOME_CANCELLED);
+    all_end(w, second, 2, OUTCOME(CANCELLED));
     assert_status(w, second[0].parent, CANCELLED);
-    for (unsigned i = 0; i < 2; i++)
-        ends(w, &third[i], DONE);
+    all_end(w, third, 2, DONE);
     assert_status(w, third[0].parent, FINISHED);
 }
 
 static void kill_ends_every_running_fan_out_on_record_at_once(void **state)
 {
     world_t *w = *state;
-    handed_t first[8], second[8], third[8];
-    join_all(w, 2);
-    const Pawl__V1__ScheduleInfo *info = sweep(w, OVERLAP(KILL), 2);
-    int64_t cursor = next_minute(w, info, info->cursor_us);
-    newly(w, first, 8);
-    cursor = next_minute(w, info, cursor);
+    handed_t first[FLEET_MOST], second[8], third[8];
+    course_t course = given_a_sweep_of(w, 2, OVERLAP(KILL), 2, first);
+    next_minute(w, &course);
     newly(w, second, 8);
-    next_minute(w, info, cursor);
+    next_minute(w, &course);
     assert_int_equal(newly(w, third, 8), 2);
     assert_status(w, first[0].parent, CANCELLED);
     assert_status(w, second[0].parent, CANCELLED);
     assert_status(w, second[1].id, CANCELLED);
-    for (unsigned i = 0; i < 2; i++)
-        ends(w, &third[i], DONE);
+    all_end(w, third, 2, DONE);
     assert_status(w, third[0].parent, FINISHED);
 }
 
 static void skip_drops_a_firing_while_a_fan_out_runs(void **state)
 {
     world_t *w = *state;
-    handed_t first[8], second[8];
-    join_all(w, 2);
-    const Pawl__V1__ScheduleInfo *info = sweep(w, OVERLAP(SKIP), 1);
-    int64_t cursor = next_minute(w, info, info->cursor_us);
-    assert_int_equal(newly(w, first, 8), 2);
+    handed_t first[FLEET_MOST], second[8];
+    course_t course = given_a_sweep_of(w, 2, OVERLAP(SKIP), 1, first);
     ends(w, &first[0], DONE);
-    cursor = next_minute(w, info, cursor); /* one of two has ended: it runs */
+    next_minute(w, &course); /* one of two has ended: it runs */
     assert_int_equal(newly(w, second, 8), 0);
     ends(w, &first[1], DONE);
-    next_minute(w, info, cursor);
+    next_minute(w, &course);
     assert_int_equal(newly(w, second, 8), 2);
 }
 
 static void a_fan_out_run_again_by_hand_is_stopped_by_the_policy_too(void **state)
 {
     world_t *w = *state;
-    handed_t first[8], second[8];
-    join_all(w, 2);
-    const Pawl__V1__ScheduleInfo *info = sweep(w, OVERLAP(CANCEL), 2);
-    int64_t cursor = next_minute(w, info, info->cursor_us);
-    newly(w, first, 8);
-    ends(w, &first[0], FAIL);
-    ends(w, &first[1], FAIL);
-    cursor = next_minute(w, info, cursor);
+    handed_t first[FLEET_MOST], second[8];
+    course_t course = given_a_sweep_of(w, 2, OVERLAP(CANCEL), 2, first);
+    all_end(w, first, 2, FAIL);
+    next_minute(w, &course);
     newly(w, second, 8);
-    change(w, PAWL__V1__TASK_VERB__TASK_RETRY, first[0].parent, 9);
-    next_minute(w, info, cursor);
+    RETRY_IT(w, first[0].parent);
+    next_minute(w, &course);
     assert_true(look_up(w, first[0].parent)->cancelling);
     assert_true(look_up(w, second[0].parent)->cancelling);
 }
 
 /* ---- policies that let fan-outs stand in a line ---------------------------------------------- */
 
-static void all_end(world_t *w, const handed_t *leases, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        ends(w, &leases[i], DONE);
-}
-
 static void
 queue_all_runs_them_one_after_another_and_each_has_the_members_of_its_making(void **state)
 {
     world_t *w = *state;
-    handed_t first[8], second[8], third[8];
+    handed_t first[FLEET_MOST], second[8], third[8];
     Pawl__V1__TaskInfo *roots[4];
-    join_all(w, 2);
-    const Pawl__V1__ScheduleInfo *info = sweep(w, OVERLAP(QUEUE_ALL), 1);
-    int64_t cursor = next_minute(w, info, info->cursor_us);
-    assert_int_equal(newly(w, first, 8), 2);
-    cursor = next_minute(w, info, cursor);
+    course_t course = given_a_sweep_of(w, 2, OVERLAP(QUEUE_ALL), 1, first);
+    next_minute(w, &course);
     join(w, 2, 1);
-    next_minute(w, info, cursor);
+    next_minute(w, &course);
     assert_int_equal(newly(w, second, 8), 0);
     assert_int_equal(list_all(w, true, roots, 4), 3);
     for (unsigned i = 1; i < 3; i++) {
@@ -199,51 +171,45 @@ queue_all_runs_them_one_after_another_and_each_has_the_members_of_its_making(voi
     ends(w, &second[1], DONE);
     assert_status(w, second[0].parent, FAILED);
     assert_int_equal(newly(w, third, 8), 3);
-    all_end(w, third, 3);
+    all_end(w, third, 3, DONE);
     assert_status(w, third[0].parent, FINISHED);
 }
 
 static void queue_one_keeps_one_fan_out_in_the_line_and_drops_the_others(void **state)
 {
     world_t *w = *state;
-    handed_t first[8], second[8];
+    handed_t first[FLEET_MOST], second[8];
     Pawl__V1__TaskInfo *roots[4];
-    join_all(w, 2);
-    const Pawl__V1__ScheduleInfo *info = sweep(w, OVERLAP(QUEUE_ONE), 1);
-    int64_t cursor = next_minute(w, info, info->cursor_us);
-    assert_int_equal(newly(w, first, 8), 2);
+    course_t course = given_a_sweep_of(w, 2, OVERLAP(QUEUE_ONE), 1, first);
     for (unsigned i = 0; i < 3; i++)
-        cursor = next_minute(w, info, cursor);
+        next_minute(w, &course);
     assert_int_equal(list_all(w, true, roots, 4), 2);
-    all_end(w, first, 2);
+    all_end(w, first, 2, DONE);
     assert_int_equal(newly(w, second, 8), 2);
-    all_end(w, second, 2);
+    all_end(w, second, 2, DONE);
     assert_status(w, second[0].parent, FINISHED);
-    next_minute(w, info, cursor);
+    next_minute(w, &course);
     assert_int_equal(newly(w, first, 8), 2);
 }
 
 static void queue_latest_supersedes_a_fan_out_with_all_its_children(void **state)
 {
     world_t *w = *state;
-    handed_t first[8], last[8];
+    handed_t first[FLEET_MOST], last[8];
     Pawl__V1__TaskInfo *roots[4];
-    join_all(w, 2);
-    const Pawl__V1__ScheduleInfo *info = sweep(w, OVERLAP(QUEUE_LATEST), 1);
-    int64_t cursor = next_minute(w, info, info->cursor_us);
-    assert_int_equal(newly(w, first, 8), 2);
+    course_t course = given_a_sweep_of(w, 2, OVERLAP(QUEUE_LATEST), 1, first);
     for (unsigned i = 0; i < 3; i++)
-        cursor = next_minute(w, info, cursor);
+        next_minute(w, &course);
     assert_int_equal(list_all(w, true, roots, 4), 4);
     for (unsigned i = 1; i < 3; i++) {
         assert_int_equal(roots[i]->status, PAWL__V1__TASK_STATUS__STATUS_SUPERSEDED);
         assert_int_equal(roots[i]->fanout->cancelled, 2);
     }
     assert_int_equal(COUNT(w, BLOCKED), 2);
-    all_end(w, first, 2);
+    all_end(w, first, 2, DONE);
     assert_int_equal(newly(w, last, 8), 2);
     assert_memory_equal(last[0].parent.at, roots[3]->id.data, 16);
-    all_end(w, last, 2);
+    all_end(w, last, 2, DONE);
     assert_status(w, last[0].parent, FINISHED);
 }
 
@@ -258,28 +224,24 @@ static void
 a_fan_out_in_the_line_is_held_started_cancelled_and_run_again_like_any_task(void **state)
 {
     world_t *w = *state;
-    handed_t got[8];
+    handed_t first[FLEET_MOST], got[8];
     Pawl__V1__TaskInfo *roots[4];
-    join_all(w, 2);
-    const Pawl__V1__ScheduleInfo *info = sweep(w, OVERLAP(QUEUE_ALL), 1);
-    int64_t cursor = next_minute(w, info, info->cursor_us);
-    handed_t first[8];
-    assert_int_equal(newly(w, first, 8), 2);
-    cursor = next_minute(w, info, cursor);
-    next_minute(w, info, cursor);
+    course_t course = given_a_sweep_of(w, 2, OVERLAP(QUEUE_ALL), 1, first);
+    next_minute(w, &course);
+    next_minute(w, &course);
     assert_int_equal(list_all(w, true, roots, 4), 3);
     ulid_t second = id_of(roots[1]), third = id_of(roots[2]);
-    change(w, PAWL__V1__TASK_VERB__TASK_HOLD, second, 1);
-    change(w, PAWL__V1__TASK_VERB__TASK_CANCEL, third, 2);
+    HOLD_IT(w, second);
+    CANCEL_IT(w, third);
     assert_status(w, third, CANCELLED);
     assert_int_equal(look_up(w, third)->fanout->cancelled, 2);
-    all_end(w, first, 2);
+    all_end(w, first, 2, DONE);
     assert_int_equal(newly(w, got, 8), 0);
-    change(w, PAWL__V1__TASK_VERB__TASK_RETRY, third, 3); /* nothing of it runs: its turn */
+    RETRY_IT(w, third); /* nothing of it runs: its turn */
     assert_int_equal(newly(w, got, 8), 2);
-    change(w, PAWL__V1__TASK_VERB__TASK_START, second, 4);
+    START_IT(w, second);
     assert_status(w, second, WAITING); /* behind the one that was let through */
-    all_end(w, got, 2);
+    all_end(w, got, 2, DONE);
     assert_status(w, third, FINISHED);
     assert_int_equal(newly(w, got, 8), 2);
     assert_memory_equal(got[0].parent.at, second.at, 16);
@@ -289,20 +251,15 @@ static void a_kill_of_a_large_fan_out_ends_the_parent_at_once_and_its_children_i
 {
     enum { MANY = 9 };
     world_t *w = *state;
-    handed_t first[16], second[16];
+    handed_t first[FLEET_MOST], second[16];
     w->children_at_once = 2;
-    core_close(&w->core);
-    open_core(w);
-    join_all(w, MANY);
-    const Pawl__V1__ScheduleInfo *info = sweep(w, OVERLAP(KILL), 1);
-    int64_t cursor = next_minute(w, info, info->cursor_us);
-    assert_int_equal(newly(w, first, 16), MANY);
-    next_minute(w, info, cursor);
+    restart(w);
+    course_t course = given_a_sweep_of(w, MANY, OVERLAP(KILL), 1, first);
+    next_minute(w, &course);
     assert_status(w, first[0].parent, CANCELLED);
     assert_int_equal(newly(w, second, 16), MANY); /* the newer one runs */
     assert_int_equal(look_up(w, first[0].parent)->fanout->open, MANY - 2);
-    core_close(&w->core);
-    open_core(w);
+    restart(w);
     for (unsigned i = 0; i < MANY; i++)
         tick(w);
     for (unsigned i = 0; i < MANY; i++)

@@ -6,7 +6,6 @@
 #include "broker/store/record.h"
 
 enum { OPS = 5, WEB = 6, ALL = 7 };
-static const int64_t SECOND = 1000000;
 
 typedef struct seen {
     char text[400]; /* names in the order in which they came; "-name": removed; "/": a page or push
@@ -24,17 +23,10 @@ static void note(seen_t *seen, const Pawl__V1__ScheduleItems *items)
 static const char *pushed(world_t *w, conn_t conn)
 {
     static seen_t seen;
+    size_t at = 0;
     seen.text[0] = '\0';
-    for (size_t i = 0; i < w->out.n; i++) {
-        const output_t *out = &w->out.items[i];
-        const Pawl__V1__Push *push;
-        wire_fault_t fault;
-        if (out->kind != OUT_PUSH || out->conn != conn) continue;
-        assert_int_equal(
-            wire_push_decode(&w->arena, w->out.bytes.at + out->at, out->len, &push, &fault),
-            ERR_OK);
+    for (const Pawl__V1__Push *push; (push = next_push(w, conn, &at)) != NULL;)
         if (push->body_case == PAWL__V1__PUSH__BODY_SCHEDULES) note(&seen, push->schedules);
-    }
     return seen.text;
 }
 
@@ -80,9 +72,7 @@ static const Pawl__V1__Reply *put_all(world_t *w, const wanted_t *wanted, size_t
     Pawl__V1__Task task = PAWL__V1__TASK__INIT;
     Pawl__V1__Command command = PAWL__V1__COMMAND__INIT;
     uint8_t request_id[16] = { 9, w->next_random }, bytes[200];
-    command.shell = (char *)(uintptr_t) "true";
-    task.type = (char *)(uintptr_t) "pawl/shell";
-    task.command = &command;
+    shell_task(&task, &command);
     size_t len = pawl__v1__task__pack(&task, bytes);
     for (size_t i = 0; i < n; i++) {
         Pawl__V1__Schedule *s = &schedules[i];
@@ -171,7 +161,7 @@ static void the_short_form_has_what_a_scheduler_needs_and_what_is_due_first(void
     world_t *w = *state;
     const Pawl__V1__Reply *whole = follow(w, ALL, "", false, "", 0);
     const Pawl__V1__ScheduleInfo *crawl = whole->schedules->items[1];
-    const Pawl__V1__Reply *reply = follow(w, ALL, "", true, "", w->wall_us + 60 * SECOND);
+    const Pawl__V1__Reply *reply = follow(w, ALL, "", true, "", w->wall_us + MINUTE);
     assert_int_equal(reply->schedules->n_items, 1); /* backup is not due for hours */
     const Pawl__V1__ScheduleInfo *brief = reply->schedules->items[0];
     assert_memory_equal(brief->uid.data, crawl->uid.data, 16);
@@ -236,8 +226,7 @@ static void what_nobody_looks_after_is_an_event_once_and_so_is_its_end(void **st
     world_t *w = *state;
     uint64_t aux;
     followed(w, OPS, "team=ops");
-    pass(w, 9 * SECOND); /* whoever left may come back at once */
-    tick(w);
+    later(w, 9 * SECOND); /* whoever left may come back at once */
     assert_int_not_equal(last_event(w, &aux), EVENT_SCHEDULE_UNATTENDED);
     pass(w, 2 * SECOND);
     assert_true(core_next_due_us(w->core) <= w->steady_us);
@@ -245,21 +234,17 @@ static void what_nobody_looks_after_is_an_event_once_and_so_is_its_end(void **st
     assert_int_equal(last_event(w, &aux), EVENT_SCHEDULE_UNATTENDED);
     assert_int_equal(aux, 1); /* crawl */
     /* and nothing is looked for any more */
-    assert_true(core_next_due_us(w->core) > w->steady_us + 3600 * SECOND);
+    assert_true(core_next_due_us(w->core) > w->steady_us + HOUR);
     followed(w, WEB, "team=web");
-    pass(w, 11 * SECOND);
-    tick(w);
+    later(w, 11 * SECOND);
     assert_int_equal(last_event(w, &aux), EVENT_SCHEDULE_ATTENDED);
     command_t gone[] = { { .kind = CMD_GONE, .conn = OPS }, { .kind = CMD_GONE, .conn = WEB } };
     assert_int_equal(step(w, gone, 2), ERR_OK);
     followed(w, ALL, ""); /* in time */
-    pass(w, 11 * SECOND);
-    tick(w);
+    later(w, 11 * SECOND);
     assert_int_equal(last_event(w, &aux), EVENT_SCHEDULE_ATTENDED);
-    command_t last = { .kind = CMD_GONE, .conn = ALL };
-    assert_int_equal(step(w, &last, 1), ERR_OK);
-    pass(w, 11 * SECOND);
-    tick(w);
+    is_gone(w, ALL);
+    later(w, 11 * SECOND);
     assert_int_equal(last_event(w, &aux), EVENT_SCHEDULE_UNATTENDED);
     assert_int_equal(aux, 2);
 }
@@ -267,8 +252,7 @@ static void what_nobody_looks_after_is_an_event_once_and_so_is_its_end(void **st
 /* Looks once more, and at what it says of schedules that nobody looks after. */
 static uint8_t looked(world_t *w, uint64_t *aux)
 {
-    pass(w, 11 * SECOND);
-    tick(w);
+    later(w, 11 * SECOND);
     return last_event(w, aux);
 }
 
@@ -278,7 +262,7 @@ static void a_fixed_delay_is_told_again_when_its_task_has_ended(void **state)
     uint64_t aux;
     followed(w, OPS, "team=ops");
     followed(w, WEB, "team=web");
-    const wanted_t poll[] = { { "poll", "", NULL, 60 * SECOND } };
+    const wanted_t poll[] = { { "poll", "", NULL, MINUTE } };
     assert_null(put_all(w, poll, 1)->error);
     assert_int_equal(looked(w, &aux), EVENT_SCHEDULE_UNATTENDED);
     Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;

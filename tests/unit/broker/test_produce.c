@@ -59,12 +59,7 @@ static void the_next_attempt_goes_on_with_the_watermark_of_the_last(void **state
     uint64_t token = submit_producer(w, EXECUTOR, id_at(w, 1), K1, NO_SCOPE);
     produce(w, EXECUTOR, id_at(w, 1), token, first, 2, MARK);
     hello_sql(w, EXECUTOR, WEB1, 9); /* a new life: the old one is lost */
-    const Pawl__V1__Lease *lease = NULL;
-    for (unsigned i = 0; i < 20 && !leases_of(w, EXECUTOR, &lease, 1); i++) {
-        pass(w, 1000000);
-        tick(w);
-    }
-    assert_non_null(lease);
+    const Pawl__V1__Lease *lease = leased_within(w, EXECUTOR, 20);
     ulid_t id = id_at(w, 1);
     assert_memory_equal(lease->id.data, id.at, 16);
     assert_true(lease->token > token);
@@ -120,8 +115,7 @@ static void a_task_that_was_lost_again_waits_as_its_own_retry_says(void **state)
         const Pawl__V1__Lease *lease = NULL;
         hello_sql(w, EXECUTOR, WEB1, life);
         for (unsigned i = 0; i < 4 && !leases_of(w, EXECUTOR, &lease, 1); i++) {
-            pass(w, 1000000);
-            tick(w);
+            later(w, 1000000);
         }
         assert_non_null(lease);
     }

@@ -5,9 +5,6 @@
 #include "broker/store/record.h"
 
 enum { CLIENT = 1, WORKER = 2, OTHER = 3 };
-static const int64_t SECOND = 1000000;
-#define CANCEL        PAWL__V1__TASK_VERB__TASK_CANCEL
-#define BY_WISH       PAWL__V1__OUTCOME__OUTCOME_CANCELLED
 #define DIRECTIVE(it) PAWL__V1__DIRECTIVE_KIND__DIRECTIVE_##it
 
 /* ---- attempts -------------------------------------------------------------------------------- */
@@ -30,37 +27,16 @@ static const char *message(world_t *w)
 
 static void cancel(world_t *w, ulid_t id, char *reason, uint8_t nth)
 {
-    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
-    Pawl__V1__TaskChange c = PAWL__V1__TASK_CHANGE__INIT;
-    ProtobufCBinaryData one = { 16, id.at };
-    uint8_t request_id[16];
-    memset(request_id, nth, 16);
-    c.verb = CANCEL;
-    c.ids = &one;
-    c.n_ids = 1;
-    c.reason = reason;
-    r.request_id.data = request_id;
-    r.request_id.len = 16;
-    r.body_case = PAWL__V1__REQUEST__BODY_TASK_CHANGE;
-    r.task_change = &c;
-    assert_int_equal(request(w, CLIENT, &r)->changed->done, 1);
+    const Pawl__V1__TaskVerb cancel_it = PAWL__V1__TASK_VERB__TASK_CANCEL;
+    assert_int_equal(change_because(w, cancel_it, id, reason, nth)->changed->done, 1);
 }
 
 static void say(world_t *w, ulid_t id, uint64_t token, char *words)
 {
-    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
-    Pawl__V1__Report rep = PAWL__V1__REPORT__INIT;
-    Pawl__V1__Result result = PAWL__V1__RESULT__INIT, *results[] = { &result };
-    result.id.data = id.at;
-    result.id.len = 16;
-    result.token = token;
-    result.outcome = BY_WISH;
+    Pawl__V1__Result result = PAWL__V1__RESULT__INIT;
+    result.outcome = PAWL__V1__OUTCOME__OUTCOME_CANCELLED;
     result.message = words;
-    rep.results = results;
-    rep.n_results = 1;
-    r.body_case = PAWL__V1__REQUEST__BODY_REPORT;
-    r.report = &rep;
-    assert_int_equal(request(w, WORKER, &r)->reported->verdicts[0], VERDICT(DONE));
+    assert_int_equal(report_result(w, WORKER, id, token, result), VERDICT(DONE));
 }
 
 static char *text(const char *words)
@@ -75,8 +51,7 @@ static void a_cancelled_attempt_says_who_wished_it_and_why(void **state)
     uint64_t token = leased(w, WORKER, id_at(w, 1), (spec_t){ 0 });
     cancel(w, id_at(w, 1), text("wrong host"), 9);
     assert_string_equal(message(w), "cancelled by uid:1: wrong host");
-    core_close(&w->core); /* the wish outlives the broker */
-    open_core(w);
+    restart(w); /* the wish outlives the broker */
     hello_claims(w, WORKER, 1, id_at(w, 1), token, false);
     say(w, id_at(w, 1), token, text("cancelled; some processes could not be killed"));
     assert_int_equal(COUNT(w, CANCELLED), 1);
@@ -115,8 +90,7 @@ static void a_cancelled_attempt_whose_executor_is_lost_says_both(void **state)
     hello(w, WORKER, text("web-1"), 1, 4);
     (void)leased(w, WORKER, id_at(w, 1), (spec_t){ 0 });
     cancel(w, id_at(w, 1), text("too slow"), 9);
-    command_t lost = { .kind = CMD_LOST, .conn = WORKER };
-    assert_int_equal(step(w, &lost, 1), ERR_OK);
+    is_lost(w, WORKER);
     assert_int_equal(COUNT(w, CANCELLED), 1);
     assert_string_equal(message(w), "cancelled by uid:1: too slow; the executor was lost");
 }
@@ -142,14 +116,8 @@ static const Pawl__V1__Reply *stop(world_t *w, const char *name, int64_t within_
 /* The END directive of the last step to this connection: its deadline; -1: none came. */
 static int64_t told_to_end(world_t *w, conn_t conn)
 {
-    for (size_t i = 0; i < w->out.n; i++) {
-        const output_t *out = &w->out.items[i];
-        const Pawl__V1__Push *push;
-        wire_fault_t fault;
-        if (out->kind != OUT_PUSH || out->conn != conn) continue;
-        assert_int_equal(
-            wire_push_decode(&w->arena, w->out.bytes.at + out->at, out->len, &push, &fault),
-            ERR_OK);
+    size_t at = 0;
+    for (const Pawl__V1__Push *push; (push = next_push(w, conn, &at)) != NULL;) {
         if (push->body_case != PAWL__V1__PUSH__BODY_DIRECTIVES) continue;
         for (size_t k = 0; k < push->directives->n_directives; k++)
             if (push->directives->directives[k]->kind == DIRECTIVE(END))
@@ -172,14 +140,9 @@ static void stop_is_said_again_until_the_executor_is_gone(void **state)
         tick(w);
         assert_int_equal(told_to_end(w, WORKER), 7 * SECOND);
     }
-    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
-    Pawl__V1__Bye bye = PAWL__V1__BYE__INIT;
-    r.body_case = PAWL__V1__REQUEST__BODY_BYE;
-    r.bye = &bye;
-    request(w, WORKER, &r);
+    says_bye(w, WORKER);
     hello(w, OTHER, text("web-1"), 2, 4); /* who starts it again wants it to work */
-    pass(w, 5 * SECOND);
-    tick(w);
+    later(w, 5 * SECOND);
     assert_int_equal(told_to_end(w, OTHER), -1);
 }
 
@@ -188,16 +151,13 @@ static void the_same_life_is_told_over_a_new_connection_and_after_a_restart(void
     world_t *w = *state;
     hello(w, WORKER, text("web-1"), 1, 4);
     stop(w, "web-1", 0, 9);
-    command_t gone = { .kind = CMD_GONE, .conn = WORKER };
-    assert_int_equal(step(w, &gone, 1), ERR_OK);
+    is_gone(w, WORKER);
     hello(w, OTHER, text("web-1"), 1, 4);
     assert_int_equal(told_to_end(w, OTHER), 0);
-    core_close(&w->core);
-    open_core(w);
+    restart(w);
     hello(w, WORKER, text("web-1"), 1, 4);
     assert_int_equal(told_to_end(w, WORKER), 0);
-    core_close(&w->core);
-    open_core(w);
+    restart(w);
     hello(w, WORKER, text("web-1"), 3, 4); /* another life */
     assert_int_equal(told_to_end(w, WORKER), -1);
 }
@@ -207,8 +167,7 @@ who_is_not_connected_cannot_be_stopped_and_the_answer_says_what_can_be_done(void
 {
     world_t *w = *state;
     hello(w, WORKER, text("web-1"), 1, 4);
-    command_t gone = { .kind = CMD_GONE, .conn = WORKER };
-    assert_int_equal(step(w, &gone, 1), ERR_OK);
+    is_gone(w, WORKER);
     const Pawl__V1__Reply *reply = stop(w, "web-1", 0, 9);
     assert_non_null(reply->error);
     assert_non_null(strstr(reply->error->text, "not connected"));

@@ -177,8 +177,7 @@ static void with_force_the_attempt_that_runs_makes_nothing_more(void **state)
     uint64_t token = submit_producer(w, EXECUTOR, id, K1, NAME);
     produce(w, EXECUTOR, id, token, rows, 1, MARK);
     assert_int_equal(change_mark(w, of_name(NAME), FIVE, WHATEVER, true), 0);
-    core_close(&w->core); /* the mark on the lease is on record */
-    open_core(w);
+    restart(w); /* the mark on the lease is on record */
     hello_sql(w, EXECUTOR, WEB1, 1);
     assert_int_equal(produce(w, EXECUTOR, id, token, more, 1, MARK)->error->code, ERR_STALE);
     assert_int_equal(produce(w, EXECUTOR, id, token, NULL, 0, NULL)->error->code, ERR_STALE);
@@ -187,12 +186,7 @@ static void with_force_the_attempt_that_runs_makes_nothing_more(void **state)
     /* it is fenced off already: nobody stands in the way of a second change */
     assert_int_equal(change_mark(w, of_name(NAME), SIX, WHATEVER, false), 0);
     assert_int_equal(report(w, EXECUTOR, id, token, FAIL), VERDICT(DONE));
-    const Pawl__V1__Lease *lease = NULL;
-    for (unsigned i = 0; i < 20 && !leases_of(w, EXECUTOR, &lease, 1); i++) {
-        pass(w, 1000000);
-        tick(w);
-    }
-    assert_non_null(lease);
+    const Pawl__V1__Lease *lease = leased_within(w, EXECUTOR, 20);
     assert_memory_equal(asks(w, id, lease->token)->watermark.data, "6", 1);
 }
 
