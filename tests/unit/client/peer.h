@@ -29,6 +29,7 @@ enum { PEER_PATIENCE_MS = 60000 };
 
 typedef struct peer {
     void *context, *router;
+    pawl_client_t *client; /* of the fixtures below; NULL: the test makes its own */
     char dir[64], endpoint[96];
     uint8_t route[64]; /* of the last request */
     size_t route_len;
@@ -289,5 +290,34 @@ PEER_MAYBE pawl_client_t *peer_client(const peer_t *self, const char *role, cons
     pawl_conf_destroy(&conf);
     return client;
 }
+
+/* ---- fixtures: a peer and a handle to it, which go however the test ends --------------------- */
+
+PEER_MAYBE int with_client(void **state)
+{
+    peer_t *self = peer_open();
+    self->client = peer_client(self, "client", NULL);
+    *state = self;
+    return 0;
+}
+
+PEER_MAYBE int with_scheduler(void **state)
+{
+    peer_t *self = peer_open();
+    self->client = peer_client(self, "scheduler", NULL);
+    *state = self;
+    return 0;
+}
+
+PEER_MAYBE int peer_gone(void **state)
+{
+    peer_t *self = *state;
+    pawl_client_destroy(&self->client);
+    peer_close(&self);
+    return 0;
+}
+
+#define AS_CLIENT(test)    cmocka_unit_test_setup_teardown(test, with_client, peer_gone)
+#define AS_SCHEDULER(test) cmocka_unit_test_setup_teardown(test, with_scheduler, peer_gone)
 
 #endif

@@ -38,9 +38,8 @@ static Pawl__V1__Request *next_submit(peer_t *peer)
 
 static void answers_find_their_requests_in_any_order(void **state)
 {
-    (void)state;
-    peer_t *peer = peer_open();
-    pawl_client_t *client = peer_client(peer, "client", NULL);
+    peer_t *peer = *state;
+    pawl_client_t *client = peer->client;
     peer_greet(peer);
     pawl_op_t *first = submit_one(client, 1), *second = submit_one(client, 2);
     uint64_t seq = next_submit(peer)->seq;
@@ -53,15 +52,12 @@ static void answers_find_their_requests_in_any_order(void **state)
     assert_int_equal(pawl_op_wait(first, 5 * SECOND), 0);
     pawl_op_destroy(&first);
     pawl_op_destroy(&second);
-    pawl_client_destroy(&client);
-    peer_close(&peer);
 }
 
 static void hello_says_who_it_is_and_keeps_its_incarnation(void **state)
 {
-    (void)state;
-    peer_t *peer = peer_open();
-    pawl_client_t *client = peer_client(peer, "scheduler", NULL);
+    peer_t *peer = *state;
+    pawl_client_t *client = peer->client;
     uint8_t incarnation[16];
     Pawl__V1__Hello *hello = peer_next(peer, PAWL__V1__REQUEST__BODY_HELLO)->hello;
     assert_string_equal(hello->name, "tester");
@@ -74,15 +70,12 @@ static void hello_says_who_it_is_and_keeps_its_incarnation(void **state)
     peer_start(peer);
     hello = peer_next(peer, PAWL__V1__REQUEST__BODY_HELLO)->hello;
     assert_memory_equal(hello->incarnation.data, incarnation, 16);
-    pawl_client_destroy(&client);
-    peer_close(&peer);
 }
 
 static void what_has_no_answer_is_sent_again_in_order_to_the_next_broker(void **state)
 {
-    (void)state;
-    peer_t *peer = peer_open();
-    pawl_client_t *client = peer_client(peer, "client", NULL);
+    peer_t *peer = *state;
+    pawl_client_t *client = peer->client;
     pawl_op_t *ops[5];
     peer_greet(peer);
     for (uint8_t i = 0; i < 5; i++)
@@ -106,8 +99,6 @@ static void what_has_no_answer_is_sent_again_in_order_to_the_next_broker(void **
         assert_int_equal(pawl_op_wait(ops[i], 5 * SECOND), 0);
         pawl_op_destroy(&ops[i]);
     }
-    pawl_client_destroy(&client);
-    peer_close(&peer);
 }
 
 static void *pause_queue(void *client)
@@ -117,9 +108,8 @@ static void *pause_queue(void *client)
 
 static void a_change_is_resent_with_the_same_request_id_after_the_session_was_lost(void **state)
 {
-    (void)state;
-    peer_t *peer = peer_open();
-    pawl_client_t *client = peer_client(peer, "client", NULL);
+    peer_t *peer = *state;
+    pawl_client_t *client = peer->client;
     pthread_t caller;
     uint8_t request_id[16];
     void *err;
@@ -149,15 +139,12 @@ static void a_change_is_resent_with_the_same_request_id_after_the_session_was_lo
     peer_reply(peer, &reply);
     pthread_join(caller, &err);
     assert_int_equal((intptr_t)err, 0);
-    pawl_client_destroy(&client);
-    peer_close(&peer);
 }
 
 static void busy_is_sent_again_when_the_broker_asked(void **state)
 {
-    (void)state;
-    peer_t *peer = peer_open();
-    pawl_client_t *client = peer_client(peer, "client", NULL);
+    peer_t *peer = *state;
+    pawl_client_t *client = peer->client;
     peer_greet(peer);
     pawl_op_t *op = submit_one(client, 1), *other = submit_one(client, 2);
     next_submit(peer);
@@ -174,8 +161,6 @@ static void busy_is_sent_again_when_the_broker_asked(void **state)
     assert_int_equal(pawl_op_wait(op, 5 * SECOND), 0);
     pawl_op_destroy(&op);
     pawl_op_destroy(&other);
-    pawl_client_destroy(&client);
-    peer_close(&peer);
 }
 
 static void a_silent_broker_is_left_after_two_pings(void **state)
@@ -201,9 +186,8 @@ static void a_silent_broker_is_left_after_two_pings(void **state)
 
 static void garbage_is_ignored(void **state)
 {
-    (void)state;
-    peer_t *peer = peer_open();
-    pawl_client_t *client = peer_client(peer, "client", NULL);
+    peer_t *peer = *state;
+    pawl_client_t *client = peer->client;
     peer_greet(peer);
     pawl_op_t *op = submit_one(client, 1);
     next_submit(peer);
@@ -224,21 +208,16 @@ static void garbage_is_ignored(void **state)
     peer_submitted(peer);
     assert_int_equal(pawl_op_wait(op, 5 * SECOND), 0);
     pawl_op_destroy(&op);
-    pawl_client_destroy(&client);
-    peer_close(&peer);
 }
 
 static void connect_tells_the_brokers_refusal(void **state)
 {
-    (void)state;
-    peer_t *peer = peer_open();
-    pawl_client_t *client = peer_client(peer, "client", NULL);
+    peer_t *peer = *state;
+    pawl_client_t *client = peer->client;
     peer_next(peer, PAWL__V1__REQUEST__BODY_HELLO);
     peer_error(peer, ERR_REFUSED, "uid 7 may not speak here", 0);
     assert_int_equal(pawl_client_connect(client, 5 * SECOND), PAWL_E_REFUSED);
     assert_string_equal(pawl_client_error(client), "uid 7 may not speak here");
-    pawl_client_destroy(&client);
-    peer_close(&peer);
 }
 
 static void without_a_broker_the_error_names_the_endpoint_and_why(void **state)
@@ -353,9 +332,8 @@ static void count_op(pawl_op_t *op, void *arg)
 
 static void a_callback_runs_once_inside_poll_and_never_after_destroy(void **state)
 {
-    (void)state;
-    peer_t *peer = peer_open();
-    pawl_client_t *client = peer_client(peer, "client", NULL);
+    peer_t *peer = *state;
+    pawl_client_t *client = peer->client;
     int told = 0, never = 0;
     peer_greet(peer);
     pawl_op_t *op = submit_one(client, 1), *dead = submit_one(client, 2);
@@ -377,15 +355,12 @@ static void a_callback_runs_once_inside_poll_and_never_after_destroy(void **stat
     assert_int_equal(told, 1);
     assert_int_equal(never, 0);
     pawl_op_destroy(&op);
-    pawl_client_destroy(&client);
-    peer_close(&peer);
 }
 
 static void close_says_bye_when_all_is_answered(void **state)
 {
-    (void)state;
-    peer_t *peer = peer_open();
-    pawl_client_t *client = peer_client(peer, "client", NULL);
+    peer_t *peer = *state;
+    pawl_client_t *client = peer->client;
     peer_greet(peer);
     assert_int_equal(pawl_client_connect(client, 5 * SECOND), 0);
     assert_int_equal(pawl_client_close(client, 5 * SECOND), 0);
@@ -393,8 +368,6 @@ static void close_says_bye_when_all_is_answered(void **state)
     pawl_task_t *task = pawl_task_new("a/b");
     assert_int_equal(pawl_submit(client, task, NULL, SECOND), PAWL_E_CLOSED);
     pawl_task_destroy(&task);
-    pawl_client_destroy(&client);
-    peer_close(&peer);
 }
 
 /* ---- many threads ---------------------------------------------------------------------------- */
@@ -417,9 +390,8 @@ static void *submit_ten(void *client)
 
 static void many_threads_block_on_one_handle_at_once(void **state)
 {
-    (void)state;
-    peer_t *peer = peer_open();
-    pawl_client_t *client = peer_client(peer, "client", NULL);
+    peer_t *peer = *state;
+    pawl_client_t *client = peer->client;
     pthread_t threads[8];
     for (int i = 0; i < 8; i++)
         pthread_create(&threads[i], NULL, submit_ten, client);
@@ -441,8 +413,6 @@ static void many_threads_block_on_one_handle_at_once(void **state)
         pthread_join(threads[i], &failed);
         assert_int_equal((intptr_t)failed, 0);
     }
-    pawl_client_destroy(&client);
-    peer_close(&peer);
 }
 
 typedef struct faulty {
@@ -464,9 +434,8 @@ static void *fail_by(void *arg)
 
 static void each_thread_has_its_own_error(void **state)
 {
-    (void)state;
-    peer_t *peer = peer_open();
-    pawl_client_t *client = peer_client(peer, "client", NULL);
+    peer_t *peer = *state;
+    pawl_client_t *client = peer->client;
     faulty_t faults[2] = { { client, "shout", "" }, { client, "xyz", "" } };
     pthread_t threads[2];
     for (int i = 0; i < 2; i++)
@@ -476,8 +445,6 @@ static void each_thread_has_its_own_error(void **state)
     assert_non_null(strstr(faults[0].text, "-1 a schedule is changed by"));
     assert_non_null(strstr(faults[1].text, "-1 a task is changed by"));
     assert_string_equal(pawl_client_error(client), "");
-    pawl_client_destroy(&client);
-    peer_close(&peer);
 }
 
 static bool swallow(const pawl_record_t *event, void *arg)
@@ -525,22 +492,22 @@ static void anything_may_be_destroyed_at_any_moment(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(answers_find_their_requests_in_any_order),
-        cmocka_unit_test(hello_says_who_it_is_and_keeps_its_incarnation),
-        cmocka_unit_test(what_has_no_answer_is_sent_again_in_order_to_the_next_broker),
-        cmocka_unit_test(a_change_is_resent_with_the_same_request_id_after_the_session_was_lost),
-        cmocka_unit_test(busy_is_sent_again_when_the_broker_asked),
+        AS_CLIENT(answers_find_their_requests_in_any_order),
+        AS_SCHEDULER(hello_says_who_it_is_and_keeps_its_incarnation),
+        AS_CLIENT(what_has_no_answer_is_sent_again_in_order_to_the_next_broker),
+        AS_CLIENT(a_change_is_resent_with_the_same_request_id_after_the_session_was_lost),
+        AS_CLIENT(busy_is_sent_again_when_the_broker_asked),
         cmocka_unit_test(a_silent_broker_is_left_after_two_pings),
-        cmocka_unit_test(garbage_is_ignored),
-        cmocka_unit_test(connect_tells_the_brokers_refusal),
+        AS_CLIENT(garbage_is_ignored),
+        AS_CLIENT(connect_tells_the_brokers_refusal),
         cmocka_unit_test(without_a_broker_the_error_names_the_endpoint_and_why),
         cmocka_unit_test(what_waits_is_bounded),
         cmocka_unit_test(no_more_is_in_flight_than_the_broker_takes),
         cmocka_unit_test(a_child_process_is_refused),
-        cmocka_unit_test(a_callback_runs_once_inside_poll_and_never_after_destroy),
-        cmocka_unit_test(close_says_bye_when_all_is_answered),
-        cmocka_unit_test(many_threads_block_on_one_handle_at_once),
-        cmocka_unit_test(each_thread_has_its_own_error),
+        AS_CLIENT(a_callback_runs_once_inside_poll_and_never_after_destroy),
+        AS_CLIENT(close_says_bye_when_all_is_answered),
+        AS_CLIENT(many_threads_block_on_one_handle_at_once),
+        AS_CLIENT(each_thread_has_its_own_error),
         cmocka_unit_test(anything_may_be_destroyed_at_any_moment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

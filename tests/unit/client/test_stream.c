@@ -64,9 +64,8 @@ static void send_events(peer_t *peer, uint64_t from, uint64_t n, uint64_t oldest
 
 static void a_watch_goes_on_behind_the_last_event_after_a_reconnect_and_tells_gaps(void **state)
 {
-    (void)state;
-    peer_t *peer = peer_open();
-    pawl_client_t *client = peer_client(peer, "client", NULL);
+    peer_t *peer = *state;
+    pawl_client_t *client = peer->client;
     seen_t seen = { 0 };
     pawl_watch_t *watch = pawl_watch_new(client, 5, on_event, &seen);
     peer_greet(peer);
@@ -86,15 +85,12 @@ static void a_watch_goes_on_behind_the_last_event_after_a_reconnect_and_tells_ga
     assert_string_equal(seen.text, "e:5 e:6 gap:20 e:20");
     assert_int_equal(pawl_watch_seq(watch), 21);
     pawl_watch_destroy(&watch);
-    pawl_client_destroy(&client);
-    peer_close(&peer);
 }
 
 static void a_watch_from_now_on_first_learns_where_now_is_and_ends_when_told(void **state)
 {
-    (void)state;
-    peer_t *peer = peer_open();
-    pawl_client_t *client = peer_client(peer, "client", NULL);
+    peer_t *peer = *state;
+    pawl_client_t *client = peer->client;
     seen_t seen = { .stop_after = 1 };
     pawl_watch_t *watch = pawl_watch_new(client, 0, on_event, &seen);
     peer_greet(peer);
@@ -111,16 +107,13 @@ static void a_watch_from_now_on_first_learns_where_now_is_and_ends_when_told(voi
     pawl_client_poll(client, 0);
     assert_int_equal(seen.n, 1);
     pawl_watch_destroy(&watch);
-    pawl_client_destroy(&client);
-    peer_close(&peer);
 }
 
 /* A role that may not read events, for one: its program must not wait for ever. */
 static void a_watch_that_is_refused_is_told_and_over_with_the_brokers_words(void **state)
 {
-    (void)state;
-    peer_t *peer = peer_open();
-    pawl_client_t *client = peer_client(peer, "client", NULL);
+    peer_t *peer = *state;
+    pawl_client_t *client = peer->client;
     seen_t seen = { 0 };
     peer_greet(peer);
     pawl_watch_t *watch = pawl_watch_new(client, 1, on_event, &seen);
@@ -133,8 +126,6 @@ static void a_watch_that_is_refused_is_told_and_over_with_the_brokers_words(void
     assert_int_equal(pawl_watch_error(watch), PAWL_E_REFUSED);
     assert_string_equal(pawl_client_error(client), "you may not");
     pawl_watch_destroy(&watch);
-    pawl_client_destroy(&client);
-    peer_close(&peer);
 }
 
 /* ---- changes --------------------------------------------------------------------------------- */
@@ -161,9 +152,8 @@ static void *cancel_two(void *client)
 
 static void a_refusal_of_a_task_that_was_not_named_is_nobodys(void **state)
 {
-    (void)state;
-    peer_t *peer = peer_open();
-    pawl_client_t *client = peer_client(peer, "client", NULL);
+    peer_t *peer = *state;
+    pawl_client_t *client = peer->client;
     pthread_t thread;
     seen_t *seen;
     Pawl__V1__Reply reply = PAWL__V1__REPLY__INIT;
@@ -189,8 +179,6 @@ static void a_refusal_of_a_task_that_was_not_named_is_nobodys(void **state)
     assert_int_equal(pthread_join(thread, (void **)&seen), 0);
     assert_string_equal(seen->text, "8:-45:ended");
     free(seen);
-    pawl_client_destroy(&client);
-    peer_close(&peer);
 }
 
 static const char TOKEN[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -206,9 +194,8 @@ static void *complete_for_ever(void *client)
 /* Who was told the token may be faster than the attempt that told it. */
 static void a_completion_without_a_time_limit_waits_for_its_attempt(void **state)
 {
-    (void)state;
-    peer_t *peer = peer_open();
-    pawl_client_t *client = peer_client(peer, "client", NULL);
+    peer_t *peer = *state;
+    pawl_client_t *client = peer->client;
     pthread_t thread;
     pawl_err *err;
     Pawl__V1__Reply reply = PAWL__V1__REPLY__INIT;
@@ -225,8 +212,6 @@ static void a_completion_without_a_time_limit_waits_for_its_attempt(void **state
     peer_reply(peer, &reply);
     assert_int_equal(pthread_join(thread, (void **)&err), 0);
     assert_int_equal(*err, 0);
-    pawl_client_destroy(&client);
-    peer_close(&peer);
 }
 
 /* ---- schedules ------------------------------------------------------------------------------- */
@@ -267,9 +252,8 @@ static void send_schedule(peer_t *peer, const char *name, const char *next, bool
 
 static void a_follower_hears_all_then_changes_and_begins_anew_in_a_new_session(void **state)
 {
-    (void)state;
-    peer_t *peer = peer_open();
-    pawl_client_t *client = peer_client(peer, "scheduler", NULL);
+    peer_t *peer = *state;
+    pawl_client_t *client = peer->client;
     seen_t seen = { 0 };
     assert_int_equal(pawl_schedule_follow(client, on_schedule, &seen), 0);
     assert_int_equal(pawl_schedule_follow(client, on_schedule, &seen), PAWL_E_EXISTS);
@@ -288,15 +272,12 @@ static void a_follower_hears_all_then_changes_and_begins_anew_in_a_new_session(v
     send_schedule(peer, "d", "", false);
     poll_until(client, &seen, 5);
     assert_string_equal(seen.text, "a b c forget d");
-    pawl_client_destroy(&client);
-    peer_close(&peer);
 }
 
 static void a_follower_begins_anew_when_something_was_lost_on_the_way(void **state)
 {
-    (void)state;
-    peer_t *peer = peer_open();
-    pawl_client_t *client = peer_client(peer, "scheduler", NULL);
+    peer_t *peer = *state;
+    pawl_client_t *client = peer->client;
     seen_t seen = { 0 };
     static const uint8_t broken[] = {
         0x0d, 0x50, 0x57, 0x50, 0x31, 0xff, 0xff
@@ -314,8 +295,6 @@ static void a_follower_begins_anew_when_something_was_lost_on_the_way(void **sta
     send_schedule(peer, "b", "", false);
     poll_until(client, &seen, 4);
     assert_string_equal(seen.text, "forget a forget b");
-    pawl_client_destroy(&client);
-    peer_close(&peer);
 }
 
 static void on_proposed(const pawl_record_t *answer, pawl_err err, void *arg)
@@ -326,9 +305,8 @@ static void on_proposed(const pawl_record_t *answer, pawl_err err, void *arg)
 
 static void proposals_are_answered_inside_poll(void **state)
 {
-    (void)state;
-    peer_t *peer = peer_open();
-    pawl_client_t *client = peer_client(peer, "scheduler", NULL);
+    peer_t *peer = *state;
+    pawl_client_t *client = peer->client;
     seen_t seen = { 0 };
     pawl_proposal_t proposals[2] = { { { 'u' }, 3, 10, 20, 0 }, { { 'v' }, 4, 30, 40, 0 } };
     peer_greet(peer);
@@ -351,8 +329,6 @@ static void proposals_are_answered_inside_poll(void **state)
     peer_error(peer, ERR_REFUSED, "no", 0);
     poll_until(client, &seen, 2);
     assert_string_equal(seen.text, "too_early REFUSED");
-    pawl_client_destroy(&client);
-    peer_close(&peer);
 }
 
 /* ---- lists and batches ----------------------------------------------------------------------- */
@@ -382,9 +358,8 @@ static void *answer_two_pages(void *arg)
 
 static void a_list_is_read_page_by_page(void **state)
 {
-    (void)state;
-    peer_t *peer = peer_open();
-    pawl_client_t *client = peer_client(peer, "client", NULL);
+    peer_t *peer = *state;
+    pawl_client_t *client = peer->client;
     pthread_t other;
     pawl_list_t *list;
     pawl_err err;
@@ -399,9 +374,8 @@ static void a_list_is_read_page_by_page(void **state)
     assert_int_equal(n, 4);
     pthread_join(other, &wrong);
     assert_null(wrong);
-    pawl_client_destroy(&client); /* the list outlives it */
+    pawl_client_destroy(&peer->client); /* the list outlives it */
     pawl_list_destroy(&list);
-    peer_close(&peer);
 }
 
 /* Two pages of peers, then two of queues, each asked for where the one before ended. */
@@ -444,9 +418,8 @@ static void *answer_pages_of_peers_and_queues(void *arg)
 
 static void peers_and_queues_are_read_page_by_page(void **state)
 {
-    (void)state;
-    peer_t *peer = peer_open();
-    pawl_client_t *client = peer_client(peer, "client", NULL);
+    peer_t *peer = *state;
+    pawl_client_t *client = peer->client;
     pthread_t other;
     pawl_list_t *list;
     pawl_err err;
@@ -465,15 +438,12 @@ static void peers_and_queues_are_read_page_by_page(void **state)
     pawl_list_destroy(&list);
     pthread_join(other, &wrong);
     assert_null(wrong);
-    pawl_client_destroy(&client);
-    peer_close(&peer);
 }
 
 static void a_batch_too_large_for_one_message_is_split_and_told_item_by_item(void **state)
 {
-    (void)state;
-    peer_t *peer = peer_open();
-    pawl_client_t *client = peer_client(peer, "client", NULL);
+    peer_t *peer = *state;
+    pawl_client_t *client = peer->client;
     pawl_batch_t *batch = pawl_batch_new();
     char *input = calloc(1, 1 << 20);
     pawl_err err;
@@ -518,24 +488,22 @@ static void a_batch_too_large_for_one_message_is_split_and_told_item_by_item(voi
     assert_memory_equal(told, id, 16);
     pawl_batch_destroy(&batch);
     pawl_op_destroy(&op);
-    pawl_client_destroy(&client);
-    peer_close(&peer);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_watch_goes_on_behind_the_last_event_after_a_reconnect_and_tells_gaps),
-        cmocka_unit_test(a_watch_from_now_on_first_learns_where_now_is_and_ends_when_told),
-        cmocka_unit_test(a_watch_that_is_refused_is_told_and_over_with_the_brokers_words),
-        cmocka_unit_test(a_refusal_of_a_task_that_was_not_named_is_nobodys),
-        cmocka_unit_test(a_completion_without_a_time_limit_waits_for_its_attempt),
-        cmocka_unit_test(a_follower_hears_all_then_changes_and_begins_anew_in_a_new_session),
-        cmocka_unit_test(a_follower_begins_anew_when_something_was_lost_on_the_way),
-        cmocka_unit_test(proposals_are_answered_inside_poll),
-        cmocka_unit_test(a_list_is_read_page_by_page),
-        cmocka_unit_test(peers_and_queues_are_read_page_by_page),
-        cmocka_unit_test(a_batch_too_large_for_one_message_is_split_and_told_item_by_item),
+        AS_CLIENT(a_watch_goes_on_behind_the_last_event_after_a_reconnect_and_tells_gaps),
+        AS_CLIENT(a_watch_from_now_on_first_learns_where_now_is_and_ends_when_told),
+        AS_CLIENT(a_watch_that_is_refused_is_told_and_over_with_the_brokers_words),
+        AS_CLIENT(a_refusal_of_a_task_that_was_not_named_is_nobodys),
+        AS_CLIENT(a_completion_without_a_time_limit_waits_for_its_attempt),
+        AS_SCHEDULER(a_follower_hears_all_then_changes_and_begins_anew_in_a_new_session),
+        AS_SCHEDULER(a_follower_begins_anew_when_something_was_lost_on_the_way),
+        AS_SCHEDULER(proposals_are_answered_inside_poll),
+        AS_CLIENT(a_list_is_read_page_by_page),
+        AS_CLIENT(peers_and_queues_are_read_page_by_page),
+        AS_CLIENT(a_batch_too_large_for_one_message_is_split_and_told_item_by_item),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
