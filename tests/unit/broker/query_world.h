@@ -18,6 +18,7 @@
 #include "client/base/ulid.h"
 #include "client/time/zone.h"
 #include "tests/sim/memstore.h"
+#include "tests/unit/broker/durations.h"
 
 #define WORLD_BEGIN INT64_C(1760000000000000) /* 2025-10-09T08:53:20Z */
 #define S(name)     PAWL__V1__TASK_STATUS__STATUS_##name
@@ -168,13 +169,9 @@ static inline void world_task(Pawl__V1__Task *task)
     task->type = (char *)(uintptr_t) "test/work";
 }
 
-/* Submits; the id it drew is put into `id`. */
-static inline void world_submit(world_t *self, Pawl__V1__Task *task, uint8_t id[16])
+/* Submits it under the id that it has. */
+static inline void world_submit_as(world_t *self, const Pawl__V1__Task *task)
 {
-    uint8_t random[10] = { ++self->next_id };
-    ulid_t drawn = ulid_make(self->wall_us, random);
-    memcpy(id, drawn.at, 16);
-    task->id = (ProtobufCBinaryData){ 16, id };
     uint8_t packed[16384];
     assert_true(pawl__v1__task__get_packed_size(task) <= sizeof packed);
     ProtobufCBinaryData bytes = { pawl__v1__task__pack(task, packed), packed };
@@ -186,6 +183,16 @@ static inline void world_submit(world_t *self, Pawl__V1__Task *task, uint8_t id[
     request.submit = &submit;
     world_request(self, 99, &request);
     assert_int_equal(self->error, 0);
+}
+
+/* Submits; the id it drew is put into `id`. */
+static inline void world_submit(world_t *self, Pawl__V1__Task *task, uint8_t id[16])
+{
+    uint8_t random[10] = { ++self->next_id };
+    ulid_t drawn = ulid_make(self->wall_us, random);
+    memcpy(id, drawn.at, 16);
+    task->id = (ProtobufCBinaryData){ 16, id };
+    world_submit_as(self, task);
 }
 
 static inline void world_report(world_t *self, conn_t conn, const world_lease_t *lease,
@@ -236,28 +243,72 @@ static inline void world_zone(world_t *self, const char *name)
     buf_free(&bytes);
 }
 
+/* The template of test/work tasks; `packed` keeps it. */
+static inline ProtobufCBinaryData world_template(uint8_t packed[256])
+{
+    Pawl__V1__Task task;
+    world_task(&task);
+    return (ProtobufCBinaryData){ pawl__v1__task__pack(&task, packed), packed };
+}
+
+/* The code of the refusal, 0: taken. */
+static inline uint32_t world_put(world_t *self, Pawl__V1__SchedulePut *put)
+{
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_PUT;
+    request.schedule_put = put;
+    world_request(self, 99, &request);
+    return self->error;
+}
+
+static inline uint32_t world_put_schedule(world_t *self, Pawl__V1__Schedule *schedule)
+{
+    Pawl__V1__SchedulePut put = PAWL__V1__SCHEDULE_PUT__INIT;
+    put.schedule = schedule;
+    return world_put(self, &put);
+}
+
 /* A schedule of test/work tasks in UTC. */
 static inline void world_schedule(world_t *self, const char *name, const char *rule,
                                   Pawl__V1__Mode mode, Pawl__V1__Overlap overlap)
 {
-    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
-    Pawl__V1__SchedulePut put = PAWL__V1__SCHEDULE_PUT__INIT;
     Pawl__V1__Schedule schedule = PAWL__V1__SCHEDULE__INIT;
-    Pawl__V1__Task task;
     uint8_t packed[256];
-    world_task(&task);
     world_zone(self, "UTC");
     schedule.name = (char *)(uintptr_t)name;
     schedule.rule = (char *)(uintptr_t)rule;
     schedule.zone = (char *)(uintptr_t) "UTC";
     schedule.mode = mode;
     schedule.overlap = overlap;
-    schedule.task = (ProtobufCBinaryData){ pawl__v1__task__pack(&task, packed), packed };
-    put.schedule = &schedule;
-    request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_PUT;
-    request.schedule_put = &put;
+    schedule.task = world_template(packed);
+    assert_int_equal(world_put_schedule(self, &schedule), 0);
+}
+
+/* By hand: the code of the refusal, 0: done. */
+static inline uint32_t world_change_schedule(world_t *self, Pawl__V1__ScheduleChange *change)
+{
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_CHANGE;
+    request.schedule_change = change;
     world_request(self, 99, &request);
-    assert_int_equal(self->error, 0);
+    return self->error;
+}
+
+/* The code of the refusal, 0: taken. */
+static inline uint32_t world_set_calendar(world_t *self, const char *name,
+                                          const char *const *entries, size_t n)
+{
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__CalendarPut body = PAWL__V1__CALENDAR_PUT__INIT;
+    Pawl__V1__Calendar calendar = PAWL__V1__CALENDAR__INIT;
+    calendar.name = (char *)(uintptr_t)name;
+    calendar.entries = (char **)(uintptr_t)entries;
+    calendar.n_entries = n;
+    body.calendar = &calendar;
+    request.body_case = PAWL__V1__REQUEST__BODY_CALENDAR_PUT;
+    request.calendar_put = &body;
+    world_request(self, 99, &request);
+    return self->error;
 }
 
 /* A fresh snapshot to ask; what the answer before hung on is gone. */

@@ -9,7 +9,6 @@
 #include "broker/check/check.h"
 
 static world_t world;
-static const int64_t MINUTE = 60000000;
 
 /* A bit of everything: tasks in each place, a key, parts, an attempt, a schedule with a ledger. */
 static int set_up(void **state)

@@ -3,7 +3,6 @@
 #include "tests/unit/broker/query_world.h"
 
 static world_t world;
-static const int64_t HOUR = INT64_C(3600) * 1000000, DAY = INT64_C(24) * 3600 * 1000000;
 
 static int set_up(void **state)
 {

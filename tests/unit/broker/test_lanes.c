@@ -6,7 +6,6 @@
 #include "broker/store/record.h"
 
 enum { MANY = 30 };
-static const int64_t DAY = INT64_C(86400) * 1000000;
 static world_t world;
 static uint8_t ids[MANY][16];
 

@@ -40,15 +40,11 @@ typedef struct wish {
  */
 static uint32_t put(wish_t wish)
 {
-    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
-    Pawl__V1__SchedulePut body = PAWL__V1__SCHEDULE_PUT__INIT;
     Pawl__V1__Schedule schedule = PAWL__V1__SCHEDULE__INIT;
     Pawl__V1__Label label = PAWL__V1__LABEL__INIT, *labels[] = { &label };
-    Pawl__V1__Task task;
     uint8_t packed[256];
     label.key = (char *)(uintptr_t) "db";
     label.value = (char *)(uintptr_t) "main";
-    world_task(&task);
     schedule.name = (char *)(uintptr_t)wish.name;
     schedule.rule = (char *)(uintptr_t)(wish.after_us ? "" : "*/5 * * * * *");
     schedule.after_us = wish.after_us;
@@ -62,12 +58,8 @@ static uint32_t put(wish_t wish)
     schedule.max_running = wish.max_running;
     schedule.labels = labels;
     schedule.n_labels = 1;
-    schedule.task = (ProtobufCBinaryData){ pawl__v1__task__pack(&task, packed), packed };
-    body.schedule = &schedule;
-    request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_PUT;
-    request.schedule_put = &body;
-    world_request(&world, 99, &request);
-    return world.error;
+    schedule.task = world_template(packed);
+    return world_put_schedule(&world, &schedule);
 }
 
 static void by_type(const char *name, Pawl__V1__Overlap overlap)
@@ -113,16 +105,13 @@ static void end(size_t nth)
 static void change(const char *name, Pawl__V1__ScheduleVerb verb, int64_t from, int64_t to,
                    Pawl__V1__Overlap overlap)
 {
-    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
     Pawl__V1__ScheduleChange body = PAWL__V1__SCHEDULE_CHANGE__INIT;
     body.name = (char *)(uintptr_t)name;
     body.verb = verb;
     body.from_us = from;
     body.to_us = to;
     body.overlap = overlap;
-    request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_CHANGE;
-    request.schedule_change = &body;
-    world_request(&world, 99, &request);
+    world_change_schedule(&world, &body);
     learn();
 }
 

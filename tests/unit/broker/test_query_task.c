@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/broker/query_world.h"
 
-#include "broker/check/check.h"
-
 static world_t world;
 
 static int set_up(void **state)
@@ -16,10 +14,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    size_t problems = 0;
-    assert_int_equal(check_store(world.store, stderr, &problems), ERR_OK);
-    world_close(&world);
-    return problems ? -1 : 0;
+    world_close_whole(&world);
+    return 0;
 }
 
 static void a_task_is_told_in_each_status_of_its_life(void **state)
@@ -162,16 +158,7 @@ static void submit_many(void)
         ulid_t drawn = ulid_make(world.wall_us, random);
         memcpy(id, drawn.at, 16);
         task.id = (ProtobufCBinaryData){ 16, id };
-        uint8_t packed[256];
-        ProtobufCBinaryData bytes = { pawl__v1__task__pack(&task, packed), packed };
-        Pawl__V1__Submit submit = PAWL__V1__SUBMIT__INIT;
-        Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
-        submit.tasks = &bytes;
-        submit.n_tasks = 1;
-        request.body_case = PAWL__V1__REQUEST__BODY_SUBMIT;
-        request.submit = &submit;
-        world_request(&world, 99, &request);
-        assert_int_equal(world.error, 0);
+        world_submit_as(&world, &task);
     }
 }
 

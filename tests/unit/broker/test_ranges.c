@@ -6,9 +6,6 @@
 #include "broker/check/check.h"
 
 static world_t world;
-#define MINUTE (INT64_C(60) * 1000000)
-#define HOUR   (60 * MINUTE)
-#define DAY    (24 * HOUR)
 enum { YEAR_OF_MINUTES = 365 * 24 * 60 };
 
 static int set_up(void **state)
@@ -23,13 +20,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    static char report[4096];
-    size_t problems = 0;
-    FILE *out = fmemopen(report, sizeof report, "w");
-    assert_int_equal(check_store(world.store, out, &problems), ERR_OK);
-    fclose(out);
-    if (problems) fail_msg("%s", report);
-    world_close(&world);
+    world_close_whole(&world);
     return 0;
 }
 
@@ -45,12 +36,9 @@ typedef struct wish {
 
 static void put(wish_t wish)
 {
-    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
     Pawl__V1__SchedulePut body = PAWL__V1__SCHEDULE_PUT__INIT;
     Pawl__V1__Schedule schedule = PAWL__V1__SCHEDULE__INIT;
-    Pawl__V1__Task task;
     uint8_t packed[256];
-    world_task(&task);
     world_zone(&world, "UTC");
     schedule.name = "job";
     schedule.rule = (char *)(uintptr_t)wish.rule;
@@ -64,13 +52,11 @@ static void put(wish_t wish)
     schedule.window_us = wish.window_us;
     schedule.jitter_us = wish.jitter_us;
     if (wish.newest) schedule.order = PAWL__V1__ORDER__ORDER_NEWEST;
-    schedule.task = (ProtobufCBinaryData){ pawl__v1__task__pack(&task, packed), packed };
+    schedule.task = world_template(packed);
     body.schedule = &schedule;
     body.cursor = wish.cursor;
     body.cursor_at_us = wish.at_us;
-    request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_PUT;
-    request.schedule_put = &body;
-    world_request(&world, 99, &request);
+    world_put(&world, &body);
 }
 
 static void strict(const char *rule)
@@ -81,11 +67,8 @@ static void strict(const char *rule)
 
 static void change(Pawl__V1__ScheduleChange body)
 {
-    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
     body.name = "job";
-    request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_CHANGE;
-    request.schedule_change = &body;
-    world_request(&world, 99, &request);
+    world_change_schedule(&world, &body);
 }
 
 #define CHANGE(which, ...)                                                                         \

@@ -4,10 +4,6 @@
  * same outage, asked for before it, behind it, and of a schedule that is not on record. */
 #include "tests/unit/broker/query_world.h"
 
-#define SECOND        INT64_C(1000000)
-#define MINUTE        (60 * SECOND)
-#define HOUR          (60 * MINUTE)
-#define DAY           (24 * HOUR)
 #define V(kind, name) PAWL__V1__##kind##__##kind##_##name
 
 enum { EXECUTOR = 1, SCHEDULER = 98, RUNS = 4096, BEFORE = 9 };
@@ -53,8 +49,6 @@ static int tear_down(void **state)
 static void define(const wish_t *wish, const char *name, Pawl__V1__Schedule *schedule,
                    uint8_t packed[256])
 {
-    Pawl__V1__Task task;
-    world_task(&task);
     pawl__v1__schedule__init(schedule);
     schedule->name = (char *)(uintptr_t)name;
     schedule->rule = (char *)(uintptr_t) "* * * * *";
@@ -75,21 +69,15 @@ static void define(const wish_t *wish, const char *name, Pawl__V1__Schedule *sch
         schedule->start_by_set_case = PAWL__V1__SCHEDULE__START_BY_SET_START_BY_US;
         schedule->start_by_us = wish->start_by_us;
     }
-    schedule->task = (ProtobufCBinaryData){ pawl__v1__task__pack(&task, packed), packed };
+    schedule->task = world_template(packed);
 }
 
 static void put(const wish_t *wish)
 {
-    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
-    Pawl__V1__SchedulePut body = PAWL__V1__SCHEDULE_PUT__INIT;
     Pawl__V1__Schedule schedule;
     uint8_t packed[256];
     define(wish, "job", &schedule, packed);
-    body.schedule = &schedule;
-    request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_PUT;
-    request.schedule_put = &body;
-    world_request(&world, 99, &request);
-    assert_int_equal(world.error, 0);
+    assert_int_equal(world_put_schedule(&world, &schedule), 0);
 }
 
 /* Leases that came and attempts that are to stop, of the last step. */
@@ -426,8 +414,6 @@ typedef struct more {
 /* The schedule "job" in UTC, with what a table of modes has not. */
 static void put_more(const wish_t *wish, more_t more)
 {
-    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
-    Pawl__V1__SchedulePut body = PAWL__V1__SCHEDULE_PUT__INIT;
     Pawl__V1__Schedule schedule;
     uint8_t packed[256];
     define(wish, "job", &schedule, packed);
@@ -439,11 +425,7 @@ static void put_more(const wish_t *wish, more_t more)
     char *calendars[] = { (char *)(uintptr_t)more.calendar };
     schedule.calendars = calendars;
     schedule.n_calendars = more.calendar != NULL;
-    body.schedule = &schedule;
-    request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_PUT;
-    request.schedule_put = &body;
-    world_request(&world, 99, &request);
-    assert_int_equal(world.error, 0);
+    assert_int_equal(world_put_schedule(&world, &schedule), 0);
 }
 
 static Pawl__V1__Rehearse of_job(int64_t from, int64_t to)
@@ -586,14 +568,10 @@ static void a_pause_is_told_and_decides_nothing(void **state)
 {
     (void)state;
     put(&plain);
-    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
     Pawl__V1__ScheduleChange change = PAWL__V1__SCHEDULE_CHANGE__INIT;
     change.verb = PAWL__V1__SCHEDULE_VERB__SCHEDULE_PAUSE;
     change.name = (char *)(uintptr_t) "job";
-    request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_CHANGE;
-    request.schedule_change = &change;
-    world_request(&world, 99, &request);
-    assert_int_equal(world.error, 0);
+    assert_int_equal(world_change_schedule(&world, &change), 0);
     Pawl__V1__Rehearse ask = of_job(world.wall_us + HOUR, world.wall_us + 2 * HOUR);
     const Pawl__V1__Rehearsal *rehearsal = rehearse(&ask);
     assert_int_equal(rehearsal->n_items, 0);
@@ -617,19 +595,8 @@ static void a_clock_that_is_put_forward_in_the_outage_counts_once(void **state)
 static void calendars_close_on_the_stage_too(void **state)
 {
     (void)state;
-    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
-    Pawl__V1__CalendarPut body = PAWL__V1__CALENDAR_PUT__INIT;
-    Pawl__V1__Calendar calendar = PAWL__V1__CALENDAR__INIT;
-    char *entries[] = { (char *)(uintptr_t) "2026-01-02",
-                        (char *)(uintptr_t) "2026-01-04..2026-01-05" };
-    calendar.name = (char *)(uintptr_t) "closed";
-    calendar.entries = entries;
-    calendar.n_entries = 2;
-    body.calendar = &calendar;
-    request.body_case = PAWL__V1__REQUEST__BODY_CALENDAR_PUT;
-    request.calendar_put = &body;
-    world_request(&world, 99, &request);
-    assert_int_equal(world.error, 0);
+    const char *const closed[] = { "2026-01-02", "2026-01-04..2026-01-05" };
+    assert_int_equal(world_set_calendar(&world, "closed", closed, 2), 0);
     put_more(&strict, (more_t){ .rule = "0 12 * * *", .calendar = "closed" });
     int64_t new_year = INT64_C(1767225600) * SECOND;
     Pawl__V1__Rehearse ask = of_job(new_year, new_year + 6 * DAY); /* 1, 3 and 6 are open */
@@ -671,17 +638,13 @@ static void a_backfill_that_runs_goes_on_beside(void **state)
     wish_t wish = strict;
     wish.overlap = V(OVERLAP, ALLOW);
     put(&wish);
-    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
     Pawl__V1__ScheduleChange change = PAWL__V1__SCHEDULE_CHANGE__INIT;
     change.verb = PAWL__V1__SCHEDULE_VERB__SCHEDULE_BACKFILL;
     change.name = (char *)(uintptr_t) "job";
     change.from_us = world.wall_us - DAY;
     change.to_us = world.wall_us - DAY + HOUR;
     change.rate = 1;
-    request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_CHANGE;
-    request.schedule_change = &change;
-    world_request(&world, 99, &request);
-    assert_int_equal(world.error, 0);
+    assert_int_equal(world_change_schedule(&world, &change), 0);
     world_sleep(&world, 20 * MINUTE);
     /* an outage of half an hour that begins with the first of its sixty */
     Pawl__V1__Rehearse ask = of_job(world.wall_us, world.wall_us + 30 * MINUTE);
@@ -694,20 +657,29 @@ static void a_backfill_that_runs_goes_on_beside(void **state)
             assert_true(rehearsal->items[i]->started_us >= ask.down_to_us);
 }
 
+/* Given a strict schedule that was an hour behind, and of whose backlog a range was split off: how
+ * much of the range is left to fire. Some of it is made already, as many as `ahead` leaves to it.
+ */
+static uint64_t given_a_backlog_split_off(wish_t *wish)
+{
+    *wish = strict;
+    wish->overlap = V(OVERLAP, ALLOW);
+    wish->live_first = true;
+    wish->ahead = 8;
+    put(wish);
+    world_sleep(&world, HOUR);
+    propose_once(600 * SECOND);
+    const Pawl__V1__ScheduleInfo *info = world_schedule_get(&world, "job");
+    assert_int_equal(info->n_ranges, 1);
+    assert_true(info->ranges[0]->left > 40);
+    return info->ranges[0]->left;
+}
+
 static void a_backlog_that_was_split_off_is_played_as_it_stands(void **state)
 {
     (void)state;
-    wish_t wish = strict;
-    wish.overlap = V(OVERLAP, ALLOW);
-    wish.live_first = true;
-    wish.ahead = 8;
-    put(&wish);
-    world_sleep(&world, HOUR);
-    propose_once(600 * SECOND); /* split, and as many made as `ahead` leaves to a range */
-    const Pawl__V1__ScheduleInfo *info = world_schedule_get(&world, "job");
-    assert_int_equal(info->n_ranges, 1);
-    uint64_t left = info->ranges[0]->left;
-    assert_true(left > 40);
+    wish_t wish;
+    uint64_t left = given_a_backlog_split_off(&wish);
     Pawl__V1__Rehearse ask = of_job(world.wall_us + SECOND, world.wall_us + 10 * MINUTE);
     const Pawl__V1__Rehearsal *rehearsal = rehearse(&ask);
     uint64_t of_range = 0;
@@ -739,15 +711,8 @@ static void two_rules_are_played(const Pawl__V1__Rehearse *ask, uint64_t left)
 static void a_backlog_of_the_rule_before_leaves_the_rule_of_today(void **state)
 {
     (void)state;
-    wish_t wish = strict;
-    wish.overlap = V(OVERLAP, ALLOW);
-    wish.live_first = true;
-    wish.ahead = 8;
-    put(&wish);
-    world_sleep(&world, HOUR);
-    propose_once(600 * SECOND);
-    uint64_t left = world_schedule_get(&world, "job")->ranges[0]->left;
-    assert_true(left > 40);
+    wish_t wish;
+    uint64_t left = given_a_backlog_split_off(&wish);
     Pawl__V1__Rehearse ask = of_job(world.wall_us + SECOND, world.wall_us + HOUR + SECOND);
     Pawl__V1__SchedulePut body = PAWL__V1__SCHEDULE_PUT__INIT;
     Pawl__V1__Schedule schedule;
@@ -775,30 +740,24 @@ static void one_that_is_behind_begins_where_it_stands(void **state)
 
 int main(void)
 {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(an_outage_is_what_was_said_of_it, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(nobody_by_that_name_cannot_be_rehearsed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_could_not_be_put_is_refused_as_then, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(nothing_of_it_is_kept, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_year_is_one_span_in_normal_and_is_cut_in_strict, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(what_would_be_counted_for_seconds_is_refused, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_run_may_take_longer_than_its_period, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_pause_is_told_and_decides_nothing, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_clock_that_is_put_forward_in_the_outage_counts_once,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(calendars_close_on_the_stage_too, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_fixed_delay_is_never_missed_only_late, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_number_of_firings_ends_it_there_too, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_backfill_that_runs_goes_on_beside, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_backlog_that_was_split_off_is_played_as_it_stands, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_backlog_of_the_rule_before_leaves_the_rule_of_today,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(one_that_is_behind_begins_where_it_stands, set_up,
-                                        tear_down),
+        TEST(an_outage_is_what_was_said_of_it),
+        TEST(nobody_by_that_name_cannot_be_rehearsed),
+        TEST(what_could_not_be_put_is_refused_as_then),
+        TEST(nothing_of_it_is_kept),
+        TEST(a_year_is_one_span_in_normal_and_is_cut_in_strict),
+        TEST(what_would_be_counted_for_seconds_is_refused),
+        TEST(a_run_may_take_longer_than_its_period),
+        TEST(a_pause_is_told_and_decides_nothing),
+        TEST(a_clock_that_is_put_forward_in_the_outage_counts_once),
+        TEST(calendars_close_on_the_stage_too),
+        TEST(a_fixed_delay_is_never_missed_only_late),
+        TEST(a_number_of_firings_ends_it_there_too),
+        TEST(a_backfill_that_runs_goes_on_beside),
+        TEST(a_backlog_that_was_split_off_is_played_as_it_stands),
+        TEST(a_backlog_of_the_rule_before_leaves_the_rule_of_today),
+        TEST(one_that_is_behind_begins_where_it_stands),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,7 +3,6 @@
 #include "tests/unit/broker/query_world.h"
 
 static world_t world;
-static const int64_t DAY = INT64_C(86400) * 1000000;
 enum { SCHEDULES = 300 }; /* more than one batch moves */
 
 /* Zone UTC with the file of another one: as good as a changed law. */

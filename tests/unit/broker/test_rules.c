@@ -3,11 +3,9 @@
  * and what a reader sees. The ledger is checked against the rule after each test. */
 #include "tests/unit/broker/query_world.h"
 
-#include "broker/check/check.h"
 #include "broker/readers/query_calendar.h"
 
 static world_t world;
-static const int64_t SEC = 1000000, MINUTE = INT64_C(60000000), DAY = INT64_C(86400000000);
 
 static int set_up(void **state)
 {
@@ -20,16 +18,10 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    static char report[4096];
-    size_t problems = 0;
     char difference[300];
     assert_int_equal(core_verify(world.core, difference, sizeof difference), ERR_OK);
     assert_string_equal(difference, "");
-    FILE *out = fmemopen(report, sizeof report, "w");
-    assert_int_equal(check_store(world.store, out, &problems), ERR_OK);
-    fclose(out);
-    if (problems) fail_msg("%s", report);
-    world_close(&world);
+    world_close_whole(&world);
     return 0;
 }
 
@@ -41,24 +33,15 @@ static char *text(const char *given)
 /* Puts it as the wire lets it through; the code of the refusal, 0: taken. */
 static uint32_t put(Pawl__V1__Schedule *schedule)
 {
-    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
-    Pawl__V1__SchedulePut body = PAWL__V1__SCHEDULE_PUT__INIT;
-    Pawl__V1__Task task;
     uint8_t packed[256];
     wire_fault_t fault;
     const Pawl__V1__Task *checked;
-    world_task(&task);
-    schedule->task = (ProtobufCBinaryData){ pawl__v1__task__pack(&task, packed), packed };
+    schedule->task = world_template(packed);
     if (schedule->zone[0] == 0) schedule->zone = text("UTC");
     if (strcmp(schedule->zone, "UTC") == 0) world_zone(&world, "UTC");
     wire_arena_reset(&world.arena);
     err_t err = wire_schedule_check(&world.arena, schedule, &checked, &fault);
-    if (err) return err;
-    body.schedule = schedule;
-    request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_PUT;
-    request.schedule_put = &body;
-    world_request(&world, 99, &request);
-    return world.error;
+    return err ? err : world_put_schedule(&world, schedule);
 }
 
 static Pawl__V1__Schedule named(const char *name, const char *rule)
@@ -71,31 +54,16 @@ static Pawl__V1__Schedule named(const char *name, const char *rule)
 
 static uint32_t change(Pawl__V1__ScheduleVerb verb, const char *name, Pawl__V1__OnResume how)
 {
-    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
     Pawl__V1__ScheduleChange body = PAWL__V1__SCHEDULE_CHANGE__INIT;
     body.verb = verb;
     body.name = text(name);
     body.on_resume = how;
-    request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_CHANGE;
-    request.schedule_change = &body;
-    world_request(&world, 99, &request);
-    return world.error;
+    return world_change_schedule(&world, &body);
 }
 
 static uint32_t set_calendar(const char *name, const char *entry)
 {
-    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
-    Pawl__V1__CalendarPut body = PAWL__V1__CALENDAR_PUT__INIT;
-    Pawl__V1__Calendar calendar = PAWL__V1__CALENDAR__INIT;
-    char *entries[] = { text(entry) };
-    calendar.name = text(name);
-    calendar.entries = entries;
-    calendar.n_entries = 1;
-    body.calendar = &calendar;
-    request.body_case = PAWL__V1__REQUEST__BODY_CALENDAR_PUT;
-    request.calendar_put = &body;
-    world_request(&world, 99, &request);
-    return world.error;
+    return world_set_calendar(&world, name, &entry, 1);
 }
 
 /* What the last step answered, as clients read it: texts that are no UTF-8 are refused whole. */
@@ -373,7 +341,7 @@ static void a_fixed_delay_plans_from_each_end(void **state)
     assert_int_equal(world_schedule_get(&world, "poll")->fired, 1);
     world_report(&world, 1, &lease, PAWL__V1__OUTCOME__OUTCOME_FAIL_PERMANENT, "x", slice("", 0));
     info = world_schedule_get(&world, "poll");
-    int64_t armed = (world.wall_us + 10 * MINUTE + SEC - 1) / SEC * SEC; /* rounded up */
+    int64_t armed = (world.wall_us + 10 * MINUTE + SECOND - 1) / SECOND * SECOND; /* rounded up */
     assert_int_equal(info->next_us, armed);
     store_t *kept = memstore_clone(world.store); /* a restart changes nothing */
     world_close(&world);
@@ -402,7 +370,7 @@ static void a_window_of_before_an_edit_skips_nothing_after_it(void **state)
     schedule.ahead = 1;
     assert_int_equal(put(&schedule), 0);
     /* a gap is found, and all of it is too old */
-    world.wall_us = (world.wall_us / MINUTE + 60) * MINUTE + 40 * SEC;
+    world.wall_us = (world.wall_us / MINUTE + 60) * MINUTE + 40 * SECOND;
     world_propose(&world, "poll");
     world.wall_us -= 50 * MINUTE; /* the clock is set right */
     schedule = delayed("poll", 10 * MINUTE);
@@ -450,7 +418,7 @@ static void a_pause_and_an_edit_keep_a_fixed_delay_alive(void **state)
                      0);
     assert_int_equal(verdicts("poll", "skipped", &reason), 1);
     assert_string_equal(reason, "paused");
-    int64_t now = (world.wall_us + SEC - 1) / SEC * SEC;
+    int64_t now = (world.wall_us + SECOND - 1) / SECOND * SECOND;
     assert_int_equal(world_schedule_get(&world, "poll")->next_us, now + 10 * MINUTE);
     schedule.after_us = 3 * MINUTE; /* measured from the same end */
     assert_int_equal(put(&schedule), 0);
@@ -478,10 +446,10 @@ static void a_fixed_delay_excludes_what_names_instants(void **state)
     Pawl__V1__Schedule schedule = delayed("x", 10 * MINUTE);
     schedule.rule = text("0 0 * * *");
     assert_int_equal(put(&schedule), ERR_CONTRADICTION);
-    schedule = delayed("x", SEC - 1);
+    schedule = delayed("x", SECOND - 1);
     assert_int_equal(put(&schedule), ERR_BAD_VALUE);
     schedule = delayed("x", 10 * MINUTE);
-    schedule.jitter_us = SEC;
+    schedule.jitter_us = SECOND;
     assert_int_equal(put(&schedule), ERR_CONTRADICTION);
     schedule = named("x", "");
     assert_int_equal(put(&schedule), ERR_BAD_VALUE);
@@ -492,7 +460,7 @@ static void a_fixed_delay_excludes_what_names_instants(void **state)
     schedule.from_us = world.wall_us + DAY;
     assert_int_equal(put(&schedule), 0);
     assert_int_equal(world_schedule_get(&world, "x")->next_us,
-                     (schedule.from_us + SEC - 1) / SEC * SEC);
+                     (schedule.from_us + SECOND - 1) / SECOND * SECOND);
 }
 
 /* ---- a number of firings --------------------------------------------------------------------- */
@@ -572,7 +540,7 @@ static void past_dates_are_judged_at_creation(void **state)
     assert_int_equal(put(&schedule), ERR_TOO_LATE);
     schedule.mode = PAWL__V1__MODE__MODE_STRICT;
     assert_int_equal(put(&schedule), 0);
-    world.wall_us += SEC; /* the rate of late tasks lets one through */
+    world.wall_us += SECOND; /* the rate of late tasks lets one through */
     world_propose(&world, "older");
     assert_int_equal(world_schedule_get(&world, "older")->fired, 1);
     schedule = named("impatient", "@at 2025-10-09T08:50:00");

@@ -5,7 +5,6 @@
 #include "tests/unit/broker/query_world.h"
 
 static world_t world;
-static const int64_t MINUTE = INT64_C(60) * 1000000, DAY = INT64_C(86400) * 1000000;
 
 typedef struct wish {
     const char *name, *rule;
@@ -16,14 +15,11 @@ typedef struct wish {
 
 static void put(wish_t wish)
 {
-    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
     Pawl__V1__SchedulePut body = PAWL__V1__SCHEDULE_PUT__INIT;
     Pawl__V1__SchedulePutItem item = PAWL__V1__SCHEDULE_PUT_ITEM__INIT, *more[] = { &item };
     Pawl__V1__Schedule schedule = PAWL__V1__SCHEDULE__INIT;
     Pawl__V1__Label label = PAWL__V1__LABEL__INIT, *labels[] = { &label };
-    Pawl__V1__Task task;
     uint8_t packed[256];
-    world_task(&task);
     label.key = (char *)(uintptr_t) "team";
     label.value = (char *)(uintptr_t) "ops";
     schedule.name = (char *)(uintptr_t)wish.name;
@@ -32,7 +28,7 @@ static void put(wish_t wish)
     schedule.mode = wish.mode;
     schedule.labels = labels;
     schedule.n_labels = 1;
-    schedule.task = (ProtobufCBinaryData){ pawl__v1__task__pack(&task, packed), packed };
+    schedule.task = world_template(packed);
     Pawl__V1__Schedule second = schedule;
     second.name = (char *)(uintptr_t) "second";
     item.schedule = &second;
@@ -40,9 +36,7 @@ static void put(wish_t wish)
     body.cursor = wish.cursor;
     body.more = more;
     body.n_more = wish.two;
-    request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_PUT;
-    request.schedule_put = &body;
-    world_request(&world, 99, &request);
+    world_put(&world, &body);
     for (size_t i = 0; i < world.outputs.n; i++) { /* of several each has its own word */
         const output_t *out = &world.outputs.items[i];
         const uint8_t *bytes = world.outputs.bytes.at + out->at;
