@@ -86,34 +86,40 @@ static void a_mistake_is_told_with_its_line_and_without_a_key(void **state)
     }
 }
 
+/* In each of three modes the file is refused as a whole, and with these words. */
+static void refused_in_modes(const char *text, const mode_t modes[3], bool secret,
+                             const char *words)
+{
+    keyfile_t keys;
+    char why[512];
+    for (size_t i = 0; i < 3; i++) {
+        const char *path = write_file(text, strlen(text), modes[i]);
+        assert_int_equal(keyfile_read(path, secret, &keys, why, sizeof why), ERR_CONFIG);
+        assert_non_null(strstr(why, words));
+        assert_int_equal(keys.secret_key[0], 0);
+    }
+}
+
 static void a_secret_file_that_others_can_read_is_refused_and_a_public_one_not(void **state)
 {
     static const char text[] = "name: a\npublic: " KEY "\nsecret: " KEY "\n";
-    static const mode_t open_modes[] = { 0640, 0604, 0644 };
-    keyfile_t keys;
-    char why[512];
+    static const mode_t readable[] = { 0640, 0604, 0644 };
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(open_modes); i++) {
-        const char *path = write_file(text, sizeof text - 1, open_modes[i]);
-        assert_int_equal(keyfile_read(path, true, &keys, why, sizeof why), ERR_CONFIG);
-        assert_non_null(strstr(why, "others can read it"));
-        assert_int_equal(keys.secret_key[0], 0);
+    refused_in_modes(text, readable, true, "others can read it");
+    for (size_t i = 0; i < ARRAY_LEN(readable); i++) {
+        keyfile_t keys;
+        char why[512];
+        const char *path = write_file(text, strlen(text), readable[i]);
         assert_int_equal(keyfile_read(path, false, &keys, why, sizeof why), ERR_OK);
     }
 }
 
 static void a_public_file_that_others_can_write_to_is_refused(void **state)
 {
-    static const char text[] = "name: a\nrole: admin\npublic: " KEY "\n";
-    static const mode_t open_modes[] = { 0664, 0646, 0622 };
-    keyfile_t keys;
-    char why[512];
+    static const mode_t writable[] = { 0664, 0646, 0622 };
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(open_modes); i++) {
-        const char *path = write_file(text, sizeof text - 1, open_modes[i]);
-        assert_int_equal(keyfile_read(path, false, &keys, why, sizeof why), ERR_CONFIG);
-        assert_non_null(strstr(why, "others can write to it"));
-    }
+    refused_in_modes("name: a\nrole: admin\npublic: " KEY "\n", writable, false,
+                     "others can write to it");
 }
 
 static void what_is_no_small_file_is_refused(void **state)

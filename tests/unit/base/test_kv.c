@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What kv adds to the broker's store, whose tests (tests/unit/broker/test_store.c) cover the rest:
+ * What kv adds to the broker's store, whose tests (tests/unit/broker/test_store*.c) cover the rest:
  * tables of anybody's choice. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -103,14 +103,25 @@ static void hello_is(Pawl__V1__Hello *self, err_t wanted, const char *field)
     expect(&frame, wanted, field);
 }
 
+/* A text of a message and what it may have; the error when it has one byte more. */
+typedef struct text_limit {
+    size_t offset, most;
+    err_t err;
+    const char *field;
+} text_limit_t;
+
+/* Gives the message a text of the limit's length and `more`; the caller frees it. */
+static char *fill_text(void *message, const text_limit_t *limit, size_t more)
+{
+    char *text = letters(limit->most + more);
+    *(char **)((char *)message + limit->offset) = text;
+    return text;
+}
+
 static void texts_of_hello_hold_to_their_last_byte(void **state)
 {
     (void)state;
-    static const struct {
-        size_t offset, most;
-        err_t err;
-        const char *field;
-    } texts[] = {
+    static const text_limit_t texts[] = {
         { offsetof(Pawl__V1__Hello, name), LIMIT_NAME, ERR_BAD_NAME, "hello.name" },
         { offsetof(Pawl__V1__Hello, host), LIMIT_HOST, ERR_TOO_LARGE, "hello.host" },
         { offsetof(Pawl__V1__Hello, software), LIMIT_NAME, ERR_TOO_LARGE, "hello.software" },
@@ -118,8 +129,7 @@ static void texts_of_hello_hold_to_their_last_byte(void **state)
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         for (size_t more = 0; more < 2; more++) {
             Pawl__V1__Hello self = hello();
-            char *text = letters(texts[i].most + more);
-            *(char **)((char *)&self + texts[i].offset) = text;
+            char *text = fill_text(&self, &texts[i], more);
             hello_is(&self, more ? texts[i].err : ERR_OK, texts[i].field);
             free(text);
         }
@@ -253,11 +263,7 @@ static err_t task_is(Pawl__V1__Task *task, wire_fault_t *fault)
 static void texts_of_a_task_hold_to_their_last_byte(void **state)
 {
     (void)state;
-    static const struct {
-        size_t offset, most;
-        err_t err;
-        const char *field;
-    } texts[] = {
+    static const text_limit_t texts[] = {
         { offsetof(Pawl__V1__Task, queue), LIMIT_NAME, ERR_BAD_NAME, "queue" },
         { offsetof(Pawl__V1__Task, key), LIMIT_KEY, ERR_TOO_LARGE, "key" },
         { offsetof(Pawl__V1__Task, title), LIMIT_TITLE, ERR_TOO_LARGE, "title" },
@@ -269,8 +275,7 @@ static void texts_of_a_task_hold_to_their_last_byte(void **state)
         for (size_t more = 0; more < 2; more++) {
             Pawl__V1__Task task = PAWL__V1__TASK__INIT;
             task.id = data(id, 16), task.type = "a/b";
-            char *text = letters(texts[i].most + more);
-            *(char **)((char *)&task + texts[i].offset) = text;
+            char *text = fill_text(&task, &texts[i], more);
             assert_int_equal(task_is(&task, &fault), more ? texts[i].err : ERR_OK);
             if (more) assert_string_equal(fault.field, texts[i].field);
             free(text);

@@ -102,6 +102,14 @@ static void a_plain_rule_has_no_hint(void **state)
         if (*hints_of("UTC", plain[i])) fail_msg("%s: %s", plain[i], hints_of("UTC", plain[i]));
 }
 
+static void assert_told(const terms_t *terms, const char *language, const char *expected)
+{
+    buf_t text = { 0 };
+    terms_explain(terms, language, &text);
+    assert_string_equal((char *)text.at, expected);
+    buf_free(&text);
+}
+
 static void terms_are_told_in_both_languages(void **state)
 {
     (void)state;
@@ -126,27 +134,16 @@ static void terms_are_told_in_both_languages(void **state)
                       .zone = zone,
                       .to_us = INT64_C(1798761600000000),
                       .max_firings = 5 };
-    buf_t text = { 0 };
-    terms_explain(&terms, "en", &text);
-    assert_string_equal((char *)text.at,
-                        "at 09:00, Monday to Friday, and also at 12:00, Saturday; not at "
-                        "2026-12-31; not while closed by holidays, moves; until "
-                        "2027-01-01T00:00:00+00:00; 5 firings, then it has ended");
-    text.len = 0;
-    terms_explain(&terms, "zh", &text);
-    assert_string_equal((char *)text.at,
-                        "星期一至星期五 09:00，以及 星期六 12:00；2026-12-31 除外；日历 "
-                        "holidays、moves 关闭的时间除外；至 2027-01-01T00:00:00+00:00 止；触发 5 "
-                        "次后结束");
-    text.len = 0;
+    assert_told(&terms, "en",
+                "at 09:00, Monday to Friday, and also at 12:00, Saturday; not at 2026-12-31; not "
+                "while closed by holidays, moves; until 2027-01-01T00:00:00+00:00; 5 firings, then "
+                "it has ended");
+    assert_told(&terms, "zh",
+                "星期一至星期五 09:00，以及 星期六 12:00；2026-12-31 除外；日历 holidays、moves "
+                "关闭的时间除外；至 2027-01-01T00:00:00+00:00 止；触发 5 次后结束");
     terms = (terms_t){ .after_us = INT64_C(600000000), .zone = zone, .max_firings = 1 };
-    terms_explain(&terms, "en", &text);
-    assert_string_equal((char *)text.at,
-                        "10m after each run has ended; one firing, then it has ended");
-    text.len = 0;
-    terms_explain(&terms, "zh", &text);
-    assert_string_equal((char *)text.at, "每次运行结束后 10m；触发一次后结束");
-    buf_free(&text);
+    assert_told(&terms, "en", "10m after each run has ended; one firing, then it has ended");
+    assert_told(&terms, "zh", "每次运行结束后 10m；触发一次后结束");
     ruleset_destroy(&set);
     calendar_release(&calendar);
     zone_destroy(&zone);
