@@ -5,14 +5,15 @@ fuzz_flags   := -O1 -g -std=gnu17 -D_GNU_SOURCE -DPAWL_VERSION='"fuzz"' -fno-omi
 fuzz_inc      = -I. -I$(BUILD)/gen $(pkgcflags)
 # What a target stands on beside itself; its own file may add to it.
 fuzz_src_wire := $(wildcard schemas/*.c)
+fuzz_inc_wire := $(wildcard schemas/*.h) tests/wire/frame.h
 
 $(BUILD)/fuzz/corpus/wire: schemas/vectors/vectors.json tests/fuzz/make_corpus.py
 	$(PYTHON) tests/fuzz/make_corpus.py $@
-$(BUILD)/fuzz/fuzz_wire: tests/fuzz/fuzz_wire.c $(fuzz_src_wire) $(wildcard schemas/*.h) $(gen)
+$(BUILD)/fuzz/fuzz_wire: tests/fuzz/fuzz_wire.c $(fuzz_src_wire) $(fuzz_inc_wire) $(gen)
 	@mkdir -p $(@D)
 	clang $(fuzz_flags) -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $(fuzz_inc) \
 	  -o $@ $(filter %.c,$^) $(call libs_of,libprotobuf-c)
-$(BUILD)/fuzz/replay_wire: tests/fuzz/fuzz_wire.c $(fuzz_src_wire) $(wildcard schemas/*.h) $(gen)
+$(BUILD)/fuzz/replay_wire: tests/fuzz/fuzz_wire.c $(fuzz_src_wire) $(fuzz_inc_wire) $(gen)
 	@mkdir -p $(@D)
 	$(CC) $(fuzz_flags) -DREPLAY -fsanitize=address,undefined -fno-sanitize-recover=all $(fuzz_inc) \
 	  -o $@ $(filter %.c,$^) $(call libs_of,libprotobuf-c)

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "schemas/wire.h"
+#include "tests/wire/frame.h"
 
 #define MUST(condition)                                                                            \
     do {                                                                                           \
@@ -23,26 +24,6 @@
     } while (0)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
-
-typedef struct packed {
-    uint8_t *at;
-    size_t len;
-} packed_t;
-
-static uint8_t *room(void *arg, size_t len)
-{
-    packed_t *packed = arg;
-    packed->at = malloc(len);
-    packed->len = len;
-    return packed->at;
-}
-
-static packed_t pack(const ProtobufCMessage *message)
-{
-    packed_t packed = { NULL, 0 };
-    wire_pack(message, room, &packed);
-    return packed;
-}
 
 /* Leaves the unknown fields of a message of protobuf-c out of what is written; they stay allocated
  * and are given back with the message. */
@@ -72,21 +53,21 @@ static void hide_unknown(ProtobufCMessage *message, unsigned *counts, size_t *at
     }
 }
 
-static bool same(packed_t a, packed_t b)
+static bool same(frame_t a, frame_t b)
 {
     return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
 }
 
 /* Reads `bytes` with the packaged unpack: it must come to what `wanted` holds. */
 static void compare(const ProtobufCMessageDescriptor *type, const uint8_t *bytes, size_t len,
-                    packed_t wanted)
+                    frame_t wanted)
 {
     ProtobufCMessage *other = protobuf_c_message_unpack(type, NULL, len, bytes);
     MUST(other);
     unsigned *counts = calloc(len + 1, sizeof *counts);
     size_t at = 0;
     hide_unknown(other, counts, &at, true);
-    packed_t got = pack(other);
+    frame_t got = frame_of(other);
     at = 0;
     hide_unknown(other, counts, &at, false);
     MUST(same(got, wanted));
@@ -141,7 +122,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         return 0;
     }
     const ProtobufCMessage *message = out;
-    packed_t again = pack(message);
+    frame_t again = frame_of(message);
     compare(message->descriptor, again.at, again.len, again);
     compare(message->descriptor, bytes, len, again);
     free(again.at);
