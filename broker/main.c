@@ -20,6 +20,7 @@
 #include "broker/logs/logs.h"
 #include "broker/core/space.h"
 #include "broker/stats.h"
+#include "client/base/argv.h"
 #include "client/base/clock.h"
 #include "client/base/conf.h"
 #include "client/base/log.h"
@@ -138,9 +139,6 @@ static error_t on_flag(int flag, char *value, struct argp_state *state)
     case FLAG_RECORD:
         options->record = value;
         return 0;
-    case ARGP_KEY_ARG:
-        argp_error(state, "unexpected argument '%s'", value);
-        return EINVAL;
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -485,8 +483,8 @@ int main(int argc, char **argv)
                                         NULL,
                                         NULL,
                                         NULL };
-    argp_err_exit_status = err_exit_code(ERR_CONFIG);
     open_standard_files();
+    argv_check("pawl-broker", flags, argc, argv);
     argp_parse(&parser, argc, argv, 0, NULL, &options);
     configure(&options);
     conf_t *conf = options.conf;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "client/base/argv.h"
 #include "executor/refuse.h"
 
 struct flags {
@@ -13,9 +14,8 @@ struct flags {
     const char *value[6]; /* of the keys below; applied after file and environment */
     char **labels;
     size_t label_count;
-    bool check, print;
+    bool print;
 };
-enum { FLAG_PRINT = 256 };
 static const struct {
     int letter;
     const char *key;
@@ -32,9 +32,8 @@ static const struct argp_option options[] = {
     { "name", 'n', "NAME", 0, "name of this executor (default: host name)", 0 },
     { "slots", 'j', "N", 0, "commands run at once (default: number of CPUs)", 0 },
     { "labels", 'l', "KEY=VALUE", 0, "labels, with commas or repeated", 0 },
-    { "check-config", 'C', NULL, 0, "read the configuration, say whether it is fine, end", 0 },
-    { "print-config", FLAG_PRINT, NULL, 0, "say every key, its value and where that comes from",
-      0 },
+    { "check-config", 'C', NULL, 0, "print the configuration in force and exit", 0 },
+    { "print-config", 0, NULL, OPTION_ALIAS, NULL, 0 },
     { 0 }
 };
 /* Seen by the C library, though everything else is hidden. */
@@ -47,14 +46,10 @@ static error_t parse_flag(int letter, char *value, struct argp_state *state)
     if (letter == 'c') {
         flags->file = value;
     } else if (letter == 'C') {
-        flags->check = true;
-    } else if (letter == FLAG_PRINT) {
         flags->print = true;
     } else if (letter == 'l') {
         flags->labels = mem_grow(flags->labels, (flags->label_count + 1) * sizeof(char *));
         flags->labels[flags->label_count++] = value;
-    } else if (letter == ARGP_KEY_ARG) {
-        argp_error(state, "unexpected word \"%s\"", value);
     } else {
         for (size_t i = 0; i < ARRAY_LEN(flag_keys); i++)
             if (flag_keys[i].letter == letter) {
@@ -80,15 +75,6 @@ static err_t read_config(struct flags *flags, char *why, size_t len)
     return err ? err : config_complete(config, why, len);
 }
 
-static int tell(const struct flags *flags)
-{
-    if (flags->print)
-        conf_print(flags->config->conf, stdout);
-    else
-        printf("configuration is fine\n");
-    return 0;
-}
-
 bool flags_read(int argc, char **argv, executor_config_t *config, int *exit_code)
 {
     struct flags flags = { .config = config };
@@ -102,13 +88,13 @@ bool flags_read(int argc, char **argv, executor_config_t *config, int *exit_code
                                  NULL,
                                  NULL,
                                  NULL };
-    argp_err_exit_status = EXIT_USAGE;
+    argv_check("pawl-executor", options, argc, argv);
     argp_parse(&parser, argc, argv, 0, NULL, &flags);
     char why[512];
     err_t err = read_config(&flags, why, sizeof why);
     free(flags.labels);
-    if (!err && !flags.check && !flags.print) return true;
-    *exit_code =
-        err ? refuse(EXIT_USAGE, "the configuration is wrong", why, REFUSE_ALL_KEYS) : tell(&flags);
+    if (!err && !flags.print) return true;
+    if (!err) conf_print(config->conf, stdout);
+    *exit_code = err ? refuse(EXIT_USAGE, "the configuration is wrong", why, REFUSE_ALL_KEYS) : 0;
     return false;
 }

@@ -9,6 +9,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "client/base/argv.h"
 #include "client/base/clock.h"
 #include "client/base/conf.h"
 #include "client/base/log.h"
@@ -67,9 +68,6 @@ static error_t on_flag(int key, char *arg, struct argp_state *state)
         return 0;
     case KEY_CHECK:
         flags->check = true;
-        return 0;
-    case ARGP_KEY_ARG:
-        argp_error(state, "unexpected argument \"%s\"", arg);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -196,7 +194,7 @@ static pawl_err run(pawl_client_t *client, proposals_t *proposals, int signals)
 int main(int argc, char **argv)
 {
     struct flags flags = { .conf = conf_new_section("scheduler", keys, ARRAY_LEN(keys)) };
-    argp_err_exit_status = 2;
+    argv_check("pawl-scheduler", options, argc, argv);
     argp_parse(&parser, argc, argv, 0, NULL, &flags);
     if (!load(&flags)) return 2;
     if (flags.check) {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "client/base/conf_inside.h"
+#include "client/base/near.h"
 
 /* ---- values ---------------------------------------------------------------------------------- */
 
@@ -241,28 +242,6 @@ size_t conf_index(const conf_t *self, const char *name)
     return i;
 }
 
-/* Levenshtein distance; names are short. */
-static unsigned distance(const char *a, const char *b)
-{
-    unsigned row[CONF_NAME_MAX + 1];
-    size_t n = strlen(b);
-    if (n > CONF_NAME_MAX) return UINT32_MAX;
-    for (unsigned j = 0; j <= n; j++)
-        row[j] = j;
-    for (unsigned i = 1; *a; a++, i++) {
-        unsigned diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= n; j++) {
-            unsigned best = diagonal + (*a != b[j - 1]);
-            diagonal = row[j];
-            if (row[j] + 1 < best) best = row[j] + 1;
-            if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
-            row[j] = best;
-        }
-    }
-    return row[n];
-}
-
 static const char *last_part(const char *name)
 {
     const char *dot = strrchr(name, '.');
@@ -273,9 +252,9 @@ static const char *last_part(const char *name)
 static const char *nearest(const conf_t *self, const char *name)
 {
     const char *best = NULL;
-    unsigned best_distance = (unsigned)strlen(name) / 3 + 2;
+    size_t best_distance = strlen(name) / 3 + 2;
     for (size_t i = 0; i < self->n; i++) {
-        unsigned d = distance(name, self->keys[i].name);
+        size_t d = edit_distance(name, self->keys[i].name);
         if (d > 1 && strcmp(last_part(name), last_part(self->keys[i].name)) == 0) d = 1;
         if (d < best_distance) {
             best_distance = d;

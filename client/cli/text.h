@@ -9,17 +9,12 @@
 #include <stdarg.h>
 
 #include "client/base/base.h"
+#include "client/base/near.h"
 
 const char *say(const char *format, ...) PRINTF_LIKE(1, 2);
 const char *say_args(const char *format, va_list args);
 char *text_keep(char *owned); /* takes memory of malloc */
 void text_forget(void);       /* frees all of it: before the program ends, and in tests */
-
-/* The candidate that `word` was probably meant to be: at most a third of its letters (but at least
- * one) differ, a swap of neighbours counting once. NULL: none is near. */
-const char *did_you_mean(const char *word, const char *const *candidates, size_t n);
-/* Letters to change, add, drop or swap. */
-size_t edit_distance(const char *a, const char *b);
 
 /* "1h", "1m30s", "250ms", "0s": exact, in the units that people type. */
 const char *duration_text(int64_t us);

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a command answers: a program with -o json, a person with an empty list, in which zone, and when there
 is no broker."""
+import subprocess
+
 import pytest
 
-from conftest import ROOT
+from conftest import BIN, ROOT
+from fleet import PATIENCE
 from test_words import COMMANDS
 
 DATA = str(ROOT / "tests/data/import")
@@ -181,3 +184,36 @@ def test_help_finds_topics_and_the_words_of_a_command(fleet):
     for words in (["task", "list", "more"], ["schedule", "range", "lst"], ["version", "x"]):
         said = fleet.pawl("help", *words, code=2, **NOBODY)
         assert f'no help on "{words[-1]}"' in said.err and len(said.err.splitlines()) == 3, said
+
+
+def daemon(name, *words, **more):
+    return subprocess.run([BIN / f"pawl-{name}", *words], capture_output=True, text=True, timeout=PATIENCE, check=False,
+                          stdin=subprocess.DEVNULL, **more)
+
+
+@pytest.mark.parametrize("name", ["broker", "scheduler", "executor"])
+@pytest.mark.parametrize("words, what, then", [
+    (["--no-such"], "unknown flag --no-such", "--help tells all flags"), (["-Z"], "unknown flag -Z", "--help"),
+    (["--confg", "x"], "unknown flag --confg", "--config (did you mean that?)"),
+    (["--config"], "--config needs a value", "--config FILE"),
+    (["--check-config=1"], "--check-config takes no value", "--check-config"),
+    (["word"], 'unexpected word "word"', "--help"), (["--", "word"], 'unexpected word "word"', "--help")],
+    ids=lambda words: " ".join(words) if isinstance(words, list) else "")
+def test_wrong_flags_of_a_daemon_get_three_lines(name, words, what, then):
+    said = daemon(name, *words)
+    lines = said.stderr.splitlines()
+    assert said.returncode == 2 and said.stdout == "" and len(lines) == 3, said
+    assert lines[0] == f"pawl-{name}: {what}" and lines[1].startswith("  why:  ")
+    assert lines[2].startswith(f"  then: pawl-{name} {then}"), said
+
+
+@pytest.mark.parametrize("name", ["broker", "scheduler", "executor"])
+def test_a_daemon_prints_each_key_with_where_it_comes_from(name, folder):
+    config = folder / "pawl.yaml"
+    config.write_text(f"{name}:\n  {'listen' if name == 'broker' else 'broker'}: ipc:///x/y.sock\n")
+    for flag in ("--check-config", "--print-config"):
+        said = daemon(name, "--config", config, flag, env={"HOME": str(folder), f"PAWL_{name.upper()}__ZONES__FOLDER" if
+                                                           name == "broker" else f"PAWL_{name.upper()}__NAME": "/here"})
+        assert said.returncode == 0 and said.stdout.startswith(f"{name}:\n"), said
+        assert f"({config}:2)\n" in said.stdout and '"/here"' in said.stdout and "(default)" in said.stdout
+    assert daemon(name, "--usage").stdout.startswith("Usage: ") and "pawl" in daemon(name, "-V").stdout

@@ -212,18 +212,6 @@ static void lists_of_dates_may_have_comments(void **state)
                         "2026-12-24,2026-12-25T12:00");
 }
 
-static void only_near_words_are_suggested(void **state)
-{
-    (void)state;
-    static const char *const words[] = { "list", "show", "cancel" };
-    assert_string_equal(did_you_mean("lsit", words, 3), "list");
-    assert_string_equal(did_you_mean("cancle", words, 3), "cancel");
-    assert_null(did_you_mean("restart", words, 3));
-    assert_int_equal(edit_distance("ab", "ba"), 1);
-    assert_int_equal(edit_distance("", "abc"), 3);
-    assert_int_equal(edit_distance("kitten", "sitting"), 3);
-}
-
 static void quoted_words_are_what_sh_reads_back(void **state)
 {
     (void)state;
@@ -242,7 +230,6 @@ int main(void)
         cmocka_unit_test(durations_read_back_and_bare_numbers_are_refused),
         cmocka_unit_test(intervals_keep_their_unit_where_one_is_enough),
         cmocka_unit_test(lists_of_dates_may_have_comments),
-        cmocka_unit_test(only_near_words_are_suggested),
         cmocka_unit_test(quoted_words_are_what_sh_reads_back),
     };
     return cmocka_run_group_tests(tests, NULL, forget);
