@@ -25,6 +25,7 @@
 #include "client/base/conf.h"
 #include "client/base/log.h"
 #include "client/base/seal.h"
+#include "client/base/standard.h"
 #include "schemas/limits.h"
 
 enum { LOCK_WAIT_US = 5000000, FILES_WANTED = 65536, EXIT_WAIT_S = 3 };
@@ -217,16 +218,6 @@ static void configure(options_t *options)
 }
 
 /* ---- the process ----------------------------------------------------------------------------- */
-
-/* Descriptors 0 to 2 must exist: the store's file must never become standard output. */
-static void open_standard_files(void)
-{
-    int fd;
-    do
-        fd = open("/dev/null", O_RDWR);
-    while (fd >= 0 && fd <= 2);
-    if (fd > 2) close(fd);
-}
 
 static void harden(void)
 {
@@ -483,7 +474,7 @@ int main(int argc, char **argv)
                                         NULL,
                                         NULL,
                                         NULL };
-    open_standard_files();
+    standard_files_open();
     argv_check("pawl-broker", flags, argc, argv);
     argp_parse(&parser, argc, argv, 0, NULL, &options);
     configure(&options);

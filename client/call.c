@@ -26,6 +26,7 @@ call_t *call_new_packed(pawl_client_t *client, bytes_t *body, size_t items, unsi
     self->remembered = flags & ASK_REMEMBERED;
     self->long_poll = flags & ASK_LONG_POLL;
     self->once = flags & ASK_ONCE;
+    self->own = flags & ASK_OWN;
     if (self->remembered) random_bytes(self->request_id, sizeof self->request_id);
     cond_init(&self->done);
     return self;
@@ -61,8 +62,9 @@ pawl_err call_queue(call_t *self, bool wait_for_room, int64_t deadline_us)
     bool in_time = true;
     for (;;) {
         if (client->closing) return PAWL_E_CLOSED;
-        if (client->pending < (size_t)client->max_pending &&
-            (!client->pending || client->pending_bytes + self->body.len <= PENDING_BYTES))
+        if (self->own ||
+            (client->pending < (size_t)client->max_pending &&
+             (!client->pending || client->pending_bytes + self->body.len <= PENDING_BYTES)))
             break;
         if (!wait_for_room || !in_time) return PAWL_E_BACKPRESSURE;
         in_time = cond_wait_until(&client->changed, &client->lock, deadline_us);

@@ -45,6 +45,7 @@ typedef struct call {
     bool long_poll;  /* the broker may take its time: close does not wait for it */
     bool once;       /* not sent again in a new session: ends as UNREACHABLE */
     bool orphan;     /* nobody waits any more: not sent again */
+    bool own;        /* goes on with something that is there: not held by the bound on what waits */
     call_stage stage;
     unsigned refs;
     pawl_err err;           /* once done */
@@ -55,7 +56,8 @@ typedef struct call {
     void *arg;
 } call_t;
 
-enum ask_flags { ASK_REMEMBERED = 1, ASK_LONG_POLL = 2, ASK_ONCE = 4 };
+/* OWN: of the SDK, one at a time for each object that is already there (watch). */
+enum ask_flags { ASK_REMEMBERED = 1, ASK_LONG_POLL = 2, ASK_ONCE = 4, ASK_OWN = 8 };
 
 /* Packs `request` (its body; the rest is filled in). NULL: out of memory. */
 call_t *call_new(pawl_client_t *client, const Pawl__V1__Request *request, unsigned flags);

@@ -25,7 +25,6 @@
 
 #include "client/base/base.h"
 #include "client/base/clock.h"
-#include "client/machine.h"
 #include "client/worker.h"
 
 enum { LINGER_MS = 300, FRAME_MAX = 256 << 20 };
@@ -200,30 +199,17 @@ static void send_report(pawl_client_t *client, report_lane lane, int64_t now, in
     bytes_free(&body);
 }
 
-enum { LOAD_LOOK_US = 10000000 };
-
 static void send_ping(pawl_client_t *client)
 {
     Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
     Pawl__V1__Ping ping = PAWL__V1__PING__INIT;
     request.body_case = PAWL__V1__REQUEST__BODY_PING;
     request.ping = &ping;
-    if (client->role == PAWL__V1__ROLE__ROLE_EXECUTOR && machine_load(&ping.load_milli)) {
-        ping.load_set_case = PAWL__V1__PING__LOAD_SET_LOAD_MILLI;
-        client->link->load_told = ping.load_milli;
-        client->link->load_look_us = clock_steady_us() + LOAD_LOOK_US;
-    }
-    link_send_bare(client, &request, &client->link->ping_seq);
-}
-
-/* An executor at work sends no Ping for long: its load is told all the same once it is another. */
-static bool load_is_news(pawl_client_t *client, int64_t now)
-{
-    link_t *self = client->link;
-    uint32_t load, told = self->load_told;
-    if (client->role != PAWL__V1__ROLE__ROLE_EXECUTOR || now < self->load_look_us) return false;
-    self->load_look_us = now + LOAD_LOOK_US;
-    return machine_load(&load) && (load > told ? load - told : told - load) > 100 + told / 8;
+    bool with_load =
+        client->role == PAWL__V1__ROLE__ROLE_EXECUTOR && machine_load(&ping.load_milli);
+    if (with_load) ping.load_set_case = PAWL__V1__PING__LOAD_SET_LOAD_MILLI;
+    if (link_send_bare(client, &request, &client->link->ping_seq) && with_load)
+        load_note(&client->link->load, ping.load_milli, clock_steady_us());
 }
 
 /* Begins the follow anew when that is due. */
@@ -248,8 +234,9 @@ static int64_t step_up(pawl_client_t *client, int64_t now)
         send_report(client, LANE_RESULTS, now, &due);
         send_report(client, LANE_WORDS, now, &due);
         if (now >= self->busy_until_us) link_send_calls(client);
+        /* an executor at work sends no Ping for long: its load is told all the same */
         if (now - self->sent_us >= ping_us || (self->ack_due_us && now >= self->ack_due_us) ||
-            load_is_news(client, now))
+            (client->role == PAWL__V1__ROLE__ROLE_EXECUTOR && load_is_news(&self->load, now)))
             send_ping(client);
     }
     if (self->waiting_us && now - self->waiting_us >= 2 * ping_us) self->lost = true;

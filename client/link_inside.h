@@ -6,6 +6,7 @@
 #define CLIENT_LINK_INSIDE_H
 
 #include "client/link.h"
+#include "client/machine.h"
 
 typedef enum { LINK_DOWN, LINK_OPENING, LINK_GREETING, LINK_UP } link_stage;
 
@@ -21,10 +22,9 @@ struct link {
     int64_t retry_at_us;        /* DOWN: make the next socket then */
     int64_t backoff_us;
     int64_t hello_at_us;
-    int64_t load_look_us; /* executors: when to look whether the load has changed by much */
-    uint32_t load_told;   /* of the machine, x 1000 */
-    int64_t sent_us;      /* when the last request left */
-    int64_t waiting_us;   /* since when nothing was heard though something is owed; 0: nothing is */
+    load_told_t load;   /* executors: of the machine, in this session */
+    int64_t sent_us;    /* when the last request left */
+    int64_t waiting_us; /* since when nothing was heard though something is owed; 0: nothing is */
     int64_t busy_until_us;
     int64_t ack_due_us;   /* an Assign came: say so by then; 0: said */
     bool blocked;         /* the transport takes no more right now */

@@ -33,6 +33,7 @@ static void on_welcome(pawl_client_t *client, const Pawl__V1__Welcome *welcome)
     memcpy(self->session, welcome->session.data, sizeof self->session);
     self->stage = LINK_UP;
     self->assign_seen = 0;
+    self->load = (load_told_t){ 0 };
     pthread_mutex_lock(&client->work_lock);
     if (client->worker) {
         client->worker->assign_seen = 0;

@@ -68,3 +68,19 @@ bool machine_load(uint32_t *milli)
     *milli = (uint32_t)((load[0] < MOST ? load[0] : MOST) * 1000);
     return true;
 }
+
+enum { LOAD_LOOK_US = 10000000 };
+
+bool load_is_news(load_told_t *self, int64_t now_us)
+{
+    uint32_t milli, told = self->milli;
+    if (now_us < self->look_us) return false;
+    self->look_us = now_us + LOAD_LOOK_US;
+    if (!machine_load(&milli)) return false;
+    return !self->any || (milli > told ? milli - told : told - milli) > 100 + told / 8;
+}
+
+void load_note(load_told_t *self, uint32_t milli, int64_t now_us)
+{
+    *self = (load_told_t){ true, milli, now_us + LOAD_LOOK_US };
+}

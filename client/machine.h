@@ -20,4 +20,16 @@ void machine_find(const char *root, machine_t *machine);
 /* Load average of the last minute x 1000. False: not known here. */
 bool machine_load(uint32_t *milli);
 
+/* What was told of the load in a session. All zero: nothing yet. */
+typedef struct load_told {
+    bool any;
+    uint32_t milli;
+    int64_t look_us; /* not before */
+} load_told_t;
+/* Is it to be told now, as it is another by much, or none was told yet? Reads it every ten seconds
+ * at most, however often it is asked. Steady clock. */
+bool load_is_news(load_told_t *self, int64_t now_us);
+/* It was told, with whatever message. */
+void load_note(load_told_t *self, uint32_t milli, int64_t now_us);
+
 #endif

@@ -326,7 +326,7 @@ typedef bool pawl_event_fn(const pawl_record_t *event, void *arg);
 PAWL_EXPORT pawl_watch_t *pawl_watch_new(pawl_client_t *self, uint64_t from_seq, pawl_event_fn *fn,
                                          void *arg);
 PAWL_EXPORT uint64_t pawl_watch_seq(const pawl_watch_t *self); /* next one wanted */
-/* The refusal that ended it, once it has been told; 0: none. */
+/* What ended it: a refusal, once it has been told, or that there was no memory; 0: nothing. */
 PAWL_EXPORT pawl_err pawl_watch_error(const pawl_watch_t *self);
 PAWL_EXPORT void pawl_watch_destroy(pawl_watch_t **self_p);
 PAWL_EXPORT pawl_err pawl_event_list(pawl_client_t *self, uint64_t from_seq, pawl_list_t **list,

@@ -20,6 +20,7 @@ struct pawl_watch {
     bool ended;
     Pawl__V1__Reply *page; /* due */
     pawl_err err;          /* due instead of a page; the watch is over then */
+    const char *why;       /* of err, static; NULL: the reply's error says it, or the table */
 };
 
 static void watch_release(pawl_watch_t *self)
@@ -45,13 +46,19 @@ static void on_read(call_t *call)
 {
     pawl_watch_t *self = call->arg;
     const Pawl__V1__Reply *reply = call->reply;
-    if (self->ended || call->err) {
+    if (self->ended || call->err == PAWL_E_CLOSED) {
         watch_release(self);
         return;
     }
-    self->err = reply->error                                       ? -(pawl_err)reply->error->code
-                : reply->body_case != PAWL__V1__REPLY__BODY_EVENTS ? PAWL_E_BAD_REQUEST
-                                                                   : PAWL_OK;
+    if (call->err) {
+        self->err = call->err;
+        self->why = call->why;
+    } else if (reply->error) {
+        self->err = -(pawl_err)reply->error->code;
+    } else if (reply->body_case != PAWL__V1__REPLY__BODY_EVENTS) {
+        self->err = PAWL_E_BAD_REQUEST;
+        self->why = "the broker's answer is of another kind";
+    }
     self->page = call->reply; /* the read's reference becomes the page's */
     call->reply = NULL;
     self->due = (due_t){ NULL, self, run_page, drop_page };
@@ -70,7 +77,7 @@ static pawl_err read_on(pawl_watch_t *self)
     body.wait_us = self->next_seq ? LIMIT_WAIT_US : 0; /* first learn where "now" is */
     request.body_case = PAWL__V1__REQUEST__BODY_EVENT_READ;
     request.event_read = &body;
-    call_t *call = call_new(self->client, &request, ASK_LONG_POLL);
+    call_t *call = call_new(self->client, &request, ASK_LONG_POLL | ASK_OWN);
     if (!call) return PAWL_E_NO_MEMORY;
     call->on_done = on_read;
     call->arg = self;
@@ -111,12 +118,12 @@ static int run_page(due_t *due)
     const Pawl__V1__EventItems *events = self->err ? NULL : self->page->events;
     uint64_t next = self->next_seq;
     if (go_on && self->err) {
-        const Pawl__V1__Error *error = self->page->error;
+        const Pawl__V1__Error *error = self->page ? self->page->error : NULL;
         if (error)
             fail_from_wire(client, error);
         else
-            fail_with(client, self->err, "the broker's answer is of another kind");
-        tell_own(self, "error", next, error ? error->text : "");
+            fail_with(client, self->err, self->why);
+        tell_own(self, "error", next, pawl_client_error(client));
         ran++;
         go_on = false;
     }
@@ -135,7 +142,11 @@ static int run_page(due_t *due)
     arena_free_of(self->page);
     self->page = NULL;
     if (!go_on) self->ended = true;
-    if (!self->ended && read_on(self)) self->ended = true;
+    pawl_err stopped = self->ended ? PAWL_OK : read_on(self);
+    if (stopped) {
+        self->ended = true;
+        self->err = stopped;
+    }
     watch_release(self);
     pthread_mutex_unlock(&client->lock);
     client_release(client);

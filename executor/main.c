@@ -18,9 +18,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/base/away.h"
 #include "client/base/clock.h"
 #include "client/base/log.h"
 #include "client/base/seal.h"
+#include "client/base/standard.h"
 #include "client/pawl.h"
 #include "executor/ahead.h"
 #include "executor/process/cgroup.h"
@@ -65,6 +67,7 @@ struct executor {
     int epoll, signals;
     int64_t tidy_us; /* steady: next look at the outbox */
     ahead_t ahead;
+    away_t away;
     uint32_t asked_by; /* whose signal came first */
     int64_t asked_us;  /* steady: when it came; 0 = none came */
     int64_t drain_us;  /* steady: drain ends then by force; 0 = not draining */
@@ -201,6 +204,13 @@ static int make_worker(struct executor *self)
 
 /* ---- the loop -------------------------------------------------------------------------------- */
 
+/* What asking for the broker said: the log tells when it went away and when it is back. */
+static void broker_is(struct executor *self, pawl_err err)
+{
+    away_look(&self->away, pawl_client_endpoint(self->client),
+              err ? pawl_client_error(self->client) : NULL, clock_steady_us());
+}
+
 static size_t busy(const struct executor *self)
 {
     return slots_busy(self->slots) + (self->runner ? runner_busy(self->runner) : 0);
@@ -327,6 +337,7 @@ static void loop(struct executor *self)
         if (now >= self->tidy_us) {
             err_t err = outbox_tidy(self->outbox, clock_wall_us());
             if (err) log_event(LOG_ERROR, "OUTBOX_FAILED", "why=\"%s\"", pawl_err_text(-(int)err));
+            broker_is(self, pawl_client_connect(self->client, 0));
             self->tidy_us = now + TIDY_US;
         }
     }
@@ -335,24 +346,20 @@ static void loop(struct executor *self)
 /* Waits for the broker as long as it takes, or until a signal. */
 static bool start_session(struct executor *self)
 {
-    bool told = false;
-    for (;;) {
+    for (bool begun = false;; begun = true) {
         struct epoll_event event;
         if (epoll_wait(self->epoll, &event, 1, 0) > 0 && event.data.u64 == WHAT_SIGNAL)
             return false;
-        pawl_err err = told ? pawl_client_connect(self->client, CONNECT_US)
-                            : pawl_worker_start(self->worker, CONNECT_US);
-        if (err == PAWL_OK) return true;
-        if (!pawl_err_retryable(err)) {
+        pawl_err err = begun ? pawl_client_connect(self->client, CONNECT_US)
+                             : pawl_worker_start(self->worker, CONNECT_US);
+        if (err && !pawl_err_retryable(err)) {
             self->exit_code = refuse(EXIT_REFUSED, "the broker refuses this executor",
                                      pawl_client_error(self->client),
                                      "pawl broker status, to see which broker that is");
             return false;
         }
-        if (!told)
-            log_event(LOG_WARN, "BROKER_AWAY", "endpoint=%s why=\"%s\"",
-                      pawl_client_endpoint(self->client), pawl_client_error(self->client));
-        told = true;
+        broker_is(self, err);
+        if (err == PAWL_OK) return true;
     }
 }
 
@@ -425,6 +432,7 @@ int main(int argc, char **argv)
 {
     int exit_code;
     struct executor self = { .lock = -1, .epoll = -1, .signals = -1 };
+    standard_files_open();
     seal_process();
     if (helper_start(&self.helper) != ERR_OK)
         return refuse(EXIT_FAILED, "no process could be made", strerror(errno),

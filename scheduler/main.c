@@ -10,11 +10,13 @@
 #include <unistd.h>
 
 #include "client/base/argv.h"
+#include "client/base/away.h"
 #include "client/base/clock.h"
 #include "client/base/conf.h"
 #include "client/base/log.h"
 #include "client/base/seal.h"
 #include "client/base/select.h"
+#include "client/base/standard.h"
 #include "scheduler/proposals.h"
 
 /* Seen by the C library, though everything else is hidden. */
@@ -142,39 +144,23 @@ static pawl_client_t *make_client(const conf_t *conf)
     return client;
 }
 
-enum { AWAY_TOLD_US = 2000000 };
-
-/* An outage that lasts is told, once. What it returns ends the program: the broker will not have
- * this scheduler. */
-static pawl_err look_for_broker(pawl_client_t *client, int64_t *away_since_us, bool *told)
+/* What it returns ends the program: the broker will not have this scheduler. */
+static pawl_err look_for_broker(pawl_client_t *client, away_t *away)
 {
     pawl_err err = pawl_client_connect(client, 0);
-    int64_t now = clock_steady_us();
-    if (err == PAWL_OK) {
-        if (*told)
-            log_event(LOG_INFO, "BROKER_BACK", "after_ms=%lld",
-                      (long long)(now - *away_since_us) / 1000);
-        *away_since_us = 0;
-        *told = false;
-        return PAWL_OK;
-    }
-    if (!pawl_err_retryable(err)) return err;
-    if (*away_since_us == 0) *away_since_us = now;
-    if (!*told && now - *away_since_us >= AWAY_TOLD_US) {
-        log_event(LOG_WARN, "BROKER_AWAY", "endpoint=%s why=\"%s\"", pawl_client_endpoint(client),
-                  pawl_client_error(client));
-        *told = true;
-    }
+    if (err != PAWL_OK && !pawl_err_retryable(err)) return err;
+    away_look(away, pawl_client_endpoint(client), err ? pawl_client_error(client) : NULL,
+              clock_steady_us());
     return PAWL_OK;
 }
 
 /* Until TERM or INT, or the broker refuses us. */
 static pawl_err run(pawl_client_t *client, proposals_t *proposals, int signals)
 {
-    bool told = false, away_told = false;
-    int64_t away_since_us = 0;
+    bool told = false;
+    away_t away = { 0 };
     for (;;) {
-        pawl_err err = look_for_broker(client, &away_since_us, &away_told);
+        pawl_err err = look_for_broker(client, &away);
         if (err != PAWL_OK) return err;
         int64_t now = clock_wall_us();
         int64_t next = proposals_run(proposals, now);
@@ -194,6 +180,7 @@ static pawl_err run(pawl_client_t *client, proposals_t *proposals, int signals)
 int main(int argc, char **argv)
 {
     struct flags flags = { .conf = conf_new_section("scheduler", keys, ARRAY_LEN(keys)) };
+    standard_files_open();
     argv_check("pawl-scheduler", options, argc, argv);
     argp_parse(&parser, argc, argv, 0, NULL, &flags);
     if (!load(&flags)) return 2;

@@ -2,6 +2,8 @@
 """An executor's own life: its end while work runs, and what it costs while it waits."""
 import os
 import pathlib
+import re
+import subprocess
 import time
 
 import pytest
@@ -67,3 +69,41 @@ def test_waiting_for_a_cancelled_command_that_takes_its_time_costs_nothing(one):
     time.sleep(1.5)
     assert cpu_seconds(worker.pid) - before < 0.5
     assert one.status(id) == "running"
+
+
+def test_it_says_when_the_broker_is_away_and_when_it_is_back(own):
+    one = own.executor("one", 1, start=False).start(wait=False)
+    until(lambda: "BROKER_AWAY" in one.said())
+    assert own.endpoint in one.said() and not one.ready()
+    broker = own.broker()
+    one.wait_ready()
+    assert one.said().count("BROKER_BACK") == 1
+    broker.kill()
+    until(lambda: one.said().count("BROKER_AWAY") == 2)
+    broker.start()
+    until(lambda: one.said().count("BROKER_BACK") == 2)
+    id = own.pawl("run", "--", "true").lines[0]
+    own.wait_status(id, "finished")
+    assert one.said().count("BROKER_AWAY") == 2
+    [first, second] = re.findall(r"BROKER_BACK .*after_ms=([0-9]+)", one.said())
+    assert int(first) >= 2000 and int(second) >= 2000
+
+
+@pytest.mark.parametrize("role", ["broker", "scheduler", "executor"])
+def test_no_socket_and_no_store_becomes_the_standard_error_of_a_daemon_that_was_given_none(own, role):
+    if role != "broker":
+        own.broker()
+    program = {"broker": lambda: own.broker(start=False), "scheduler": lambda: own.scheduler("s", start=False),
+               "executor": lambda: own.executor("e", 1, start=False)}[role]()
+    closed = subprocess.Popen(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", "setpriv", "--pdeathsig", "KILL", *program.argv],
+                              env=program.env)
+    try:
+        if role == "broker":
+            until(lambda: own.pawl("broker", "status", code=None).code == 0)
+        else:
+            until(lambda: role in [peer["role"] for peer in own.pawl("peer", "list", "-o", "ndjson").rows])
+        files = [os.readlink(f"/proc/{closed.pid}/fd/{fd}") for fd in range(3)]
+        assert files == ["/dev/null"] * 3
+    finally:
+        closed.kill()
+        closed.wait()

@@ -79,12 +79,52 @@ static void bytes_that_a_broker_would_refuse_are_left_out(void **state)
     assert_string_equal(machine.os, "ab");
 }
 
+static double average; /* < 0: not known */
+
+/* In place of the C library's. */
+int getloadavg(double *averages, int n)
+{
+    assert_int_equal(n, 1);
+    *averages = average;
+    return average < 0 ? -1 : 1;
+}
+
 static void the_load_is_in_thousandths(void **state)
 {
     (void)state;
     uint32_t milli = UINT32_MAX;
+    average = 1.25;
     assert_true(machine_load(&milli));
-    assert_true(milli < 1000000);
+    assert_int_equal(milli, 1250);
+    average = 1e30;
+    assert_true(machine_load(&milli));
+    assert_int_equal(milli, 1000000000);
+    average = -1;
+    assert_false(machine_load(&milli));
+}
+
+#define SECOND INT64_C(1000000)
+
+static void a_load_is_told_once_and_then_when_it_is_another_by_much(void **state)
+{
+    (void)state;
+    load_told_t told = { 0 };
+    average = 2.0;
+    assert_true(load_is_news(&told, 5 * SECOND)); /* nothing was told yet */
+    load_note(&told, 2000, 5 * SECOND);
+    average = 9.0;
+    assert_false(load_is_news(&told, 15 * SECOND - 1)); /* each ten seconds */
+    assert_true(load_is_news(&told, 15 * SECOND));
+    assert_false(load_is_news(&told, 15 * SECOND)); /* asked again before it left */
+    load_note(&told, 9000, 15 * SECOND);
+    average = 9.0 + 1.2; /* 9000 / 8 + 100 is 1225 */
+    assert_false(load_is_news(&told, 25 * SECOND));
+    average = 9.0 - 1.2;
+    assert_false(load_is_news(&told, 35 * SECOND));
+    average = 9.0 - 1.3;
+    assert_true(load_is_news(&told, 45 * SECOND));
+    average = -1;
+    assert_false(load_is_news(&told, 55 * SECOND));
 }
 
 int main(void)
@@ -94,6 +134,7 @@ int main(void)
         cmocka_unit_test(the_name_of_the_system_is_read_with_and_without_quotes),
         cmocka_unit_test(bytes_that_a_broker_would_refuse_are_left_out),
         cmocka_unit_test(the_load_is_in_thousandths),
+        cmocka_unit_test(a_load_is_told_once_and_then_when_it_is_another_by_much),
     };
     return cmocka_run_group_tests(tests, make_root, remove_root);
 }

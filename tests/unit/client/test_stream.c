@@ -130,6 +130,62 @@ static void a_watch_that_is_refused_is_told_and_over_with_the_brokers_words(void
 
 /* ---- changes --------------------------------------------------------------------------------- */
 
+static void a_watch_whose_answer_cannot_be_read_is_told_so_and_over(void **state)
+{
+    peer_t *peer = *state;
+    pawl_client_t *client = peer->client;
+    seen_t seen = { 0 };
+    pawl_watch_t *watch = pawl_watch_new(client, 3, on_event, &seen);
+    peer_greet(peer);
+    uint64_t seq = peer_next(peer, PAWL__V1__REQUEST__BODY_EVENT_READ)->seq;
+    assert_true(seq < 0x80);
+    const uint8_t cut[] = { 0x0d, 'P', 'W', 'R', '1', 0x10, (uint8_t)seq, 0x1a, 0x7f, 1 };
+    peer_raw(peer, cut, sizeof cut);
+    poll_until(client, &seen, 1);
+    assert_string_equal(seen.text, "error:3");
+    assert_int_equal(pawl_watch_error(watch), PAWL_E_NO_MEMORY);
+    assert_non_null(strstr(pawl_client_error(client), "could not be read"));
+    pawl_watch_destroy(&watch);
+}
+
+static pawl_op_t *submit_one(pawl_client_t *client)
+{
+    pawl_err err;
+    pawl_task_t *task = pawl_task_new("a/b");
+    pawl_op_t *op = pawl_submit_op(client, task, &err);
+    pawl_task_destroy(&task);
+    assert_int_equal(err, 0);
+    return op;
+}
+
+static void a_watch_goes_on_while_no_more_requests_may_wait(void **state)
+{
+    (void)state;
+    peer_t *peer = peer_open();
+    pawl_client_t *client = peer_client(peer, "client", "2");
+    seen_t seen = { 0 };
+    pawl_op_t *first = submit_one(client);
+    pawl_watch_t *watch = pawl_watch_new(client, 5, on_event, &seen);
+    peer_greet(peer);
+    peer_next(peer, PAWL__V1__REQUEST__BODY_SUBMIT); /* gets no answer */
+    peer_next(peer, PAWL__V1__REQUEST__BODY_EVENT_READ);
+    send_events(peer, 5, 1, 1);
+    zmq_pollitem_t due = { NULL, pawl_client_fd(client), ZMQ_POLLIN, 0 };
+    assert_int_equal(zmq_poll(&due, 1, PEER_PATIENCE_MS), 1);
+    pawl_op_t *second = submit_one(client); /* takes the room that the read had */
+    poll_until(client, &seen, 1);
+    peer_next(peer, PAWL__V1__REQUEST__BODY_SUBMIT);
+    assert_int_equal(peer_next(peer, PAWL__V1__REQUEST__BODY_EVENT_READ)->event_read->from_seq, 6);
+    send_events(peer, 6, 1, 1);
+    poll_until(client, &seen, 2);
+    assert_int_equal(pawl_watch_error(watch), 0);
+    pawl_watch_destroy(&watch);
+    pawl_op_destroy(&first);
+    pawl_op_destroy(&second);
+    pawl_client_destroy(&client);
+    peer_close(&peer);
+}
+
 static void note_refusal(void *arg, const uint8_t id[PAWL_ID_BYTES], pawl_err err, const char *why)
 {
     char word[64];
@@ -496,6 +552,8 @@ int main(void)
         AS_CLIENT(a_watch_goes_on_behind_the_last_event_after_a_reconnect_and_tells_gaps),
         AS_CLIENT(a_watch_from_now_on_first_learns_where_now_is_and_ends_when_told),
         AS_CLIENT(a_watch_that_is_refused_is_told_and_over_with_the_brokers_words),
+        AS_CLIENT(a_watch_whose_answer_cannot_be_read_is_told_so_and_over),
+        cmocka_unit_test(a_watch_goes_on_while_no_more_requests_may_wait),
         AS_CLIENT(a_refusal_of_a_task_that_was_not_named_is_nobodys),
         AS_CLIENT(a_completion_without_a_time_limit_waits_for_its_attempt),
         AS_SCHEDULER(a_follower_hears_all_then_changes_and_begins_anew_in_a_new_session),

@@ -131,6 +131,34 @@ static void a_result_without_words_waits_for_no_report_that_has_them(void **stat
     bench_close(&bench);
 }
 
+/* In place of the C library's. */
+int getloadavg(double *averages, int n)
+{
+    assert_int_equal(n, 1);
+    *averages = 3.5;
+    return 1;
+}
+
+static void the_load_is_told_in_each_session_before_a_ping_is_due(void **state)
+{
+    (void)state;
+    bench_t bench = bench_open(1, 0);
+    bench.peer->ping_us = 2 * PEER_PATIENCE_MS * (SECOND / 1000);
+    bench_start(&bench);
+    for (int session = 0; session < 2; session++) {
+        first_credit(&bench);
+        const Pawl__V1__Ping *ping = peer_next(bench.peer, PAWL__V1__REQUEST__BODY_PING)->ping;
+        assert_int_equal(ping->load_set_case, PAWL__V1__PING__LOAD_SET_LOAD_MILLI);
+        assert_int_equal(ping->load_milli, 3500);
+        peer_pong(bench.peer);
+        if (session) break;
+        peer_stop(bench.peer);
+        peer_start(bench.peer);
+        peer_greet(bench.peer);
+    }
+    bench_close(&bench);
+}
+
 static void a_quiet_job_still_gets_its_log_out_soon(void **state)
 {
     (void)state;
@@ -248,6 +276,7 @@ int main(void)
         cmocka_unit_test(slots_bound_what_runs_and_prefetch_waits),
         cmocka_unit_test(the_log_goes_before_the_result_in_the_same_report),
         cmocka_unit_test(a_result_without_words_waits_for_no_report_that_has_them),
+        cmocka_unit_test(the_load_is_told_in_each_session_before_a_ping_is_due),
         cmocka_unit_test(a_quiet_job_still_gets_its_log_out_soon),
         cmocka_unit_test(too_much_log_is_held_back_until_some_is_answered),
         cmocka_unit_test(repeated_assigns_are_run_once_and_a_gap_sends_the_running_list),
