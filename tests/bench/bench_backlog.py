@@ -11,17 +11,13 @@ event, which is told when it is durable. On real disk, beside the build."""
 import argparse
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "ops" / "demo"), str(ROOT / "tests" / "wire")]
-sys.dont_write_bytecode = True
-from fleet import Fleet  # noqa: E402
-from pawl_wire import Peer, new_id, pb  # noqa: E402
+from ground import folder_beside
+from fleet import Fleet
+from pawl_wire import Peer, new_id, pb
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--bin", default="build/bin")
@@ -117,8 +113,5 @@ def main(folder):
           "tasks made in all; still behind: " + ", ".join(f"{name} {count:,}" for name, count in behind.items()))
 
 
-place = tempfile.mkdtemp(prefix="bench-b-", dir=str(binary.parent))
-try:
-    main(pathlib.Path(place))
-finally:
-    shutil.rmtree(place, ignore_errors=True)
+with folder_beside(binary, "b") as place:
+    main(place)

@@ -13,18 +13,14 @@ import argparse
 import os
 import pathlib
 import re
-import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "ops" / "demo"), str(ROOT / "tests" / "wire")]
-sys.dont_write_bytecode = True
-from fleet import Fleet, until  # noqa: E402
-from pawl_wire import Peer, new_id, pb  # noqa: E402
+from ground import folder_beside
+from fleet import Fleet, until
+from pawl_wire import Peer, new_id, pb
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--bin", default="build/bin")
@@ -166,8 +162,5 @@ def main(folder):
     fleet.stop()
 
 
-place = tempfile.mkdtemp(prefix="bench-c-", dir=str(binary.parent))
-try:
+with folder_beside(binary, "c") as place:
     main(place)
-finally:
-    shutil.rmtree(place, ignore_errors=True)

@@ -16,6 +16,7 @@
 
 #include "client/base/clock.h"
 #include "client/time/rule.h"
+#include "tests/bench/median.h"
 
 enum { RUNS = 5, TIMES = 20000, START = 1772931600 };
 
@@ -46,18 +47,6 @@ static bool load(const char *path)
     return peer_parse && peer_next;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *runs)
-{
-    qsort(runs, RUNS, sizeof *runs, ascending);
-    return runs[RUNS / 2];
-}
-
 static int64_t ours_next(const rule_t *rule, int64_t t)
 {
     int64_t next = rule_next(rule, t);
@@ -85,8 +74,8 @@ static bool compare(const rule_t *ours, cron_expr *theirs, int times, double ns[
         runs[1][run] = (double)(clock_steady_us() - between) * 1000 / times;
         if (a != b) return false;
     }
-    ns[0] = median(runs[0]);
-    ns[1] = median(runs[1]);
+    ns[0] = median(runs[0], RUNS);
+    ns[1] = median(runs[1], RUNS);
     return true;
 }
 

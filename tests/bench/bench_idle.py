@@ -13,18 +13,14 @@ import heapq
 import multiprocessing
 import os
 import pathlib
-import shutil
 import sys
-import tempfile
 import time
 
 import zmq
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "ops" / "demo"), str(ROOT / "tests" / "wire")]
-sys.dont_write_bytecode = True
-from fleet import Fleet, until  # noqa: E402
-from pawl_wire import Peer, pb  # noqa: E402
+from ground import folder_beside
+from fleet import Fleet, until
+from pawl_wire import Peer, pb
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--bin", default="build/bin")
@@ -134,9 +130,6 @@ def main(folder):
     return 0 if good else 1
 
 
-place = tempfile.mkdtemp(prefix="bench-i-", dir=str(binary.parent))
-try:
+with folder_beside(binary, "i") as place:
     code = main(place)
-finally:
-    shutil.rmtree(place, ignore_errors=True)
 sys.exit(code)

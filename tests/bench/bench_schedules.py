@@ -12,16 +12,12 @@ import argparse
 import os
 import pathlib
 import re
-import shutil
 import sys
-import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "ops" / "demo"), str(ROOT / "tests" / "wire")]
-sys.dont_write_bytecode = True
-from fleet import Fleet  # noqa: E402
-from pawl_wire import Peer, new_id, pb  # noqa: E402
+from ground import folder_beside
+from fleet import Fleet
+from pawl_wire import Peer, new_id, pb
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--bin", default="build/bin")
@@ -182,8 +178,5 @@ def main(folder):
     fleet.stop()
 
 
-place = tempfile.mkdtemp(prefix="bench-s-", dir=str(binary.parent))
-try:
+with folder_beside(binary, "s") as place:
     main(place)
-finally:
-    shutil.rmtree(place, ignore_errors=True)

@@ -2,6 +2,7 @@
 """End to end: the real programs of PAWL_BIN (build/bin), as people use them. One fleet serves the
 tests that disturb nobody; those that kill, freeze or fill something have their own."""
 import concurrent.futures
+import contextlib
 import json
 import os
 import pathlib
@@ -57,22 +58,29 @@ def folder():
     shutil.rmtree(path, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
-def fleet():
-    """Broker, two schedulers, executors `one` (4 slots) and `two` (4 slots, label role=web)."""
+@contextlib.contextmanager
+def shared():
+    """A fleet of many tests: whole until the last of them."""
     fleet = Fleet(BIN, tempfile.mkdtemp(prefix="pawl-e2e-"))
     try:
-        fleet.broker()
-        fleet.scheduler("scheduler-a")
-        fleet.scheduler("scheduler-b")
-        fleet.executor("one", 4)
-        fleet.executor("two", 4, "--labels", "role=web")
         yield fleet
         assert all(program.alive() for program in fleet.programs), "a program ended by itself"
         fleet.stop()
         no_sanitizer_spoke(fleet.folder)
     finally:
         fleet.remove()
+
+
+@pytest.fixture(scope="session")
+def fleet():
+    """Broker, two schedulers, executors `one` (4 slots) and `two` (4 slots, label role=web)."""
+    with shared() as fleet:
+        fleet.broker()
+        fleet.scheduler("scheduler-a")
+        fleet.scheduler("scheduler-b")
+        fleet.executor("one", 4)
+        fleet.executor("two", 4, "--labels", "role=web")
+        yield fleet
 
 
 @pytest.fixture
@@ -142,18 +150,12 @@ def databases():
 @pytest.fixture(scope="session")
 def sql(databases):
     """A fleet whose executor `sql` has a source of each kind, and each once more read-only."""
-    fleet = Fleet(BIN, tempfile.mkdtemp(prefix="pawl-e2e-"))
-    try:
+    with shared() as fleet:
         fleet.broker()
         fleet.scheduler("scheduler")
         fleet.executor("sql", 8, "--config", databases.config(fleet.folder / "sql.yaml"),
                        PAWL_EXECUTOR__PROCESS__KILL_GRACE="5s")
         yield fleet
-        assert all(program.alive() for program in fleet.programs), "a program ended by itself"
-        fleet.stop()
-        no_sanitizer_spoke(fleet.folder)
-    finally:
-        fleet.remove()
 
 
 @pytest.fixture

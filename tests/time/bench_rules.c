@@ -9,6 +9,7 @@
 
 #include "client/base/clock.h"
 #include "client/time/ruleset.h"
+#include "tests/bench/median.h"
 
 enum { RUNS = 5, START = 1772931600 };
 
@@ -27,18 +28,6 @@ static const char *const texts[] = {
     "@every 5m from 2026-01-01T00:00Z",
     "@every 1d from 2026-01-01T02:30",
 };
-
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *runs)
-{
-    qsort(runs, RUNS, sizeof *runs, ascending);
-    return runs[RUNS / 2];
-}
 
 static rule_t *read_rule(const char *text, const zone_t *zone)
 {
@@ -64,7 +53,7 @@ static double time_next(const rule_t *rule, int64_t *sum)
         runs[run] = (double)(clock_steady_us() - from) * 1000 / times;
         *sum += t;
     }
-    return median(runs);
+    return median(runs, RUNS);
 }
 
 static double time_parse(const char *text, const zone_t *zone)
@@ -79,7 +68,7 @@ static double time_parse(const char *text, const zone_t *zone)
         }
         runs[run] = (double)(clock_steady_us() - from) * 1000 / times;
     }
-    return median(runs);
+    return median(runs, RUNS);
 }
 
 static double time_count(const rule_t *rule, int64_t span, int64_t *sum)
@@ -92,7 +81,7 @@ static double time_count(const rule_t *rule, int64_t span, int64_t *sum)
             *sum += (int64_t)rule_count(rule, START + i, START + i + span);
         runs[run] = (double)(clock_steady_us() - from) * 1000 / times;
     }
-    return median(runs);
+    return median(runs, RUNS);
 }
 
 /* Unions of 1 to 16 rules, at different minutes; with a calendar of weekends and a feast. */
@@ -130,7 +119,7 @@ static void time_unions(const zone_t *zone, bool closed, int64_t *sum)
             *sum += t;
         }
         printf("union of %2zu%-23s %10.0f %10s %14.0f\n", n, closed ? ", less a calendar" : "",
-               median(next), "", median(count));
+               median(next, RUNS), "", median(count, RUNS));
         ruleset_destroy(&set);
     }
     calendar_release(&calendar);

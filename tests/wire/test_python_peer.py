@@ -48,12 +48,16 @@ def client(endpoint):
     peer.close()
 
 
+def serving(endpoint, name, kind, **more):
+    """An executor of four slots that takes tasks of this type."""
+    return Peer(endpoint, name, pb.ROLE_EXECUTOR, kinds=["worker"], types=[kind], slots=4, credit=4, **more).open()
+
+
 @pytest.fixture
 def executor(endpoint):
     """Serves a type of its own, so that tests do not take one another's tasks."""
     kind = f"test/t{os.urandom(4).hex()}"
-    peer = Peer(endpoint, f"executor-{os.urandom(3).hex()}", pb.ROLE_EXECUTOR, kinds=["worker"],
-                types=[kind], slots=4, credit=4).open()
+    peer = serving(endpoint, f"executor-{os.urandom(3).hex()}", kind)
     peer.type = kind
     yield peer
     try:
@@ -68,6 +72,13 @@ def rejected(client):
 
 
 # ---- the main job --------------------------------------------------------------------------------
+
+
+def leased(client, executor):
+    """A task that was submitted, and the lease of it that the executor has."""
+    task = make_task(executor.type)
+    submit(client, task)
+    return task, executor.leases()[0]
 
 
 def test_welcome_tells_limits_and_times(client):
@@ -192,12 +203,9 @@ def test_a_seq_that_does_not_rise_is_dropped(client, executor):
 
 
 def test_a_new_session_on_a_new_connection_takes_up_the_leases(endpoint, client, executor):
-    task = make_task(executor.type)
-    submit(client, task)
-    lease = executor.leases()[0]
-    again = Peer(endpoint, executor.hello.name, pb.ROLE_EXECUTOR, incarnation=executor.incarnation,
-                 kinds=["worker"], types=[executor.type], slots=4, credit=4,
-                 claims=[pb.Claim(id=lease.id, token=lease.token), pb.Claim(id=new_id(), token=9)]).open()
+    _, lease = leased(client, executor)
+    again = serving(endpoint, executor.hello.name, executor.type, incarnation=executor.incarnation,
+                    claims=[pb.Claim(id=lease.id, token=lease.token), pb.Claim(id=new_id(), token=9)])
     assert list(again.welcome.verdicts) == [pb.CLAIM_KEEP, pb.CLAIM_UNKNOWN]
     assert report(again, result(lease)) == [pb.REPORT_DONE]
     again.ask("bye")
@@ -205,9 +213,7 @@ def test_a_new_session_on_a_new_connection_takes_up_the_leases(endpoint, client,
 
 
 def test_cancel_reaches_the_executor(client, executor):
-    task = make_task(executor.type)
-    submit(client, task)
-    lease = executor.leases()[0]
+    task, lease = leased(client, executor)
     changed = client.change("task_change", pb.TaskChange(verb=pb.TASK_CANCEL, ids=[task.id, new_id()], reason="test"))
     assert changed.done == 1 and changed.items[0].error.code == E["NOT_FOUND"]
 
@@ -509,11 +515,8 @@ def test_an_id_far_from_the_clock_is_refused(client, executor):
 
 
 def test_a_new_incarnation_takes_the_place_of_the_old(endpoint, client, executor):
-    task = make_task(executor.type)
-    submit(client, task)
-    old = executor.leases()[0]
-    again = Peer(endpoint, executor.hello.name, pb.ROLE_EXECUTOR, kinds=["worker"], types=[executor.type],
-                 slots=4, credit=4).open()
+    task, old = leased(client, executor)
+    again = serving(endpoint, executor.hello.name, executor.type)
     with pytest.raises(Refused) as refused:
         executor.ask("ping")
     assert refused.value.code == E["NO_SESSION"]
@@ -527,9 +530,7 @@ def test_a_new_incarnation_takes_the_place_of_the_old(endpoint, client, executor
 
 
 def test_bye_gives_leases_back_uncounted(endpoint, client, executor):
-    task = make_task(executor.type)
-    submit(client, task)
-    first = executor.leases()[0]
+    _, first = leased(client, executor)
     executor.ask("bye")
     executor.open()
     second = executor.leases()[0]
