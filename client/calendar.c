@@ -2,20 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/arena.h"
 #include "client/client.h"
 #include "client/list.h"
-#include "client/record.h"
 #include "schemas/limits.h"
-
-static pawl_err ask_change(pawl_client_t *self, Pawl__V1__Request *request, int64_t timeout_us)
-{
-    Pawl__V1__Reply *reply;
-    pawl_err err =
-        ask(self, request, PAWL__V1__REPLY__BODY_CHANGED, ASK_REMEMBERED, timeout_us, &reply);
-    if (!err) arena_free_of(reply);
-    return err;
-}
 
 pawl_err pawl_calendar_put(pawl_client_t *self, const char *name, const char *const *entries,
                            size_t n, const char *title, int64_t if_revision, int64_t timeout_us)
@@ -34,7 +23,7 @@ pawl_err pawl_calendar_put(pawl_client_t *self, const char *name, const char *co
     }
     request.body_case = PAWL__V1__REQUEST__BODY_CALENDAR_PUT;
     request.calendar_put = &body;
-    return ask_change(self, &request, timeout_us);
+    return ask_change(self, &request, timeout_us, NULL);
 }
 
 pawl_err pawl_calendar_remove(pawl_client_t *self, const char *name, int64_t timeout_us)
@@ -44,7 +33,7 @@ pawl_err pawl_calendar_remove(pawl_client_t *self, const char *name, int64_t tim
     body.name = (char *)(uintptr_t)name;
     request.body_case = PAWL__V1__REQUEST__BODY_CALENDAR_REMOVE;
     request.calendar_remove = &body;
-    return ask_change(self, &request, timeout_us);
+    return ask_change(self, &request, timeout_us, NULL);
 }
 
 pawl_err pawl_calendar_get(pawl_client_t *self, const char *name, pawl_record_t **calendar,
@@ -52,20 +41,13 @@ pawl_err pawl_calendar_get(pawl_client_t *self, const char *name, pawl_record_t 
 {
     Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
     Pawl__V1__CalendarList body = PAWL__V1__CALENDAR_LIST__INIT;
-    Pawl__V1__Reply *reply;
     *calendar = NULL;
     if (!*name) return fail_with(self, PAWL_E_NOT_FOUND, "a calendar has a name");
     body.name = (char *)(uintptr_t)name;
     request.body_case = PAWL__V1__REQUEST__BODY_CALENDAR_LIST;
     request.calendar_list = &body;
-    pawl_err err = ask(self, &request, PAWL__V1__REPLY__BODY_CALENDARS, 0, timeout_us, &reply);
-    if (err) return err;
-    if (reply->calendars->n_items == 0) {
-        arena_free_of(reply);
-        return fail_with(self, PAWL_E_NOT_FOUND, "no calendar has this name");
-    }
-    *calendar = record_of(reply->calendars->items[0]);
-    return PAWL_OK;
+    return ask_first(self, &request, PAWL__V1__REPLY__BODY_CALENDARS, "no calendar has this name",
+                     timeout_us, calendar);
 }
 
 static pawl_err fetch_calendars(pawl_client_t *client, const list_place_t *place,

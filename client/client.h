@@ -78,6 +78,19 @@ pawl_err ask(pawl_client_t *client, const Pawl__V1__Request *request,
 /* What a finished call means for its caller: 0, or the error, set on the handle. */
 pawl_err call_verdict(const call_t *self, Pawl__V1__Reply__BodyCase wanted);
 
+/* The same, and of the answer what is wanted (ask.c). *record: the body; NULL on failure. */
+pawl_err ask_record(pawl_client_t *client, const Pawl__V1__Request *request,
+                    Pawl__V1__Reply__BodyCase wanted, unsigned flags, int64_t timeout_us,
+                    pawl_record_t **record);
+/* *record: the first of its `items`. Where there is none: NOT_FOUND, in the words of `none`. */
+pawl_err ask_first(pawl_client_t *client, const Pawl__V1__Request *request,
+                   Pawl__V1__Reply__BodyCase wanted, const char *none, int64_t timeout_us,
+                   pawl_record_t **record);
+/* A change of one thing, remembered: its refusal is the call's. changed (may be NULL): what was
+ * answered, to be freed with arena_free_of; NULL on failure. */
+pawl_err ask_change(pawl_client_t *client, const Pawl__V1__Request *request, int64_t timeout_us,
+                    Pawl__V1__Changed **changed);
+
 /* ---- callbacks that are due ------------------------------------------------------------------ */
 
 /* Something pawl_client_poll has to do. Embedded or allocated; `run` and `drop` own it. */

@@ -7,7 +7,6 @@
 #include "client/base/base.h"
 #include "client/base/clock.h"
 #include "client/client.h"
-#include "client/record.h"
 #include "schemas/limits.h"
 
 enum { LOOK_AGAIN_US = 200000 };
@@ -88,12 +87,11 @@ pawl_err pawl_task_complete(pawl_client_t *self, const pawl_completion_t *comple
     request.task_complete = &body;
     int64_t until = deadline_of(timeout_us);
     for (;;) {
-        Pawl__V1__Reply *reply;
-        err = ask(self, &request, PAWL__V1__REPLY__BODY_CHANGED, ASK_REMEMBERED, left_until(until),
-                  &reply);
+        Pawl__V1__Changed *changed;
+        err = ask_change(self, &request, left_until(until), &changed);
         if (!err) {
-            if (id_out && reply->changed->id.len == 16) memcpy(id_out, reply->changed->id.data, 16);
-            arena_free_of(reply);
+            if (id_out && changed->id.len == 16) memcpy(id_out, changed->id.data, 16);
+            arena_free_of(changed);
             return PAWL_OK;
         }
         /* who was told the token may be faster than the attempt that told it */

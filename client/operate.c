@@ -6,7 +6,6 @@
 #include "client/arena.h"
 #include "client/client.h"
 #include "client/list.h"
-#include "client/record.h"
 #include "schemas/limits.h"
 
 /* ---- lists -----------------------------------------------------------------------------------*/
@@ -92,19 +91,6 @@ pawl_err pawl_executor_list(pawl_client_t *self, const char *name, pawl_list_t *
     return list_open(self, &executor_list, &place, list, timeout_us);
 }
 
-/* A change of one thing: its refusal is the call's. */
-static pawl_err change(pawl_client_t *self, const Pawl__V1__Request *request, int64_t timeout_us)
-{
-    Pawl__V1__Reply *reply;
-    pawl_err err =
-        ask(self, request, PAWL__V1__REPLY__BODY_CHANGED, ASK_REMEMBERED, timeout_us, &reply);
-    if (err) return err;
-    if (reply->changed->n_items && reply->changed->items[0]->error)
-        err = fail_from_wire(self, reply->changed->items[0]->error);
-    arena_free_of(reply);
-    return err;
-}
-
 pawl_err pawl_queue_change(pawl_client_t *self, const char *name, bool pause, const char *reason,
                            int64_t timeout_us)
 {
@@ -115,7 +101,7 @@ pawl_err pawl_queue_change(pawl_client_t *self, const char *name, bool pause, co
     if (reason) body.reason = (char *)(uintptr_t)reason;
     request.body_case = PAWL__V1__REQUEST__BODY_QUEUE_CHANGE;
     request.queue_change = &body;
-    return change(self, &request, timeout_us);
+    return ask_change(self, &request, timeout_us, NULL);
 }
 
 static pawl_err change_executor(pawl_client_t *self, Pawl__V1__ExecutorChange *body,
@@ -126,7 +112,7 @@ static pawl_err change_executor(pawl_client_t *self, Pawl__V1__ExecutorChange *b
     if (reason) body->reason = (char *)(uintptr_t)reason;
     request.body_case = PAWL__V1__REQUEST__BODY_EXECUTOR_CHANGE;
     request.executor_change = body;
-    return change(self, &request, timeout_us);
+    return ask_change(self, &request, timeout_us, NULL);
 }
 
 pawl_err pawl_executor_change(pawl_client_t *self, const char *name, bool drain, const char *reason,
@@ -173,11 +159,7 @@ pawl_err pawl_broker_status(pawl_client_t *self, pawl_record_t **status, int64_t
 {
     Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
     Pawl__V1__StatusGet body = PAWL__V1__STATUS_GET__INIT;
-    Pawl__V1__Reply *reply;
-    *status = NULL;
     request.body_case = PAWL__V1__REQUEST__BODY_STATUS_GET;
     request.status_get = &body;
-    pawl_err err = ask(self, &request, PAWL__V1__REPLY__BODY_STATUS, 0, timeout_us, &reply);
-    if (!err) *status = record_of(reply->status);
-    return err;
+    return ask_record(self, &request, PAWL__V1__REPLY__BODY_STATUS, 0, timeout_us, status);
 }

@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "client/record.h"
 #include "client/worker.h"
 
 pawl_err pawl_job_produce(pawl_job_t *self, const pawl_produce_item_t *items, size_t n,
@@ -11,7 +10,6 @@ pawl_err pawl_job_produce(pawl_job_t *self, const pawl_produce_item_t *items, si
 {
     Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
     Pawl__V1__Produce body;
-    Pawl__V1__Reply *reply;
     pawl_client_t *client = self->worker->client;
     Pawl__V1__ProduceItem *rows = calloc(n + 1, sizeof *rows);
     Pawl__V1__ProduceItem **list = calloc(n + 1, sizeof *list);
@@ -42,8 +40,8 @@ pawl_err pawl_job_produce(pawl_job_t *self, const pawl_produce_item_t *items, si
     }
     request.body_case = PAWL__V1__REQUEST__BODY_PRODUCE;
     request.produce = &body;
-    if (!err) err = ask(client, &request, PAWL__V1__REPLY__BODY_PRODUCED, 0, timeout_us, &reply);
-    if (!err) *answer = record_of(reply->produced);
+    if (!err)
+        err = ask_record(client, &request, PAWL__V1__REPLY__BODY_PRODUCED, 0, timeout_us, answer);
     if (err && errlen) snprintf(errbuf, errlen, "%s", pawl_client_error(client));
     free(list);
     free(rows);

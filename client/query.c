@@ -20,18 +20,10 @@ static pawl_err get(pawl_client_t *self, Pawl__V1__TaskGet *body, pawl_record_t 
                     int64_t timeout_us)
 {
     Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
-    Pawl__V1__Reply *reply;
-    *task = NULL;
     request.body_case = PAWL__V1__REQUEST__BODY_TASK_GET;
     request.task_get = body;
-    pawl_err err = ask(self, &request, PAWL__V1__REPLY__BODY_TASKS, 0, timeout_us, &reply);
-    if (err) return err;
-    if (reply->tasks->n_items == 0) {
-        arena_free_of(reply);
-        return fail_with(self, PAWL_E_NOT_FOUND, "no task has this id");
-    }
-    *task = record_of(reply->tasks->items[0]);
-    return PAWL_OK;
+    return ask_first(self, &request, PAWL__V1__REPLY__BODY_TASKS, "no task has this id", timeout_us,
+                     task);
 }
 
 pawl_err pawl_task_get(pawl_client_t *self, const uint8_t id[PAWL_ID_BYTES], pawl_record_t **task,
@@ -70,53 +62,43 @@ pawl_err pawl_task_why(pawl_client_t *self, const uint8_t id[PAWL_ID_BYTES], paw
 {
     Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
     Pawl__V1__TaskWhy body = PAWL__V1__TASK_WHY__INIT;
-    Pawl__V1__Reply *reply;
-    *why = NULL;
     body.id = (ProtobufCBinaryData){ PAWL_ID_BYTES, (uint8_t *)(uintptr_t)id };
     request.body_case = PAWL__V1__REQUEST__BODY_TASK_WHY;
     request.task_why = &body;
-    pawl_err err = ask(self, &request, PAWL__V1__REPLY__BODY_WHY, 0, timeout_us, &reply);
-    if (!err) *why = record_of(reply->why);
-    return err;
+    return ask_record(self, &request, PAWL__V1__REPLY__BODY_WHY, 0, timeout_us, why);
+}
+
+/* `body` says which part of it. */
+static pawl_err read_log(pawl_client_t *self, Pawl__V1__LogRead *body,
+                         const uint8_t id[PAWL_ID_BYTES], pawl_record_t **log, int64_t timeout_us)
+{
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    body->id = (ProtobufCBinaryData){ PAWL_ID_BYTES, (uint8_t *)(uintptr_t)id };
+    body->limit = LIMIT_LOG_ATTEMPT;
+    request.body_case = PAWL__V1__REQUEST__BODY_LOG_READ;
+    request.log_read = body;
+    return ask_record(self, &request, PAWL__V1__REPLY__BODY_LOG,
+                      body->wait_us > 0 ? ASK_LONG_POLL : 0, timeout_us, log);
 }
 
 pawl_err pawl_log_next(pawl_client_t *self, const uint8_t id[PAWL_ID_BYTES], uint64_t token,
                        uint64_t offset, pawl_record_t **log, int64_t timeout_us)
 {
-    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
     Pawl__V1__LogRead body = PAWL__V1__LOG_READ__INIT;
-    Pawl__V1__Reply *reply;
-    *log = NULL;
-    body.id = (ProtobufCBinaryData){ PAWL_ID_BYTES, (uint8_t *)(uintptr_t)id };
     body.token = token;
     body.after = true;
     body.offset = offset;
-    body.limit = LIMIT_LOG_ATTEMPT;
-    request.body_case = PAWL__V1__REQUEST__BODY_LOG_READ;
-    request.log_read = &body;
-    pawl_err err = ask(self, &request, PAWL__V1__REPLY__BODY_LOG, 0, timeout_us, &reply);
-    if (!err) *log = record_of(reply->log);
-    return err;
+    return read_log(self, &body, id, log, timeout_us);
 }
 
 pawl_err pawl_log_read(pawl_client_t *self, const uint8_t id[PAWL_ID_BYTES], unsigned attempt,
                        uint64_t offset, int64_t wait_us, pawl_record_t **log, int64_t timeout_us)
 {
-    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
     Pawl__V1__LogRead body = PAWL__V1__LOG_READ__INIT;
-    Pawl__V1__Reply *reply;
-    *log = NULL;
-    body.id = (ProtobufCBinaryData){ PAWL_ID_BYTES, (uint8_t *)(uintptr_t)id };
     body.attempt = attempt;
     body.offset = offset;
-    body.limit = LIMIT_LOG_ATTEMPT;
     body.wait_us = wait_us < LIMIT_WAIT_US ? wait_us : LIMIT_WAIT_US;
-    request.body_case = PAWL__V1__REQUEST__BODY_LOG_READ;
-    request.log_read = &body;
-    pawl_err err = ask(self, &request, PAWL__V1__REPLY__BODY_LOG, wait_us > 0 ? ASK_LONG_POLL : 0,
-                       timeout_us, &reply);
-    if (!err) *log = record_of(reply->log);
-    return err;
+    return read_log(self, &body, id, log, timeout_us);
 }
 
 /* ---- many ids -------------------------------------------------------------------------------- */

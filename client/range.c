@@ -13,15 +13,13 @@ static pawl_err change(pawl_client_t *self, Pawl__V1__ScheduleChange *body, uint
                        int64_t timeout_us)
 {
     Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
-    Pawl__V1__Reply *reply;
+    Pawl__V1__Changed *changed;
     request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_CHANGE;
     request.schedule_change = body;
-    pawl_err err =
-        ask(self, &request, PAWL__V1__REPLY__BODY_CHANGED, ASK_REMEMBERED, timeout_us, &reply);
-    if (err) return err;
-    if (range) *range = reply->changed->range;
-    arena_free_of(reply);
-    return PAWL_OK;
+    pawl_err err = ask_change(self, &request, timeout_us, &changed);
+    if (!err && range) *range = changed->range;
+    arena_free_of(changed);
+    return err;
 }
 
 pawl_err pawl_schedule_backfill(pawl_client_t *self, const char *name,
@@ -111,15 +109,11 @@ pawl_err pawl_schedule_audit(pawl_client_t *self, const char *name, int64_t from
 {
     Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
     Pawl__V1__ScheduleAudit body = PAWL__V1__SCHEDULE_AUDIT__INIT;
-    Pawl__V1__Reply *reply;
-    *page = NULL;
     body.name = (char *)(uintptr_t)name;
     body.from_us = from_us;
     body.to_us = to_us;
     body.after = after;
     request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_AUDIT;
     request.schedule_audit = &body;
-    pawl_err err = ask(self, &request, PAWL__V1__REPLY__BODY_AUDIT, 0, timeout_us, &reply);
-    if (!err) *page = record_of(reply->audit);
-    return err;
+    return ask_record(self, &request, PAWL__V1__REPLY__BODY_AUDIT, 0, timeout_us, page);
 }

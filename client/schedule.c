@@ -230,7 +230,7 @@ pawl_err pawl_schedule_put(pawl_client_t *self, const pawl_schedule_t *schedule,
 {
     Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
     Pawl__V1__SchedulePut body = PAWL__V1__SCHEDULE_PUT__INIT;
-    Pawl__V1__Reply *reply;
+    Pawl__V1__Changed *changed;
     if (made) *made = NULL;
     pawl_err err = read_cursor(self, cursor, &body.cursor, &body.cursor_at_us);
     if (err) return err;
@@ -241,14 +241,11 @@ pawl_err pawl_schedule_put(pawl_client_t *self, const pawl_schedule_t *schedule,
     }
     request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_PUT;
     request.schedule_put = &body;
-    err = ask(self, &request, PAWL__V1__REPLY__BODY_CHANGED, ASK_REMEMBERED, timeout_us, &reply);
-    if (err) return err;
-    if (reply->changed->n_items && reply->changed->items[0]->error)
-        err = fail_from_wire(self, reply->changed->items[0]->error);
-    if (!err && made && reply->changed->schedule)
-        *made = record_of(reply->changed->schedule);
+    err = ask_change(self, &request, timeout_us, &changed);
+    if (!err && made && changed->schedule)
+        *made = record_of(changed->schedule);
     else
-        arena_free_of(reply);
+        arena_free_of(changed);
     return err;
 }
 
@@ -259,8 +256,6 @@ pawl_err pawl_schedule_rehearse(pawl_client_t *self, const char *name,
     Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
     Pawl__V1__Rehearse body = PAWL__V1__REHEARSE__INIT;
     Pawl__V1__SchedulePut put = PAWL__V1__SCHEDULE_PUT__INIT;
-    Pawl__V1__Reply *reply;
-    *rehearsal = NULL;
     if (schedule) {
         put.schedule = schedule->message;
         body.put = &put;
@@ -273,9 +268,7 @@ pawl_err pawl_schedule_rehearse(pawl_client_t *self, const char *name,
     body.takes_us = outage->takes_us;
     request.body_case = PAWL__V1__REQUEST__BODY_REHEARSE;
     request.rehearse = &body;
-    pawl_err err = ask(self, &request, PAWL__V1__REPLY__BODY_REHEARSAL, 0, timeout_us, &reply);
-    if (!err) *rehearsal = record_of(reply->rehearsal);
-    return err;
+    return ask_record(self, &request, PAWL__V1__REPLY__BODY_REHEARSAL, 0, timeout_us, rehearsal);
 }
 
 /* An instant belongs to one schedule, and what is no cursor at all is that item's fault alone. */
@@ -368,19 +361,11 @@ pawl_err pawl_schedule_get(pawl_client_t *self, const char *name, pawl_record_t 
 {
     Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
     Pawl__V1__ScheduleGet body = PAWL__V1__SCHEDULE_GET__INIT;
-    Pawl__V1__Reply *reply;
-    *schedule = NULL;
     body.name = (char *)(uintptr_t)name;
     request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_GET;
     request.schedule_get = &body;
-    pawl_err err = ask(self, &request, PAWL__V1__REPLY__BODY_SCHEDULES, 0, timeout_us, &reply);
-    if (err) return err;
-    if (reply->schedules->n_items == 0) {
-        arena_free_of(reply);
-        return fail_with(self, PAWL_E_NOT_FOUND, "no schedule has this name");
-    }
-    *schedule = record_of(reply->schedules->items[0]);
-    return PAWL_OK;
+    return ask_first(self, &request, PAWL__V1__REPLY__BODY_SCHEDULES, "no schedule has this name",
+                     timeout_us, schedule);
 }
 
 pawl_err pawl_schedule_load(pawl_client_t *self, const char *name, pawl_schedule_t **schedule,
@@ -404,7 +389,7 @@ pawl_err pawl_schedule_change(pawl_client_t *self, const char *verb, const char 
 {
     Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
     Pawl__V1__ScheduleChange body = PAWL__V1__SCHEDULE_CHANGE__INIT;
-    Pawl__V1__Reply *reply;
+    Pawl__V1__Changed *changed;
     int number;
     if (!enum_number(&pawl__v1__schedule_verb__descriptor, verb, &number))
         return fail_with_field(self, PAWL_E_BAD_REQUEST,
@@ -428,17 +413,12 @@ pawl_err pawl_schedule_change(pawl_client_t *self, const char *verb, const char 
     if (reason) body.reason = (char *)(uintptr_t)reason;
     request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_CHANGE;
     request.schedule_change = &body;
-    pawl_err err =
-        ask(self, &request, PAWL__V1__REPLY__BODY_CHANGED, ASK_REMEMBERED, timeout_us, &reply);
-    if (err) return err;
-    const Pawl__V1__Changed *changed = reply->changed;
-    if (changed->n_items && changed->items[0]->error)
-        err = fail_from_wire(self, changed->items[0]->error);
+    pawl_err err = ask_change(self, &request, timeout_us, &changed);
     if (!err && id_out) {
         memset(id_out, 0, PAWL_ID_BYTES);
         if (changed->id.len == PAWL_ID_BYTES) memcpy(id_out, changed->id.data, PAWL_ID_BYTES);
     }
-    arena_free_of(reply);
+    arena_free_of(changed);
     return err;
 }
 

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
-#include "client/arena.h"
 #include "client/client.h"
 #include "client/list.h"
-#include "client/record.h"
 #include "schemas/limits.h"
 
 static void say_which(const pawl_watermark_of_t *of, Pawl__V1__WatermarkOf *to)
@@ -32,7 +30,6 @@ static pawl_err change(pawl_client_t *self, const pawl_watermark_of_t *of,
                        int64_t timeout_us)
 {
     Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
-    Pawl__V1__Reply *reply;
     say_which(of, body->of);
     body->force = force;
     if (if_revision >= 0) {
@@ -41,10 +38,7 @@ static pawl_err change(pawl_client_t *self, const pawl_watermark_of_t *of,
     }
     request.body_case = PAWL__V1__REQUEST__BODY_WATERMARK_CHANGE;
     request.watermark_change = body;
-    pawl_err err =
-        ask(self, &request, PAWL__V1__REPLY__BODY_CHANGED, ASK_REMEMBERED, timeout_us, &reply);
-    if (!err) arena_free_of(reply);
-    return err;
+    return ask_change(self, &request, timeout_us, NULL);
 }
 
 pawl_err pawl_watermark_set(pawl_client_t *self, const pawl_watermark_of_t *of, const void *json,
@@ -75,20 +69,12 @@ pawl_err pawl_watermark_get(pawl_client_t *self, const pawl_watermark_of_t *of,
     Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
     Pawl__V1__WatermarkList body = PAWL__V1__WATERMARK_LIST__INIT;
     Pawl__V1__WatermarkOf which;
-    Pawl__V1__Reply *reply;
-    *watermark = NULL;
     say_which(of, &which);
     body.of = &which;
     request.body_case = PAWL__V1__REQUEST__BODY_WATERMARK_LIST;
     request.watermark_list = &body;
-    pawl_err err = ask(self, &request, PAWL__V1__REPLY__BODY_WATERMARKS, 0, timeout_us, &reply);
-    if (err) return err;
-    if (reply->watermarks->n_items == 0) {
-        arena_free_of(reply);
-        return fail_with(self, PAWL_E_NOT_FOUND, "no watermark is kept for it");
-    }
-    *watermark = record_of(reply->watermarks->items[0]);
-    return PAWL_OK;
+    return ask_first(self, &request, PAWL__V1__REPLY__BODY_WATERMARKS,
+                     "no watermark is kept for it", timeout_us, watermark);
 }
 
 static pawl_err fetch_watermarks(pawl_client_t *client, const list_place_t *place,
