@@ -210,6 +210,14 @@ err_t config_complete(executor_config_t *self, char *why, size_t len)
             return conf_refuse(conf, "allow.kinds", "some of shell, script, sql, sql-producer", why,
                                len);
     }
+    if (conf_count(conf, "allow.interpreters") > LIMIT_INTERPRETERS) {
+        snprintf(why, len,
+                 "%s: executor.allow.interpreters has %zu of them, one executor announces at most "
+                 "%d",
+                 conf_origin(conf, "allow.interpreters"), conf_count(conf, "allow.interpreters"),
+                 LIMIT_INTERPRETERS);
+        return ERR_CONFIG;
+    }
     err_t err = take_rlimits(self, why, len);
     if (err == ERR_OK) err = sources_read(&self->sources, conf, why, len);
     if (err != ERR_OK) return err;

@@ -13,8 +13,9 @@
 
 #include "client/base/clock.h"
 #include "client/base/log.h"
+#include "schemas/limits.h"
 
-enum { SAID = 512, PROBES_MAX = 64 };
+enum { SAID = 512 };
 
 typedef struct probe {
     const char *name;
@@ -87,7 +88,7 @@ static void hear_all(probe_t *probes, size_t n)
 {
     int64_t until = clock_steady_us() + INTERPRETERS_WITHIN_MS * 1000;
     for (;;) {
-        struct pollfd watch[PROBES_MAX];
+        struct pollfd watch[LIMIT_INTERPRETERS];
         int64_t left_ms = (until - clock_steady_us()) / 1000;
         bool any = false;
         for (size_t i = 0; i < n; i++) {
@@ -103,9 +104,9 @@ static void hear_all(probe_t *probes, size_t n)
 
 void interpreters_probe(const conf_t *conf, interpreter_fn *fn, void *arg)
 {
-    static probe_t probes[PROBES_MAX];
+    static probe_t probes[LIMIT_INTERPRETERS];
     size_t n = conf_count(conf, "allow.interpreters");
-    if (n > PROBES_MAX) n = PROBES_MAX; /* LIMIT_INTERPRETERS: more are not announced */
+    CHECK(n <= LIMIT_INTERPRETERS); /* the configuration is complete */
     for (size_t i = 0; i < n; i++) {
         probes[i] = (probe_t){ .name = conf_name(conf, "allow.interpreters", i) };
         start(&probes[i], conf_item(conf, "allow.interpreters", i));

@@ -218,6 +218,21 @@ static void rewrite(outbox_t *self)
     self->size = old_size;
 }
 
+/* The first *len bytes, or as many as there are. A disk that does not give them is no empty file:
+ * what stands there would be written over. */
+static bool read_whole(int fd, uint8_t *bytes, size_t *len)
+{
+    size_t done = 0;
+    while (done < *len) {
+        ssize_t got = pread(fd, bytes + done, *len - done, (off_t)done);
+        if (got < 0 && errno != EINTR) return false;
+        if (got == 0) break;
+        done += got > 0 ? (size_t)got : 0;
+    }
+    *len = done;
+    return true;
+}
+
 /* What an earlier life left. */
 static err_t read_fresh(outbox_t *self)
 {
@@ -225,8 +240,11 @@ static err_t read_fresh(outbox_t *self)
     if (fstat(self->fd, &info) != 0) return ERR_OS;
     size_t len = (size_t)info.st_size;
     uint8_t *all = mem_new(len);
-    ssize_t got = len ? pread(self->fd, all, len, 0) : 0;
-    reader_t in = reader(slice(all, got > 0 ? (size_t)got : 0));
+    if (!read_whole(self->fd, all, &len)) {
+        free(all);
+        return ERR_OS;
+    }
+    reader_t in = reader(slice(all, len));
     for (;;) {
         const uint8_t *start = in.at;
         uint32_t bytes_len = reader_u32(&in), sum = reader_u32(&in);

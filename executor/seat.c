@@ -25,6 +25,8 @@ static bool make_warden(seat_t *self, seat_maker_t *maker, uint64_t what)
     if (maker->cgroup) {
         self->cgroup = maker->cgroups++;
         cgroup_fd = cgroup_child(maker->cgroup, self->cgroup);
+        if (cgroup_fd < 0)
+            return false; /* never outside of it: its tree would be killed by sweep */
     }
     err_t err = helper_warden(maker->helper, cgroup_fd, &self->warden);
     struct epoll_event event = { .events = EPOLLIN, .data.u64 = what };

@@ -65,7 +65,11 @@ static err_t open_folder(kv_t *self)
 }
 
 /* flock, not LMDB's own lock: that one lets several writers in turn, and its readers' table means
- * nothing across PID namespaces. */
+ * nothing across PID namespaces.
+ *
+ * It is looked at again and again: Linux has no lock of a file that is waited for with an end, and
+ * what would end such a wait, a signal, belongs to the program. This happens once in the life of a
+ * process, and only beside a predecessor that is about to end. */
 static err_t take_lock(kv_t *self, int64_t wait_us, int64_t *holder)
 {
     self->lock_fd = openat(self->folder_fd, "lock.pawl", O_RDWR | O_CREAT | O_CLOEXEC, 0600);

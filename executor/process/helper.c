@@ -89,7 +89,7 @@ static void start_warden(struct nursery *self, int sock, int cgroup_fd)
          * the other side has closed */
         int low = fcntl(sock, F_DUPFD_CLOEXEC, 64);
         int cgroup = cgroup_fd < 0 ? -1 : fcntl(cgroup_fd, F_DUPFD_CLOEXEC, 64);
-        CHECK(low >= 64);
+        CHECK(low >= 64 && (cgroup >= 64 || cgroup_fd < 0));
         int ends[2] = { dup3(low, 3, O_CLOEXEC), cgroup < 0 ? -1 : dup3(cgroup, 4, O_CLOEXEC) };
         int first = ends[1] < 0 ? 4 : 5;
         if (syscall(SYS_close_range, (unsigned)first, ~0u, 0u) != 0)

@@ -115,8 +115,17 @@ static err_t read_source(sql_source_t *self, const char *name, const conf_t *ent
     return read_password(self, entry, why, len);
 }
 
-/* libpq takes from PG... what a source does not say (PGHOSTADDR, PGOPTIONS, PGSERVICE, ...), and so
- * may connect to another database than the file names. Passwords have been read by now. */
+/* The libraries take from these what a source does not say (PGHOSTADDR, PGOPTIONS, MYSQL_PWD,
+ * MARIADB_PLUGIN_DIR, ...), and so may connect to another database than the file names, or as
+ * somebody else. Passwords have been read by now. */
+static bool is_of_a_library(const char *variable)
+{
+    static const char *const prefixes[] = { "PG", "MYSQL_", "MARIADB_" };
+    for (size_t i = 0; i < ARRAY_LEN(prefixes); i++)
+        if (strncmp(variable, prefixes[i], strlen(prefixes[i])) == 0) return true;
+    return false;
+}
+
 static void forget_variables(void)
 {
     extern char **environ;
@@ -124,7 +133,7 @@ static void forget_variables(void)
     for (char **at = environ; *at;) {
         char name[64];
         size_t len = strcspn(*at, "=");
-        if (strncmp(*at, "PG", 2) != 0 || len >= sizeof name) {
+        if (!is_of_a_library(*at) || len >= sizeof name) {
             at++;
             continue;
         }

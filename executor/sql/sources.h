@@ -46,7 +46,8 @@ extern const size_t source_key_count;
 
 /* All of executor.sources; texts are borrowed from `conf`. ERR_CONFIG with one sentence in `why`:
  * of each source everything is checked, its password read, but nothing is connected to. The
- * variables that held passwords are wiped, and with sources PG... are taken out of the environment:
+ * variables that held passwords are wiped, and with sources PG..., MYSQL_... and MARIADB_... are
+ * taken out of the environment:
  * to be called before there are threads, and after the helper was forked, which must know none. */
 MUST_CHECK err_t sources_read(sources_t *self, const conf_t *conf, char *why, size_t len);
 void sources_free(sources_t *self); /* passwords are overwritten first */

@@ -500,6 +500,15 @@ def test_variables_of_libpq_change_nothing_about_a_source(own, databases):
     assert rows(own, "pg", "select host(inet_server_addr()) as a") == [{"a": "127.0.0.1"}]
 
 
+def test_variables_of_libmariadb_change_nothing_about_a_source(own, databases):
+    own.broker()
+    source = databases.my.source(databases.password)
+    source.pop("password_file")
+    own.executor("one", 2, "--config", databases.config(own.folder / "x.yaml", my=source), MYSQL_PWD=PASSWORD)
+    task, _ = run(own, "my", "select 1", "failed")
+    assert "Access denied" in task["message"] and "using password: NO" in task["message"], task["message"]
+
+
 def test_sqlite_writes_no_file_but_its_source(sql, databases):
     task, _ = run(sql, "lite", f"vacuum into '{databases.folder}/copy.db'", "failed", transaction="none")
     assert "authorization denied" in task["message"] and not (databases.folder / "copy.db").exists()

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What is written into a cgroup's files, and read from them: a folder of plain files stands for a
  * machine that delegates memory and pids. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,12 +9,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "executor/process/cgroup.h"
+#include "executor/process/helper.h"
+#include "executor/seat.h"
 
 typedef struct fixture {
     char place[64], branch[192];
@@ -117,14 +121,39 @@ static void a_kernel_without_kill_is_said_to_be_one(void **state)
     assert_string_equal(why, "no right to make a cgroup");
 }
 
+static helper_t *helper;
+
+static void no_command_is_seated_outside_of_its_cgroup(void **state)
+{
+    fixture_t *self = *state;
+    char why[128] = "";
+    cgroup_t *cgroup = cgroup_open_in(self->place, "/nowhere/state", why, sizeof why);
+    assert_non_null(cgroup);
+    seat_maker_t maker = { helper, cgroup, 0, epoll_create1(EPOLL_CLOEXEC) };
+    const struct config_limits limits = { 0 };
+    seat_t seat = SEAT_EMPTY;
+    put(self->branch, "0", "no folder can be made here");
+    assert_false(seat_prepare(&seat, &maker, &limits, 1));
+    assert_int_equal(errno, ENOTDIR);
+    assert_int_equal(seat.warden, -1);
+    assert_true(seat_prepare(&seat, &maker, &limits, 1)); /* the next one has its own */
+    assert_int_equal(seat.cgroup, 1);
+    seat_clear(&seat, &maker);
+    close(maker.epoll);
+    cgroup_close(&cgroup);
+}
+
 int main(void)
 {
+    if (helper_start(&helper) != ERR_OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(memory_and_processes_are_limited_where_they_are_delegated,
                                         make, clear),
         cmocka_unit_test_setup_teardown(
             without_the_controllers_it_kills_and_says_that_it_limits_nothing, make, clear),
         cmocka_unit_test_setup_teardown(a_kernel_without_kill_is_said_to_be_one, make, clear),
+        cmocka_unit_test_setup_teardown(no_command_is_seated_outside_of_its_cgroup, make, clear),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    return helper_stop(&helper, 60000) ? failed : 1;
 }

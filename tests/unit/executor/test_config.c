@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "executor/config.h"
+#include "schemas/limits.h"
 
 /* The configuration of a file with that text, completed. */
 static executor_config_t *read_text(const char *text, char why[512], err_t *err)
@@ -128,12 +129,33 @@ static void a_mistake_is_told_with_its_line_and_what_to_type(void **state)
     }
 }
 
+static void more_interpreters_than_are_announced_are_refused(void **state)
+{
+    (void)state;
+    buf_t text = { 0 };
+    buf_printf(&text, "executor:\n  allow:\n    interpreters:\n");
+    for (int i = 0; i <= LIMIT_INTERPRETERS; i++)
+        buf_printf(&text, "      name%d: /bin/sh\n", i);
+    for (int round = 0; round < 2; round++) {
+        char why[512] = "";
+        err_t err;
+        executor_config_t *config = read_text((char *)text.at, why, &err);
+        assert_int_equal(err, round ? ERR_OK : ERR_CONFIG);
+        if (!round)
+            assert_non_null(strstr(why, "has 65 of them, one executor announces at most 64"));
+        config_destroy(&config);
+        if (!round) *strstr((char *)text.at, "      name64") = '\0';
+    }
+    buf_free(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_defaults_are_those_of_the_documentation),
         cmocka_unit_test(a_file_sets_texts_lists_maps_and_durations),
         cmocka_unit_test(a_mistake_is_told_with_its_line_and_what_to_type),
+        cmocka_unit_test(more_interpreters_than_are_announced_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

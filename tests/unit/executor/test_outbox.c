@@ -6,11 +6,13 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -133,6 +135,52 @@ static void a_half_written_record_ends_the_file_and_harms_nothing(void **state)
     assert_int_equal(outbox_each(outbox, see, &seen), ERR_OK);
     assert_int_equal(seen.count, 1);
     assert_string_equal(seen.last, "whole");
+    outbox_close(&outbox);
+}
+
+static int failing; /* errno of reads of `fresh`; 0: they work */
+
+/* In place of the C library's. */
+ssize_t pread(int fd, void *to, size_t len, off_t at)
+{
+    char link[64], name[256];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t name_len = readlink(link, name, sizeof name);
+    bool fresh = name_len > 6 && memcmp(name + name_len - 6, "/fresh", 6) == 0;
+    if (fresh && failing) {
+        errno = failing;
+        return -1;
+    }
+    if (fresh && len > 7) len = 7; /* in pieces, as a kernel may */
+    return syscall(SYS_pread64, fd, to, len, at);
+}
+
+static void what_cannot_be_read_is_not_taken_for_nothing(void **state)
+{
+    char path[80], outbox_path[64];
+    struct stat before, after;
+    snprintf(outbox_path, sizeof outbox_path, "%s/outbox", (char *)*state);
+    snprintf(path, sizeof path, "%s/fresh", outbox_path);
+    pid_t life = fork();
+    if (life == 0) {
+        outbox_t *outbox = open_in(*state);
+        _exit(outbox_store(outbox, id_a, 5, "kept", 4) == ERR_OK ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(life, &status, 0), life);
+    assert_int_equal(status, 0);
+    assert_int_equal(stat(path, &before), 0);
+    outbox_t *outbox;
+    failing = EIO;
+    assert_int_equal(outbox_open(&outbox, outbox_path, NULL), ERR_OS);
+    failing = 0;
+    assert_int_equal(stat(path, &after), 0);
+    assert_int_equal(after.st_size, before.st_size);
+    outbox = open_in(*state);
+    struct seen seen = { 0 };
+    assert_int_equal(outbox_each(outbox, see, &seen), ERR_OK);
+    assert_int_equal(seen.count, 1);
+    assert_string_equal(seen.last, "kept");
     outbox_close(&outbox);
 }
 
@@ -267,6 +315,7 @@ int main(void)
         case_of(what_was_stored_is_there_after_a_restart_until_it_is_settled),
         case_of(a_result_survives_a_kill_right_after_it_was_stored),
         case_of(a_half_written_record_ends_the_file_and_harms_nothing),
+        case_of(what_cannot_be_read_is_not_taken_for_nothing),
         case_of(a_killed_life_tells_again_only_what_was_settled_last),
         case_of(fresh_is_cut_when_nothing_waits),
         case_of(fresh_does_not_grow_under_steady_load),
