@@ -73,3 +73,35 @@ void map_free(map_t *self)
     free(self->slots);
     *self = (map_t){ 0 };
 }
+
+static void *next_of(const void *value, size_t link_at)
+{
+    void *next;
+    memcpy(&next, (const char *)value + link_at, sizeof next);
+    return next;
+}
+
+static void set_next(void *value, size_t link_at, void *next)
+{
+    memcpy((char *)value + link_at, &next, sizeof next);
+}
+
+void map_chain(map_t *self, uint64_t key, void *value, size_t link_at)
+{
+    set_next(value, link_at, map_get(self, key));
+    map_put(self, key, value);
+}
+
+void map_unchain(map_t *self, uint64_t key, void *value, size_t link_at)
+{
+    void *before = map_get(self, key), *next = next_of(value, link_at);
+    if (before != value) {
+        while (next_of(before, link_at) != value)
+            before = next_of(before, link_at);
+        set_next(before, link_at, next);
+    } else if (next) {
+        map_put(self, key, next);
+    } else {
+        map_take(self, key);
+    }
+}

@@ -22,4 +22,9 @@ void *map_take(map_t *self, uint64_t key);            /* removes; NULL: was abse
 void *map_next(const map_t *self, size_t *at);
 void map_free(map_t *self);
 
+/* Values that share a key (a hash) stand in a chain, the newest first: each holds, `link_at` bytes
+ * from its beginning, the pointer to the next one. */
+void map_chain(map_t *self, uint64_t key, void *value, size_t link_at);
+void map_unchain(map_t *self, uint64_t key, void *value, size_t link_at); /* it is there */
+
 #endif

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -199,6 +198,10 @@ int main(int argc, char **argv)
     sigaddset(&ends, SIGTERM);
     sigaddset(&ends, SIGINT);
     int signals = signalfd(-1, &ends, SFD_CLOEXEC);
+    if (signals < 0) { /* TERM would never be heard */
+        perror("pawl-scheduler: signalfd");
+        return 1;
+    }
     pawl_client_t *client = make_client(flags.conf);
     if (client == NULL) return 2;
     proposals_t *proposals = proposals_new(client);

@@ -10,13 +10,12 @@ gate_tally_t *check_gate_tally(check_t *self, const uint8_t id[16])
 {
     uint64_t hash = hash64(id, 16);
     if (hash == 0) hash = 1;
-    gate_tally_t *first = map_get(&self->gates, hash);
-    for (gate_tally_t *tally = first; tally; tally = tally->same_hash)
+    gate_tally_t *tally = map_get(&self->gates, hash);
+    for (; tally; tally = tally->same_hash)
         if (memcmp(tally->id, id, 16) == 0) return tally;
-    gate_tally_t *tally = mem_new(sizeof *tally);
+    tally = mem_new(sizeof *tally);
     memcpy(tally->id, id, 16);
-    tally->same_hash = first;
-    map_put(&self->gates, hash, tally);
+    map_chain(&self->gates, hash, tally, offsetof(gate_tally_t, same_hash));
     return tally;
 }
 

@@ -4,11 +4,11 @@
 #include "broker/core/inside.h"
 
 /* An attempt that does not end its task leaves a row of its own. */
-err_t attempt_keep(core_t *core, const task_t *task, const run_t *run, uint8_t outcome)
+err_t attempt_keep(core_t *core, const task_t *task, uint16_t attempt, uint8_t outcome)
 {
     const state_row_t *state = &task->state;
-    try_row_t row = { .attempt = run->row.attempt,
-                      .executor = run->row.executor,
+    try_row_t row = { .attempt = attempt,
+                      .executor = state->executor,
                       .start_wall_us = state->start_wall_us,
                       .end_wall_us = state->end_wall_us,
                       .outcome = outcome,
@@ -21,7 +21,7 @@ err_t attempt_keep(core_t *core, const task_t *task, const run_t *run, uint8_t o
                       .message = state->message };
     core->scratch.len = 0;
     try_row_encode(&row, &core->scratch);
-    rec_key_t key = key_try(task->n, run->row.token);
+    rec_key_t key = key_try(task->n, state->token);
     return put_scratch(core, TABLE_try, &key, 0);
 }
 
@@ -50,7 +50,7 @@ err_t lease_failed(core_t *core, task_t *task, run_t *run, Pawl__V1__Outcome out
         return task_end(core, task, S(FAILED), REASON_PERMANENT);
     if (run->row.attempt >= run->attempts_max)
         return task_end(core, task, S(FAILED), timed_out ? REASON_TIMEOUT : REASON_EXHAUSTED);
-    TRY(attempt_keep(core, task, run, (uint8_t)outcome));
+    TRY(attempt_keep(core, task, run->row.attempt, (uint8_t)outcome));
     TRY(poll_forget(core, task));
     const Pawl__V1__Task *body;
     TRY(task_unpack(core, task, &body));
@@ -63,7 +63,7 @@ err_t lease_failed(core_t *core, task_t *task, run_t *run, Pawl__V1__Outcome out
 err_t attempt_again(core_t *core, task_t *task, run_t *run, int64_t delay_us, uint8_t reason,
                     uint8_t outcome)
 {
-    TRY(attempt_keep(core, task, run, outcome));
+    TRY(attempt_keep(core, task, run->row.attempt, outcome));
     task->state.attempts = (uint16_t)(run->row.attempt - 1);
     task->state.reason = reason;
     return delay_us > 0 ? task_place_timer(core, task, CLOCK_ELAPSED, core->now_us + delay_us)

@@ -133,15 +133,6 @@ static err_t next_user(core_t *core, uint32_t calendar, uint32_t from, uint32_t 
 /* ---- changes ------------------------------------------------------------------------------------
  */
 
-static void answer(core_t *core, Pawl__V1__Reply *reply)
-{
-    Pawl__V1__Changed *changed = batch_alloc(core, sizeof *changed);
-    pawl__v1__changed__init(changed);
-    changed->done = 1;
-    reply->body_case = PAWL__V1__REPLY__BODY_CHANGED;
-    reply->changed = changed;
-}
-
 static err_t keep_entries(core_t *core, uint64_t hash, slice_t text)
 {
     for (uint16_t part = 0; text.len > 0; part++) {
@@ -217,7 +208,7 @@ err_t calendar_put(core_t *core, const command_t *command, Pawl__V1__Reply *repl
         calendar_text(slice(given.at, given.len), &text);
         uint64_t hash = hash64(text.at, text.len);
         err = set_entries(core, wanted, hash ? hash : 1, slice(text.at, text.len));
-        if (err == ERR_OK) answer(core, reply);
+        if (err == ERR_OK) reply_done(core, reply);
     } else {
         refuse_entries(core, reply, wanted, slice(given.at, given.len), &error);
         err = ERR_OK;
@@ -272,7 +263,7 @@ err_t calendar_remove(core_t *core, const command_t *command, Pawl__V1__Reply *r
     forget(core, old);
     TRY(name_save(core, name));
     TRY(journal_add(core, EVENT_CALENDAR_REMOVED, name->no, 0, 0));
-    answer(core, reply);
+    reply_done(core, reply);
     core->ops++;
     return ERR_OK;
 }

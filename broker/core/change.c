@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * change.c - what people do to tasks by hand (cancel, retry, start, hold), and retention. */
 #include "broker/core/inside.h"
+#include "broker/core/watermark.h"
 
 enum { /* in one go, however little room there is */
        PURGE_ALWAYS = 16,
@@ -100,24 +101,7 @@ err_t task_fresh_budget(core_t *core, task_t *task)
     uint32_t executor = task->state.executor;
     uint8_t status = task->state.status;
     /* A fresh budget; the ended attempt stays on record as one of its tries. */
-    if (token) {
-        try_row_t row = { .attempt = task->state.attempts,
-                          .executor = executor,
-                          .start_wall_us = task->state.start_wall_us,
-                          .end_wall_us = task->state.end_wall_us,
-                          .outcome = task->state.outcome,
-                          .signal = task->state.signal,
-                          .flags = task->state.flags & STATE_EXIT,
-                          .exit_code = task->state.exit_code,
-                          .cpu_us = task->state.cpu_us,
-                          .memory_bytes = task->state.memory_bytes,
-                          .polls = task->state.polls,
-                          .message = task->state.message };
-        core->scratch.len = 0;
-        try_row_encode(&row, &core->scratch);
-        rec_key_t key = key_try(task->n, token);
-        TRY(put_scratch(core, TABLE_try, &key, 0));
-    }
+    if (token) TRY(attempt_keep(core, task, task->state.attempts, task->state.outcome));
     TRY(lane_forget(core, task->state.lane)); /* a child that has moved goes back to its host */
     task->state = (state_row_t){
         .status = status, .token = token, .executor = executor, .flags = STATE_BY_HAND
@@ -228,8 +212,7 @@ static bool may_change(core_t *core, const Pawl__V1__TaskChange *change, uint64_
 err_t task_change(core_t *core, const command_t *command, Pawl__V1__Reply *reply)
 {
     const Pawl__V1__TaskChange *change = command->request->task_change;
-    Pawl__V1__Changed *changed = batch_alloc(core, sizeof *changed);
-    pawl__v1__changed__init(changed);
+    Pawl__V1__Changed *changed = reply_changed(core, reply);
     changed->items = batch_alloc(core, (change->n_ids + 1) * sizeof *changed->items);
     for (size_t i = 0; i < change->n_ids; i++) {
         refusal_t refusal = { ERR_OK, "" };
@@ -252,8 +235,6 @@ err_t task_change(core_t *core, const command_t *command, Pawl__V1__Reply *reply
         row->id.len = change->ids[i].len;
         changed->items[changed->n_items++] = row;
     }
-    reply->body_case = PAWL__V1__REPLY__BODY_CHANGED;
-    reply->changed = changed;
     return ERR_OK;
 }
 
@@ -314,7 +295,7 @@ err_t task_purge_rows(core_t *core, task_t *task)
     TRY(forget_tries(core, task->n));
     TRY(forget_parts(core, task->n));
     TRY(forget_id(core, task));
-    if (strcmp(name_at(core, NAME_TYPE, task->spec.type)->name, "pawl/sql-producer") == 0)
+    if (strcmp(name_at(core, NAME_TYPE, task->spec.type)->name, TYPE_PRODUCER) == 0)
         TRY(watermark_forget_task(core, task->spec.id));
     rec_key_t key = key_n(task->n);
     TRY(del_row(core, TABLE_state, &key));

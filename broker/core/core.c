@@ -263,11 +263,7 @@ static err_t on_queue_change(core_t *core, const command_t *command, Pawl__V1__R
     TRY(name_save(core, queue));
     TRY(journal_add(core, change->pause ? EVENT_QUEUE_PAUSED : EVENT_QUEUE_RESUMED, queue->no, 0,
                     0));
-    Pawl__V1__Changed *changed = batch_alloc(core, sizeof *changed);
-    pawl__v1__changed__init(changed);
-    changed->done = 1;
-    reply->body_case = PAWL__V1__REPLY__BODY_CHANGED;
-    reply->changed = changed;
+    reply_done(core, reply);
     return ERR_OK;
 }
 

@@ -176,17 +176,10 @@ void crews_forget_lines(core_t *core)
 
 /* ---- the crews ------------------------------------------------------------------------------- */
 
-static void free_texts(char **texts, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        free(texts[i]);
-    free(texts);
-}
-
 static void crew_free(crew_t *crew)
 {
-    free_texts(crew->labels, crew->labels_n);
-    free_texts(crew->interpreters, crew->interpreters_n);
+    texts_free(crew->labels, crew->labels_n);
+    texts_free(crew->interpreters, crew->interpreters_n);
     free(crew->types);
     free(crew->queues);
     free(crew->lanes);
@@ -195,8 +188,7 @@ static void crew_free(crew_t *crew)
 
 static void keep(core_t *core, crew_t *crew)
 {
-    crew->same_hash = map_get(&core->crews_by_hash, crew->hash);
-    map_put(&core->crews_by_hash, crew->hash, crew);
+    map_chain(&core->crews_by_hash, crew->hash, crew, offsetof(crew_t, same_hash));
     core->crews = mem_grow(core->crews, (core->crews_n + 1) * sizeof(crew_t *));
     core->crews[core->crews_n++] = crew;
     core->crews_stamp++;
@@ -231,16 +223,7 @@ err_t crew_join(core_t *core, const Pawl__V1__Hello *hello, crew_t **out)
 
 static void forget(core_t *core, crew_t *crew)
 {
-    crew_t *first = map_get(&core->crews_by_hash, crew->hash);
-    if (first != crew) {
-        while (first->same_hash != crew)
-            first = first->same_hash;
-        first->same_hash = crew->same_hash;
-    } else if (crew->same_hash) {
-        map_put(&core->crews_by_hash, crew->hash, crew->same_hash);
-    } else {
-        map_take(&core->crews_by_hash, crew->hash);
-    }
+    map_unchain(&core->crews_by_hash, crew->hash, crew, offsetof(crew_t, same_hash));
     size_t at = 0;
     while (core->crews[at] != crew)
         at++;

@@ -69,7 +69,7 @@ executor_t *executor_of(core_t *core, conn_t conn)
     return conn ? map_get(&core->executors_by_conn, conn) : NULL;
 }
 
-static void free_texts(char **texts, size_t n)
+void texts_free(char **texts, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         free(texts[i]);
@@ -79,7 +79,7 @@ static void free_texts(char **texts, size_t n)
 static void forget_details(core_t *core, executor_t *executor)
 {
     free(executor->host);
-    free_texts(executor->addresses, executor->addresses_n);
+    texts_free(executor->addresses, executor->addresses_n);
     crew_leave(core, &executor->crew);
     executor->host = NULL;
     executor->addresses = NULL;

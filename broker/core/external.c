@@ -110,7 +110,7 @@ err_t external_begin(core_t *core, task_t *task, const Pawl__V1__Result *result)
 }
 
 /* The attempt that was external ends now. */
-static err_t end_attempt(core_t *core, task_t *task, Pawl__V1__Outcome outcome, const char *message)
+static err_t end_attempt(core_t *core, task_t *task, Pawl__V1__Outcome outcome, slice_t message)
 {
     run_t run;
     lease_was(&run, task);
@@ -118,7 +118,7 @@ static err_t end_attempt(core_t *core, task_t *task, Pawl__V1__Outcome outcome, 
     run.row.attempt = task->state.attempts; /* counted when it became external */
     task->state.outcome = (uint8_t)outcome;
     task->state.end_wall_us = core->wall_us;
-    task->state.message = slice_text(message);
+    task->state.message = message;
     if (outcome == PAWL__V1__OUTCOME__OUTCOME_DONE)
         return task_end(core, task, S(FINISHED), REASON_NONE);
     task->state.flags &= (uint16_t)~STATE_EXIT;
@@ -133,7 +133,7 @@ err_t external_due(core_t *core, uint64_t n)
     task.state.timer_clock = 0;
     task.state.timer_at = 0;
     return end_attempt(core, &task, PAWL__V1__OUTCOME__OUTCOME_TIMEOUT,
-                       "nobody completed it before its deadline");
+                       slice_text("nobody completed it before its deadline"));
 }
 
 static err_t keep_output(core_t *core, task_t *task, const Pawl__V1__TaskComplete *complete)
@@ -153,15 +153,11 @@ static err_t keep_output(core_t *core, task_t *task, const Pawl__V1__TaskComplet
 
 static err_t complete_one(core_t *core, task_t *task, const Pawl__V1__TaskComplete *complete)
 {
-    char *message = batch_printf(core, "%.*s", LIMIT_MESSAGE_KEPT, complete->message);
-    size_t len = strlen(message);
-    if (len == LIMIT_MESSAGE_KEPT) /* the cut leaves no part of a character */
-        while (len > 0 && ((uint8_t)complete->message[len] & 0xC0) == 0x80)
-            message[--len] = '\0';
+    slice_t message = text_clip(slice_text(complete->message), LIMIT_MESSAGE_KEPT);
     TRY(task_unplace(core, task));
     switch ((int)complete->verb) {
     case PAWL__V1__COMPLETE_VERB__COMPLETE_EXTEND:
-        if (*message) task->state.message = slice_text(message);
+        if (message.len) task->state.message = message;
         return set_deadline(core, task, complete->extend_us);
     case PAWL__V1__COMPLETE_VERB__COMPLETE_DONE:
         TRY(keep_output(core, task, complete));
@@ -202,14 +198,11 @@ err_t task_complete(core_t *core, const command_t *command, Pawl__V1__Reply *rep
         refuse(core, reply, ERR_WRONG_STATUS, "completion", "the task is not external (any more)");
     } else {
         TRY(complete_one(core, &task, complete));
-        Pawl__V1__Changed *changed = batch_alloc(core, sizeof *changed);
-        pawl__v1__changed__init(changed);
+        Pawl__V1__Changed *changed = reply_changed(core, reply);
         changed->done = 1;
         changed->id.data = batch_alloc(core, 16);
         changed->id.len = 16;
         memcpy(changed->id.data, task.spec.id, 16);
-        reply->body_case = PAWL__V1__REPLY__BODY_CHANGED;
-        reply->changed = changed;
         core->ops++;
     }
     return ERR_OK;

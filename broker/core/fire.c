@@ -144,27 +144,24 @@ static space_cost_t firing_cost(const core_t *core, const plan_t *plan)
 }
 
 err_t schedule_fire_now(core_t *core, plan_t *plan, Pawl__V1__Overlap overlap, uint8_t id[16],
-                        const char **refusal)
+                        Pawl__V1__Reply *reply)
 {
     enum admission answer;
     if (overlap == PAWL__V1__OVERLAP__OVERLAP_UNSPECIFIED) overlap = plan->spec->overlap;
     uint8_t gate[16];
     space_cost_t cost = firing_cost(core, plan);
-    if (core->refuse_adds || !room_take(core, &cost)) {
-        *refusal =
-            "the store has no room for its task: wait for tasks to end, or enlarge broker.map";
-        return ERR_OK;
-    }
+    if (!space_or_refuse(core, &cost, "its task", reply)) return ERR_OK;
     plan_gate(plan, NULL, gate);
     TRY(plan_admit(core, plan, gate, overlap, &answer));
     if (answer == DROP) {
-        *refusal =
-            overlap == PAWL__V1__OVERLAP__OVERLAP_QUEUE_ONE
-                ? "one is waiting already, and its overlap policy is queue_one"
-            : plan->scoped
-                ? "what it counts together with is running, and its overlap policy is skip: wait, "
-                  "or say --overlap allow"
-                : "it is running, and its overlap policy is skip: wait, or say --overlap allow";
+        refuse(core, reply, ERR_CONFLICT, "overlap", "%s",
+               overlap == PAWL__V1__OVERLAP__OVERLAP_QUEUE_ONE
+                   ? "one is waiting already, and its overlap policy is queue_one"
+               : plan->scoped
+                   ? "what it counts together with is running, and its overlap policy is skip: "
+                     "wait, or say --overlap allow"
+                   : "it is running, and its overlap policy is skip: wait, or say --overlap "
+                     "allow");
         return ERR_OK;
     }
     firing_t firing = { .instant_us = core->wall_us, .manual = true };

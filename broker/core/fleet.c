@@ -4,15 +4,6 @@
 
 #include <stdlib.h>
 
-static void changed_one(core_t *core, Pawl__V1__Reply *reply)
-{
-    Pawl__V1__Changed *changed = batch_alloc(core, sizeof *changed);
-    pawl__v1__changed__init(changed);
-    changed->done = 1;
-    reply->body_case = PAWL__V1__REPLY__BODY_CHANGED;
-    reply->changed = changed;
-}
-
 /* Meant is the process that is connected now, however often it loses its connection: another life
  * under its name works again. Who is not connected cannot be told whether it ends. */
 static err_t stop_process(core_t *core, named_t *name, const Pawl__V1__ExecutorChange *change,
@@ -33,7 +24,7 @@ static err_t stop_process(core_t *core, named_t *name, const Pawl__V1__ExecutorC
     TRY(name_save(core, name));
     executor->end_within_us = change->deadline_us;
     executor_tell_end(core, executor);
-    changed_one(core, reply);
+    reply_done(core, reply);
     return journal_add(core, EVENT_EXECUTOR_STOPPED, name->no, 0, 0);
 }
 
@@ -61,7 +52,7 @@ static err_t retire(core_t *core, named_t *name, const Pawl__V1__ExecutorChange 
     free(name->reason);
     name->reason = mem_text(change->reason);
     TRY(name_save(core, name));
-    changed_one(core, reply);
+    reply_done(core, reply);
     return journal_add(core, EVENT_EXECUTOR_RETIRED, name->no, 0, 0);
 }
 
@@ -96,6 +87,6 @@ err_t executor_change(core_t *core, const command_t *command, Pawl__V1__Reply *r
                                      : PAWL__V1__DIRECTIVE_KIND__DIRECTIVE_RESUME,
                        NULL);
     if (executor->conn) out_add(core, OUT_DRAIN, executor->conn)->flag = change->drain;
-    changed_one(core, reply);
+    reply_done(core, reply);
     return ERR_OK;
 }

@@ -31,8 +31,7 @@ static err_t gate_load(core_t *core, gate_t *gate)
 err_t gate_get(core_t *core, const uint8_t id[16], gate_t **out)
 {
     uint64_t hash = gate_hash(id);
-    gate_t *first = map_get(&core->gates, hash);
-    for (*out = first; *out; *out = (*out)->same_hash)
+    for (*out = map_get(&core->gates, hash); *out; *out = (*out)->same_hash)
         if (memcmp((*out)->id, id, 16) == 0) return ERR_OK;
     gate_t *gate = mem_new(sizeof *gate);
     memcpy(gate->id, id, 16);
@@ -41,8 +40,7 @@ err_t gate_get(core_t *core, const uint8_t id[16], gate_t **out)
         free(gate);
         return err;
     }
-    gate->same_hash = first;
-    map_put(&core->gates, hash, gate);
+    map_chain(&core->gates, hash, gate, offsetof(gate_t, same_hash));
     *out = gate;
     return ERR_OK;
 }

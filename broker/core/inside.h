@@ -245,6 +245,7 @@ executor_t *executor_for(core_t *core, named_t *name);          /* makes one wit
 void executor_attach(core_t *core, executor_t *executor, run_t *run);
 uint32_t executor_used(const executor_t *executor); /* leases that count against its slots */
 void executors_free(core_t *core);
+void texts_free(char **texts, size_t n); /* of its details */
 /* Sessions change in memory only: before a batch is tried, and when its commit was refused. */
 void executors_settled(core_t *core);
 void executors_undo(core_t *core);
@@ -365,7 +366,8 @@ err_t task_purge(core_t *core, const command_t *command);
 /* ---- attempts that did not end their task (attempt.c) -----------------------------------------
  */
 
-err_t attempt_keep(core_t *core, const task_t *task, const run_t *run, uint8_t outcome);
+/* As it stands in task->state; attempt: its number. */
+err_t attempt_keep(core_t *core, const task_t *task, uint16_t attempt, uint8_t outcome);
 int64_t attempt_back_off_us(const run_t *run, unsigned failures, const Pawl__V1__Retry *retry);
 /* Uncounted: the same attempt number comes again, now or after delay_us. */
 err_t attempt_again(core_t *core, task_t *task, run_t *run, int64_t delay_us, uint8_t reason,
@@ -569,8 +571,11 @@ void *batch_alloc(core_t *core, size_t bytes);
 char *batch_printf(core_t *core, const char *format, ...) PRINTF_LIKE(2, 3);
 /* At most `most` bytes, cut at a character's border. */
 slice_t text_clip(slice_t text, size_t most);
-uint8_t *out_room(void *buf, size_t len); /* behind what is in the buf_t: for packing */
 void out_reply(core_t *core, conn_t conn, output_kind_t kind, const Pawl__V1__Reply *reply);
+/* Begins the answer to a change: nothing is done yet, and nothing refused. */
+Pawl__V1__Changed *reply_changed(core_t *core, Pawl__V1__Reply *reply);
+/* The whole answer to the change of one thing. */
+void reply_done(core_t *core, Pawl__V1__Reply *reply);
 void out_push(core_t *core, conn_t conn, const Pawl__V1__Push *push, bool assign);
 output_t *out_add(core_t *core, output_kind_t kind, conn_t conn);
 void draw_random(core_t *core, void *to, size_t len); /* from the batch's bytes */

@@ -125,8 +125,7 @@ static void offer(core_t *core, lane_t *lane)
         return;
     }
     uint64_t hash = lane_own_hash(lane->target, strlen(lane->target));
-    lane->next_own = map_get(&core->own_lanes, hash);
-    map_put(&core->own_lanes, hash, lane);
+    map_chain(&core->own_lanes, hash, lane, offsetof(lane_t, next_own));
 }
 
 void lane_opened(core_t *core, lane_t *lane)
@@ -166,8 +165,7 @@ static lane_t *keep(core_t *core, uint32_t no, const lane_row_t *row)
     map_put(&core->lanes_by_no, no, lane);
     offer(core, lane);
     uint64_t hash = lane_hash(row->queue, row->type, row->band, row->target_kind, row->target);
-    lane->same_hash = map_get(&core->lanes_by_hash, hash);
-    map_put(&core->lanes_by_hash, hash, lane);
+    map_chain(&core->lanes_by_hash, hash, lane, offsetof(lane_t, same_hash));
     return lane;
 }
 
@@ -418,34 +416,16 @@ static err_t store_lane(core_t *core, lane_t *lane)
     return put_scratch(core, TABLE_lane, &key, 0);
 }
 
-static lane_t **link_of(lane_t *lane, size_t link_at)
-{
-    return (lane_t **)(void *)((char *)lane + link_at);
-}
-
-/* Out of the chain that the map has under the hash. */
-static void unchain(map_t *map, uint64_t hash, lane_t *lane, size_t link_at)
-{
-    lane_t *first = map_get(map, hash), **link = &first;
-    while (*link != lane)
-        link = link_of(*link, link_at);
-    *link = *link_of(lane, link_at);
-    if (first)
-        map_put(map, hash, first);
-    else
-        map_take(map, hash);
-}
-
 static void unlink_lane(core_t *core, lane_t *lane)
 {
     slice_t target = slice(lane->target, lane->target_len);
     map_take(&core->lanes_by_no, lane->no);
-    unchain(&core->lanes_by_hash,
-            lane_hash(lane->queue, lane->type, lane->band, lane->target_kind, target), lane,
-            offsetof(lane_t, same_hash));
+    map_unchain(&core->lanes_by_hash,
+                lane_hash(lane->queue, lane->type, lane->band, lane->target_kind, target), lane,
+                offsetof(lane_t, same_hash));
     if (lane->target_kind == TARGET_EXECUTOR)
-        unchain(&core->own_lanes, lane_own_hash(lane->target, strlen(lane->target)), lane,
-                offsetof(lane_t, next_own));
+        map_unchain(&core->own_lanes, lane_own_hash(lane->target, strlen(lane->target)), lane,
+                    offsetof(lane_t, next_own));
     else
         core->lanes_stamp++;
 }

@@ -54,23 +54,7 @@ void lease_was(run_t *run, const task_t *task)
 
 void run_keep(core_t *core, run_t *run)
 {
-    run->same_hash = map_get(&core->runs, id_hash(run->id));
-    map_put(&core->runs, id_hash(run->id), run);
-}
-
-static void run_unmap(core_t *core, run_t *run)
-{
-    uint64_t hash = id_hash(run->id);
-    run_t *first = map_get(&core->runs, hash);
-    if (first != run) {
-        while (first->same_hash != run)
-            first = first->same_hash;
-        first->same_hash = run->same_hash;
-    } else if (run->same_hash) {
-        map_put(&core->runs, hash, run->same_hash);
-    } else {
-        map_take(&core->runs, hash);
-    }
+    map_chain(&core->runs, id_hash(run->id), run, offsetof(run_t, same_hash));
 }
 
 /* Takes the lease out of store and memory. The caller frees `run` when done with it; on an error it
@@ -99,7 +83,7 @@ err_t run_remove(core_t *core, run_t *run)
         executor->cancelling -= (run->row.flags & RUN_CANCELLING) != 0;
         executor_changed(core, executor);
     }
-    run_unmap(core, run);
+    map_unchain(&core->runs, id_hash(run->id), run, offsetof(run_t, same_hash));
     core->made_room = true;
     return ERR_OK;
 }

@@ -86,7 +86,7 @@ static err_t lose_now(core_t *core, run_t *run)
          * waits, as it waits after a failure. */
         int64_t wait =
             task.state.lost > 1 ? attempt_back_off_us(run, task.state.lost - 1u, body->retry) : 0;
-        err = attempt_keep(core, &task, run, ENDED_LOST);
+        err = attempt_keep(core, &task, run->row.attempt, ENDED_LOST);
         if (err == ERR_OK && run->parent) err = family_move_child(core, &task);
         task.state.reason = REASON_LOST;
         if (err == ERR_OK)

@@ -40,8 +40,7 @@ static named_t *keep(core_t *core, enum name_kind kind, uint32_t no, slice_t tex
     }
     core->names[kind][no] = name;
     uint64_t hash = name_hash(kind, name->name);
-    name->same_hash = map_get(&core->names_by_hash, hash);
-    map_put(&core->names_by_hash, hash, name);
+    map_chain(&core->names_by_hash, hash, name, offsetof(named_t, same_hash));
     return name;
 }
 

@@ -91,21 +91,12 @@ output_t *out_add(core_t *core, output_kind_t kind, conn_t conn)
     return item;
 }
 
-uint8_t *out_room(void *arg, size_t len)
-{
-    buf_t *bytes = arg;
-    buf_need(bytes, len);
-    uint8_t *at = bytes->at + bytes->len;
-    bytes->len += len;
-    return at;
-}
-
 void out_reply(core_t *core, conn_t conn, output_kind_t kind, const Pawl__V1__Reply *reply)
 {
     Pawl__V1__Reply copy = *reply;
     output_t *item = out_add(core, kind, conn);
     item->at = (uint32_t)core->out->bytes.len;
-    item->len = (uint32_t)wire_reply_pack(&copy, out_room, &core->out->bytes);
+    item->len = (uint32_t)wire_reply_pack(&copy, buf_room, &core->out->bytes);
 }
 
 void out_push(core_t *core, conn_t conn, const Pawl__V1__Push *push, bool assign)
@@ -114,7 +105,21 @@ void out_push(core_t *core, conn_t conn, const Pawl__V1__Push *push, bool assign
     output_t *item = out_add(core, OUT_PUSH, conn);
     item->flag = assign;
     item->at = (uint32_t)core->out->bytes.len;
-    item->len = (uint32_t)wire_push_pack(&copy, out_room, &core->out->bytes);
+    item->len = (uint32_t)wire_push_pack(&copy, buf_room, &core->out->bytes);
+}
+
+Pawl__V1__Changed *reply_changed(core_t *core, Pawl__V1__Reply *reply)
+{
+    Pawl__V1__Changed *changed = batch_alloc(core, sizeof *changed);
+    pawl__v1__changed__init(changed);
+    reply->body_case = PAWL__V1__REPLY__BODY_CHANGED;
+    reply->changed = changed;
+    return changed;
+}
+
+void reply_done(core_t *core, Pawl__V1__Reply *reply)
+{
+    reply_changed(core, reply)->done = 1;
 }
 
 /* A stream from the batch's 32 bytes: hash of (bytes, counter). Secret enough for uids and session

@@ -200,7 +200,7 @@ err_t schedule_release(core_t *core, plan_t *plan);  /* parked tasks that there 
 err_t schedule_task_held(core_t *core, const task_t *task, bool was_parked);
 err_t fire_latest(core_t *core, plan_t *plan); /* one folded firing for all that is due */
 err_t schedule_fire_now(core_t *core, plan_t *plan, Pawl__V1__Overlap overlap, uint8_t id[16],
-                        const char **refusal);
+                        Pawl__V1__Reply *reply); /* by hand */
 /* The rows of a plan, one by one; plan.c. */
 void plan_touch(core_t *core,
                 plan_t *plan); /* it is used in this batch: flush and tell look at it */

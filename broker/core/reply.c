@@ -52,7 +52,7 @@ err_t reply_remember(core_t *core, uint32_t principal, const uint8_t id[16], Paw
     buf_t bytes = { 0 };
     uint64_t seq = reply->seq;
     reply->seq = 0;
-    wire_reply_pack(reply, out_room, &bytes);
+    wire_reply_pack(reply, buf_room, &bytes);
     reply->seq = seq;
     core->scratch.len = 0;
     reply_row_encode(core->now_us, slice(bytes.at, bytes.len), &core->scratch);

@@ -198,13 +198,10 @@ static bool same_rule(const Pawl__V1__Schedule *a, const Pawl__V1__Schedule *b)
 
 static void answer_changed(core_t *core, const plan_t *plan, Pawl__V1__Reply *reply)
 {
-    Pawl__V1__Changed *changed = batch_alloc(core, sizeof *changed);
-    pawl__v1__changed__init(changed);
+    Pawl__V1__Changed *changed = reply_changed(core, reply);
     changed->done = 1;
     changed->schedule = batch_alloc(core, sizeof *changed->schedule);
     plan_info(core, plan, changed->schedule);
-    reply->body_case = PAWL__V1__REPLY__BODY_CHANGED;
-    reply->changed = changed;
 }
 
 /* Under strict what the old rule still owes becomes a range, unless somebody says that it goes. */
@@ -471,8 +468,7 @@ static void add_refused(core_t *core, Pawl__V1__Changed *changed, size_t index,
 static err_t put_many(core_t *core, const command_t *command, Pawl__V1__Reply *reply)
 {
     const Pawl__V1__SchedulePut *request = command->request->schedule_put;
-    Pawl__V1__Changed *changed = batch_alloc(core, sizeof *changed);
-    pawl__v1__changed__init(changed);
+    Pawl__V1__Changed *changed = reply_changed(core, reply);
     changed->items = batch_alloc(core, (request->n_more + 1) * sizeof *changed->items);
     for (size_t i = 0; i <= request->n_more; i++) {
         Pawl__V1__SchedulePut put = *request;
@@ -498,8 +494,6 @@ static err_t put_many(core_t *core, const command_t *command, Pawl__V1__Reply *r
             changed->done++;
         core->ops++;
     }
-    reply->body_case = PAWL__V1__REPLY__BODY_CHANGED;
-    reply->changed = changed;
     return ERR_OK;
 }
 
@@ -579,7 +573,6 @@ err_t schedule_change(core_t *core, const command_t *command, Pawl__V1__Reply *r
     TRY(err);
     uint8_t id[16];
     uint16_t range = 0;
-    const char *refusal = NULL;
     switch (change->verb) {
     case PAWL__V1__SCHEDULE_VERB__SCHEDULE_PAUSE:
         TRY(set_paused(core, plan, true, change->reason));
@@ -600,15 +593,8 @@ err_t schedule_change(core_t *core, const command_t *command, Pawl__V1__Reply *r
         TRY(resume(core, plan, change->on_resume));
         break;
     case PAWL__V1__SCHEDULE_VERB__SCHEDULE_NOW:
-        if (core->refuse_adds)
-            refusal = "the store is too full for new tasks";
-        else
-            TRY(schedule_fire_now(core, plan, change->overlap, id, &refusal));
-        if (refusal) {
-            refuse(core, reply, core->refuse_adds ? ERR_STORE_FULL : ERR_CONFLICT, "overlap", "%s",
-                   refusal);
-            return ERR_OK;
-        }
+        TRY(schedule_fire_now(core, plan, change->overlap, id, reply));
+        if (reply->error) return ERR_OK;
         break;
     case PAWL__V1__SCHEDULE_VERB__SCHEDULE_REMOVE:
         TRY(remove_plan(core, plan));

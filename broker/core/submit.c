@@ -252,7 +252,8 @@ static err_t submit_one(core_t *core, uint32_t principal, const Pawl__V1__Task *
                              "no executor has announced the type \"%s\": start one that takes "
                              "it, or use pawl/shell",
                              body->type);
-    if (refusal || body->key[0]) { /* on record: a resend gets the first answer, whatever changed */
+    /* on record: a resend gets the first answer, whatever changed */
+    if (refusal || body->key[0] || body->fanout) {
         err_t found = task_find(core, body->id.data, &known, &kind);
         if (found == ERR_OK) return resubmitted(core, principal, bytes, body->id.data, item);
         if (found != ERR_NOT_FOUND) return found;
@@ -263,9 +264,6 @@ static err_t submit_one(core_t *core, uint32_t principal, const Pawl__V1__Task *
     }
     members_t members = { 0 };
     if (body->fanout) {
-        err_t found = task_find(core, body->id.data, &known, &kind);
-        if (found == ERR_OK) return resubmitted(core, principal, bytes, body->id.data, item);
-        if (found != ERR_NOT_FOUND) return found;
         TRY(enrol_members(core, body, body->id.data, &members));
         item->error = judge_members(core, &members);
         if (item->error) return ERR_OK;

@@ -261,7 +261,7 @@ err_t watermark_change(core_t *core, const command_t *command, Pawl__V1__Reply *
     TRY(find(core, command, &mark, reply));
     if (!reply->error && !change->force) TRY(refuse_running(core, &mark, reply));
     if (reply->error || refuse_revision(core, change, &mark, reply)) return ERR_OK;
-    TRY(replace_runners(core, &mark));
+    if (change->force) TRY(replace_runners(core, &mark));
     if (sets) {
         mark.row.value = slice(change->value.data, change->value.len);
         TRY(mark_save(core, &mark, 0));
@@ -270,11 +270,7 @@ err_t watermark_change(core_t *core, const command_t *command, Pawl__V1__Reply *
         TRY(del_row(core, TABLE_watermark, &key));
     }
     TRY(tell(core, &mark, sets ? EVENT_WATERMARK_SET : EVENT_WATERMARK_REMOVED));
-    Pawl__V1__Changed *changed = batch_alloc(core, sizeof *changed);
-    pawl__v1__changed__init(changed);
-    changed->done = 1;
-    reply->body_case = PAWL__V1__REPLY__BODY_CHANGED;
-    reply->changed = changed;
+    reply_done(core, reply);
     return ERR_OK;
 }
 

@@ -96,15 +96,6 @@ static void hand_over(front_t *self)
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
-static uint8_t *parcel_room(void *arg, size_t len)
-{
-    buf_t *bytes = arg;
-    buf_need(bytes, len);
-    uint8_t *at = bytes->at + bytes->len;
-    bytes->len += len;
-    return at;
-}
-
 static void parcel_add(front_t *self, route_t route, uint64_t seq, size_t at)
 {
     if (self->parcels_n == self->parcels_room) {
@@ -118,7 +109,7 @@ void front_reply(front_t *self, route_t route, uint64_t seq, Pawl__V1__Reply *re
 {
     size_t at = self->parcel_bytes.len;
     reply->seq = seq;
-    size_t len = wire_reply_pack(reply, parcel_room, &self->parcel_bytes);
+    size_t len = wire_reply_pack(reply, buf_room, &self->parcel_bytes);
     CHECK(len > 0);
     parcel_add(self, route, reply->error ? 0 : seq, at);
 }

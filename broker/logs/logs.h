@@ -62,10 +62,10 @@ void log_store_abort(log_store_t *self);
  * the environment is below its most; its own transaction. *more: there is more to delete. */
 MUST_CHECK err_t log_store_sweep(log_store_t *self, int64_t wall_us, bool by_size, unsigned keys,
                                  bool *more);
-/* Appends up to `limit` bytes from `offset` on to data->pieces, memory of the answer's arena. */
 /* The first lease of this task after `token` that has a log; 0: none. */
 MUST_CHECK err_t log_store_after(log_store_t *self, const uint8_t id[16], uint64_t token,
                                  uint64_t *found);
+/* Appends up to `limit` bytes from `offset` on to data->pieces, memory of the answer's arena. */
 MUST_CHECK err_t log_store_read(log_store_t *self, answer_t *answer, const uint8_t id[16],
                                 uint64_t token, uint64_t offset, uint32_t limit,
                                 Pawl__V1__LogData *data);

@@ -167,18 +167,7 @@ static void forget_wakes(readers_t *self, parked_t *parked)
     for (size_t i = parked->wakes_n;
          i-- > 0;) { /* the last came first: of one id it stands first */
         wake_t *wake = &parked->wakes[i];
-        uint64_t hash = hash_of(wake->id);
-        wake_t *first = map_get(&self->wakes, hash);
-        if (first == wake) {
-            if (wake->next)
-                map_put(&self->wakes, hash, wake->next);
-            else
-                map_take(&self->wakes, hash);
-            continue;
-        }
-        while (first->next != wake)
-            first = first->next;
-        first->next = wake->next;
+        map_unchain(&self->wakes, hash_of(wake->id), wake, offsetof(wake_t, next));
     }
     free(parked->wakes);
     parked->wakes = NULL;
@@ -193,11 +182,9 @@ static void set_wakes(readers_t *self, parked_t *parked, uint8_t (*ids)[16], siz
     parked->wakes_n = parked->left = n;
     for (size_t i = 0; i < n; i++) {
         wake_t *wake = &parked->wakes[i];
-        uint64_t hash = hash_of(ids[i]);
         memcpy(wake->id, ids[i], 16);
         wake->parked = parked;
-        wake->next = map_get(&self->wakes, hash);
-        map_put(&self->wakes, hash, wake);
+        map_chain(&self->wakes, hash_of(wake->id), wake, offsetof(wake_t, next));
     }
 }
 
@@ -241,15 +228,6 @@ static parked_t *park(readers_t *self, query_t *query)
     return parked;
 }
 
-static uint8_t *reply_room(void *arg, size_t len)
-{
-    buf_t *to = arg;
-    buf_need(to, len);
-    uint8_t *at = to->at + to->len;
-    to->len += len;
-    return at;
-}
-
 static void hand_back(readers_t *self, parked_t *parked, Pawl__V1__Reply *reply)
 {
     query_t *query = parked->query;
@@ -262,7 +240,7 @@ static void hand_back(readers_t *self, parked_t *parked, Pawl__V1__Reply *reply)
                       "the answer would be larger than a message of %d bytes: ask for less at once",
                       LIMIT_MESSAGE);
     }
-    wire_reply_pack(reply, reply_room, &query->reply);
+    wire_reply_pack(reply, buf_room, &query->reply);
     forget_wakes(self, parked);
     self->event_reads -= reads_events(parked);
     if (parked->prev)

@@ -40,16 +40,10 @@ static void set(buf_t *to, slice_t bytes)
     buf_add(to, bytes.at, bytes.len);
 }
 
-static int compare(slice_t a, slice_t b)
-{
-    int order = memcmp(a.at, b.at, a.len < b.len ? a.len : b.len);
-    return order ? order : (a.len > b.len) - (a.len < b.len);
-}
-
 static bool follows(const store_tally_t *tally, slice_t key)
 {
-    return tally->in_run > 0 && compare(key, slice(tally->last.at, tally->last.len)) > 0 &&
-           (tally->at_end || compare(key, slice(tally->next.at, tally->next.len)) < 0);
+    return tally->in_run > 0 && slice_compare(key, slice(tally->last.at, tally->last.len)) > 0 &&
+           (tally->at_end || slice_compare(key, slice(tally->next.at, tally->next.len)) < 0);
 }
 
 static void watch(store_t *self, table_t table, slice_t key)

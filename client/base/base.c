@@ -50,6 +50,14 @@ void buf_need(buf_t *self, size_t more)
     self->room = room;
 }
 
+uint8_t *buf_room(void *buf, size_t len)
+{
+    buf_t *self = buf;
+    buf_need(self, len);
+    self->len += len;
+    return self->at + self->len - len;
+}
+
 void buf_add(buf_t *self, const void *bytes, size_t len)
 {
     buf_need(self, len);

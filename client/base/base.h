@@ -168,7 +168,9 @@ typedef struct buf {
     size_t len, room;
 } buf_t;
 
-void buf_need(buf_t *self, size_t more); /* room for `more` bytes behind len */
+void buf_need(buf_t *self, size_t more);  /* room for `more` bytes behind len */
+uint8_t *buf_room(void *buf, size_t len); /* `len` bytes more, for the caller to fill; buf: a
+                                             buf_t (a wire_room_fn for who packs messages) */
 void buf_add(buf_t *self, const void *bytes, size_t len);
 void buf_printf(buf_t *self, const char *format, ...)
     PRINTF_LIKE(2, 3); /* keeps a NUL behind len */

@@ -222,7 +222,7 @@ static wish_t *new_wish(sim_t *sim, client_t *self)
         if (!task.sql) draw_needs(wish->id, &task, &sql);
     }
     buf_t bytes = { 0 };
-    wire_pack(&task.base, pack_room, &bytes);
+    wire_pack(&task.base, buf_room, &bytes);
     wish->body = bytes.at;
     wish->len = bytes.len;
     return wish;
@@ -298,7 +298,7 @@ static void ask_memo(sim_t *sim, peer_t *peer, Pawl__V1__Request *request)
     request->request_id.data = id;
     request->request_id.len = sizeof id;
     buf_t bytes = { 0 };
-    wire_request_pack(request, pack_room, &bytes);
+    wire_request_pack(request, buf_room, &bytes);
     if (self->memos_n == self->memos_room) {
         self->memos_room = self->memos_room ? self->memos_room * 2 : 16;
         self->memos = mem_grow(self->memos, self->memos_room * sizeof *self->memos);
@@ -340,7 +340,7 @@ static void on_memo(sim_t *sim, peer_t *peer, const pending_t *asked, const Pawl
     plain.seq = 0;
     plain.repeated_reply = false;
     plain.n_directives = 0;
-    wire_reply_pack(&plain, pack_room, &bytes);
+    wire_reply_pack(&plain, buf_room, &bytes);
     if (reply->repeated_reply) sim_met(MET_REPEATED);
     if (!memo->answered) {
         memo->answered = true;

@@ -283,7 +283,7 @@ static void answer(sim_t *sim, uint64_t route, uint64_t seq, Pawl__V1__Reply *re
 {
     buf_t bytes = { 0 };
     reply->seq = seq;
-    wire_reply_pack(reply, pack_room, &bytes);
+    wire_reply_pack(reply, buf_room, &bytes);
     link_down(sim, route, bytes.at, bytes.len);
     buf_free(&bytes);
 }

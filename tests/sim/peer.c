@@ -8,15 +8,6 @@
 
 enum { KIND_PING = 1000 };
 
-uint8_t *pack_room(void *arg, size_t len)
-{
-    buf_t *to = arg;
-    buf_need(to, len);
-    uint8_t *at = to->at + to->len;
-    to->len += len;
-    return at;
-}
-
 static void varint(buf_t *to, uint64_t value)
 {
     do {
@@ -52,7 +43,7 @@ static void send_body(sim_t *sim, peer_t *peer, pending_t *ask)
 void peer_ask(sim_t *sim, peer_t *peer, Pawl__V1__Request *request, unsigned kind, uint64_t note)
 {
     buf_t body = { 0 };
-    wire_request_pack(request, pack_room, &body);
+    wire_request_pack(request, buf_room, &body);
     if (peer->pending_n == peer->pending_room) {
         peer->pending_room = peer->pending_room ? peer->pending_room * 2 : 16;
         peer->pending = mem_grow(peer->pending, peer->pending_room * sizeof *peer->pending);
@@ -99,7 +90,7 @@ static void hello(sim_t *sim, peer_t *peer)
     request.body_case = PAWL__V1__REQUEST__BODY_HELLO;
     request.hello = &hello;
     buf_t frame = { 0 };
-    wire_request_pack(&request, pack_room, &frame);
+    wire_request_pack(&request, buf_room, &frame);
     peer->hello_us = peer->sent_us = sim->now_us;
     link_up(sim, peer, frame.at, frame.len);
     buf_free(&frame);

@@ -235,7 +235,6 @@ void link_connect(sim_t *sim, peer_t *peer);
 void links_break_all(sim_t *sim); /* the broker's process is gone */
 
 /* peers (peer.c) */
-uint8_t *pack_room(void *arg, size_t len); /* wire_room_fn onto a buf_t */
 void peer_start(sim_t *sim, peer_t *peer, peer_role_t role, uint32_t index, uint32_t nth);
 void peer_free(peer_t *peer);
 void peer_ask(sim_t *sim, peer_t *peer, Pawl__V1__Request *request, unsigned kind, uint64_t note);

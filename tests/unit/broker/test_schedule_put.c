@@ -177,6 +177,37 @@ static void a_task_that_only_one_reader_can_read_is_refused(void **state)
     assert_memory_is_the_store();
 }
 
+static uint32_t run_now(void)
+{
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__ScheduleChange body = PAWL__V1__SCHEDULE_CHANGE__INIT;
+    body.name = "older";
+    body.verb = PAWL__V1__SCHEDULE_VERB__SCHEDULE_NOW;
+    body.overlap = PAWL__V1__OVERLAP__OVERLAP_ALLOW;
+    request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_CHANGE;
+    request.schedule_change = &body;
+    world_request(&world, 99, &request);
+    return world.error;
+}
+
+/* Down to the map in which the run has no room, page by page. */
+static void a_run_by_hand_that_has_no_room_is_told_that_the_store_is_full(void **state)
+{
+    static const uint64_t steps[] = { 64 << 10, 4 << 10, 256 };
+    (void)state;
+    store_usage_t usage;
+    store_usage(world.store, &usage);
+    uint64_t *map = &memstore_faults(world.store)->map_bytes;
+    *map = usage.used_bytes + (16 << 20);
+    for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+        uint32_t error;
+        while ((error = run_now()) == 0)
+            *map -= steps[i];
+        assert_int_equal(error, ERR_STORE_FULL);
+        *map += steps[i];
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -184,6 +215,7 @@ int main(void)
         TEST(a_new_schedule_is_there_as_a_whole_or_not_at_all),
         TEST(an_edit_that_ends_a_strict_backlog_is_whole_or_none),
         TEST(an_edit_that_skips_a_backlog_is_whole_or_none),
+        TEST(a_run_by_hand_that_has_no_room_is_told_that_the_store_is_full),
         TEST(a_task_that_only_one_reader_can_read_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
