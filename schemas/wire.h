@@ -91,6 +91,10 @@ wire_kind_t wire_kind(const uint8_t *bytes, size_t len);
 MUST_CHECK err_t wire_request_decode(wire_arena_t *arena, const uint8_t *bytes, size_t len,
                                      const Pawl__V1__Request **out, wire_fault_t *fault);
 
+/* The reply to it is kept under (principal, request id), so that it needs one; the others tell a
+ * resend by what they carry. */
+bool wire_reply_is_remembered(Pawl__V1__Request__BodyCase body);
+
 /* Reads the envelope only: seq and session ("" or 16 bytes) of a frame, without checks of the rest.
  * False: not even that can be read. `session` points into bytes. */
 bool wire_request_peek(const uint8_t *bytes, size_t len, uint64_t *seq, const uint8_t **session);

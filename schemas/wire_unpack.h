@@ -42,8 +42,18 @@ bool wire_text_valid(const uint8_t *text, size_t len, text_class_t class);
  * wire_fault_within. */
 err_t wire_fault_set(wire_fault_t *fault, err_t err, const char *field, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+#define FAULT wire_fault_set
 /* "name" or "name[index]" (index >= 0) in front of the path. */
 void wire_fault_within(wire_fault_t *fault, const char *name, int64_t index);
+
+/* ---- what concerns several fields ---------------------------------------------------------- */
+
+/* category/name, or a fault of this field. */
+err_t wire_check_type(const char *type, const char *field, wire_fault_t *fault);
+/* One body; its name is in front of the path of a fault. */
+err_t wire_check_body(wire_arena_t *arena, const Pawl__V1__Request *request, wire_fault_t *fault);
+/* What a message of so many bytes may take of an arena. */
+size_t wire_budget(size_t len);
 
 /* ---- rules: one row a field -------------------------------------------------------------- */
 

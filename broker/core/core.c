@@ -269,25 +269,22 @@ static err_t on_queue_change(core_t *core, const command_t *command, Pawl__V1__R
 
 typedef err_t handler_fn(core_t *core, const command_t *command, Pawl__V1__Reply *reply);
 #define BODY(name) PAWL__V1__REQUEST__BODY_##name
-static const struct handler {
-    handler_fn *run;
-    bool remembered; /* the reply is kept under (principal, request id) */
-} handlers[] = {
-    [BODY(PING)] = { on_ping, false },
-    [BODY(SUBMIT)] = { task_submit, false },
-    [BODY(REPORT)] = { lease_report, false },
-    [BODY(PROPOSE)] = { schedules_propose, false },
-    [BODY(PRODUCE)] = { produce, false },
-    [BODY(TASK_CHANGE)] = { task_change, true },
-    [BODY(TASK_COMPLETE)] = { task_complete, true },
-    [BODY(SCHEDULE_PUT)] = { schedule_put, true },
-    [BODY(SCHEDULE_CHANGE)] = { schedule_change, true },
-    [BODY(CALENDAR_PUT)] = { calendar_put, true },
-    [BODY(CALENDAR_REMOVE)] = { calendar_remove, true },
-    [BODY(WATERMARK_CHANGE)] = { watermark_change, true },
-    [BODY(SCHEDULE_FOLLOW)] = { schedule_follow, false },
-    [BODY(QUEUE_CHANGE)] = { on_queue_change, true },
-    [BODY(EXECUTOR_CHANGE)] = { executor_change, true },
+static handler_fn *const handlers[] = {
+    [BODY(PING)] = on_ping,
+    [BODY(SUBMIT)] = task_submit,
+    [BODY(REPORT)] = lease_report,
+    [BODY(PROPOSE)] = schedules_propose,
+    [BODY(PRODUCE)] = produce,
+    [BODY(TASK_CHANGE)] = task_change,
+    [BODY(TASK_COMPLETE)] = task_complete,
+    [BODY(SCHEDULE_PUT)] = schedule_put,
+    [BODY(SCHEDULE_CHANGE)] = schedule_change,
+    [BODY(CALENDAR_PUT)] = calendar_put,
+    [BODY(CALENDAR_REMOVE)] = calendar_remove,
+    [BODY(WATERMARK_CHANGE)] = watermark_change,
+    [BODY(SCHEDULE_FOLLOW)] = schedule_follow,
+    [BODY(QUEUE_CHANGE)] = on_queue_change,
+    [BODY(EXECUTOR_CHANGE)] = executor_change,
 };
 
 static void refuse_full(core_t *core, const command_t *command, err_t err)
@@ -363,18 +360,17 @@ static err_t on_request(core_t *core, const command_t *command)
     }
     Pawl__V1__Reply reply = PAWL__V1__REPLY__INIT;
     reply.seq = request->seq;
-    const struct handler *handler = (size_t)request->body_case < ARRAY_LEN(handlers)
-                                        ? &handlers[request->body_case]
-                                        : &handlers[0];
+    size_t body = (size_t)request->body_case;
+    handler_fn *handler = body < ARRAY_LEN(handlers) ? handlers[body] : NULL;
     named_t *principal = NULL;
-    if (handler->remembered) {
+    if (wire_reply_is_remembered(request->body_case)) {
         bool done;
         TRY(name_make(core, NAME_PRINCIPAL, command->principal, &principal));
         TRY(reply_repeat(core, principal->no, command, &done));
         if (done) return ERR_OK;
     }
-    if (handler->run)
-        TRY(handler->run(core, command, &reply));
+    if (handler)
+        TRY(handler(core, command, &reply));
     else
         refuse(core, &reply, ERR_UNIMPLEMENTED, "", "core does not know request %d",
                (int)request->body_case);

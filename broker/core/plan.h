@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * broker/core/plan.h - schedules inside core: plan.c (rows), line.c (rule, zone), schedule.c (made
- * and edited), fire.c (instants decided), ledger.c (on record), overlap.c (counters), instants.c
- * (which there are), after.c (fixed delays), calendar.c, rezone.c. A part of broker/core/inside.h,
- * which alone includes it. Instants: microseconds of calendar time, un-jittered.
+ * broker/core/plan.h - schedules inside core: plan.c (rows), line.c (rule, zone), definition.c
+ * (made and edited), schedule.c (by hand), fire.c (instants decided), ledger.c (on record),
+ * overlap.c (counters), instants.c (which there are), after.c (fixed delays), calendar.c, rezone.c.
+ * A part of broker/core/inside.h, which alone includes it. Instants: microseconds of calendar time,
+ * un-jittered.
  */
 #ifndef BROKER_PLAN_H
 #define BROKER_PLAN_H
@@ -134,6 +135,10 @@ err_t calendar_follow(core_t *core, plan_t *plan);
 void calendars_load(core_t *core);
 err_t calendars_step(core_t *core); /* some of the schedules that have not followed yet */
 void calendars_free(core_t *core);
+/* The instants between the cursor and now get their verdict under the rule as it is: it goes. */
+err_t schedule_close_backlog(core_t *core, plan_t *plan, enum verdict_reason reason);
+/* Done, and how the schedule stands now. */
+void schedule_answer(core_t *core, const plan_t *plan, Pawl__V1__Reply *reply);
 err_t schedule_put(core_t *core, const command_t *command, Pawl__V1__Reply *reply);
 err_t schedule_change(core_t *core, const command_t *command, Pawl__V1__Reply *reply);
 err_t schedules_propose(core_t *core, const command_t *command, Pawl__V1__Reply *reply);
