@@ -106,7 +106,7 @@ static void line_of_spec(plan_t *plan)
 {
     plan->line.from_us = plan->spec->from_us;
     plan->line.to_us = plan->spec->to_us;
-    plan->line.jitter_us = line_jitter_us(plan->row.uid, plan->spec->jitter_us);
+    plan->line.jitter_us = schedule_jitter_us(plan->row.uid, plan->spec->jitter_us);
 }
 
 static bool parse_rule(core_t *core, plan_t *plan, Pawl__V1__Reply *reply)

@@ -15,6 +15,7 @@
 #include "broker/core/crew.h"
 #include "broker/map.h"
 #include "broker/core/space.h"
+#include "broker/core/told.h"
 #include "broker/store/family_record.h"
 #include "broker/store/record.h"
 #include "broker/zone_cache.h"
@@ -59,15 +60,6 @@ err_t names_load(core_t *core);
 void name_counted(core_t *core, named_t *name); /* its counts have changed */
 err_t names_flush(core_t *core);                /* writes those */
 void names_free(core_t *core);
-
-/* Spreads every bit of a number over all of it (the finalizer of MurmurHash3): for choices by the
- * highest hash, where hash64 alone differs in its low bits only. */
-static inline uint64_t hash_mix(uint64_t value)
-{
-    value = (value ^ value >> 33) * UINT64_C(0xff51afd7ed558ccd);
-    value = (value ^ value >> 33) * UINT64_C(0xc4ceb9fe1a85ec53);
-    return value ^ value >> 33;
-}
 
 /* ---- lanes (lane.c), and what is given of them (dispatch.c) ---------------------------------- */
 

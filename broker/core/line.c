@@ -43,12 +43,6 @@ int64_t line_work_ns(const line_t *line)
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
-/* By its uid, so the same for ever. */
-int64_t line_jitter_us(const uint8_t uid[16], int64_t bound_us)
-{
-    return bound_us > 0 ? (int64_t)(hash64(uid, 16) % (uint64_t)bound_us) : 0;
-}
-
 /* Takes `rule`: what was known of the one before is forgotten with it. */
 void line_set_rule(line_t *line, ruleset_t *rule)
 {
@@ -76,7 +70,7 @@ err_t line_load(core_t *core, uint32_t no, const uint8_t uid[16], slice_t name, 
     char *zone = batch_printf(core, "%.*s", (int)row.zone.len, row.zone.at);
     *line = (line_t){ .from_us = row.from_us,
                       .to_us = row.to_us,
-                      .jitter_us = line_jitter_us(uid, row.jitter_us),
+                      .jitter_us = schedule_jitter_us(uid, row.jitter_us),
                       .revision = revision,
                       .zone_hash = row.zone_hash };
     memcpy(line->calendars, row.calendars, row.calendars_n * sizeof *row.calendars);

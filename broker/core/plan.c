@@ -349,23 +349,11 @@ void schedules_trim(core_t *core)
 
 void plan_info(core_t *core, const plan_t *plan, Pawl__V1__ScheduleInfo *info)
 {
-    pawl__v1__schedule_info__init(info);
     int64_t due = plan_due_us(plan);
+    schedule_info_fill(&plan->row, &plan->cur, plan->spec, info);
     info->name = batch_printf(core, "%.*s", (int)plan->row.name.len, plan->row.name.at);
     info->uid.data = (uint8_t *)(uintptr_t)plan->row.uid;
     info->uid.len = 16;
-    info->revision = plan->row.revision;
-    info->rule = plan->spec->rule;
-    info->zone = plan->spec->zone;
-    info->exclusions = plan->spec->exclusions;
-    info->after_us = plan->spec->after_us;
-    info->also = plan->spec->also;
-    info->n_also = plan->spec->n_also;
-    info->calendars = plan->spec->calendars;
-    info->n_calendars = plan->spec->n_calendars;
-    info->max_firings = plan->spec->max_firings;
-    info->mode = plan->spec->mode;
-    info->overlap = plan->spec->overlap;
     info->jitter_us = plan_jitter_us(plan);
     info->state = (char *)(uintptr_t)(plan->row.flags & SCHEDULE_GONE     ? "removed"
                                       : plan->row.flags & SCHEDULE_PAUSED ? "paused"
@@ -373,17 +361,7 @@ void plan_info(core_t *core, const plan_t *plan, Pawl__V1__ScheduleInfo *info)
                                       : plan->held                        ? "held"
                                                                           : "active");
     info->next_us = due == INT64_MAX ? 0 : due;
-    info->last_us = plan->cur.last_fired_us;
-    info->cursor_us = plan->cur.cursor_us;
     info->behind = plan_count(plan, plan->cur.cursor_us, core->wall_us);
-    info->missed = plan->cur.missed;
-    info->fired = plan->cur.fired;
-    info->running = plan->cur.running;
-    info->waiting = plan->cur.waiting;
-    info->created_us = plan->row.created_wall_us;
-    info->removed = (plan->row.flags & SCHEDULE_GONE) != 0;
     range_infos(core, plan, info);
     info->reason = batch_printf(core, "%.*s", (int)plan->row.reason.len, plan->row.reason.at);
-    info->n_labels = plan->spec->n_labels;
-    info->labels = plan->spec->labels;
 }

@@ -32,7 +32,6 @@ err_t line_load(core_t *core, uint32_t no, const uint8_t uid[16], slice_t name, 
                 line_t *line);
 void line_set_rule(line_t *line, ruleset_t *rule); /* takes it */
 void line_free(line_t *line);
-int64_t line_jitter_us(const uint8_t uid[16], int64_t bound_us);
 int64_t line_next_us(const line_t *line, int64_t after_us);                  /* INT64_MAX: none */
 int64_t line_last_us(const line_t *line, int64_t after_us, int64_t upto_us); /* INT64_MIN: none */
 uint64_t line_count(const line_t *line, int64_t after_us, int64_t upto_us);  /* (after, upto] */
@@ -162,8 +161,6 @@ err_t range_cancel(core_t *core, plan_t *plan, range_t *range, enum verdict_reas
 err_t range_change(core_t *core, plan_t *plan, const Pawl__V1__ScheduleChange *change,
                    Pawl__V1__Reply *reply, uint16_t *no);
 err_t range_task_ended(core_t *core, plan_t *plan, const task_t *task, status_t status);
-/* All but `left`. */
-void range_info_fill(const range_row_t *row, uint16_t no, Pawl__V1__RangeInfo *info);
 void range_infos(core_t *core, const plan_t *plan, Pawl__V1__ScheduleInfo *info);
 void plan_info(core_t *core, const plan_t *plan, Pawl__V1__ScheduleInfo *info);
 /* The same definition read anew, with these zone data and the calendars in force. */

@@ -320,30 +320,6 @@ err_t range_change(core_t *core, plan_t *plan, const Pawl__V1__ScheduleChange *c
 
 /* ---- told to schedulers ---------------------------------------------------------------------- */
 
-void range_info_fill(const range_row_t *row, uint16_t no, Pawl__V1__RangeInfo *info)
-{
-    pawl__v1__range_info__init(info);
-    info->number = no;
-    info->cause = (char *)(uintptr_t)(row->cause == CAUSE_BACKFILL ? "backfill" : "backlog");
-    info->state = (char *)(uintptr_t)range_state_text(row->state);
-    info->order =
-        row->flags & RANGE_NEWEST ? PAWL__V1__ORDER__ORDER_NEWEST : PAWL__V1__ORDER__ORDER_OLDEST;
-    info->overlap = (Pawl__V1__Overlap)row->overlap;
-    info->rate = row->rate;
-    info->stop = (row->flags & RANGE_STOP) != 0;
-    info->revision = row->revision;
-    info->from_us = row->from_us;
-    info->to_us = row->to_us;
-    info->low_us = row->low_us;
-    info->high_us = row->high_us;
-    info->fired = row->fired;
-    info->skipped = row->skipped;
-    info->failed = row->failed;
-    info->made_us = row->made_wall_us;
-    info->ended_us = row->ended_wall_us;
-    info->cursor_us = row->flags & RANGE_NEWEST ? row->high_us : row->low_us;
-}
-
 void range_infos(core_t *core, const plan_t *plan, Pawl__V1__ScheduleInfo *info)
 {
     size_t n = ranges_live(plan);

@@ -2,8 +2,7 @@
  * broker/readers/query_range.c - ranges of a schedule, with what is left of each. */
 #include "broker/readers/query_schedule.h"
 
-/* Of core (range.c): the row as a message, all but `left`. */
-void range_info_fill(const range_row_t *row, uint16_t no, Pawl__V1__RangeInfo *info);
+#include "broker/core/told.h"
 
 err_t schedule_asked(answer_t *self, const char *name, ProtobufCBinaryData uid, const char *field,
                      Pawl__V1__Reply *reply, uint32_t *no)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "broker/core/core.h"
+#include "broker/core/told.h"
 #include "broker/readers/query_task.h"
 
 /* ---- get, list ------------------------------------------------------------------------------- */
@@ -67,45 +68,19 @@ static err_t fill(answer_t *self, const schedule_rows_t *rows, bool whole,
     err_t err = revision_load(self, rows, rows->row.revision, &revision);
     if (err != ERR_OK) return err;
     Pawl__V1__ScheduleInfo *info = answer_take(self, sizeof *info);
-    pawl__v1__schedule_info__init(info);
-    const scur_row_t *cursor = &rows->cursor;
     const Pawl__V1__Schedule *spec = rows->spec;
-    int64_t jitter = 0;
-    if (spec->jitter_us > 0)
-        jitter = (int64_t)(hash64(rows->row.uid, 16) % (uint64_t)spec->jitter_us);
-    bool gone = rows->row.flags & SCHEDULE_GONE;
-    int64_t next = gone ? 0 : next_of(rows, &revision);
+    schedule_info_fill(&rows->row, &rows->cursor, spec, info);
+    int64_t jitter = schedule_jitter_us(rows->row.uid, spec->jitter_us);
+    int64_t next = info->removed ? 0 : next_of(rows, &revision);
     info->name = answer_text(self, rows->row.name);
     info->uid = answer_bytes(self, slice(rows->row.uid, 16));
-    info->revision = rows->row.revision;
-    info->rule = spec->rule;
-    info->zone = spec->zone;
-    info->mode = spec->mode;
-    info->overlap = spec->overlap;
-    info->exclusions = spec->exclusions;
-    info->after_us = spec->after_us;
-    info->also = spec->also;
-    info->n_also = spec->n_also;
-    info->calendars = spec->calendars;
-    info->n_calendars = spec->n_calendars;
-    info->max_firings = spec->max_firings;
     info->jitter_us = jitter;
     info->next_us = next ? next + jitter : 0;
-    info->last_us = cursor->last_fired_us;
-    info->cursor_us = cursor->cursor_us;
     if (next && revision.after_us)
         info->behind = next <= self->wall_us;
     else if (next)
-        info->behind = revision_count(&revision, cursor->cursor_us, self->wall_us);
-    info->missed = cursor->missed;
-    info->fired = cursor->fired;
-    info->running = cursor->running;
-    info->waiting = cursor->waiting;
+        info->behind = revision_count(&revision, info->cursor_us, self->wall_us);
     info->reason = answer_text(self, rows->row.reason);
-    info->created_us = rows->row.created_wall_us;
-    info->removed = gone;
-    info->n_labels = spec->n_labels;
-    info->labels = spec->labels;
     info->state = answer_text(self, slice_text(state_of(rows, info)));
     if ((strcmp(info->state, "active") == 0 || strcmp(info->state, "held") == 0) &&
         is_alone(self, spec)) {

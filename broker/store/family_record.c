@@ -60,10 +60,9 @@ void fam_row_encode(const fam_row_t *self, buf_t *to)
 
 bool fam_row_decode(fam_row_t *self, slice_t from)
 {
-    reader_t in = reader(from);
-    uint8_t version = reader_u8(&in);
+    uint8_t version;
+    reader_t in = record_read_upto(from, FAM_VERSION, &version);
     *self = (fam_row_t){ 0 };
-    if (version != RECORD_VERSION && version != FAM_VERSION) in.bad = true;
     self->flags = reader_u16(&in);
     self->done = reader_u8(&in);
     self->offline = reader_u8(&in);
@@ -166,10 +165,9 @@ void enrolled_row_encode(const enrolled_row_t *self, buf_t *to)
 
 bool enrolled_row_decode(enrolled_row_t *self, slice_t from)
 {
-    reader_t in = reader(from);
-    uint8_t version = reader_u8(&in);
+    uint8_t version;
+    reader_t in = record_read_upto(from, ENROLLED_VERSION, &version);
     *self = (enrolled_row_t){ .has_interpreters = version == ENROLLED_VERSION };
-    if (version != RECORD_VERSION && !self->has_interpreters) in.bad = true;
     self->seen_us = reader_i64(&in);
     self->labels = take_list(&in);
     self->types = take_list(&in);

@@ -82,10 +82,7 @@ static node_t *own(node_t *node)
 
 static uint64_t priority_of(slice_t key)
 {
-    uint64_t mixed = hash64(key.at, key.len);
-    mixed = (mixed ^ mixed >> 33) * UINT64_C(0xff51afd7ed558ccd);
-    mixed = (mixed ^ mixed >> 33) * UINT64_C(0xc4ceb9fe1a85ec53);
-    return mixed ^ mixed >> 33;
+    return hash_mix(hash64(key.at, key.len));
 }
 
 /* Takes `entry`; an equal key's entry is replaced. */

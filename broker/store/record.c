@@ -46,10 +46,9 @@ void meta_static_encode(const meta_static_t *self, buf_t *to)
 
 bool meta_static_decode(meta_static_t *self, slice_t from)
 {
-    reader_t in = reader(from);
-    uint8_t version = reader_u8(&in);
+    uint8_t version;
+    reader_t in = record_read_upto(from, META_VERSION, &version);
     *self = (meta_static_t){ 0 };
-    if (version != RECORD_VERSION && version != META_VERSION) in.bad = true;
     self->format = reader_u16(&in);
     self->generation = reader_u16(&in);
     take_array(&in, self->store_id, sizeof self->store_id);
@@ -198,9 +197,8 @@ void watermark_row_encode(const watermark_row_t *self, buf_t *to)
 
 bool watermark_row_decode(watermark_row_t *self, slice_t from)
 {
-    reader_t in = reader(from);
-    uint8_t version = reader_u8(&in);
-    if (version != RECORD_VERSION && version != WATERMARK_VERSION) in.bad = true;
+    uint8_t version;
+    reader_t in = record_read_upto(from, WATERMARK_VERSION, &version);
     *self = (watermark_row_t){ 0 };
     self->kind = reader_u8(&in);
     self->created = take_varint(&in);

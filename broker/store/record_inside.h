@@ -111,13 +111,22 @@ static inline void record_end(buf_t *to, const uint8_t *end)
     CHECK(to->len <= to->room);
 }
 
-static inline reader_t record_read(slice_t from)
+/* Of a row that has had several versions, `newest` the last of them. */
+static inline reader_t record_read_upto(slice_t from, uint8_t newest, uint8_t *version)
 {
     reader_t in = { from.at, from.at, true };
+    *version = 0;
     if (from.len == 0) return in;
     in = reader(from);
-    in.bad = reader_u8(&in) != RECORD_VERSION;
+    *version = reader_u8(&in);
+    if (*version < RECORD_VERSION || *version > newest) in.bad = true;
     return in;
+}
+
+static inline reader_t record_read(slice_t from)
+{
+    uint8_t version;
+    return record_read_upto(from, RECORD_VERSION, &version);
 }
 
 static inline bool record_done(const reader_t *in)

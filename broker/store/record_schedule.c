@@ -86,9 +86,8 @@ void sched_row_encode(const sched_row_t *self, buf_t *to)
 
 bool sched_row_decode(sched_row_t *self, slice_t from)
 {
-    reader_t in = record_read(from);
-    bool ranges = from.len > 0 && from.at[0] == SCHED_VERSION_RANGES;
-    if (ranges) in.bad = false;
+    uint8_t version;
+    reader_t in = record_read_upto(from, SCHED_VERSION_RANGES, &version);
     *self = (sched_row_t){ 0 };
     take_array(&in, self->uid, sizeof self->uid);
     self->revision = reader_u64(&in);
@@ -100,7 +99,7 @@ bool sched_row_decode(sched_row_t *self, slice_t from)
     self->definition_len = take_no(&in);
     self->name = take_slice(&in);
     self->reason = take_slice(&in);
-    if (ranges) take_range_list(&in, &self->ranges);
+    if (version == SCHED_VERSION_RANGES) take_range_list(&in, &self->ranges);
     if (!(self->flags & SCHEDULE_RANGES)) self->ranges.known = true;
     return record_done(&in);
 }
@@ -157,10 +156,8 @@ static void take_rule_tail(reader_t *in, sched_rule_row_t *self)
 
 bool sched_rule_row_decode(sched_rule_row_t *self, slice_t from)
 {
-    reader_t in = record_read(from);
-    bool begun = from.len > 0 && from.at[0] == RULE_VERSION_BEGUN;
-    bool more = begun || (from.len > 0 && from.at[0] == RULE_VERSION);
-    if (more) in.bad = false;
+    uint8_t version;
+    reader_t in = record_read_upto(from, RULE_VERSION_BEGUN, &version);
     *self = (sched_rule_row_t){ .zone_hash = reader_u64(&in) };
     self->jitter_us = reader_i64(&in);
     self->from_us = reader_i64(&in);
@@ -168,9 +165,9 @@ bool sched_rule_row_decode(sched_rule_row_t *self, slice_t from)
     self->rule = take_slice(&in);
     self->zone = take_slice(&in);
     self->exclusions = take_slice(&in);
-    if (more) take_rule_tail(&in, self);
-    self->begun = begun;
-    if (begun) {
+    if (version >= RULE_VERSION) take_rule_tail(&in, self);
+    self->begun = version == RULE_VERSION_BEGUN;
+    if (self->begun) {
         self->settled_us = reader_i64(&in);
         self->begin_us = reader_i64(&in);
     }

@@ -449,9 +449,8 @@ void lane_row_encode(const lane_row_t *self, buf_t *to)
 
 bool lane_row_decode(lane_row_t *self, slice_t from)
 {
-    reader_t in = reader(from);
-    uint8_t version = reader_u8(&in);
-    if (version != RECORD_VERSION && version != LANE_VERSION) in.bad = true;
+    uint8_t version;
+    reader_t in = record_read_upto(from, LANE_VERSION, &version);
     *self = (lane_row_t){ .band = reader_u8(&in), .counted = version == LANE_VERSION };
     self->target_kind = reader_u8(&in);
     self->queue = take_no(&in);

@@ -181,5 +181,13 @@ uint32_t crc32c(uint32_t crc, const void *bytes, size_t len);
 
 /* FNV-1a, 64 bit: for tables and jitter, never where an attacker gains from a collision. */
 uint64_t hash64(const void *bytes, size_t len);
+/* Spreads every bit of a number over all of it (the finalizer of MurmurHash3): for choices by the
+ * highest hash, where hash64 alone differs in its low bits only. */
+static inline uint64_t hash_mix(uint64_t value)
+{
+    value = (value ^ value >> 33) * UINT64_C(0xff51afd7ed558ccd);
+    value = (value ^ value >> 33) * UINT64_C(0xc4ceb9fe1a85ec53);
+    return value ^ value >> 33;
+}
 
 #endif
