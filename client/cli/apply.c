@@ -15,6 +15,7 @@
 #include "client/cli/fileread.h"
 #include "client/cli/json.h"
 #include "client/cli/output.h"
+#include "client/cli/plan.h"
 #include "client/cli/settle.h"
 #include "client/cli/yamlfile.h"
 
@@ -45,6 +46,7 @@ typedef struct applying {
     json_t *names[2]; /* of what is wanted, schedules and calendars: name -> index */
     struct batch *batch;
     const char *mark; /* "apply/OWNER" */
+    const char *cursor;
     bool writes;      /* neither diff nor --dry-run */
     output_t *output; /* NULL: for people */
     size_t created, edited, unchanged, pruned, refused;
@@ -227,8 +229,7 @@ static void settle(applying_t *self, wanted_t *wanted)
     bool marks = settled.kind == SETTLE_CREATE || args_has(&self->cli->args, "adopt");
     if (self->writes && writes)
         batch->writing[batch->writing_n++] =
-            (settling_t){ &batch->settled[batch->n], marks ? self->mark : NULL,
-                          args_text(&self->cli->args, "cursor") };
+            (settling_t){ &batch->settled[batch->n], marks ? self->mark : NULL, self->cursor };
     batch->wanted[batch->n] = wanted;
     batch->settled[batch->n++] = settled;
     if (batch->n == BATCH) finish_batch(self);
@@ -372,6 +373,7 @@ int cmd_schedule_apply(cli_t *cli)
                     cli->args.command->example);
     else if (strlen(self.mark) > 64 || strspn(self.mark, " \t"))
         code = fail(EXIT_USAGE, "bad value of --owner", "it has at most 58 bytes", "--owner ops");
+    if (!code) code = plan_cursor(cli, &self.cursor);
     self.output = people || code ? NULL : output_new(apply_columns, 0);
     if (!code) code = apply_all(&self);
     int printed = self.output ? output_end(&self.output) : 0;

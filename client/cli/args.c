@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * client/cli/args.c - reads a command line by the command table. One pass from left to right: words
  * name the command first, then are its own; flags are the command's or global. */
+#include <ctype.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -76,8 +78,10 @@ static int add_value(args_t *args, const flag_t *flag, const char *value, const 
     const char *what = say("bad value of --%s", flag->name);
     if (flag->kind == FLAG_NUMBER) {
         char *end;
+        errno = 0;
         long long number = strtoll(value, &end, 10);
-        if (!*value || *end || number < flag->least || number > flag->most)
+        bool whole = *value && !*end && !errno && !isspace((unsigned char)*value) && *value != '+';
+        if (!whole || number < flag->least || number > flag->most)
             return fail(EXIT_USAGE, what,
                         say("\"%s\" is not a whole number from %" PRId64 " to %" PRId64, value,
                             flag->least, flag->most),

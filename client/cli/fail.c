@@ -9,7 +9,8 @@
 int fail(exit_t code, const char *what, const char *why, const char *what_to_type)
 {
     fflush(stdout);
-    fprintf(stderr, "error: %s\n  why: %s\n  try: %s\n", what, why, what_to_type);
+    fprintf(stderr, "error: %s\n  why: %s\n  try: %s\n", text_tamed(what), text_tamed(why),
+            text_tamed(what_to_type));
     return (int)code;
 }
 

@@ -25,7 +25,7 @@ int file_read(const char *path, buf_t *text)
     int why = errno;
     if (file && !standard_input) fclose(file);
     if (failed)
-        return fail(EXIT_FAILED, say("cannot read %s", path), strerror(why),
+        return fail(EXIT_FAILED, say("cannot read \"%s\"", path), strerror(why),
                     "a file that can be read, or - for standard input");
     if (text->len > MOST)
         return fail(EXIT_LIMIT, say("cannot read %s", path), "it is larger than 16 MiB",

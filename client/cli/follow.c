@@ -235,7 +235,8 @@ static void tell(const following_t *self, const pawl_record_t *task)
     buf_printf(&words, "%s", "");
     const pawl_record_t *fanout = pawl_record_sub(task, "fanout");
     if (fanout && !self->over)
-        buf_printf(&words, "on %" PRId64 " executors", pawl_record_int(fanout, "total"));
+        buf_printf(&words, "on %" PRId64 " executor%s", pawl_record_int(fanout, "total"),
+                   pawl_record_int(fanout, "total") == 1 ? "" : "s");
     else if (strcmp(self->status, "running") == 0)
         buf_printf(&words, "attempt %u of %u on %s", self->attempt, self->attempts_max,
                    self->executor);
@@ -259,6 +260,7 @@ static void tell(const following_t *self, const pawl_record_t *task)
         if (strcmp(self->status, "finished") != 0)
             buf_printf(&words, "    see: pawl logs %s", self->id_text);
     }
+    text_tame((char *)words.at); /* a message is what some task wrote */
     fprintf(stderr, "%s %-9s %s\n", self->id_text, self->status, (char *)words.at);
     buf_free(&words);
 }
@@ -271,8 +273,8 @@ static void tell_why(following_t *self, const uint8_t id[PAWL_ID_BYTES])
     if (pawl_task_why(self->cli->client, id, &why, self->cli->timeout_us)) return;
     if (pawl_record_count(why, "lines") && strcmp(pawl_record_text(why, "status"), "running") != 0)
         fprintf(stderr, "%s %-9s %s (pawl why %s)\n", self->id_text,
-                pawl_record_text(why, "status"), pawl_record_text_at(why, "lines", 0),
-                self->id_text);
+                pawl_record_text(why, "status"),
+                text_tamed(instants_shown(pawl_record_text_at(why, "lines", 0))), self->id_text);
     pawl_record_destroy(&why);
 }
 

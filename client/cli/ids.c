@@ -120,13 +120,14 @@ static void add_statuses(pawl_filter_t *filter, const char *verb)
     }
 }
 
-static bool any_filter(const args_t *args)
+/* One that was given; NULL: none. */
+static const char *any_filter(const args_t *args)
 {
     for (size_t i = 0; i < ARRAY_LEN(same_filters); i++)
-        if (args_has(args, same_filters[i])) return true;
+        if (args_has(args, same_filters[i])) return same_filters[i];
     for (size_t i = 0; i < ARRAY_LEN(instant_filters); i++)
-        if (args_has(args, instant_filters[i][0])) return true;
-    return false;
+        if (args_has(args, instant_filters[i][0])) return instant_filters[i][0];
+    return NULL;
 }
 
 static int add_matching(cli_t *cli, const char *what, ids_t *to)
@@ -161,6 +162,11 @@ int ids_read(cli_t *cli, const char *what, ids_t *to)
                     say("%s, ids from standard input: -, or filters with --all-matching",
                         args->command->example));
     if (all) return add_matching(cli, what, to);
+    const char *filter = any_filter(args);
+    if (filter)
+        return fail(
+            EXIT_USAGE, what, say("--%s and ids exclude each other", filter),
+            say("pawl %s with ids alone, or with --all-matching and filters", args->command->name));
     int code = 0;
     for (size_t i = 0; !code && i < args->word_count; i++)
         code = strcmp(args->words[i], "-") == 0 ? add_stdin(cli, what, to)

@@ -303,6 +303,9 @@ int import_run(cli_t *cli, const char *kind, import_read_fn *read)
     self.list.types = types;
     self.task_fields = task_json_from_args(&cli->args);
     int code = self.task_fields ? read_types(cli, types) : EXIT_USAGE;
+    if (!code && self.list.zone && !zone_exists(self.list.zone))
+        code = fail(EXIT_USAGE, say("unknown time zone %s", self.list.zone),
+                    "it is not in this machine's zone database", "--zone Europe/Paris");
     self.output = people || code ? NULL : output_new(import_columns, 0);
     if (!code) code = import_all(&self, read);
     int printed = self.output ? output_end(&self.output) : 0;

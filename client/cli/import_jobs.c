@@ -18,8 +18,9 @@ static int read_files(cli_t *cli, import_list_t *list, read_text_fn *read, const
         if (why) code = fail(EXIT_USAGE, say("cannot read %s", cli->args.words[i]), why, hint);
         buf_free(&text);
     }
-    cli_note(cli,
-             "changes of the clock follow Pawl's own rule: pawl when RULE --zone ZONE shows it");
+    if (!code)
+        cli_note(cli, "changes of the clock follow Pawl's own rule: pawl when RULE --zone ZONE "
+                      "shows it");
     return code;
 }
 

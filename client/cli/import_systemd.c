@@ -108,8 +108,9 @@ static int read_timers(cli_t *cli, import_list_t *list)
     int code = cli->args.word_count ? 0 : add_path(list, unit_folders[0]);
     for (size_t i = 0; !code && i < cli->args.word_count; i++)
         code = add_path(list, cli->args.words[i]);
-    cli_note(cli,
-             "changes of the clock follow Pawl's own rule: pawl when RULE --zone ZONE shows it");
+    if (!code)
+        cli_note(cli, "changes of the clock follow Pawl's own rule: pawl when RULE --zone ZONE "
+                      "shows it");
     return code;
 }
 

@@ -25,6 +25,14 @@ static const char *keys_folder(cli_t *cli)
     return say("%s/keys", state ? state : default_state());
 }
 
+/* 0, or the code of a printed error. */
+static int check_folder(cli_t *cli)
+{
+    if (*keys_folder(cli)) return 0;
+    return fail(EXIT_USAGE, "bad value of --keys", "\"\" names no folder",
+                "--keys DIR, the folder keys below the broker's state");
+}
+
 static const char *public_path(cli_t *cli, const char *name)
 {
     return say("%s/authorized/%s.pub", keys_folder(cli), name);
@@ -111,6 +119,8 @@ int cmd_key_new(cli_t *cli)
         return fail(EXIT_USAGE, say("cannot make a key named %s", name),
                     "a name has letters, digits, . _ - and at most 64 bytes",
                     "pawl key new web-07 --role executor");
+    int code = check_folder(cli);
+    if (code) return code;
     if (cli->dry_run)
         return cli_done(cli, made_json(cli, name, role, out), "would make %s and %s", out,
                         public_path(cli, name));
@@ -119,7 +129,7 @@ int cmd_key_new(cli_t *cli)
                     "--keys DIR names a folder of your own");
     keyfile_t keys;
     draw(&keys, name, role);
-    int code = broker_key(cli, keys.broker_key);
+    code = broker_key(cli, keys.broker_key);
     if (!code) code = write_pair(cli, &keys, out);
     keyfile_wipe(&keys);
     if (code) return code;
@@ -157,7 +167,9 @@ int cmd_key_list(cli_t *cli)
 {
     const char *folder = say("%s/authorized", keys_folder(cli));
     struct dirent **entries = NULL;
-    int n = scandir(folder, &entries, is_public, alphasort), code = 0;
+    int code = check_folder(cli);
+    if (code) return code;
+    int n = scandir(folder, &entries, is_public, alphasort);
     if (n < 0 && errno != ENOENT)
         return fail(EXIT_FAILED, say("cannot list %s", folder), strerror(errno),
                     "the user that runs the broker can");
@@ -183,6 +195,8 @@ int cmd_key_rm(cli_t *cli)
     const char *name = cli->args.words[0], *path = public_path(cli, name);
     const char *what = say("cannot remove the key of %s", name);
     if (!keyfile_is_name(name)) return fail(EXIT_USAGE, what, "that is no name", "pawl key list");
+    int code = check_folder(cli);
+    if (code) return code;
     if (access(path, F_OK) != 0)
         return fail(errno == ENOENT ? EXIT_NOT_FOUND : EXIT_FAILED, what,
                     say("%s: %s", path, strerror(errno)), "pawl key list");

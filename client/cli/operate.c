@@ -12,6 +12,8 @@
 #include "client/cli/handlers.h"
 #include "client/cli/output.h"
 #include "client/cli/programs.h"
+#include "schemas/limits.h"
+#include "schemas/wire.h"
 
 typedef pawl_err list_fn(cli_t *cli, pawl_list_t **list);
 
@@ -173,6 +175,10 @@ int cmd_queue_change(cli_t *cli)
     const char *reason = args_text(&cli->args, "reason");
     const char *what = say("cannot %s queue %s", verb, name);
     bool pauses = strcmp(verb, "pause") == 0, known = false;
+    if (!wire_name_valid(name, strlen(name)))
+        return fail(EXIT_USAGE, what,
+                    say("a name has 1 to %d bytes and no control characters", LIMIT_NAME),
+                    "pawl queue list shows what there is");
     int code = cli_connect(cli);
     if (code) return code;
     pawl_err err = find_queue(cli, name, &known);
@@ -248,7 +254,7 @@ static void print_line(const pawl_record_t *event)
     printf("%-8" PRId64 " %s  %-12s %s%s%s %s\n", pawl_record_int(event, "seq"),
            instant_text(pawl_record_int(event, "time_us")), pawl_record_text(event, "kind"),
            id ? id : "", id ? " " : "", pawl_record_text(event, "name"),
-           instants_shown(pawl_record_text(event, "detail")));
+           text_tamed(instants_shown(pawl_record_text(event, "detail"))));
     json_decref(row);
 }
 

@@ -230,20 +230,6 @@ static void print_yaml(const json_t *object, const char *first, const char *then
     }
 }
 
-/* A table's cell has one line and no bytes that a terminal obeys. */
-static void tame(char *cell, bool cut)
-{
-    size_t letters = 0;
-    for (char *at = cell; *at; at++) {
-        if ((unsigned char)*at < 0x20 || *at == 0x7f) *at = ' ';
-        letters += ((unsigned char)*at & 0xc0) != 0x80;
-        if (cut && letters > CELL_WIDEST - 3 && strlen(at) > 3) {
-            memcpy(at, "...", 4);
-            break;
-        }
-    }
-}
-
 /* 02:00:00.123456+01:00 is 02:00:00+01:00 in a table. */
 static void drop_fraction(char *cell)
 {
@@ -261,7 +247,8 @@ static void keep_row(output_t *self, const json_t *row)
             self->cells = mem_grow(self->cells, self->cell_room * sizeof *self->cells);
         }
         char *cell = cell_text(json_object_get(row, self->names[i]));
-        tame(cell, setup.format == TABLE && !setup.fields);
+        text_tame(cell); /* one line, and nothing that a terminal obeys */
+        if (setup.format == TABLE && !setup.fields) text_cut(cell, CELL_WIDEST);
         drop_fraction(cell);
         self->cells[self->cell_count++] = cell;
     }
@@ -324,20 +311,12 @@ bool output_record(output_t *self, const pawl_record_t *record)
 
 // ---- end ---------------------------------------------------------------------------------------
 
-static size_t width_of(const char *text)
-{
-    size_t width = 0;
-    for (; *text; text++)
-        width += ((unsigned char)*text & 0xc0) != 0x80;
-    return width;
-}
-
 static void print_line(const output_t *self, char *const *cells, const size_t *widths)
 {
     for (size_t i = 0; i < self->name_count; i++) {
         bool last = i + 1 == self->name_count;
         fputs(cells[i], stdout);
-        for (size_t pad = width_of(cells[i]); !last && pad < widths[i] + 2; pad++)
+        for (size_t pad = text_width(cells[i]); !last && pad < widths[i] + 2; pad++)
             putchar(' ');
     }
     putchar('\n');
@@ -353,7 +332,7 @@ static void print_table(const output_t *self)
             *at = *at >= 'a' && *at <= 'z' ? (char)(*at - 32) : *at;
         widths[i] = setup.head ? strlen(heads[i]) : 0;
         for (size_t row = 0; row < self->rows; row++) {
-            size_t width = width_of(self->cells[row * self->name_count + i]);
+            size_t width = text_width(self->cells[row * self->name_count + i]);
             widths[i] = width > widths[i] ? width : widths[i];
         }
     }
@@ -411,7 +390,7 @@ static void print_fields(const json_t *object)
         bool rows = json_is_array(value) && json_is_object(json_array_get(value, 0));
         if (!rows) {
             char *text = cell_text(value);
-            tame(text, false);
+            text_tame(text);
             printf("%-*s  %s\n", widest, key, text);
             free(text);
             continue;
@@ -421,7 +400,7 @@ static void print_fields(const json_t *object)
         json_array_foreach(value, i, row)
         {
             char *text = cell_text(row);
-            tame(text, false);
+            text_tame(text);
             printf("%-*s  %s\n", widest, i ? "" : key, text);
             free(text);
         }

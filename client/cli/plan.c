@@ -491,18 +491,25 @@ int plan_changed(cli_t *cli, const char *name, pawl_schedule_t **schedule, uint6
     return code;
 }
 
+int plan_cursor(cli_t *cli, const char **cursor)
+{
+    const char *text = args_text(&cli->args, "cursor");
+    int64_t at_us;
+    *cursor = text;
+    if (!text || strcmp(text, "keep") == 0 || strcmp(text, "now") == 0) return 0;
+    int code = cli_instant(cli, "cursor", text, true, &at_us);
+    if (!code) *cursor = say("%" PRId64, at_us);
+    return code;
+}
+
 int cmd_schedule_set(cli_t *cli)
 {
-    const char *name = cli->args.words[0], *cursor = args_text(&cli->args, "cursor");
+    const char *name = cli->args.words[0], *cursor;
     pawl_schedule_t *schedule = NULL;
     moments_t *moments = NULL;
     uint64_t revision = 0;
-    int64_t at_us;
-    int code = plan_changed(cli, name, &schedule, &revision, &moments);
-    if (!code && cursor && strcmp(cursor, "keep") != 0 && strcmp(cursor, "now") != 0) {
-        code = cli_instant(cli, "cursor", cursor, true, &at_us);
-        if (!code) cursor = say("%" PRId64, at_us);
-    }
+    int code = plan_cursor(cli, &cursor);
+    if (!code) code = plan_changed(cli, name, &schedule, &revision, &moments);
     if (!cursor) cursor = moments ? "" : "keep";
     if (!code) code = put(cli, schedule, name, (int64_t)revision, cursor, moments);
     pawl_schedule_destroy(&schedule);

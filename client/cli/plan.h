@@ -15,6 +15,9 @@ int plan_rule(cli_t *cli, const char *zone, bool needed, const char **rule);
 int plan_new(cli_t *cli, const char *name, pawl_schedule_t **schedule, moments_t **moments);
 int plan_changed(cli_t *cli, const char *name, pawl_schedule_t **schedule, uint64_t *revision,
                  moments_t **moments);
+/* --cursor as the SDK takes it: keep, now, microseconds; NULL: not given. 0 or the code of a
+ * printed error. */
+int plan_cursor(cli_t *cli, const char **cursor);
 /* What becomes of missed instants, in words: in this mode, with --order and --live-first as they
  * are given or, for a schedule on record (`name` may be NULL), as they stand there. `delay`: a
  * fixed one in place of a rule. */

@@ -50,7 +50,14 @@ static bool pairs_from_args(json_t *object, const char *name, const args_t *args
 }
 
 static const char *const fanout_only[] = { "done",      "offline",   "wave", "stop-after",
-                                           "late-join", "keep-rest", "move" };
+                                           "late-join", "keep-rest", "move", "pause" };
+
+/* The --pause of a schedule is another, a switch. */
+static bool is_fanout_flag(const args_t *args, const char *flag)
+{
+    const given_t *given = args_given(args, flag, 0);
+    return given && (strcmp(flag, "pause") != 0 || given->flag->kind == FLAG_TEXT);
+}
 
 /* --on all:role=web and the like. *found: it was a fan-out, or one of its flags stands alone. */
 static bool fanout_from_args(json_t *object, const args_t *args, bool *found)
@@ -63,7 +70,7 @@ static bool fanout_from_args(json_t *object, const args_t *args, bool *found)
         return fanout_flags_read(fanout, args);
     }
     for (size_t i = 0; i < ARRAY_LEN(fanout_only); i++)
-        if (args_has(args, fanout_only[i])) {
+        if (is_fanout_flag(args, fanout_only[i])) {
             fail(EXIT_USAGE, say("--%s without a fan-out", fanout_only[i]),
                  "it says how a task that goes to several executors ends or is spread",
                  "--on all:role=web, --on n:3:role=web or --on host1,host2");
@@ -193,13 +200,37 @@ static bool command_from_args(json_t *object, const args_t *args)
     return true;
 }
 
+/* Flags that say more of what another one names: alone they would do nothing, unseen. */
+static int check_company(const args_t *args)
+{
+    static const struct {
+        const char *flag, *with, * or ;
+    } company[] = {
+        { "interpreter", "script-file", NULL },
+        { "param", "sql", "each" },
+        { "rows", "sql", "each" },
+        { "on-unknown", "sql", NULL },
+        { "transaction", "sql", NULL },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(company); i++) {
+        const char *with = company[i].with, * or = company[i].or ;
+        if (!args_has(args, company[i].flag) || args_has(args, with) || (or &&args_has(args, or)))
+            continue;
+        const char *both = or ? say("--%s or --%s", with, or) : say("--%s", with);
+        return fail(EXIT_USAGE, say("--%s goes with %s", company[i].flag, both),
+                    "without it, it says nothing of the task",
+                    say("pawl help %s", args->command->name));
+    }
+    return 0;
+}
+
 int task_command_given(const args_t *args)
 {
     static const char *const flags[] = { "type", "shell", "script-file", "sql", "each" };
     bool given = args->rest_count > 0;
     for (size_t i = 0; i < ARRAY_LEN(flags); i++)
         given = given || args_has(args, flags[i]);
-    if (given) return 0;
+    if (given) return check_company(args);
     return fail(EXIT_USAGE, "no command was given",
                 "it stands behind --, or in --shell, --script-file, --sql, --each or --type",
                 args->command->example);

@@ -141,7 +141,7 @@ int cmd_why(cli_t *cli)
     size_t i;
     json_t *line;
     json_array_foreach(json_object_get(object, "lines"), i, line)
-        printf("  %s\n", json_string_value(line));
+        printf("  %s\n", text_tamed(json_string_value(line)));
     json_decref(object);
     return 0;
 }

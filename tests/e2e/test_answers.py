@@ -217,3 +217,54 @@ def test_a_daemon_prints_each_key_with_where_it_comes_from(name, folder):
         assert said.returncode == 0 and said.stdout.startswith(f"{name}:\n"), said
         assert f"({config}:2)\n" in said.stdout and '"/here"' in said.stdout and "(default)" in said.stdout
     assert daemon(name, "--usage").stdout.startswith("Usage: ") and "pawl" in daemon(name, "-V").stdout
+
+
+@pytest.mark.parametrize("words, why", [
+    (["task", "cancel", "01J00000000000000000000000", "--status", "failed"], "--status and ids exclude each other"),
+    (["task", "retry", "-", "--since", "1h"], "--since and ids exclude each other"),
+    (["run", "--pause", "5s", "--", "true"], "several executors"),
+    (["run", "--param", "a=b", "--", "true"], "says nothing of the task"),
+    (["run", "--transaction", "one", "--", "true"], "says nothing of the task"),
+    (["run", "--interpreter", "python3", "--", "true"], "says nothing of the task"),
+    (["schedule", "set", "x", "--revision", "99999999999999999999999"], "is not a whole number"),
+    (["schedule", "preview", "x", "-n", " 3"], "is not a whole number"),
+    (["schedule", "preview", "x", "-n", "+3"], "is not a whole number"),
+    (["schedule", "apply", "-f", "x.yaml", "--cursor", "soon"], "is not an instant"),
+    (["key", "list", "--keys", ""], "names no folder"), (["key", "rm", "x", "--keys", ""], "names no folder"),
+    (["key", "new", "x", "--keys", ""], "names no folder"),
+    (["queue", "pause", "", "--dry-run"], "a name has 1 to"), (["queue", "pause", "a\nb"], "a name has 1 to"),
+    (["import", "crontab", "-", "--zone", "Mars/Olympus"], "zone database")],
+    ids=lambda words: " ".join(words).replace("\n", "\\n") if isinstance(words, list) else "")
+def test_what_would_do_nothing_or_cannot_be_is_refused(fleet, words, why):
+    said = fleet.pawl(*words, code=2)
+    assert len(said.err.splitlines()) == 3 and why in said.err.splitlines()[1] and said.out == "", said
+
+
+def test_a_schedule_may_be_made_paused(fleet):
+    fleet.pawl("schedule", "add", "asleep", "--every", "1h", "--pause", "--", "true")
+    assert fleet.schedule("asleep")["state"] == "paused"
+    fleet.pawl("schedule", "rm", "asleep")
+
+
+def test_what_a_task_says_is_no_command_to_the_terminal(fleet):
+    said = fleet.pawl("run", "--wait", "--", "sh", "-c", "printf 'gone\\033[2J\\n' >&2; exit 3", code=7)
+    id = said.lines[0]
+    assert "[2J" in said.err and "\033" not in said.err
+    assert "\033" not in fleet.pawl("why", id).out and "\033" not in fleet.pawl("task", "show", id).out
+    assert "\033" not in fleet.pawl("task", "show", "\033[2J", code=3).err
+
+
+def test_columns_stand_under_their_heads_also_with_wide_letters(fleet):
+    for name in ("wide-同步任务", "wide-plain"):
+        fleet.pawl("schedule", "add", name, "--cron", "0 0 1 1 *", "--zone", "UTC", "--", "true")
+    head, *rows = fleet.pawl("schedule", "list", "--text", "wide-").lines
+    columns = [sum(2 if letter > "\u2e7f" else 1 for letter in row[:row.index("0 0 1 1 *")]) for row in rows]
+    assert len(rows) == 2 and set(columns) == {head.index("RULE")}
+    for name in ("wide-同步任务", "wide-plain"):
+        fleet.pawl("schedule", "rm", name)
+
+
+def test_an_import_that_cannot_read_says_that_alone(fleet):
+    for kind in ("celery-beat", "xxl-job", "systemd-timers"):
+        said = fleet.pawl("import", kind, "no-such-file", "--dry-run", code=None)
+        assert said.code in (1, 2) and len(said.err.splitlines()) == 3 and "no-such-file" in said.err, said
