@@ -85,23 +85,39 @@ static uint64_t priority_of(slice_t key)
     return hash_mix(hash64(key.at, key.len));
 }
 
+/* A number that sorts as the first eight bytes of a key do; a shorter one ends in zeros. */
+static uint64_t head_of(slice_t key)
+{
+    uint8_t first[8] = { 0 };
+    if (key.len >= sizeof first) return be_u64(key.at);
+    be_put_bytes(first, key.at, key.len);
+    return be_u64(first);
+}
+
+/* head: head_of(key). */
+static inline int compare(slice_t key, uint64_t head, const node_t *node)
+{
+    if (head != node->head) return head < node->head ? -1 : 1;
+    return slice_compare(key, mem_entry_key(node->entry));
+}
+
 /* Takes `entry`; an equal key's entry is replaced. */
-static node_t *insert(node_t *node, entry_t *entry, uint64_t priority)
+static node_t *insert(node_t *node, entry_t *entry, uint64_t head, uint64_t priority)
 {
     if (!node) {
         node = mem_new(sizeof *node);
-        *node = (node_t){ .owners = 1, .priority = priority, .entry = entry };
+        *node = (node_t){ .owners = 1, .priority = priority, .head = head, .entry = entry };
         return node;
     }
     node = own(node);
-    int order = slice_compare(mem_entry_key(entry), mem_entry_key(node->entry));
+    int order = compare(mem_entry_key(entry), head, node);
     if (order == 0) {
         entry_drop(node->entry);
         node->entry = entry;
         return node;
     }
     node_t **side = order < 0 ? &node->left : &node->right;
-    *side = insert(*side, entry, priority);
+    *side = insert(*side, entry, head, priority);
     node_t *child = *side;
     if (child->priority <= node->priority) return node;
     node_t **inner = order < 0 ? &child->right : &child->left;
@@ -124,14 +140,14 @@ static node_t *join(node_t *left, node_t *right)
 }
 
 /* The key must be there. */
-static node_t *cut(node_t *node, slice_t key)
+static node_t *cut(node_t *node, slice_t key, uint64_t head)
 {
     node = own(node);
-    int order = slice_compare(key, mem_entry_key(node->entry));
+    int order = compare(key, head, node);
     if (order < 0) {
-        node->left = cut(node->left, key);
+        node->left = cut(node->left, key, head);
     } else if (order > 0) {
-        node->right = cut(node->right, key);
+        node->right = cut(node->right, key, head);
     } else {
         node_t *rest = join(node->left, node->right);
         node->left = node->right = NULL;
@@ -143,8 +159,9 @@ static node_t *cut(node_t *node, slice_t key)
 
 entry_t *mem_tree_find(const node_t *node, slice_t key)
 {
+    uint64_t head = head_of(key);
     while (node) {
-        int order = slice_compare(key, mem_entry_key(node->entry));
+        int order = compare(key, head, node);
         if (order == 0) return node->entry;
         node = order < 0 ? node->left : node->right;
     }
@@ -156,8 +173,9 @@ entry_t *mem_tree_find(const node_t *node, slice_t key)
 static entry_t *near(const node_t *node, slice_t from, bool down, bool strict)
 {
     entry_t *best = NULL;
+    uint64_t head = head_of(from);
     while (node) {
-        int order = from.len ? slice_compare(mem_entry_key(node->entry), from) : down ? -1 : 1;
+        int order = from.len ? -compare(from, head, node) : down ? -1 : 1;
         if (down) order = -order;
         if (order > 0 || (order == 0 && !strict)) {
             best = node->entry;
@@ -197,7 +215,8 @@ void mem_image_put(image_t *image, table_t table, entry_t *entry)
     else
         image->rows[table]++;
     image->bytes += cost(entry);
-    image->roots[table] = insert(image->roots[table], entry, priority_of(mem_entry_key(entry)));
+    slice_t key = mem_entry_key(entry);
+    image->roots[table] = insert(image->roots[table], entry, head_of(key), priority_of(key));
 }
 
 /* ---- the operations -------------------------------------------------------------------------- */
@@ -258,7 +277,7 @@ static err_t mem_del(store_t *base, table_t table, slice_t key)
     if (!entry) return ERR_NOT_FOUND;
     self->working.bytes -= cost(entry);
     self->working.rows[table]--;
-    self->working.roots[table] = cut(self->working.roots[table], key);
+    self->working.roots[table] = cut(self->working.roots[table], key, head_of(key));
     return ERR_OK;
 }
 

@@ -31,6 +31,7 @@ typedef struct entry {
 typedef struct node {
     unsigned owners;
     uint64_t priority;
+    uint64_t head; /* the key's first eight bytes: most keys are told apart by them */
     entry_t *entry;
     struct node *left, *right;
 } node_t;

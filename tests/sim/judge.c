@@ -19,7 +19,7 @@ mschedule_t *judge_schedules(const sim_t *sim, size_t *n)
 void judge_start(sim_t *sim)
 {
     sim->judge = mem_new(sizeof *sim->judge);
-    sim->judge->next_seq = 1;
+    sim->judge->next_seq = sim->judge->present = 1;
     calendars_forget();
 }
 
@@ -42,6 +42,7 @@ void judge_free(sim_t *sim)
     free(judge->schedules);
     free(judge->told);
     free(judge->touched);
+    free(judge->open);
     free(judge->families);
     free(judge->tables);
     free(judge);
@@ -596,6 +597,38 @@ static bool next_write(reader_t *in, table_t *table, slice_t *key, slice_t *valu
     return true;
 }
 
+/* In and out of the list of those that have not ended. */
+static void list_open(judge_t *judge, mtask_t *task)
+{
+    bool open = (task->there && !judge_has_ended(task->status)) || task->run;
+    bool over = task->purged || judge_has_ended(task->status);
+    if (over != task->over) judge->over_n += over ? 1 : (size_t)-1;
+    task->over = over;
+    if (open == task->open) return;
+    size_t low = 0, high = judge->open_n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (judge->open[middle] < task->n)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    task->open = open;
+    if (!open) {
+        CHECK(judge->open[low] == task->n);
+        memmove(judge->open + low, judge->open + low + 1,
+                (--judge->open_n - low) * sizeof *judge->open);
+        return;
+    }
+    if (judge->open_n == judge->open_room) {
+        judge->open_room = judge->open_room ? judge->open_room * 2 : 256;
+        judge->open = mem_grow(judge->open, judge->open_room * sizeof *judge->open);
+    }
+    memmove(judge->open + low + 1, judge->open + low,
+            (judge->open_n++ - low) * sizeof *judge->open);
+    judge->open[low] = task->n;
+}
+
 static void settle(sim_t *sim, mtask_t *task)
 {
     task->touched = task->resumed = false;
@@ -678,8 +711,8 @@ static void judge_overlap(sim_t *sim)
     size_t crowds_n = 0;
     for (size_t i = 0; i < judge->schedules_n; i++)
         judge->schedules[i].leased = 0;
-    for (size_t i = 0; i < judge->tasks_n; i++) {
-        const mtask_t *task = &judge->tasks[i];
+    const mtask_t *task;
+    for (size_t i = 0; (task = judge_next_open(judge, &i)) != NULL;) {
         if ((!task->run && task->status != T(EXTERNAL)) || !task->there || !task->schedule ||
             task->schedule >= judge->schedules_n)
             continue;
@@ -723,8 +756,10 @@ void judge_committed(sim_t *sim, store_t *store, const batch_t *batch, const out
     in = reader(slice(store->write_set.at, store->write_set.len));
     while (next_write(&in, &table, &key, &value, &gone))
         if (table == TABLE_jrn) on_journal(sim, key, value, gone);
-    for (size_t i = 0; i < judge->touched_n; i++)
+    for (size_t i = 0; i < judge->touched_n; i++) {
         settle(sim, &judge->tasks[judge->touched[i]]);
+        list_open(judge, &judge->tasks[judge->touched[i]]);
+    }
     judge->touched_n = 0;
     memory_judge(sim);
     members_batch(sim, batch, out);

@@ -35,7 +35,7 @@ typedef struct mtask {
     bool lost;    /* its last attempt was lost with its executor */
     bool resumed; /* in this batch: the lease that it had goes on */
     bool cancel_asked;
-    bool touched;
+    bool touched, open, over;           /* open, over: it is counted among those */
     uint64_t *reported;                 /* tokens whose result is on record */
     size_t reported_n, reported_before; /* before: when the batch began */
     uint64_t holder_token; /* the newest token that an executor was given, and who that was */
@@ -151,6 +151,10 @@ struct judge {
     size_t told_n, told_room;
     uint64_t *touched;
     size_t touched_n, touched_room;
+    uint64_t *open; /* numbers of tasks that have not ended, rising */
+    size_t open_n, open_room;
+    size_t over_n;      /* tasks that have ended, purged ones too */
+    uint64_t present;   /* no task before it is on record */
     uint64_t *families; /* parents whose family the batch touched */
     size_t families_n, families_room;
     uint64_t batches;
@@ -190,6 +194,13 @@ bool judge_forgot_reply(const sim_t *sim, const uint8_t request_id[16]);
 
 /* Schedules that no scheduler chooses (attended.c). */
 void attended_event(sim_t *sim, const journal_entry_t *entry);
+
+/* The next task that has not ended, in the order of their numbers; *at is 0 to begin. NULL: no
+ * more. A world may make 100,000 that have. */
+static inline mtask_t *judge_next_open(const judge_t *judge, size_t *at)
+{
+    return *at < judge->open_n ? &judge->tasks[judge->open[(*at)++]] : NULL;
+}
 
 static inline bool judge_has_ended(uint8_t status)
 {

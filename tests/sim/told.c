@@ -100,26 +100,22 @@ void judge_verdict(sim_t *sim, const peer_t *peer, const uint8_t id[16], uint64_
 size_t judge_unfinished(sim_t *sim, char *what, size_t len)
 {
     judge_t *judge = sim->judge;
+    const mtask_t *task;
     size_t n = 0;
-    for (size_t i = 1; i < judge->tasks_n; i++) {
-        const mtask_t *task = &judge->tasks[i];
+    for (size_t i = 0; (task = judge_next_open(judge, &i)) != NULL;) {
         if (!task->there || judge_has_ended(task->status)) continue;
         if (n++ == 0 && what)
             snprintf(what, len,
-                     "task %zu status %d parked %d schedule %u attempt token %llx executor %u", i,
-                     task->status, task->parked, task->schedule, (unsigned long long)task->token,
-                     task->run_executor);
+                     "task %llu status %d parked %d schedule %u attempt token %llx executor %u",
+                     (unsigned long long)task->n, task->status, task->parked, task->schedule,
+                     (unsigned long long)task->token, task->run_executor);
     }
     return n;
 }
 
 size_t judge_ended(const sim_t *sim)
 {
-    const judge_t *judge = sim->judge;
-    size_t n = 0;
-    for (size_t i = 1; i < judge->tasks_n; i++)
-        n += judge->tasks[i].purged || judge_has_ended(judge->tasks[i].status);
-    return n;
+    return sim->judge->over_n;
 }
 
 size_t judge_backlog(sim_t *sim)
@@ -133,8 +129,8 @@ size_t judge_backlog(sim_t *sim)
 const mtask_t *judge_work_waits(sim_t *sim, int64_t since_us)
 {
     judge_t *judge = sim->judge;
-    for (size_t i = 1; i < judge->tasks_n; i++) {
-        const mtask_t *task = &judge->tasks[i];
+    const mtask_t *task;
+    for (size_t i = 0; (task = judge_next_open(judge, &i)) != NULL;) {
         if (task->there && task->status == T(WAITING) && !task->parked && !task->targeted &&
             task->waiting_since_us <= since_us &&
             !(task->queue < ARRAY_LEN(judge->queue_paused) && judge->queue_paused[task->queue]))
@@ -146,9 +142,9 @@ const mtask_t *judge_work_waits(sim_t *sim, int64_t since_us)
 uint32_t judge_held_by(sim_t *sim, const char *executor, bool for_good)
 {
     judge_t *judge = sim->judge;
+    const mtask_t *task;
     uint32_t held = 0;
-    for (size_t i = 1; i < judge->tasks_n; i++) {
-        const mtask_t *task = &judge->tasks[i];
+    for (size_t i = 0; (task = judge_next_open(judge, &i)) != NULL;) {
         if (task->run && !(for_good && task->run_lost) && task->run_executor < judge->executors_n &&
             judge->executors[task->run_executor] &&
             strcmp(judge->executors[task->run_executor], executor) == 0)
@@ -159,22 +155,20 @@ uint32_t judge_held_by(sim_t *sim, const char *executor, bool for_good)
 
 size_t judge_held(sim_t *sim, uint8_t ids[][16], size_t room)
 {
-    judge_t *judge = sim->judge;
+    const mtask_t *task;
     size_t n = 0;
-    for (size_t i = 1; i < judge->tasks_n && n < room; i++)
-        if (judge->tasks[i].there && judge->tasks[i].status == T(HELD))
-            memcpy(ids[n++], judge->tasks[i].id, 16);
+    for (size_t i = 0; n < room && (task = judge_next_open(sim->judge, &i)) != NULL;)
+        if (task->there && task->status == T(HELD)) memcpy(ids[n++], task->id, 16);
     return n;
 }
 
 size_t judge_external(sim_t *sim, uint8_t tokens[][LIMIT_COMPLETION], size_t room)
 {
-    judge_t *judge = sim->judge;
+    const mtask_t *task;
     size_t n = 0;
-    for (size_t i = 1; i < judge->tasks_n && n < room; i++)
-        if (judge->tasks[i].there && judge->tasks[i].status == T(EXTERNAL) &&
-            judge->tasks[i].holder_token == judge->tasks[i].token)
-            memcpy(tokens[n++], judge->tasks[i].completion, LIMIT_COMPLETION);
+    for (size_t i = 0; n < room && (task = judge_next_open(sim->judge, &i)) != NULL;)
+        if (task->there && task->status == T(EXTERNAL) && task->holder_token == task->token)
+            memcpy(tokens[n++], task->completion, LIMIT_COMPLETION);
     return n;
 }
 
@@ -206,7 +200,9 @@ size_t judge_old_ones(sim_t *sim, uint64_t *ns, size_t room)
 {
     judge_t *judge = sim->judge;
     size_t n = 0;
-    for (size_t i = 1; i < judge->tasks_n && n < room; i++)
+    while (judge->present < judge->tasks_n && judge->tasks[judge->present].purged)
+        judge->present++;
+    for (size_t i = judge->present; i < judge->tasks_n && n < room; i++)
         if (judge->tasks[i].there && judge_has_ended(judge->tasks[i].status) && sim_coin(sim, 30))
             ns[n++] = i;
     return n;
