@@ -316,11 +316,13 @@ static err_t decide_lossy(core_t *core, plan_t *plan, int64_t upto, outcome_t *o
     }
 }
 
-/* A backlog that is larger than the schedule finds normal is told once. */
-static err_t warn(core_t *core, plan_t *plan, uint64_t backlog)
+/* A backlog up to `upto` that is larger than the schedule finds normal is told once. */
+static err_t warn(core_t *core, plan_t *plan, int64_t upto)
 {
     uint32_t most = plan->spec->warn_set_case ? plan->spec->warn : DEFAULT_WARN;
-    if (plan->cur.warned || most == 0 || backlog <= most) return ERR_OK;
+    if (plan->cur.warned || most == 0) return ERR_OK; /* counting a year costs */
+    uint64_t backlog = plan_count(plan, plan->cur.cursor_us, upto);
+    if (backlog <= most) return ERR_OK;
     plan->cur.warned = plan->cur_dirty = true;
     return journal_add(core, EVENT_BACKLOG, plan->no, 0, backlog);
 }
@@ -364,9 +366,8 @@ static err_t decide_strict(core_t *core, plan_t *plan, int64_t upto, outcome_t *
             TRY(skip_window(core, plan, plan->cur.floor_us, upto, outcome));
             continue;
         }
-        if (late && !plan->cur.warned)
-            TRY(warn(core, plan, plan_count(plan, plan->cur.cursor_us, upto)));
         if (late) {
+            TRY(warn(core, plan, upto));
             TRY(split_backlog(core, plan, instant, upto, &split));
             if (split) {
                 outcome->skipped++; /* something was done: the cursor moved */

@@ -25,7 +25,8 @@ enum {
     WORK_INSTANT_NS = 125,  /* an ordinary step to the next instant, */
     WORK_AHEAD_NS = 1,      /* and for each day that it lies ahead: rare ones look over years */
     WORK_NONE_NS = 3000,    /* there is none, to the end of the calendar */
-    WORK_COUNT_DAY_NS = 50, /* of a span that is counted, not walked */
+    WORK_COUNT_DAY_NS = 50, /* of a span that is counted, not walked, */
+    WORK_COUNT_STEP_NS = 2, /* and for each instant of @every that is looked at in it */
     DAY_S = 86400,
 };
 
@@ -127,8 +128,9 @@ uint64_t line_count(const line_t *line, int64_t after_us, int64_t upto_us)
     if (after_us < line->from_us - 1) after_us = line->from_us - 1;
     if (line->to_us && upto_us > line->to_us) upto_us = line->to_us;
     if (upto_us <= after_us || upto_us < 0) return 0;
-    work_done(line,
-              WORK_INSTANT_NS + (upto_us - after_us) / (DAY_S * PAWL_SEC_US) * WORK_COUNT_DAY_NS);
+    int64_t days = (upto_us - after_us) / (DAY_S * PAWL_SEC_US);
+    work_done(line, WORK_INSTANT_NS + days * WORK_COUNT_DAY_NS);
+    line->known->work_ns += (int64_t)ruleset_count_steps(line->rule, days) * WORK_COUNT_STEP_NS;
     return ruleset_count(line->rule, after_us >= 0 ? after_us / PAWL_SEC_US : 0,
                          upto_us / PAWL_SEC_US);
 }

@@ -31,11 +31,15 @@ MUST_CHECK err_t ruleset_parse(ruleset_t **out, const ruleset_spec_t *spec, rule
                                size_t *which);
 void ruleset_destroy(ruleset_t **self_p);
 
-/* As rule_next, rule_prev, rule_count. Counting costs by days and clock changes, but for rules
- * `@every N` whose N does not divide a day beside others: those cost by their instants. */
+/* As rule_next, rule_prev, rule_count. Counting costs by days and clock changes, and steps of rules
+ * `@every N` beside others. */
 int64_t ruleset_next(const ruleset_t *self, int64_t start);
 int64_t ruleset_prev(const ruleset_t *self, int64_t before);
 uint64_t ruleset_count(const ruleset_t *self, int64_t after, int64_t upto);
+
+/* How many instants of `@every N` counting over so many days looks at one by one, about: those of
+ * the days that differ. 0 for a single rule, which needs none. */
+uint64_t ruleset_count_steps(const ruleset_t *self, int64_t days);
 
 size_t ruleset_size(const ruleset_t *self);
 /* Rules and calendars: what each question above costs in proportion to. */

@@ -2,10 +2,12 @@
  *
  * How many instants the union of several rules has. Most rules are a set of local dates with, on
  * each of them, the same times of day: for those a day counts by the bits that its rules set among
- * 86,400, and days on which the same rules hold have the same number. What is no such set (listed
- * dates, `@every` with a step that does not divide a day) is walked, and counts where no other rule
- * has the instant. As in rule.c a zone is walked by pieces, so that clock changes cost and count
- * what they are. */
+ * 86,400. `@every` has other times of day each day, unless its step divides one: of a day it adds
+ * those whose bits are not set yet. Days on which the same rules hold, and each `@every` begins at
+ * the same second, have the same number: those come back, every 7 days for 7 minutes, and are
+ * looked up. What is no such set (listed dates) is walked, and counts where no other rule has the
+ * instant. As in rule.c a zone is walked by pieces, so that clock changes cost and count what they
+ * are. */
 #include <stdlib.h>
 
 #include "client/time/civil.h"
@@ -13,39 +15,48 @@
 #include "client/time/rule_inside.h"
 #include "client/time/ruleset_inside.h"
 
-enum { DAY_WORDS = DAY_SECONDS / 64, FEW = 32, SUMS_KEPT = 64 };
+enum { DAY_WORDS = DAY_SECONDS / 64, FEW = 32, SUMS_KEPT = 512, SUMS_NEAR = 4 };
 
 typedef struct day_bits {
     uint64_t word[DAY_WORDS]; /* a bit a second of the day */
 } day_bits_t;
 
+/* What the number of instants of a day follows from. */
+typedef struct day_kind {
+    uint32_t rules;                   /* that hold */
+    int32_t first[RULESET_RULES_MAX]; /* of those of them that are @every, in their order: the
+                                         second of the day at which each begins */
+    size_t moving;                    /* how many these are */
+} day_kind_t;
+
+typedef struct day_sum {
+    day_kind_t kind; /* no rules: an empty place */
+    uint32_t seconds;
+} day_sum_t;
+
 typedef struct counter {
     const ruleset_t *set;
-    day_bits_t *bits; /* of each rule */
-    uint32_t built;   /* rules whose bits are there */
-    int32_t offset;   /* that those of @every were built for */
-    uint32_t active;  /* rules that count in this stretch */
-    struct {
-        uint32_t rules;
-        uint32_t seconds;
-    } sums[SUMS_KEPT]; /* of whole days, by the rules that hold */
-    size_t sums_count;
+    uint32_t every;                   /* rules that are @every of elapsed time */
+    day_bits_t *bits;                 /* of each of the others */
+    uint32_t built;                   /* rules whose bits are there */
+    uint32_t active;                  /* rules that count in this stretch */
+    int32_t offset;                   /* of the piece that is counted */
     int32_t year, month;              /* that `days` are of */
     uint32_t days[RULESET_RULES_MAX]; /* matching days of the month, of cron rules */
-    day_bits_t mixed;
+    day_kind_t kind;                  /* of the day that is counted */
+    uint32_t still_rules;             /* what `still` is of */
+    uint32_t still_seconds;           /* of a whole day */
+    day_bits_t still, mixed;          /* without @every; with it */
+    day_sum_t sums[SUMS_KEPT];        /* of whole days, at the place of the hash or next to it */
 } counter_t;
 
 /* ---- kinds of rules -------------------------------------------------------------------------- */
 
-static bool is_elapsed_by_day(const rule_t *rule)
-{
-    return rule->kind == RULE_EVERY && DAY_SECONDS % rule->step == 0;
-}
-
-/* A set of local times; of @every from its anchor on, of calendar days behind it. */
+/* A set of local times while the offset lasts; of @every from its anchor on, of calendar days
+ * behind it. */
 static bool is_local(const rule_t *rule)
 {
-    return rule->kind == RULE_CRON || rule->kind == RULE_EVERY_DAYS || is_elapsed_by_day(rule);
+    return rule->kind == RULE_CRON || rule->kind == RULE_EVERY_DAYS || rule->kind == RULE_EVERY;
 }
 
 /* Follows the clock: repeated readings count again, skipped ones are not made up. */
@@ -65,8 +76,9 @@ static void build(counter_t *self, size_t index)
 {
     const rule_t *rule = self->set->rules[index];
     day_bits_t *bits = &self->bits[index];
-    memset(bits, 0, sizeof *bits);
-    if (rule->kind == RULE_CRON) {
+    if (rule->kind == RULE_EVERY_DAYS) {
+        set_bit(bits, second_of_day(rule->anchor_local));
+    } else {
         for (int32_t minute = 0; minute < 24 * 60; minute++) {
             if (!(rule->cron.hour >> (minute / 60) & 1) ||
                 !(rule->cron.minute >> (minute % 60) & 1))
@@ -74,41 +86,16 @@ static void build(counter_t *self, size_t index)
             for (uint64_t left = rule->cron.second; left; left &= left - 1)
                 set_bit(bits, minute * 60 + __builtin_ctzll(left));
         }
-    } else if (rule->kind == RULE_EVERY_DAYS) {
-        set_bit(bits, second_of_day(rule->anchor_local));
-    } else {
-        int32_t step = (int32_t)rule->step;
-        int32_t first = (int32_t)((rule->anchor + self->offset) % step);
-        for (int32_t second = first < 0 ? first + step : first; second < DAY_SECONDS;
-             second += step)
-            set_bit(bits, second);
     }
     self->built |= 1u << index;
 }
 
-/* The bits of several rules together, in self->mixed. */
-static void mix(counter_t *self, uint32_t rules)
+/* Bits of seconds in [from, to). */
+static uint32_t bits_between(const day_bits_t *bits, int32_t from, int32_t to)
 {
-    memset(&self->mixed, 0, sizeof self->mixed);
-    for (uint32_t left = rules; left; left &= left - 1) {
-        size_t index = (size_t)__builtin_ctz(left);
-        if (!(self->built >> index & 1)) build(self, index);
-        for (size_t i = 0; i < DAY_WORDS; i++)
-            self->mixed.word[i] |= self->bits[index].word[i];
-    }
-}
-
-/* Seconds of the day in [from, to) at which one of the rules fires. */
-static uint32_t seconds_between(counter_t *self, uint32_t rules, int32_t from, int32_t to)
-{
-    bool whole = from == 0 && to == DAY_SECONDS;
-    if (rules == 0) return 0;
-    for (size_t i = 0; whole && i < self->sums_count; i++)
-        if (self->sums[i].rules == rules) return self->sums[i].seconds;
-    mix(self, rules);
     uint32_t count = 0;
     for (int32_t second = from; second < to;) {
-        uint64_t word = self->mixed.word[second / 64] >> (second % 64);
+        uint64_t word = bits->word[second / 64] >> (second % 64);
         int32_t end = (second / 64 + 1) * 64;
         if (end > to) {
             word &= (UINT64_C(1) << (to - second)) - 1;
@@ -117,17 +104,90 @@ static uint32_t seconds_between(counter_t *self, uint32_t rules, int32_t from, i
         count += (uint32_t)__builtin_popcountll(word);
         second = end;
     }
-    if (whole && self->sums_count < SUMS_KEPT) {
-        self->sums[self->sums_count].rules = rules;
-        self->sums[self->sums_count++].seconds = count;
-    }
     return count;
+}
+
+/* The bits of several rules together, none of them @every, in self->still. */
+static void mix_still(counter_t *self, uint32_t rules)
+{
+    if (rules == self->still_rules) return;
+    memset(&self->still, 0, sizeof self->still);
+    for (uint32_t left = rules; left; left &= left - 1) {
+        size_t index = (size_t)__builtin_ctz(left);
+        if (!(self->built >> index & 1)) build(self, index);
+        for (size_t i = 0; i < DAY_WORDS; i++)
+            self->still.word[i] |= self->bits[index].word[i];
+    }
+    self->still_rules = rules;
+    self->still_seconds = bits_between(&self->still, 0, DAY_SECONDS);
+}
+
+/* Sets the bits first, first + step, ... of seconds in [from, to). How many were not set. */
+static uint32_t add_every(day_bits_t *bits, int64_t step, int64_t first, int32_t from, int32_t to)
+{
+    uint32_t added = 0;
+    if (first < from) first += (from - first + step - 1) / step * step;
+    for (int64_t second = first; second < to; second += step) {
+        uint64_t *word = &bits->word[second / 64], bit = UINT64_C(1) << (second % 64);
+        added += !(*word & bit);
+        *word |= bit;
+    }
+    return added;
+}
+
+/* Seconds of the day in [from, to) at which one of the rules fires that hold. */
+static uint32_t mixed_between(counter_t *self, int32_t from, int32_t to)
+{
+    uint32_t every = self->kind.rules & self->every;
+    mix_still(self, self->kind.rules & ~every);
+    bool whole = from == 0 && to == DAY_SECONDS;
+    uint32_t count = whole ? self->still_seconds : bits_between(&self->still, from, to);
+    if (every) self->mixed = self->still;
+    for (size_t i = 0; every; every &= every - 1, i++)
+        count += add_every(&self->mixed, self->set->rules[__builtin_ctz(every)]->step,
+                           self->kind.first[i], from, to);
+    return count;
+}
+
+static bool same_kind(const day_kind_t *a, const day_kind_t *b)
+{
+    return a->rules == b->rules && memcmp(a->first, b->first, b->moving * sizeof *b->first) == 0;
+}
+
+/* Where the sum of days like this one is, or is to be. */
+static day_sum_t *sum_of_kind(counter_t *self)
+{
+    const day_kind_t *kind = &self->kind;
+    uint64_t hash = hash64(kind, offsetof(day_kind_t, first) + kind->moving * sizeof *kind->first);
+    for (uint64_t i = 0; i < SUMS_NEAR; i++) {
+        day_sum_t *sum = &self->sums[(hash + i) % SUMS_KEPT];
+        if (sum->kind.rules == 0 || same_kind(&sum->kind, kind)) return sum;
+    }
+    return &self->sums[hash % SUMS_KEPT];
+}
+
+static uint32_t seconds_between(counter_t *self, int32_t from, int32_t to)
+{
+    if (self->kind.rules == 0) return 0;
+    if (from > 0 || to < DAY_SECONDS) return mixed_between(self, from, to);
+    day_sum_t *sum = sum_of_kind(self);
+    if (!same_kind(&sum->kind, &self->kind))
+        *sum = (day_sum_t){ self->kind, mixed_between(self, from, to) };
+    return sum->seconds;
 }
 
 /* ---- days ------------------------------------------------------------------------------------ */
 
-/* Which of the rules hold on a day. */
-static uint32_t rules_of_day(counter_t *self, uint32_t rules, int32_t day, const civil_t *date)
+/* The second of the day at which a rule of elapsed time begins, of those at and behind its anchor;
+ * DAY_SECONDS and more: it has none on this day. */
+static int32_t first_of_day(const counter_t *self, const rule_t *rule, int32_t day)
+{
+    int64_t first = (rule->anchor + self->offset - local_at(day, 0)) % rule->step;
+    return (int32_t)(first < 0 ? first + rule->step : first);
+}
+
+/* Which of the rules hold on a day, and since when: into self->kind. */
+static void look_at_day(counter_t *self, uint32_t rules, int32_t day, const civil_t *date)
 {
     if (date->year != self->year || date->month != self->month) {
         self->year = date->year;
@@ -137,19 +197,25 @@ static uint32_t rules_of_day(counter_t *self, uint32_t rules, int32_t day, const
                 self->days[i] =
                     cron_month_days(&self->set->rules[i]->cron, date->year, date->month);
     }
-    uint32_t holding = 0;
+    day_kind_t *kind = &self->kind;
+    kind->rules = 0;
+    kind->moving = 0;
     for (uint32_t left = rules; left; left &= left - 1) {
         size_t index = (size_t)__builtin_ctz(left);
         const rule_t *rule = self->set->rules[index];
-        bool holds = true;
-        if (rule->kind == RULE_CRON)
+        bool holds;
+        if (rule->kind == RULE_CRON) {
             holds = self->days[index] >> date->day & 1;
-        else if (rule->kind == RULE_EVERY_DAYS)
+        } else if (rule->kind == RULE_EVERY_DAYS) {
             holds = day > day_of(rule->anchor_local) &&
                     (day - day_of(rule->anchor_local)) % (rule->step / DAY_SECONDS) == 0;
-        if (holds) holding |= 1u << index;
+        } else {
+            int32_t first = first_of_day(self, rule, day);
+            holds = first < DAY_SECONDS;
+            if (holds) kind->first[kind->moving++] = first;
+        }
+        if (holds) kind->rules |= 1u << index;
     }
-    return holding;
 }
 
 /* Local times in [from, to), none of them shut. */
@@ -160,9 +226,8 @@ static uint64_t open_count(counter_t *self, uint32_t rules, int64_t from, int64_
     for (int32_t day = day_of(from); from < to; day++, date.day++) {
         if (date.day > month_length(date.year, date.month)) date = civil_from_days(day);
         int64_t end = local_at(day + 1, 0) < to ? local_at(day + 1, 0) : to;
-        uint32_t holding = rules_of_day(self, rules, day, &date);
-        count +=
-            seconds_between(self, holding, second_of_day(from), (int32_t)(end - local_at(day, 0)));
+        look_at_day(self, rules, day, &date);
+        count += seconds_between(self, second_of_day(from), (int32_t)(end - local_at(day, 0)));
         from = end;
     }
     return count;
@@ -204,12 +269,10 @@ static uint64_t shown_count(counter_t *self, int64_t after, int64_t upto)
     const zone_t *zone = self->set->rules[0]->zone;
     uint64_t count = 0;
     int64_t jump = RULE_NONE;
-    uint32_t clocked = 0, moving = 0; /* moving: elapsed time moves against the clock */
+    uint32_t clocked = 0;
     piece_t piece;
-    for (size_t i = 0; i < self->set->count; i++) {
+    for (size_t i = 0; i < self->set->count; i++)
         if (follows_clock(self->set->rules[i])) clocked |= 1u << i;
-        if (self->set->rules[i]->kind == RULE_EVERY) moving |= 1u << i;
-    }
     for (size_t number = rule_first_piece(zone, after + 1); pieces_get(zone, number, &piece);
          number++) {
         if (piece.at > upto) break;
@@ -220,11 +283,7 @@ static uint64_t shown_count(counter_t *self, int64_t after, int64_t upto)
             }
             continue;
         }
-        if (piece.offset != self->offset) {
-            self->offset = piece.offset;
-            if (moving) self->sums_count = 0;
-            self->built &= ~moving;
-        }
+        self->offset = piece.offset;
         int64_t from = after + 1 + piece.offset, to = upto + 1 + piece.offset;
         if (from < piece.from) from = piece.from;
         if (piece.at == jump && from == piece.from) from++; /* this instant is counted */
@@ -294,9 +353,39 @@ uint64_t ruleset_count(const ruleset_t *self, int64_t after, int64_t upto)
         after = ruleset_next(self, after);
         if (after == RULE_NONE || after > upto) return found;
     }
-    counter_t counter = { .set = self };
-    counter.bits = mem_new(self->count * sizeof *counter.bits);
-    uint64_t count = FEW + parts_count(&counter, after, upto) + walked_count(self, after, upto);
-    free(counter.bits);
+    counter_t *counter = mem_new(sizeof *counter);
+    counter->set = self;
+    counter->bits = mem_new(self->count * sizeof *counter->bits);
+    for (size_t i = 0; i < self->count; i++)
+        if (self->rules[i]->kind == RULE_EVERY) counter->every |= 1u << i;
+    uint64_t count = FEW + parts_count(counter, after, upto) + walked_count(self, after, upto);
+    free(counter->bits);
+    free(counter);
     return count;
+}
+
+/* ---- what it costs --------------------------------------------------------------------------- */
+
+static int64_t common_divisor(int64_t a, int64_t b)
+{
+    while (b) {
+        int64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+uint64_t ruleset_count_steps(const ruleset_t *self, int64_t days)
+{
+    int64_t kinds = 1, each = 0; /* of days, as all @every together make them; steps a day */
+    for (size_t i = 0; self->count > 1 && i < self->count; i++) {
+        const rule_t *rule = self->rules[i];
+        if (rule->kind != RULE_EVERY) continue;
+        int64_t own = rule->step / common_divisor(rule->step, DAY_SECONDS);
+        kinds = kinds / common_divisor(kinds, own) * own;
+        if (kinds > days) kinds = days + 1;
+        each += DAY_SECONDS / rule->step + 1;
+    }
+    return (uint64_t)((kinds < days ? kinds : days) * each);
 }

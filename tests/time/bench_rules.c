@@ -125,6 +125,33 @@ static void time_unions(const zone_t *zone, bool closed, int64_t *sum)
     calendar_release(&calendar);
 }
 
+/* Cron beside `@every N` whose N does not divide a day: instants of a year. */
+static void time_every(const zone_t *zone, int64_t *sum)
+{
+    static const char *const unions[][2] = {
+        { "*/10 * * * *", "@every 7m from 2026-01-01T00:00Z" },
+        { "* * * * *", "@every 7s from 2026-01-01T00:00Z" },
+        { "0 */2 * * 1-5", "@every 367s from 2026-01-01T00:00Z" },
+        { "@every 11s from 2026-01-01T00:00Z", "@every 13s from 2026-01-01T00:00Z" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(unions); i++) {
+        slice_t also = slice_text(unions[i][1]);
+        ruleset_spec_t spec = {
+            .rule = slice_text(unions[i][0]), .also = &also, .also_count = 1, .zone = zone
+        };
+        ruleset_t *set = NULL;
+        double runs[RUNS];
+        if (ruleset_parse(&set, &spec, NULL, NULL) != ERR_OK) exit(1);
+        for (int run = 0; run < RUNS; run++) {
+            int64_t from = clock_steady_us();
+            *sum += (int64_t)ruleset_count(set, START + run, START + run + INT64_C(365) * 86400);
+            runs[run] = (double)(clock_steady_us() - from);
+        }
+        printf("%s and %.12s: %.0f us a year\n", unions[i][0], unions[i][1], median(runs));
+        ruleset_destroy(&set);
+    }
+}
+
 int main(int argc, char **argv)
 {
     zone_t *zone = NULL;
@@ -149,6 +176,7 @@ int main(int argc, char **argv)
     }
     time_unions(zone, false, &sum);
     time_unions(zone, true, &sum);
+    time_every(zone, &sum);
     zone_destroy(&zone);
     return sum == 42; /* the sum is used: nothing is optimised away */
 }

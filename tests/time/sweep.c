@@ -55,6 +55,8 @@ static const shape_t shapes[] = {
     { .rules = { "0,{M} * * * *" }, .without = "{days},{at}" },
     { .rules = { "@every 1h from {eve}" }, .without = "{day}" },
     { .rules = { "{M} {H} * * *", "*/15 * * * *", "@every 7m from {eve}" } },
+    { .rules = { "*/10 {p}-{n} * * *", "@every 7m from {eve}", "@every 13m from {at}" },
+      .without = "{at}" },
     { .rules = { "0 {H} * * *", "30 {n} * * *", "{M} {p},{H} {D} * *" }, .without = "{at}" },
 };
 

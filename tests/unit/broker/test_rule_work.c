@@ -102,6 +102,35 @@ static void unions_of_many_rules_are_cut_by_what_their_rules_cost(void **state)
     assert_true(first > 0 && first <= LIMIT_RULE_WORK_US * 1000 / (RULES * INSTANT_NS) + 1);
 }
 
+/* Of both rules together, up to a time in seconds: each tells its own, and every 70 minutes they
+ * have one instant. */
+static uint64_t tens_and_sevens(int64_t upto)
+{
+    return (uint64_t)(upto / 600 + upto / 420 - upto / 4200);
+}
+
+static void a_year_of_ten_minutes_beside_seven_is_decided_at_once_and_counted_exactly(void **state)
+{
+    static char *const sevens[] = { "@every 7m from 1970-01-01T00:00:00Z" };
+    world_t *w = *state;
+    Pawl__V1__ScheduleInfo info =
+        *put_schedule(w, (plan_spec_t){ .rule = "*/10 * * * *",
+                                        .mode = PAWL__V1__MODE__MODE_NORMAL,
+                                        .also = (char **)(uintptr_t)sevens,
+                                        .also_n = 1 });
+    uint8_t uid[16];
+    memcpy(uid, info.uid.data, 16);
+    info.uid.data = uid;
+    int64_t from = info.cursor_us / 1000000;
+    pass(w, INT64_C(365) * 86400 * 1000000);
+    int64_t upto = w->wall_us / 1000000;
+    const Pawl__V1__ProposalAnswer *answer = propose(w, &info, info.cursor_us);
+    assert_int_equal(answer->verdict, PAWL__V1__PROPOSAL_VERDICT__PROPOSAL_DONE);
+    assert_int_equal(answer->retry_us, 0);
+    assert_int_equal(answer->fired + answer->skipped,
+                     tens_and_sevens(upto) - tens_and_sevens(from));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -109,6 +138,9 @@ int main(void)
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(unions_of_many_rules_are_cut_by_what_their_rules_cost,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            a_year_of_ten_minutes_beside_seven_is_decided_at_once_and_counted_exactly, setup,
+            teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

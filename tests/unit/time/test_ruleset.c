@@ -373,6 +373,9 @@ static void counting_by_days_is_counting_one_by_one(void **state)
         "@every 1d from 2026-03-05T02:30:00|@every 2d from 2026-03-05T02:30:00|30 2 * * *",
         "@dates 2026-03-08,2026-03-29T02:30,2026-11-01T01:30|0 0 * * *|@at 2026-03-08T00:00",
         "@every 7h from 2026-03-01T00:00:00Z|@every 11h from 2026-03-01T00:00:00Z",
+        "@every 7m from 2026-03-05T00:00:03Z|@every 11s from 2026-03-07T00:00:00Z|30 2 * * *",
+        "*/7 * * * *|@every 1000s from 2026-01-01T00:00:20Z|@every 100000s from 2026-02-21T05:00",
+        "@every 36h from 2026-01-01T02:30:00|*/30 2,3 * * *|@every 2h from 2026-03-08T07:30:00Z",
         "10,40 */3 */10,5-6 JUL *|20,42,52 * * * *|59 23 L * 5L",
         "1 0 30,15 * *|*/20 * * * 6",
     };
@@ -398,6 +401,97 @@ static void one_rule_with_a_calendar_counts_by_days_too(void **state)
     }
 }
 
+/* ---- @every beside others: its times of day are others each day ------------------------------ */
+
+static uint64_t draw(uint64_t *random, uint64_t n)
+{
+    *random = *random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (*random >> 33) % n;
+}
+
+/* A rule of any kind but a list, around a year and a zone's clock changes. */
+static int draw_rule(uint64_t *random, char *to, size_t room)
+{
+    static const char *const crons[] = { "*/10 * * * *",   "*/7 1-3 * * *", "30 2 * * *",
+                                         "0 */2 * * *",    "15 1 * * 0,6",  "5,25 * 1,8,15-31 * *",
+                                         "*/20 0 3 * * *", "0 0 * * *" };
+    static const int seconds[] = { 7,    61,   90,    367,   420,   1000,   2700,
+                                   3600, 5400, 25200, 50000, 86401, 129600, 1000003 };
+    unsigned month = 1 + (unsigned)draw(random, 10), day = 1 + (unsigned)draw(random, 28);
+    unsigned hour = (unsigned)draw(random, 24), minute = (unsigned)draw(random, 60);
+    unsigned second = draw(random, 2) ? (unsigned)draw(random, 60) : 0;
+    const char *utc = draw(random, 2) ? "Z" : "";
+    switch (draw(random, 5)) {
+    case 0:
+    case 1:
+        return snprintf(to, room, "%s", crons[draw(random, ARRAY_LEN(crons))]);
+    case 2:
+        return snprintf(to, room, "@every %ud from 2026-%02u-%02uT02:%02u", 1 + month % 3, month,
+                        day, minute);
+    default:
+        return snprintf(to, room, "@every %ds from 2026-%02u-%02uT%02u:%02u:%02u%s",
+                        seconds[draw(random, ARRAY_LEN(seconds))], month, day, hour, minute, second,
+                        utc);
+    }
+}
+
+static void a_union_of_any_rules_counts_what_a_walk_meets(void **state)
+{
+    (void)state;
+    enum { SETS = 150, MOST = 12000 };
+    static const char *const zones[] = { "UTC",
+                                         "America/New_York",
+                                         "Australia/Lord_Howe",
+                                         "America/St_Johns",
+                                         "Africa/Casablanca",
+                                         "Asia/Kathmandu" };
+    static const char *const without[] = { "", "", "2026-03-29,2026-10-25T02:30", "2026-11-01" };
+    uint64_t random = 20260329;
+    for (size_t i = 0; i < SETS; i++) {
+        char rules[400];
+        size_t len = 0, n = 2 + draw(&random, 3);
+        for (size_t k = 0; k < n; k++) {
+            if (k) rules[len++] = '|';
+            len += (size_t)draw_rule(&random, rules + len, sizeof rules - len);
+        }
+        zone_t *zone = open_zone(zones[draw(&random, ARRAY_LEN(zones))]);
+        ruleset_t *set = read_set(rules, without[draw(&random, ARRAY_LEN(without))], NULL, zone);
+        /* a day before 2026 begins up to a day after it: a span that ends with so many instants */
+        int64_t from = 1767139200 + (int64_t)draw(&random, 366 * DAY_SECONDS), t = from, next;
+        uint64_t walked = 0;
+        for (; walked < MOST && (next = walk_next(set, t)) != RULE_NONE; walked++) {
+            t = next;
+            if (walked % 1000 == 500 && ruleset_count(set, from, t - 1) != walked)
+                fail_msg("%s, %s: up to before %lld", zone_name(zone), rules, (long long)t);
+        }
+        if (ruleset_count(set, from, t) != walked)
+            fail_msg("%s, %s: from %lld to %lld there are %llu, counted %llu", zone_name(zone),
+                     rules, (long long)from, (long long)t, (unsigned long long)walked,
+                     (unsigned long long)ruleset_count(set, from, t));
+        ruleset_destroy(&set);
+        zone_destroy(&zone);
+    }
+}
+
+static void a_century_of_every_seven_minutes_beside_ten_is_counted_by_its_days(void **state)
+{
+    (void)state;
+    zone_t *zone = open_zone("UTC");
+    ruleset_t *set = read_set("*/10 * * * *|@every 7m from 2026-01-01T00:00:00Z", "", NULL, zone);
+    int64_t from = at("2026-01-01T00:00:00Z", NULL), minutes = INT64_C(36525) * 24 * 60;
+    uint64_t tens = (uint64_t)(minutes / 10), sevens = (uint64_t)(minutes / 7),
+             both = (uint64_t)(minutes / 70);
+    assert_true(ruleset_count(set, from, from + minutes * 60) == tens + sevens - both);
+    /* of the seven kinds of days that there are, 206 instants each */
+    assert_true(ruleset_count_steps(set, 36525) == 7 * 206);
+    assert_true(ruleset_count_steps(set, 2) == 2 * 206);
+    ruleset_destroy(&set);
+    set = read_set("@every 7m from 2026-01-01T00:00:00Z", "", NULL, zone);
+    assert_true(ruleset_count_steps(set, 36525) == 0);
+    ruleset_destroy(&set);
+    zone_destroy(&zone);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -411,6 +505,8 @@ int main(void)
         cmocka_unit_test(a_listed_date_is_judged_by_what_it_stands_for),
         cmocka_unit_test(counting_by_days_is_counting_one_by_one),
         cmocka_unit_test(one_rule_with_a_calendar_counts_by_days_too),
+        cmocka_unit_test(a_union_of_any_rules_counts_what_a_walk_meets),
+        cmocka_unit_test(a_century_of_every_seven_minutes_beside_ten_is_counted_by_its_days),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
