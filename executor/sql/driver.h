@@ -63,6 +63,7 @@ typedef struct sql_dialect {
     bool backticks;       /* `name` */
     bool brackets;        /* [name] */
     bool hash_comments;   /* # to the end of the line */
+    bool code_comments;   /* what stands in comments that begin with ! or M! is run */
     bool nested_comments; /* in each other */
     bool bytes_order;     /* texts are ordered by their bytes */
 } sql_dialect_t;

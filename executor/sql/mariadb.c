@@ -521,7 +521,10 @@ static void my_cut(sql_link_t *self)
 const sql_driver_t sql_mariadb = {
     .name = "mariadb",
     .port = 3306,
-    .dialect = { .backslash = true, .backticks = true, .hash_comments = true },
+    .dialect = { .backslash = true,
+                 .backticks = true,
+                 .hash_comments = true,
+                 .code_comments = true },
     .open = my_open,
     .close = my_close,
     .ping = my_ping,

@@ -207,11 +207,12 @@ static bool take_colon(struct scan *self)
 
 /* ---- statements ------------------------------------------------------------------------------ */
 
-/* What would end or open a transaction under the feet of the task. */
+/* What would end or open a transaction under the feet of the task, or run a text that does. */
 static bool controls_transaction(const struct scan *self)
 {
-    static const char *const words[] = { "BEGIN", "START",     "COMMIT",  "ROLLBACK", "END",
-                                         "ABORT", "SAVEPOINT", "RELEASE", "PREPARE",  "XA" };
+    static const char *const words[] = { "BEGIN",   "START",   "COMMIT",    "ROLLBACK",
+                                         "END",     "ABORT",   "SAVEPOINT", "RELEASE",
+                                         "PREPARE", "EXECUTE", "XA" };
     for (size_t i = 0; i < ARRAY_LEN(words); i++)
         if (is(self->first, words[i])) return true;
     return false;
@@ -251,10 +252,30 @@ static bool end_statement(struct scan *self)
     return true;
 }
 
+/* Whether the server runs it depends on its version: so nobody can say here which word such a
+ * statement begins with, and what it does is decided by that. */
+static bool is_code(const struct scan *self)
+{
+    const char *at = self->at + 2;
+    return self->dialect->code_comments && at[*at == 'M'] == '!';
+}
+
+static bool refuse_code(struct scan *self)
+{
+    snprintf(self->why, self->why_len,
+             "code in a comment (%.4s) is not allowed: write it without the comment", self->at);
+    return false;
+}
+
 static bool step(struct scan *self)
 {
+    static const char mark[] = "\xEF\xBB\xBF"; /* of byte order: to SQLite it is a space */
     const sql_dialect_t *dialect = self->dialect;
     const char *at = self->at;
+    if (strncmp(at, mark, 3) == 0) {
+        take(self, 3);
+        return true;
+    }
     if (letter(*at)) {
         bool escaped = dialect->backslash_e && (*at == 'E' || *at == 'e') && at[1] == '\'';
         if (!escaped) {
@@ -273,10 +294,7 @@ static bool step(struct scan *self)
         take_line(self);
         return true;
     }
-    if (at[0] == '/' && at[1] == '*') {
-        self->anything |= at[2] == '!' && dialect->hash_comments; /* code for MariaDB */
-        return take_block(self);
-    }
+    if (at[0] == '/' && at[1] == '*') return is_code(self) ? refuse_code(self) : take_block(self);
     if (isspace((unsigned char)*at)) {
         take(self, 1);
         return true;

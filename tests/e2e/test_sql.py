@@ -195,6 +195,32 @@ def test_a_read_only_source_is_guarded_by_the_database(sql, source, text):
     assert rows(sql, source, "select count(*) as n from ro") == [{"n": 0}]
 
 
+# What MariaDB runs and a reader of statements may take for a comment, or for another statement.
+HIDDEN = ["/*!{}*/", "/*M!100100 {}*/", "/*!999999 select */ {}", "execute immediate '{}'"]
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_no_way_of_writing_lifts_a_read_only_source_of_mariadb(sql, hidden):
+    fresh(sql, "my", "a integer", "ro")
+    words = [hidden.format("set session transaction read write"), hidden.format("commit"), "insert into ro values (1)"]
+    run(sql, "my-read", "; ".join(words), "failed")
+    assert rows(sql, "my", "select count(*) as n from ro") == [{"n": 0}]
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_no_way_of_writing_ends_the_tasks_transaction_in_mariadb(sql, hidden):
+    fresh(sql, "my", "a integer", "half")
+    run(sql, "my", f"insert into half values (1); {hidden.format('commit')}; select * from nowhere", "failed")
+    assert rows(sql, "my", "select count(*) as n from half") == [{"n": 0}]
+
+
+def test_a_mark_of_byte_order_hides_no_word_from_sqlite(sql):
+    fresh(sql, "lite", "a integer", "half")
+    task, _ = run(sql, "lite", "insert into half values (1); \ufeffcommit; select * from nowhere", "failed")
+    assert "transaction is the task's" in task["message"]
+    assert rows(sql, "lite", "select count(*) as n from half") == [{"n": 0}]
+
+
 def test_sqlite_reaches_no_file_but_its_source(sql, databases):
     other = databases.folder / "other.db"
     sqlite3.connect(other).close()

@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
 static const sql_dialect_t dialects[] = {
     { .numbered = true, .dollar_quotes = true, .backslash_e = true, .nested_comments = true },
-    { .backslash = true, .backticks = true, .hash_comments = true },
+    { .backslash = true, .backticks = true, .hash_comments = true, .code_comments = true },
     { .backticks = true, .brackets = true, .bytes_order = true },
 };
 

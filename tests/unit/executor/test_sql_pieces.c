@@ -100,6 +100,18 @@ static void what_cannot_be_read_is_refused_with_a_reason(void **state)
     expect_script(PG, "select 1; Commit",
                   "refused: Commit is not allowed: the transaction is the "
                   "task's; \"transaction\": \"none\" commits each statement");
+    static const char *const hidden[] = { "/*! commit */", "select 1; /*!50000 set @x = 1 */",
+                                          "/*M! commit */ chain", "select /*!999999 1 */ 2" };
+    for (size_t i = 0; i < ARRAY_LEN(hidden); i++) {
+        char wanted[120];
+        snprintf(wanted, sizeof wanted,
+                 "refused: code in a comment (%.4s) is not allowed: write it without the comment",
+                 strstr(hidden[i], "/*"));
+        expect_script(MY, hidden[i], wanted);
+    }
+    expect_script(LITE, "select 1 /*! */", "select 1 /*! */");
+    expect_script(MY, "select /*+ MAX_EXECUTION_TIME(1000) */ 1 /* ! */ /*m! */",
+                  "select /*+ MAX_EXECUTION_TIME(1000) */ 1 /* ! */ /*m! */");
 }
 
 /* ---- values ---------------------------------------------------------------------------------- */
