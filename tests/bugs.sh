@@ -29,13 +29,13 @@ one() {
         echo "FAILED $name: does not build, see $at/log"
         return
     fi
-    timeout 600 "$at/program" "$@" >"$at/log" 2>&1
+    timeout 1800 "$at/program" "$@" >"$at/log" 2>&1
     code=$?
     why=$(grep -m1 -E "^($SAYS|CHECK)" "$at/log" | cut -c1-150)
     if [ $code -eq 0 ]; then
         echo "FAILED $name: not found by $*"
     elif [ $code -eq 124 ]; then
-        echo "FAILED $name: 600 s are over, and nothing was found: see $at/log"
+        echo "FAILED $name: 1800 s are over, and nothing was found: see $at/log"
     elif [ -z "$why" ]; then
         echo "FAILED $name: ended with $code and said no reason: see $at/log"
     else

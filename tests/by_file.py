@@ -62,7 +62,7 @@ def run(file, limit):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--at-once", type=int, default=4)
-    parser.add_argument("--limit", type=int, default=600)
+    parser.add_argument("--limit", type=int, default=1800)
     parser.add_argument("places", nargs="+")
     given = parser.parse_args()
     began, passed, bad, times = time.monotonic(), 0, [], Times()

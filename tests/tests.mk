@@ -19,7 +19,7 @@ $$(unit_$(1)): $$(BUILD)/bin/$(1)-%: $$(BUILD)/tests/unit/$(1)/%.o $$(call lib,$
 	@mkdir -p $$(@D)
 	$$(CC) $$(ldflags) -o $$@ $$^ $$(call libs_of,$$(PKGS) cmocka)
 unit-$(1): $$(unit_$(1))
-	@for t in $$^; do echo "== $$$$t"; timeout 600 $$$$t || exit 1; done
+	@for t in $$^; do echo "== $$$$t"; timeout 1800 $$$$t || exit 1; done
 .PHONY: unit-$(1)
 endef
 $(foreach m,$(test_modules),$(eval $(call unit_module,$(m))))

@@ -14,7 +14,7 @@ $(BUILD)/bin/crash-shim.so: $(BUILD)/tests/crash/shim.o
 	$(CC) -shared -o $@ $^
 
 crash-store: $(crash_store)
-	@timeout 120 $< 100 12 $(CRASH_SEED)
+	@timeout 1800 $< 100 12 $(CRASH_SEED)
 soak-crash-store: $(crash_store)
 	@timeout 3600 $< 2000 40 $(CRASH_SEED)
 .PHONY: crash-store soak-crash-store

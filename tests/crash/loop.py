@@ -32,7 +32,7 @@ from pawl_wire import Peer, Refused, Silence, new_id, pb  # noqa: E402
 E = messages.errors()
 ENDED = {pb.STATUS_FINISHED, pb.STATUS_FAILED, pb.STATUS_CANCELLED, pb.STATUS_SUPERSEDED, pb.STATUS_EXPIRED}
 AGAIN = {E[name] for name in ("NO_SESSION", "SESSION_LOST", "SHUTTING_DOWN", "BUSY")}
-QUIET_S = 90
+QUIET_S = 300
 ASK_AT_ONCE = 500     # ids in one TaskGet
 OLDER_LOOKED_AT = 500  # of what was acknowledged long ago, after each restart
 
@@ -54,7 +54,7 @@ class Steady:
             self.peer.close()
             self.peer = None
 
-    def ask(self, body, message, patience=60.0):
+    def ask(self, body, message, patience=120.0):
         end = time.monotonic() + patience
         while True:
             try:
@@ -191,7 +191,7 @@ class Loop:
         for client in self.clients:
             client.stop.set()
         for client in self.clients:
-            client.join(60)
+            client.join(QUIET_S)
             if client.failed:
                 raise client.failed
         for program in self.fleet.programs:

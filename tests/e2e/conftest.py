@@ -18,11 +18,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path += [str(ROOT / "ops" / "demo"), str(ROOT / "tests" / "wire")]
 sys.dont_write_bytecode = True
 
-from fleet import Fleet  # noqa: E402
+from fleet import CROCKFORD, Fleet  # noqa: E402
 
 BIN = pathlib.Path(os.environ.get("PAWL_BIN", ROOT / "build" / "bin")).resolve()
-# Liveness in seconds instead of half a minute, for tests that wait for its end.
-FAST = {"PAWL_BROKER__LEASE": "2s", "PAWL_BROKER__SUSPECT": "1s", "PAWL_BROKER__PING": "250ms"}
+# Liveness in seconds instead of half a minute: for tests that wait for its end, and for no other. A
+# machine that stands still for some seconds ends it where it should not.
+LEASE_S, SUSPECT_S = 6, 3
+FAST = {"PAWL_BROKER__LEASE": f"{LEASE_S}s", "PAWL_BROKER__SUSPECT": f"{SUSPECT_S}s", "PAWL_BROKER__PING": "300ms"}
 
 
 def processes_with(text):
@@ -41,6 +43,31 @@ def processes_with(text):
 
 def tree_of(task):
     return processes_with(f"PAWL_TASK_ID={task}")
+
+
+def gate(fleet, name="go"):
+    """For a shell: waits until the test opens it. So what runs is over when the test says so, and no
+    slow machine is late to see it run."""
+    return f"while [ ! -e {fleet.folder / name} ]; do sleep 0.05; done"
+
+
+def open_gate(fleet, name="go"):
+    (fleet.folder / name).touch()
+
+
+def in_outbox(fleet, executor, id):
+    """A result of the task is in the executor's outbox: in the file where it stands for its first
+    seconds, or in the store where it stands then."""
+    number = 0
+    for letter in id:
+        number = number * 32 + CROCKFORD.index(letter)
+    for path in (fleet.folder / executor / "outbox").rglob("*"):
+        try:
+            if path.is_file() and number.to_bytes(16, "big") in path.read_bytes():
+                return True
+        except FileNotFoundError:  # they are written anew now and then
+            continue
+    return False
 
 
 def no_sanitizer_spoke(folder):
@@ -85,14 +112,21 @@ def fleet():
 
 @pytest.fixture
 def own(folder):
-    """A fleet of one test's own, with nothing started and fast liveness."""
-    fleet = Fleet(BIN, folder, **FAST)
+    """A fleet of one test's own, with nothing started."""
+    fleet = Fleet(BIN, folder)
     yield fleet
     for program in fleet.programs:  # nothing is to be drained here
         if program.alive():
             program.kill()
     fleet.clear_cgroups()
     no_sanitizer_spoke(fleet.folder)
+
+
+@pytest.fixture
+def hasty(own):
+    """One that takes silence for loss after some seconds."""
+    own.env.update(FAST)
+    return own
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ e2e_python   := env PAWL_BUILD=$(BUILD) PAWL_BIN=$(BUILD)/bin PYTHONDONTWRITEBYT
 e2e: all $(BUILD)/bin/old-store
 	@$(e2e_python) tests/by_file.py tests/e2e
 crash-loop: all
-	@timeout 300 $(e2e_python) tests/crash/loop.py --bin $(BUILD)/bin --kills $(CRASH_KILLS)
+	@timeout 1800 $(e2e_python) tests/crash/loop.py --bin $(BUILD)/bin --kills $(CRASH_KILLS)
 soak-loop: all
 	@$(e2e_python) tests/crash/loop.py --bin $(BUILD)/bin --kills $(SOAK_KILLS)
 soak-demo: all

@@ -59,7 +59,11 @@ def test_the_oldest_wait_is_told_of_a_task_that_no_executor_can_take(small):
     assert small.stats()["queues"]["default"]["oldest_waiting"] > first
 
 
-def test_a_command_that_left_is_alive_until_its_interval_is_over(small):
+def test_a_command_that_left_is_alive_until_its_interval_is_over(own):
+    own.env["PAWL_BROKER__SUSPECT"] = "8s"  # it is asked for within that
+    small = own
+    small.broker()
+    small.executor("worker", 1)
     small.pawl("run", "--", "true")
     rows = small.pawl("peer", "list", "-o", "json").json
     clients = [row for row in rows if row["role"] == "client" and row["pid"] != os.getpid()]

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from conftest import BIN
+from conftest import BIN, in_outbox
 from fleet import PATIENCE, until
 from pawl_wire import Peer, new_id, pb
 
@@ -61,7 +61,7 @@ def test_an_executor_that_cannot_start_says_why_in_three_lines(tmp_path):
 def test_the_exit_code_of_a_command_is_told_as_a_shell_tells_it(small):
     for command, code in [("exit 3", 3), ("exit 126", 126), ("no-such-command-here", 127), ("exit 255", 255),
                           ("kill -9 $$", 137), ("true", 0)]:
-        said = small.pawl("run", "--exit-code", "--timeout", "20s", "--", "sh", "-c", command, code=None)
+        said = small.pawl("run", "--exit-code", "--timeout", "60s", "--", "sh", "-c", command, code=None)
         assert said.code == code, (command, said)
 
 
@@ -126,8 +126,7 @@ def test_what_an_executor_took_with_it_of_a_log_is_marked(own):
     broker, worker = own.programs[0], own.programs[1]
     broker.kill()
     (marks / "go").touch()
-    fresh = own.folder / "worker"
-    until(lambda: any(path.stat().st_size for path in fresh.rglob("fresh*")))  # the result is in the outbox
+    until(lambda: in_outbox(own, "worker", id), words="the result in the outbox")
     worker.kill()
     own.broker()
     own.executor("worker", 2)

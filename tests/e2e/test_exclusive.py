@@ -8,23 +8,21 @@ import time
 
 import pytest
 
-from conftest import tree_of
+from conftest import LEASE_S, gate, open_gate, tree_of
 from fleet import until
 
 
 @pytest.fixture
-def two(own):
-    own.broker()
-    own.executor("one", 1)
-    own.executor("two", 1, start=False)
-    return own
+def two(hasty):
+    hasty.broker()
+    hasty.executor("one", 1)
+    hasty.executor("two", 1, start=False)
+    return hasty
 
 
 def running(fleet, *flags):
-    """A task that says when it begins, and that it lives, until the file `go` is there."""
-    mark = fleet.folder / "alive"
-    return fleet.begun(*flags, "--", "sh", "-c",
-                       f"echo begun; while [ ! -e {fleet.folder}/go ]; do date +%s.%N > {mark}; sleep 0.02; done")
+    """A task that has begun, and goes on until the gate is opened."""
+    return fleet.begun(*flags, "--", "sh", "-c", f"echo begun; {gate(fleet)}")
 
 
 def test_a_frozen_executor_cannot_kill_so_its_warden_does_before_another_begins(two):
@@ -35,9 +33,9 @@ def test_a_frozen_executor_cannot_kill_so_its_warden_does_before_another_begins(
     assert tree
     os.kill(one.process.pid, signal.SIGSTOP)
     try:
-        until(lambda: two.task(id)["executor"] == "two" and two.status(id) == "running")
+        until(lambda: two.task(id)["executor"] == "two")
         assert not [pid for pid in tree if pid in tree_of(id)], "the first attempt outlived its lease"
-        (two.folder / "go").touch()
+        open_gate(two)
         task = two.wait_status(id, "finished")  # before the other one can say anything
     finally:
         os.kill(one.process.pid, signal.SIGCONT)
@@ -57,7 +55,7 @@ def test_a_frozen_broker_makes_exclusive_work_stop_and_it_runs_again(two):
         os.kill(broker.process.pid, signal.SIGCONT)
     two.wait_status(id, "running")
     until(lambda: tree_of(id))
-    (two.folder / "go").touch()
+    open_gate(two)
     two.wait_status(id, "finished")
     assert two.task(id)["attempt"] == 1
 
@@ -68,11 +66,11 @@ def test_other_work_of_a_frozen_broker_goes_on(two):
     tree = set(tree_of(id))
     os.kill(broker.process.pid, signal.SIGSTOP)
     try:
-        time.sleep(2.5)  # more than a lease
+        time.sleep(LEASE_S + 1)  # for longer than any lease holds
         assert tree & set(tree_of(id))
     finally:
         os.kill(broker.process.pid, signal.SIGCONT)
-    (two.folder / "go").touch()
+    open_gate(two)
     two.wait_status(id, "finished")
 
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from conftest import tree_of
+from conftest import gate, open_gate, tree_of
 from fleet import PATIENCE, until
 
 
@@ -16,7 +16,7 @@ from fleet import PATIENCE, until
 def one(own):
     """A broker and one executor with a slot; `grace` between TERM and KILL is long."""
     own.broker()
-    own.executor("worker", 1, PAWL_EXECUTOR__PROCESS__KILL_GRACE="20s")
+    own.executor("worker", 1, PAWL_EXECUTOR__PROCESS__KILL_GRACE="120s")
     return own
 
 
@@ -26,11 +26,12 @@ def cpu_seconds(pid):
 
 
 def test_term_lets_what_runs_end_takes_nothing_new_and_exits_0(one):
-    id = one.begun("--", "sh", "-c", "echo begun; sleep 1; echo ended")
+    id = one.begun("--", "sh", "-c", f"echo begun; {gate(one)}; echo ended")
     [worker] = one.of("executor")
     worker.process.terminate()
     until(lambda: "DRAIN" in worker.said())
     late = one.pawl("run", "--", "true").lines[0]
+    open_gate(one)
     assert worker.process.wait(PATIENCE) == 0
     assert one.status(id) == "finished" and one.task(id)["attempt"] == 1
     assert "ended" in one.pawl("task", "logs", id).out
@@ -40,7 +41,7 @@ def test_term_lets_what_runs_end_takes_nothing_new_and_exits_0(one):
 
 
 def test_a_second_term_gives_what_runs_back_uncounted_and_leaves_no_process(one):
-    id = one.begun("--", "sh", "-c", "trap '' TERM; echo begun; sleep 60 & wait; sleep 60")
+    id = one.begun("--", "sh", "-c", "trap '' TERM; echo begun; sleep 300 & wait; sleep 300")
     [worker] = one.of("executor")
     worker.process.terminate()
     until(lambda: "DRAIN" in worker.said())

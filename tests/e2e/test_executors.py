@@ -29,7 +29,7 @@ def one(own):
 
 
 def test_show_tells_machine_process_load_and_what_runs(one):
-    id = one.pawl("run", "--", "sleep", "60").lines[0]
+    id = one.pawl("run", "--", "sleep", "300").lines[0]
     one.wait_status(id, "running")
     shown = one.pawl("executor", "show", "worker", "-o", "json").json
     [worker] = one.of("executor")
@@ -71,16 +71,17 @@ def test_the_help_names_what_a_container_may_be_told(one):
 def test_stop_ends_the_process_after_what_runs_or_at_its_deadline(one):
     [worker] = one.of("executor")
     id = one.begun("--", "sh", "-c", f"echo begun; while [ ! -e {one.folder}/go ]; do sleep 0.05; done")
-    one.pawl("executor", "stop", "worker", "--deadline", "30s")
+    one.pawl("executor", "stop", "worker", "--deadline", "120s")
     until(lambda: "DRAIN" in worker.said())
     assert worker.alive()
     (one.folder / "go").touch()
     assert worker.process.wait(PATIENCE) == 0 and one.status(id) == "finished"
-    refused = one.pawl("executor", "stop", "worker", code=None)
+    # its Bye was sent before it ended; that it has come is another matter
+    refused = until(lambda: (lambda said: said.code and said)(one.pawl("executor", "stop", "worker", code=None)))
     assert refused.code == 4 and "not connected" in refused.err
     assert "try: pawl executor list " in refused.err and "pawl why" not in refused.err
     worker.start()
-    id = one.begun("--", "sh", "-c", "echo begun; sleep 60")
+    id = one.begun("--", "sh", "-c", "echo begun; sleep 300")
     one.pawl("executor", "stop", "worker", "--deadline", "300ms")
     worker.process.wait(PATIENCE)
     assert not tree_of(id) and one.status(id) == "waiting"
@@ -173,9 +174,9 @@ def test_a_full_work_folder_fails_no_task_and_work_goes_on_when_there_is_room(ow
         assert own.pawl("run", "--wait", "--", "true").code == 0  # its folder went with it
         (work / ".stays").write_bytes(b"x" * 60000)
         id = own.pawl("run", "--input", json.dumps("y" * 30000), "--", "true").lines[0]
-        until(lambda: own.task(id)["attempts"], words="a try")
-        task = own.task(id)
-        assert task["status"] == "delayed" and task["attempts"][0]["outcome"] == "returned"
+        task = until(lambda: (lambda task: task["attempts"] and task["status"] == "delayed" and task)(own.task(id)),
+                     words="a try that was in vain")
+        assert task["attempts"][0]["outcome"] == "returned"
         assert "could not be prepared: No space left" in task["attempts"][0]["message"]
         (work / ".stays").unlink()
         own.wait_status(id, "finished")

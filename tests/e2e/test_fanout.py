@@ -9,14 +9,24 @@ from conftest import tree_of
 from fleet import until
 
 
+def with_hosts(fleet):
+    """Three executors with role=web and one without."""
+    fleet.broker()
+    for name in ("web-1", "web-2", "web-3"):
+        fleet.executor(name, 2, "--labels", "role=web")
+    fleet.executor("other", 2)
+    return fleet
+
+
 @pytest.fixture
 def hosts(own):
-    """Three executors with role=web and one without."""
-    own.broker()
-    for name in ("web-1", "web-2", "web-3"):
-        own.executor(name, 2, "--labels", "role=web")
-    own.executor("other", 2)
-    return own
+    return with_hosts(own)
+
+
+@pytest.fixture
+def hasty_hosts(hasty):
+    """A broker that has just begun gives everybody a lease to come before it takes him for absent."""
+    return with_hosts(hasty)
 
 
 def fan_out(fleet, *words, code=0):
@@ -88,8 +98,9 @@ def test_a_killed_broker_neither_loses_a_host_nor_runs_one_twice(hosts):
     assert sorted(ran) == sorted(row["id"] for row in children(hosts, parent)) and len(set(ran)) == 3
 
 
-def test_a_list_waits_for_who_is_absent_and_why_names_him(hosts):
-    parent = fan_out(hosts, "--on", "web-1,absent", "--offline", "wait:2s", "--", "true")
+def test_a_list_waits_for_who_is_absent_and_why_names_him(hasty_hosts):
+    hosts = hasty_hosts
+    parent = fan_out(hosts, "--on", "web-1,absent", "--offline", "wait:8s", "--", "true")
     rows = children(hosts, parent)
     assert [row["host"] for row in rows] == ["web-1", "absent"]
     assert "absent" in hosts.pawl("why", rows[1]["id"]).out
@@ -102,8 +113,7 @@ def test_a_schedule_fans_out_and_its_overlap_counts_the_parent(hosts):
     hosts.pawl("schedule", "add", "sweep", "--every", "1s", "--overlap", "skip", "--on", "all:role=web", "--",
                "sh", "-c", "sleep 2.5")
     until(lambda: len(hosts.pawl("task", "list", "--schedule", "sweep", "--status", "finished", "-o", "ndjson").rows))
-    verdicts = {row["reason"] for row in hosts.pawl("schedule", "history", "sweep", "-o", "ndjson").rows}
-    assert "overlap" in verdicts
+    until(lambda: "overlap" in {row["reason"] for row in hosts.history("sweep")})
     hosts.pawl("schedule", "pause", "sweep")
     tasks = hosts.pawl("task", "list", "--schedule", "sweep", "-o", "ndjson").rows
     assert all(len(children(hosts, row["id"])) == 3 for row in tasks)
@@ -147,7 +157,8 @@ def test_the_last_line_of_each_host_stands_in_every_format(hosts):
     assert [row["host"] for row in hosts.pawl("task", "logs", parent, "-o", "ndjson").rows] == ["web-1", "web-2"]
 
 
-def test_a_large_fan_out_is_shown_by_its_counts_and_the_first_that_failed(hosts):
+def test_a_large_fan_out_is_shown_by_its_counts_and_the_first_that_failed(hasty_hosts):
+    hosts = hasty_hosts
     absent = [f"absent-{i:02}" for i in range(30)]
     parent = fan_out(hosts, "--on", ",".join(["web-1", "web-2", *absent]), "--offline", "wait:1s", "--wait", "--",
                      "sh", "-c", "[ $PAWL_SHARD_INDEX = 0 ] || exit 3", code=7)
@@ -174,7 +185,7 @@ def test_following_prints_each_line_once_whatever_starts_and_starts_again(hosts)
 def test_a_retry_that_comes_due_in_a_held_fan_out_waits_for_its_start(hosts):
     runs = hosts.folder / "runs"
     script = f'echo x >>{runs}-$PAWL_SHARD_INDEX; [ $PAWL_SHARD_INDEX = 0 ] && exec sleep 1; exit 1'
-    parent = fan_out(hosts, "--on", "web-1,web-2", "--retry", "2", "--", "sh", "-c", script)
+    parent = fan_out(hosts, "--on", "web-1,web-2", "--retry", "2", "--backoff", "8s", "--", "sh", "-c", script)
     until(lambda: (hosts.folder / "runs-1").exists() and (hosts.folder / "runs-0").exists())
     hosts.pawl("task", "hold", parent)
     until(lambda: [row["status"] for row in children(hosts, parent)] == ["finished", "held"])

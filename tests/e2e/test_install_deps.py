@@ -7,12 +7,12 @@ import subprocess
 import pytest
 
 from conftest import ROOT
-from fleet import until
+from fleet import PATIENCE, until
 
 FAKES = {
     "dpkg-query": "exit 1",                      # nothing is installed
     "id": "echo 0",                              # root
-    "apt-get": 'echo "$@" >> "$LOG"; [ "$1" = install ] && [ -n "$WAIT" ] && { echo > "$WAIT"; sleep 60; }; exit $CODE',
+    "apt-get": 'echo "$@" >> "$LOG"; [ "$1" = install ] && [ -n "$WAIT" ] && { echo > "$WAIT"; sleep 600; }; exit $CODE',
 }
 
 
@@ -38,14 +38,14 @@ def test_servers_are_kept_from_starting_only_meanwhile(deps):
     until(deps.waits.exists)
     assert "exit 101" in deps.guard.read_text() and os.access(deps.guard, os.X_OK)
     os.killpg(running.pid, signal.SIGINT)  # Ctrl-C
-    assert running.wait(10) == 130 and not deps.guard.exists()
+    assert running.wait(PATIENCE) == 130 and not deps.guard.exists()
     running.communicate()
 
 
 @pytest.mark.parametrize("code", [0, 100])
 def test_the_guard_goes_when_apt_ends_as_it_may(deps, code):
     done = deps.start("--run", code=code)
-    out, err = done.communicate(timeout=60)
+    out, err = done.communicate(timeout=PATIENCE)
     assert done.returncode == code and not deps.guard.exists(), out + err
     assert "installing" in out and ("done" in out) == (code == 0)
 
@@ -56,9 +56,9 @@ def test_a_guard_that_an_earlier_run_left_goes_and_anothers_stays(deps):
     os.killpg(running.pid, signal.SIGKILL)
     running.communicate()
     assert deps.guard.exists()
-    assert deps.start("--run").wait(20) == 0 and not deps.guard.exists()
+    assert deps.start("--run").wait(PATIENCE) == 0 and not deps.guard.exists()
     deps.guard.write_text("#!/bin/sh\nexit 101\n")
-    assert deps.start("--run").wait(20) == 0 and deps.guard.read_text() == "#!/bin/sh\nexit 101\n"
+    assert deps.start("--run").wait(PATIENCE) == 0 and deps.guard.read_text() == "#!/bin/sh\nexit 101\n"
 
 
 def test_an_unknown_flag_is_named_with_those_that_are_known(deps):

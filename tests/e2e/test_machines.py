@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from conftest import FAST
+from conftest import gate, open_gate
 from fleet import PATIENCE, until
 
 PORT = 6411
@@ -21,7 +21,7 @@ class Machine:
             ["unshare", "--user", "--map-root-user", "--net", "--uts"]
         inside = first.enter("--user") if first else []
         self.holder = subprocess.Popen([*inside, *own, "sh", "-c",
-                                        f"ip link set lo up && hostname {name} && echo up && exec sleep 600"],
+                                        f"ip link set lo up && hostname {name} && echo up && exec sleep 3600"],
                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.name = name
         self.up = self.holder.stdout.readline() == "up\n"
@@ -58,9 +58,9 @@ def can_have_machines():
 
 
 @pytest.fixture
-def machines(own):
+def machines(hasty):
     """Broker on `hub`, executors on `left` and `right`, each over a cable of its own."""
-    own.env.update(FAST)
+    own = hasty
     hub = Machine("hub")
     made = {"hub": hub, "left": Machine("left", hub), "right": Machine("right", hub)}
     try:
@@ -102,17 +102,18 @@ def over_the_network(own):
 
 
 def a_cut_cable(own, made):
-    id = own.pawl("run", "--", "sh", "-c", "hostname; sleep 6").out.strip()
+    id = own.pawl("run", "--", "sh", "-c", f"hostname; {gate(own)}").out.strip()
     first = own.wait_status(id, "running")["executor"]
     device = {"left": "to1", "right": "to2"}[first]
     made["hub"].run("ip", "link", "set", device, "down")
     # it is lost by silence, and runs on the other machine
-    until(lambda: (own.task(id)["executor"] or first) != first and own.status(id) == "running")
+    until(lambda: (own.task(id)["executor"] or first) != first)
     made["hub"].run("ip", "link", "set", device, "up")
+    until(lambda: own.pawl("executor", "show", first, "-o", "json").json["state"] == "ready")
+    open_gate(own)
     task = own.wait_status(id, "finished")
     assert task["executor"] != first and task["lost"] == 1
     # the first is back and takes work again
-    until(lambda: own.pawl("executor", "show", first, "-o", "json").json["state"] == "ready")
     own.pawl("run", "--on", f"executor={first}", "--wait", "--", "true")
 
 

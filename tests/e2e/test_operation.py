@@ -2,12 +2,12 @@
 """What those who operate it see and do: queues, executors, peers, numbers, events, the store."""
 import collections
 import json
+import select
 import time
 
 import pytest
 import zmq
 
-from conftest import FAST
 from fleet import CROCKFORD, PATIENCE, SLOW_S, new_id, seconds, until
 from pawl_wire import Peer, pb
 
@@ -51,7 +51,7 @@ def test_a_drained_executor_gets_nothing_new_until_it_is_resumed(fleet):
 
 
 def test_why_says_what_a_full_executor_means(small):
-    blockers = small.submit(*[{"argv": ["sleep", "20"]}] * 2).lines
+    blockers = small.submit(*[{"argv": ["sleep", "300"]}] * 2).lines
     [id] = small.submit({"argv": ["true"]}).lines
     until(lambda: all(small.status(blocker) == "running" for blocker in blockers))
     said = small.pawl("why", id)
@@ -64,6 +64,8 @@ def test_why_says_what_a_full_executor_means(small):
 # ---- peers ----------------------------------------------------------------------------------------
 
 def test_a_client_that_only_submits_is_alive_until_one_interval_after_its_last_request(own):
+    suspect = 6
+    own.env["PAWL_BROKER__SUSPECT"] = f"{suspect}s"
     own.broker()
     own.executor("worker", 1)
     peer = Peer(own.endpoint, "only-submits").open()
@@ -71,7 +73,6 @@ def test_a_client_that_only_submits_is_alive_until_one_interval_after_its_last_r
     def listed():
         rows = own.pawl("peer", "list", "-o", "json").json
         return next((row for row in rows if row["name"] == "only-submits"), None)
-    suspect = float(FAST["PAWL_BROKER__SUSPECT"][:-1])
     for _ in range(6):  # longer than the interval in all, by nothing but submits
         number = 0
         for letter in new_id():
@@ -105,14 +106,14 @@ def receive(socket):
 
 def test_a_plain_subscriber_gets_two_frames_every_second(fleet):
     socket = subscribe(fleet, b"stats.json")
-    found, times = [], []
-    for _ in range(3):
+    found = []
+    for _ in range(5):
         frames = receive(socket)
         assert len(frames) == 2 and frames[0] == b"stats.json"
         found.append(json.loads(frames[1]))
-        times.append(time.monotonic())
     socket.close()
-    assert 0.7 < (times[2] - times[0]) / 2 < SLOW_S
+    # by the broker's clock: ours may find several of them waiting. One may be late by most of a second
+    assert 0.7 < (seconds(found[4]["time"]) - seconds(found[0]["time"])) / 4 < SLOW_S
     for stats in found:
         assert STATS <= set(stats)
         assert set(stats["tasks"]) == STATUSES
@@ -145,7 +146,8 @@ def test_events_that_are_followed_have_every_format_and_an_end(fleet):
 
 def test_the_event_topic_tells_each_change_of_status_with_its_sequence(fleet):
     socket = subscribe(fleet, b"event.", b"stats.json")
-    receive(socket)  # the subscription stands
+    while not receive(socket)[0].startswith(b"event."):  # the broker knows that somebody listens
+        fleet.pawl("run", "--wait", "--", "true")
     id = fleet.pawl("run", "--wait", "--", "true").lines[0]
     kinds, seqs = [], []
     while "finished" not in kinds:
@@ -196,7 +198,8 @@ def test_the_journal_has_no_hole_and_each_task_ends_once(fleet):
 def test_events_follow_what_happens_from_now_on(fleet):
     following = fleet.start_pawl("events", "-f", "-o", "ndjson")
     try:
-        time.sleep(0.3)
+        while not select.select([following.stdout], [], [], 0.1)[0]:  # it has begun to follow
+            fleet.pawl("run", "--wait", "--", "true")
         id = fleet.pawl("run", "--wait", "--", "true").lines[0]
         kinds = []
         while "finished" not in kinds:
@@ -218,6 +221,7 @@ def furnished(fleet):
     fleet.pawl("schedule", "add", "furniture", "--every", "1s", "--mode", "strict", "--", "true")
     until(lambda: fleet.pawl("schedule", "history", "furniture", "-o", "ndjson").rows)
     fleet.pawl("schedule", "pause", "furniture")
+    until(lambda: not fleet.tasks("--status", "waiting,running,delayed"))  # what is listed twice is the same
     yield fleet
     fleet.pawl("schedule", "rm", "furniture")
 

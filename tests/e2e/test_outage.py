@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from fleet import seconds, until
+from fleet import SLOW_S, seconds, until
 
 
 def text(second):
@@ -126,8 +126,9 @@ def test_a_year_of_backlog_does_not_hold_up_what_is_live(own):
     assert all(b - a == 1 for a, b in zip(instants, instants[1:])), rows
     assert {row["verdict"] for row in rows} == {"fired"}
     late = max(seconds(task["created"]) - seconds(task["planned"]) for task in own.tasks("--schedule", "live"))
-    assert late < 5, f"{late} s late, and nothing but a loaded machine explains more than 0.1 s"
+    assert late < SLOW_S, f"{late} s late, and nothing but a loaded machine explains more than 0.1 s"
     # the year: every minute of it has a verdict, or waits for one; nothing is missing or double
+    until(lambda: not any(own.schedule(name)["behind"] for name in ("year-normal", "year-latest")))
     shown = {name: own.pawl("schedule", "show", name, "-o", "json").json for name in old}
     minutes = 365 * 24 * 60
     assert shown["year-normal"]["behind"] == 0 and minutes - 2 <= shown["year-normal"]["missed"] <= minutes + 2
@@ -201,24 +202,23 @@ def test_an_instant_that_only_new_zone_data_made_late_runs_as_on_time(own):
     own.broker()
     own.scheduler("s")
     own.executor("e", 2)
-    # local time of half a minute from now; with a clock 22 seconds further it is eight from now
+    # local time of a minute from now; with a clock 52 seconds further it is eight from now
     now = int(time.time())
-    local = time.gmtime(now + 3600 + 30)
+    local = time.gmtime(now + 3600 + 60)
     modes = "normal", "latest", "strict"
     for mode in modes:
         own.pawl("schedule", "add", mode, "--cron", f"{local.tm_sec} {local.tm_min} {local.tm_hour} * * *", "--zone",
                  "Etc/GMT-1", "--mode", mode, "--grace", "500ms", "--", "true")
-        assert seconds(own.pawl("schedule", "show", mode, "-o", "json").json["next"]) == now + 30
+        assert seconds(own.pawl("schedule", "show", mode, "-o", "json").json["next"]) == now + 60
     until(lambda: time.time() > now + 10)  # what the new data makes of it is past by then, beyond its grace
     new = own.folder / "new"
-    new.write_bytes(tzif(3600 + 22))
+    new.write_bytes(tzif(3600 + 52))
     new.rename(file)
     for mode in modes:
         [row] = until(lambda: own.history(mode))
         assert (seconds(row["instant"]), row["verdict"], row["reason"]) == (now + 8, "fired", "zone"), mode
-        assert time.time() < now + 28, "it waited for the instant that the old data had"
         [task] = own.tasks("--schedule", mode)
-        assert seconds(task["created"]) > now + 10
+        assert now + 10 < seconds(task["created"]) < now + 60, "it waited for the instant that the old data had"
         until(lambda: own.task(task["id"])["status"] == "finished")
         assert "no hole, no double" in own.pawl("schedule", "audit", mode).err
 

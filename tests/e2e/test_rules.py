@@ -12,11 +12,16 @@ from fleet import until
 def test_a_union_is_previewed_as_it_fires(fleet):
     fleet.pawl("schedule", "add", "union", "--cron", "0 9 * * 1-5", "--also", "0 9 1 * *", "--also", "0 12 * * 6",
                "--zone", "Europe/Berlin", "--", "true")
-    preview = fleet.pawl("schedule", "preview", "union", "-n", "30", "-o", "json").json
-    when = fleet.pawl("when", "0 9 * * 1-5", "--also", "0 9 1 * *", "--also", "0 12 * * 6", "--zone", "Europe/Berlin",
-                      "-n", "30", "-o", "json").json
-    assert [row["instant"] for row in preview] == when["next"] and len(when["next"]) == 30
-    assert len(set(when["next"])) == 30
+
+    def both():
+        preview = fleet.pawl("schedule", "preview", "union", "-n", "30", "-o", "json").json
+        when = fleet.pawl("when", "0 9 * * 1-5", "--also", "0 9 1 * *", "--also", "0 12 * * 6", "--zone",
+                          "Europe/Berlin", "-n", "30", "-o", "json").json
+        return [row["instant"] for row in preview], when["next"]
+    preview, when = both()
+    if preview != when:  # one of the instants came between the two questions
+        preview, when = both()
+    assert preview == when and len(set(when)) == len(when) == 30
     assert "and also" in fleet.schedule("union")["words"]
     fleet.pawl("schedule", "set", "union", "--also", "")
     assert fleet.schedule("union")["also"] == []

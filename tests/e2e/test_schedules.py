@@ -6,7 +6,7 @@ import pytest
 
 import ledger
 from conftest import ROOT
-from fleet import PATIENCE, until
+from fleet import PATIENCE, SLOW_S, until
 
 
 def judge(fleet, name):
@@ -44,9 +44,15 @@ def test_two_schedulers_side_by_side_fire_each_instant_once(fleet):
 
 def test_preview_and_when_agree(fleet):
     fleet.pawl("schedule", "add", "agree", "--cron", "*/7 3 * * *", "--zone", "America/New_York", "--", "true")
-    preview = fleet.pawl("schedule", "preview", "agree", "-n", "20", "-o", "json").json
-    when = fleet.pawl("when", "*/7 3 * * *", "--zone", "America/New_York", "-n", "20", "-o", "json").json
-    assert [row["instant"] for row in preview] == when["next"] and len(preview) == 20
+
+    def both():
+        preview = fleet.pawl("schedule", "preview", "agree", "-n", "20", "-o", "json").json
+        when = fleet.pawl("when", "*/7 3 * * *", "--zone", "America/New_York", "-n", "20", "-o", "json").json
+        return [row["instant"] for row in preview], when["next"]
+    preview, when = both()
+    if preview != when:  # one of the instants came between the two questions
+        preview, when = both()
+    assert preview == when and len(preview) == 20
     fleet.pawl("schedule", "rm", "agree")
 
 
@@ -110,7 +116,7 @@ def test_an_edit_raises_the_revision_and_keeps_the_name(fleet):
 
 
 def test_one_chosen_instant_fires_once(fleet):
-    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 2))
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 8))
     fleet.pawl("schedule", "add", "once", "--at", at, "--", "true")
     [row] = until(lambda: fleet.history("once"))
     assert row["verdict"] == "fired" and ledger.moment(row["instant"]) == ledger.moment(at)
@@ -148,7 +154,10 @@ def test_normal_skips_what_it_missed_in_an_outage_and_says_so(own):
     rows = outage(own, "normal")
     late = [row for row in rows if row["verdict"] == "skipped"]
     assert len(late) >= 2 and {row["reason"] for row in late} == {"late"}, rows
-    assert rows[-1]["verdict"] == "fired"
+    # it goes on; on a slow machine a scheduler may be late for one or the other
+    last = ledger.moment(rows[-1]["instant"])
+    until(lambda: [row for row in own.history("job")
+                   if row["verdict"] == "fired" and ledger.moment(row["instant"]) >= last])
 
 
 def test_strict_makes_every_missed_instant_after_the_broker_was_away(small):
@@ -169,7 +178,7 @@ def test_live_first_runs_new_instants_beside_the_backlog_of_an_outage(small):
     until(lambda: len(small.history("job")) >= 1)
     [broker] = small.of("broker")
     broker.kill()
-    time.sleep(4)
+    time.sleep(4)  # some instants pass, and their grace
     broker.start()
     backlog = until(lambda: small.pawl("schedule", "range", "list", "job", "--all", "-o", "ndjson").rows)
     assert backlog[0]["cause"] == "backlog"
@@ -192,8 +201,8 @@ def test_schedules_of_one_scope_run_one_at_a_time_and_a_bad_key_is_refused(small
         small.pawl("schedule", "add", name, "--every", "1s", "--overlap", "queue_all", "--label", "db=main",
                    "--overlap-scope", "db-{label.db}", "--shell", body)
     until(lambda: min(len(small.history(name)) for name in ("one", "two")) >= 3)
-    done = small.pawl("task", "list", "-o", "ndjson").rows
-    assert "finished" in {row["status"] for row in done} and "failed" not in {row["status"] for row in done}
+    until(lambda: small.tasks("--status", "finished"))
+    assert "failed" not in {row["status"] for row in small.tasks()}
     bad = small.pawl("schedule", "add", "bad", "--every", "1s", "--overlap-scope", "{host}", "--", "true", code=2)
     assert "{host} stands for nothing here" in bad.err
 
@@ -268,7 +277,7 @@ def ranges(fleet, name, *words):
 
 
 def test_a_backfill_runs_each_instant_of_its_span_once_and_is_audited(fleet):
-    fleet.pawl("schedule", "add", "refill", "--cron", "0 * * * *", "--zone", "UTC", "--mode", "strict", "--", "true")
+    fleet.pawl("schedule", "add", "refill", "--cron", "0 0-5 1 1 *", "--zone", "UTC", "--mode", "strict", "--", "true")
     number = fleet.pawl("schedule", "backfill", "refill", "--from", "2026-01-01T00:00:00Z",
                         "--to", "2026-01-01T06:00:00Z", "--order", "newest").out.strip()
     until(lambda: ranges(fleet, "refill", "--all")[0]["state"] == "done")
@@ -316,7 +325,7 @@ def test_what_is_resumed_goes_on_at_once(fleet, what):
     began = time.monotonic()
     fleet.pawl("schedule", *["resume" if word == "pause" else word for word in what])
     until(lambda: ranges(fleet, "goes-on")[0]["fired"] > before)
-    assert time.monotonic() - began < 10  # nobody looks again by the clock
+    assert time.monotonic() - began < SLOW_S  # nobody looks again by the clock
     fleet.pawl("schedule", "range", "cancel", "goes-on", "1")
     fleet.pawl("schedule", "rm", "goes-on")
 
@@ -329,8 +338,8 @@ def test_a_folded_run_knows_what_it_stands_for(fleet):
     until(lambda: [row for row in fleet.history("folds") if row["reason"] == "latest" and row["verdict"] == "fired"])
     fleet.pawl("schedule", "pause", "folds")
     rows = fleet.history("folds")
-    folded = [row["instant"] for row in rows if row["verdict"] == "folded"]
-    [fired] = [row for row in rows if row["verdict"] == "fired" and row["reason"] == "latest"]
+    fired = next(row for row in rows if row["verdict"] == "fired" and row["reason"] == "latest")
+    folded = [row["instant"] for row in rows[:rows.index(fired)] if row["verdict"] == "folded"]
     fleet.pawl("task", "wait", fired["task"])
     count, first, last = fleet.pawl("task", "logs", fired["task"]).out.split()
     assert int(count) == len(folded) + 1
@@ -363,5 +372,5 @@ def test_a_scheduler_says_when_the_broker_is_away_and_when_it_is_back(own):
     scheduler.wait_ready()
     until(lambda: "BROKER_BACK" in scheduler.said())
     broker.kill()
-    until(lambda: scheduler.said().count("BROKER_AWAY") == 2)
+    until(lambda: scheduler.said().count("BROKER_AWAY") >= 2)
     assert scheduler.alive()

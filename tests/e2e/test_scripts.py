@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from conftest import tree_of
+from conftest import in_outbox, tree_of
 from fleet import PATIENCE, until
 
 
@@ -181,8 +181,7 @@ def test_what_ended_while_the_broker_was_away_is_told_by_the_next_life_of_the_ex
     broker.kill()
     gate.touch()
     until(lambda: (one.folder / "ended").exists() and not tree_of(id))
-    fresh = one.folder / "worker" / "outbox" / "fresh"  # where a result stands for its first 2 s
-    until(lambda: fresh.stat().st_size > 0, words="the result in the outbox")
+    until(lambda: in_outbox(one, "worker", id), words="the result in the outbox")
     worker.kill()
     broker.start()
     worker.start()

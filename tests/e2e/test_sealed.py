@@ -100,7 +100,7 @@ def is_sanitized(fleet):
 
 def spied(fleet, words):
     id = fleet.pawl("run", "--env", f"BACKWARDS={backwards(*words)}", "--", "python3", "-c", SPY).lines[0]
-    task = fleet.wait_status(id, "finished", "failed", timeout=PATIENCE)
+    task = fleet.wait_status(id, "finished", "failed", timeout=3 * PATIENCE)
     assert task["status"] == "finished", (task["message"], fleet.log(id))
     return json.loads(fleet.pawl("task", "output", id).out)
 

@@ -166,12 +166,12 @@ def test_killed_at_random_points_every_row_is_exactly_one_task(own, databases, w
                               retry={"max_attempts": 100, "backoff": "50ms", "factor": 1}))
     for kill in range(10 if watermark else 4):
         victim = broker if kill % 3 == 2 else executor
+        if own.wait_status(id, "running", "finished")["status"] == "finished":
+            break
         time.sleep(chance.uniform(0.05, 0.4))  # a random point is what is wanted
         victim.kill()
         victim.start()
-        if own.status(id) == "finished":
-            break
-    assert own.wait_status(id, "finished", "failed", timeout=120)["status"] == "finished", own.task(id)
+    assert own.wait_status(id, "finished", "failed", timeout=5 * PATIENCE)["status"] == "finished", own.task(id)
     out = json.loads(own.pawl("task", "output", id).out)
     assert out["created_all"] == ROWS, (out, kill)
     assert own.task(id)["lost"] >= 2, "the kills came too late to mean anything"

@@ -6,12 +6,12 @@ import select
 import signal
 import subprocess
 import termios
-import time
 
 import pytest
 
 from fleet import until
 
+GIVES_UP_S = 8
 SCREEN, BACK = b"\x1b[?1049h", b"\x1b[?1049l"
 
 
@@ -56,7 +56,7 @@ class Terminal:
 @pytest.fixture
 def top(own):
     broker = own.broker()
-    terminal = Terminal(own, "top", "--timeout", "3s")
+    terminal = Terminal(own, "top", "--timeout", f"{GIVES_UP_S}s")
     terminal.shows(SCREEN)
     terminal.shows(b"q quits")
     terminal.broker = broker
@@ -82,9 +82,8 @@ def test_what_went_wrong_is_read_on_the_screen_that_stays(top):
 def test_a_broker_that_is_away_keeps_nobody(top):
     top.broker.kill(signal.SIGSTOP)
     top.shows(b"waiting for broker")
-    began = time.monotonic()
     top.press(b"q")
-    assert top.end() == 0 and time.monotonic() - began < 2
+    assert top.end() == 0, "it was not the key: it gave up"
     top.broker.kill(signal.SIGCONT)
 
 

@@ -100,7 +100,7 @@ def test_output_without_end_is_capped_and_marked_in_flat_memory(tormented):
         nonlocal most
         most = max(most, memory_kib(executor))
         return tormented.status(id) == "finished"
-    until(over, PATIENCE + BYTES / 20e6, 0.1, "the end of the output")
+    until(over, PATIENCE + BYTES / 2e6, 0.1, "the end of the output")
     log = tormented.pawl("task", "logs", id).out
     written = len("first\n") + BYTES + len("\nlast\n")
     mark = re.search(r"\[(\d+) bytes were cut here\]", log)

@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from conftest import BIN, ROOT, no_sanitizer_spoke, processes_with
-from fleet import PATIENCE, until
+from conftest import BIN, ROOT, gate, no_sanitizer_spoke, open_gate, processes_with
+from fleet import PATIENCE, SLOW_S, until
 
 
 class Up:
@@ -32,7 +32,7 @@ class Up:
 
     def wait_ready(self):
         until(lambda: any(line.startswith("ready") for line in self.out().splitlines())
-              or self.process.poll() is not None, 20)
+              or self.process.poll() is not None, 2 * PATIENCE)
         assert self.process.poll() is None, self.out() + self.err()
         return self
 
@@ -110,20 +110,16 @@ def test_make_up_serves_this_user_and_ends_with_0(folder):
 
 def test_sigterm_drains_a_running_task_to_its_end(up):
     up.wait_ready()
-    id = up.pawl("run", "--", "sh", "-c", "sleep 1; echo done").stdout.strip()
-    until(lambda: "running" in up.pawl("task", "list", "-o", "ndjson").stdout)
-    assert up.end(signal.SIGTERM) == 0
-    again = Up(up.folder).wait_ready()
-    try:
-        assert '"finished"' in again.pawl("task", "show", id, "-o", "json").stdout
-    finally:
-        assert again.end() == 0
+    finishes_after(up, lambda: up.process.send_signal(signal.SIGTERM))
 
 
-def finishes_after(up, id, how):
-    """The task still ran when `how` ended pawl up, and is on record as finished after it."""
+def finishes_after(up, how):
+    """A task still ran when `how` ended pawl up, and is on record as finished after it."""
+    id = up.pawl("run", "--", "sh", "-c", gate(up)).stdout.strip()
     until(lambda: '"running"' in up.pawl("task", "show", id, "-o", "json").stdout)
     how()
+    until(lambda: "stopping" in up.err())
+    open_gate(up)
     assert up.process.wait(PATIENCE) == 0, up.err()
     said = up.err()
     again = Up(up.folder).wait_ready()
@@ -139,19 +135,16 @@ def test_the_roles_are_of_its_process_group_and_a_term_to_all_of_it_drains(up):
     up.wait_ready()
     group = os.getpgid(up.process.pid)
     assert [os.getpgid(pid) for pid in up.pids().values()] == [group] * 3
-    id = up.pawl("run", "--", "sh", "-c", "sleep 2").stdout.strip()
-    finishes_after(up, id, lambda: os.killpg(group, signal.SIGTERM))
+    finishes_after(up, lambda: os.killpg(group, signal.SIGTERM))
 
 
 def test_what_a_terminal_sends_to_all_of_its_group_drains(up):
     up.wait_ready()
-    id = up.pawl("run", "--", "sh", "-c", "sleep 1").stdout.strip()
-    finishes_after(up, id, lambda: os.killpg(os.getpgid(up.process.pid), signal.SIGINT))
+    finishes_after(up, lambda: os.killpg(os.getpgid(up.process.pid), signal.SIGINT))
 
 
 def test_a_broker_that_dies_while_tasks_drain_is_there_for_their_results(up):
     up.wait_ready()
-    id = up.pawl("run", "--", "sh", "-c", "sleep 2").stdout.strip()
 
     def how():
         broker = up.pids()["pawl-broker"]
@@ -159,7 +152,7 @@ def test_a_broker_that_dies_while_tasks_drain_is_there_for_their_results(up):
         until(lambda: "stopping" in up.err())
         os.kill(broker, signal.SIGKILL)
 
-    assert "starts again" in finishes_after(up, id, how)
+    assert "starts again" in finishes_after(up, how)
 
 
 def test_interrupting_ends_it_also_when_a_script_started_it_in_the_background(folder):
@@ -172,13 +165,13 @@ def test_interrupting_ends_it_also_when_a_script_started_it_in_the_background(fo
 
 def test_nothing_outlives_pawl_up_killed_with_sigkill(up):
     up.wait_ready()
-    id = up.pawl("run", "--", "sh", "-c", "setsid sleep 97 & sleep 98").stdout.strip()
+    id = up.pawl("run", "--", "sh", "-c", "setsid sleep 297 & sleep 298").stdout.strip()
     until(lambda: len(processes_with(f"PAWL_TASK_ID={id}")) >= 2)
     assert len(up.pids()) == 3
     up.process.kill()
     up.process.wait(PATIENCE)
     until(lambda: not processes_with(f"HOME={up.folder}/home") and not processes_with(f"PAWL_TASK_ID={id}"),
-          10, words="the end of all processes")
+          SLOW_S, words="the end of all processes")
 
 
 @pytest.mark.parametrize("role", ["pawl-broker", "pawl-scheduler", "pawl-executor"])
@@ -187,7 +180,7 @@ def test_a_role_that_is_killed_is_started_again(up, role):
     victim = up.pids()[role]
     os.kill(victim, signal.SIGKILL)
     until(lambda: up.pids().get(role, victim) != victim)
-    done = up.pawl("run", "--wait", "--timeout", "20s", "--", "true")
+    done = up.pawl("run", "--wait", "--timeout", "60s", "--", "true")
     assert done.returncode == 0, done
     assert up.end() == 0
 
@@ -227,7 +220,8 @@ def test_the_log_of_a_role_that_runs_for_long_is_kept_small(folder):
         more.write("x" * (9 << 20) + "\n")
     os.kill(up.pids()["pawl-executor"], signal.SIGKILL)  # it looks when something happens, or each minute
     until(lambda: log.stat().st_size < 1 << 20)
-    assert (log.parent / "scheduler.log.1").read_text() == before + "x" * (9 << 20) + "\n"
+    kept = (log.parent / "scheduler.log.1").read_text()
+    assert kept.startswith(before) and "x" * (9 << 20) + "\n" in kept
     up.pawl("schedule", "add", "often", "--every", "1s", "--", "true")
     until(lambda: "FIRED" in log.read_text())  # it goes on where nothing is before it
     assert "\0" not in log.read_text() and up.end() == 0

@@ -11,7 +11,7 @@ $(BUILD)/bin/time-bench: $(BUILD)/tests/time/bench_rules.o $(time_libs)
 $(BUILD)/bin/time-sweep: $(time_objs) $(time_libs)
 
 check-time: $(TIME_WHEN)
-	PAWL=$(or $(PAWL),$(abspath $(TIME_WHEN))) timeout 300 $(PYTHON) -m pytest -q -p no:cacheprovider tests/time
+	PAWL=$(or $(PAWL),$(abspath $(TIME_WHEN))) timeout 1800 $(PYTHON) -m pytest -q -p no:cacheprovider tests/time
 
 time-sweep: $(BUILD)/bin/time-sweep
 	@$< $(ZONES)

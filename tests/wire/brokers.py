@@ -14,8 +14,10 @@ from pawl_wire import PATIENCE, Peer, new_id, pb
 E = messages.errors()
 BIN = pathlib.Path(os.environ.get("PAWL_BIN", messages.ROOT / "build" / "bin")).resolve() / "pawl-broker"
 SANITIZED = BIN.exists() and any(mark in BIN.read_bytes() for mark in (b"__asan_init", b"__tsan_init"))
-# Liveness in seconds instead of half a minute, for tests that wait for its end.
-FAST = {"PAWL_BROKER__LEASE": "2s", "PAWL_BROKER__SUSPECT": "1s", "PAWL_BROKER__PING": "300ms"}
+# Liveness in seconds instead of half a minute: for tests that wait for its end, and for no other. A
+# machine that stands still for some seconds ends it where it should not.
+LEASE_S, SUSPECT_S = 6, 3
+FAST = {"PAWL_BROKER__LEASE": f"{LEASE_S}s", "PAWL_BROKER__SUSPECT": f"{SUSPECT_S}s", "PAWL_BROKER__PING": "300ms"}
 
 
 class Broker:
@@ -87,10 +89,17 @@ def until(what, timeout=PATIENCE):
     raise AssertionError(f"it did not happen within {timeout} s")
 
 
+RESERVED = []  # ports of this process, until it ends
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """One that nobody else is given meanwhile: this process stays bound to it and does not listen, and
+    servers, which say SO_REUSEADDR, may do both."""
+    probe = socket.socket()
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    probe.bind(("127.0.0.1", 0))
+    RESERVED.append(probe)
+    return probe.getsockname()[1]
 
 
 def task(kind="test/process", **parts):

@@ -24,5 +24,10 @@ def start_broker(tmp_path):
 
 @pytest.fixture
 def broker(start_broker):
-    """A broker that takes silence for loss after 2 s."""
+    return start_broker()
+
+
+@pytest.fixture
+def hasty(start_broker):
+    """A broker that takes silence for loss after some seconds."""
     return start_broker(**FAST)

@@ -9,9 +9,10 @@ import time
 import pytest
 
 from brokers import BIN, executor, submit, task
-from pawl_wire import Peer, Silence, pb
+from pawl_wire import PATIENCE, Peer, Silence, pb
 
-TIMES = {"PAWL_BROKER__LEASE": "4s", "PAWL_BROKER__SUSPECT": "2s", "PAWL_BROKER__PING": "300ms"}
+LEASE_S = 6
+TIMES = {"PAWL_BROKER__LEASE": f"{LEASE_S}s", "PAWL_BROKER__SUSPECT": "3s", "PAWL_BROKER__PING": "300ms"}
 PLAYER = BIN.parent / "replay"
 pytestmark = pytest.mark.skipif(not (BIN.exists() and PLAYER.exists()), reason=f"{BIN} or replay is not built")
 
@@ -21,10 +22,12 @@ def broker(start_broker, tmp_path):
     return start_broker("--record", tmp_path / "tape", **TIMES)
 
 
-def work_off(worker, give_up):
-    """Ends leases, each third one badly, until nothing comes for a while."""
+def work_off(worker, give_up, *others):
+    """Ends leases, each third one badly, until nothing comes for a while; the others are heard."""
     n = 0
     while True:
+        for other in others:
+            other.ask("ping")
         try:
             leases = worker.leases(give_up)
         except Silence:
@@ -66,11 +69,10 @@ def load(broker, round):
     client.change("task_change", pb.TaskChange(verb=pb.TASK_CANCEL, ids=ids[15::20], reason="not needed"))
     client.change("queue_change", pb.QueueChange(name="default", pause=True))
     client.change("queue_change", pb.QueueChange(name="default", pause=False))
-    end = time.monotonic() + 4.5  # the silent one is lost, retries come due
+    end = time.monotonic() + LEASE_S + 0.5  # the silent one is lost, retries come due
     cursor = plan.cursor_us
     while time.monotonic() < end:
-        work_off(worker, 0.05)
-        client.ask("ping")
+        work_off(worker, 0.05, client, scheduler)
         item = pb.Proposal(uid=plan.uid, revision=plan.revision, expect_cursor_us=cursor,
                            new_cursor_us=int(time.time() * 1e6))
         cursor = scheduler.ask("propose", pb.Propose(items=[item])).proposed.items[0].cursor_us
@@ -94,7 +96,7 @@ def test_a_recorded_run_comes_to_the_same_writes_and_answers_elsewhere(tmp_path,
               {"TZ": "America/St_Johns", "MALLOC_ARENA_MAX": "1", "MALLOC_PERTURB_": "90"}]
     lines = set()
     for world in worlds:
-        run = subprocess.run([PLAYER, tape], capture_output=True, text=True, timeout=120, cwd="/",
+        run = subprocess.run([PLAYER, tape], capture_output=True, text=True, timeout=5 * PATIENCE, cwd="/",
                              env={"PATH": os.environ["PATH"], **world})
         assert run.returncode == 0, run.stdout + run.stderr
         lines.add(run.stdout)
@@ -119,7 +121,7 @@ def test_what_a_store_that_fills_took_and_refused_is_taken_and_refused_elsewhere
             break
     assert accepted[0] == 2000 and 0 < accepted[-1] < 2000
     assert broker.end() == 0
-    run = subprocess.run([PLAYER, tape], capture_output=True, text=True, timeout=60)
+    run = subprocess.run([PLAYER, tape], capture_output=True, text=True, timeout=5 * PATIENCE)
     assert run.returncode == 0, run.stdout + run.stderr
 
 
@@ -132,5 +134,5 @@ def test_a_tape_that_was_tampered_with_is_told(tmp_path, broker):
     data = tape.read_bytes()
     assert data.count(b"the first title") == 5
     tape.write_bytes(data.replace(b"the first title", b"the other title", 1))
-    run = subprocess.run([PLAYER, tape], capture_output=True, text=True, timeout=60)
+    run = subprocess.run([PLAYER, tape], capture_output=True, text=True, timeout=5 * PATIENCE)
     assert run.returncode == 1 and "differs" in run.stdout

@@ -49,10 +49,13 @@ def ask_without_reading(peer, id, n):
         peer.send(peer.pack("log_read", pb.LogRead(id=id, limit=MIB)))
 
 
+LIMITS = {"PAWL_BROKER__LIMITS__BYTES_IN_FLIGHT": "32MiB", "PAWL_BROKER__LIMITS__BYTES_IN_FLIGHT_ALL": "128MiB"}
+
+
 @pytest.fixture
 def broker(start_broker):
-    return start_broker(**FAST, PAWL_BROKER__LIMITS__BYTES_IN_FLIGHT="32MiB",
-                        PAWL_BROKER__LIMITS__BYTES_IN_FLIGHT_ALL="128MiB")
+    """Who reads nothing for a lease is cut off."""
+    return start_broker(**FAST, **LIMITS)
 
 
 def test_answers_that_a_peer_does_not_read_are_bounded_and_it_is_cut_off(broker):
@@ -78,7 +81,8 @@ def test_answers_that_a_peer_does_not_read_are_bounded_and_it_is_cut_off(broker)
     hog.close()
 
 
-def test_a_peer_with_too_much_unread_is_told_busy_and_goes_on_when_it_reads(broker):
+def test_a_peer_with_too_much_unread_is_told_busy_and_goes_on_when_it_reads(start_broker):
+    broker = start_broker(**LIMITS)
     client = Peer(broker.endpoint, "c").open()
     id = a_log_of_a_mebibyte(broker, client)
     slow = deaf(broker, "slow")
