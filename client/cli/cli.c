@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "client/base/clock.h"
+#include "client/base/standard.h"
 #include "client/cli/output.h"
 
 enum { NOTICE_TICK_US = 100 * 1000 };
@@ -308,6 +309,7 @@ static int run(cli_t *self)
 int cli_main(int argc, char **argv)
 {
     cli_t cli = { 0 };
+    standard_files_fail();
     signal(SIGPIPE, SIG_DFL); /* `pawl task list | head` ends quietly */
     int code = args_read(&cli.args, argc, argv);
     if (!code) code = run(&cli);

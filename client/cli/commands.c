@@ -251,6 +251,10 @@ static const flag_t backfill_flags[] = {
     WORDS("on-failure", "continue|stop", "when a task of it fails (continue)"),
     END,
 };
+static const flag_t peer_flags[] = {
+    SWITCH("all", 0, "tables: those that have gone too, as all other formats have them"),
+    END,
+};
 static const flag_t range_flags[] = { SWITCH("all", 0, "those that are done too"), END };
 static const flag_t when_flags[] = {
     TEXT("zone", 0, "ZONE", "zone of the rule (this machine's)"),
@@ -484,7 +488,7 @@ const command_t commands[] = {
 
     GROUP("peer", "who is connected to the broker", "pawl peer list"),
     { "peer list", "", "role, machine, process, container, last seen",
-      "pawl peer list -o json", cmd_peer_list, { limit_flags }, 0, 0, REST_NONE, NULL },
+      "pawl peer list -o json", cmd_peer_list, { peer_flags, limit_flags }, 0, 0, REST_NONE, NULL },
 
     GROUP("import", "take over what other tools run", "pawl import crontab /etc/cron.d --dry-run"),
     { "import crontab", "[FILE|DIR|-]...", "schedules from crontabs",

@@ -27,11 +27,6 @@ static pawl_err list_queues(cli_t *cli, pawl_list_t **list)
     return pawl_queue_list(cli->client, list, cli->timeout_us);
 }
 
-static pawl_err list_peers(cli_t *cli, pawl_list_t **list)
-{
-    return pawl_peer_list(cli->client, list, cli->timeout_us);
-}
-
 static int print_list(cli_t *cli, list_fn *ask, const column_t *columns, const char *what)
 {
     pawl_list_t *list = NULL;
@@ -58,9 +53,34 @@ int cmd_queue_list(cli_t *cli)
     return print_list(cli, list_queues, queue_columns, "cannot list queues");
 }
 
+/* A person asks who is there: those that have gone would hide them. */
+static bool is_wanted_peer(const cli_t *cli, const pawl_record_t *peer)
+{
+    return !output_is_table() || args_has(&cli->args, "all") || pawl_record_int(peer, "alive");
+}
+
 int cmd_peer_list(cli_t *cli)
 {
-    return print_list(cli, list_peers, peer_columns, "cannot list peers");
+    static const char what[] = "cannot list peers";
+    pawl_list_t *list = NULL;
+    const pawl_record_t *peer;
+    size_t gone = 0;
+    int code = cli_connect(cli);
+    if (code) return code;
+    pawl_err err = pawl_peer_list(cli->client, &list, cli->timeout_us);
+    if (err) return fail_client(cli->client, err, what);
+    output_t *output = output_new(peer_columns, (uint64_t)args_number(&cli->args, "limit", 0));
+    while ((peer = pawl_list_next(list, &err))) {
+        if (!is_wanted_peer(cli, peer))
+            gone++;
+        else if (!output_record(output, peer))
+            break;
+    }
+    pawl_list_destroy(&list);
+    code = output_end(&output);
+    if (err && !code) return fail_client(cli->client, err, what);
+    if (!code && gone) cli_note(cli, "%zu more that have gone: --all", gone);
+    return code;
 }
 
 /* What it runs now: id, type, attempt, since when. */

@@ -140,13 +140,13 @@ int cmd_schedule_why(cli_t *cli)
                      pawl_record_int(record, "running") + pawl_record_int(record, "waiting"));
     else if (strcmp(state, "active") == 0)
         reason = say("next at %s", instant_text(next));
-    if (output_is_json()) {
+    if (!output_is_table()) {
         json_t *object = json_pack("{s:s, s:s, s:s, s:I}", "name", cli->args.words[0], "state",
                                    state, "reason", reason, "behind", (json_int_t)behind);
         pawl_record_destroy(&record);
         return output_object(object);
     }
-    printf("%s%s%s\n", state, *reason ? ": " : "", reason);
+    printf("%s%s%s\n", state, *reason ? ": " : "", text_tamed(reason));
     if (behind) printf("%" PRId64 " instants that are due have no verdict yet\n", behind);
     pawl_record_destroy(&record);
     return 0;

@@ -47,7 +47,7 @@ static json_t *without_zeros(const json_t *counts)
     return shown;
 }
 
-/* For the eye: what is 0 is left out, each queue has its line. */
+/* For the eye: what is 0 is left out, each queue has its line, the time is that of --tz. */
 static void shorten(json_t *stats)
 {
     const char *name;
@@ -60,6 +60,10 @@ static void shorten(json_t *stats)
         json_decref(shown);
         json_array_append_new(queues, queue);
     }
+    int64_t us;
+    const char *time = json_string_value(json_object_get(stats, "time"));
+    if (time && instant_read(time, NULL, &us))
+        json_object_set_new(stats, "time", json_string(instant_text(us / 1000000 * 1000000)));
     json_object_set_new(stats, "queues", queues);
     json_object_set_new(stats, "tasks", without_zeros(json_object_get(stats, "tasks")));
 }
@@ -122,6 +126,17 @@ static const char *seconds(const json_t *object, const char *name)
     return value < 1 ? say("%.1f ms", value * 1000) : say("%.1f s", value);
 }
 
+/* "12 KiB", "59.5 GiB" */
+static const char *size(const json_t *object, const char *name)
+{
+    static const char *const units[] = { "bytes", "KiB", "MiB", "GiB", "TiB" };
+    double value = json_number_value(json_object_get(object, name));
+    size_t unit = 0;
+    for (; value >= 1024 && unit + 1 < ARRAY_LEN(units); unit++)
+        value /= 1024;
+    return say(value < 10 && unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
+}
+
 static const char *latency(const json_t *stats, const char *name)
 {
     const json_t *group = json_object_get(json_object_get(stats, "latency"), name);
@@ -163,9 +178,9 @@ static void draw(cli_t *cli, const json_t *stats, bool screen)
     const json_t *store = json_object_get(stats, "store"),
                  *commit = json_object_get(stats, "commit");
     if (screen) fputs("\033[H", stdout);
-    printf("pawl  %s  up %.0f s  executors %s  slots %s  events %s%s%s", cell(stats, "time"),
-           json_number_value(json_object_get(stats, "uptime")), cell(stats, "executors"),
-           cell(stats, "slots"), cell(stats, "events_seq"), end, end);
+    printf("pawl  %s  up %s  executors %s  slots %s  events %s%s%s", cell(stats, "time"),
+           duration_text((int64_t)json_number_value(json_object_get(stats, "uptime")) * 1000000),
+           cell(stats, "executors"), cell(stats, "slots"), cell(stats, "events_seq"), end, end);
     printf("rates a second   submitted %.1f   started %.1f   ended %.1f%s",
            number_at(stats, "rates", "submitted"), number_at(stats, "rates", "started"),
            number_at(stats, "rates", "ended"), end);
@@ -173,8 +188,8 @@ static void draw(cli_t *cli, const json_t *stats, bool screen)
     printf("ran              %s%s", latency(stats, "run"), end);
     printf("commits          count %s  p50 %s  p99 %s  batch %s%s", cell(commit, "count"),
            seconds(commit, "p50"), seconds(commit, "p99"), cell(commit, "batch"), end);
-    printf("store            used %s  live %s  map %s%s", cell(store, "used"), cell(store, "live"),
-           cell(store, "map"), end);
+    printf("store            used %s  live %s  map %s%s", size(store, "used"), size(store, "live"),
+           size(store, "map"), end);
     printf("oldest waiting   %s%s%s", seconds(stats, "oldest_waiting"), end, end);
     printf("tasks            %s%s%s", cell(stats, "tasks"), end, end);
     printf("QUEUE%s", end);

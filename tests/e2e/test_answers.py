@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from conftest import BIN, ROOT
-from fleet import PATIENCE
+from fleet import PATIENCE, until
 from test_words import COMMANDS
 
 DATA = str(ROOT / "tests/data/import")
@@ -268,3 +268,34 @@ def test_an_import_that_cannot_read_says_that_alone(fleet):
     for kind in ("celery-beat", "xxl-job", "systemd-timers"):
         said = fleet.pawl("import", kind, "no-such-file", "--dry-run", code=None)
         assert said.code in (1, 2) and len(said.err.splitlines()) == 3 and "no-such-file" in said.err, said
+
+
+def test_who_has_gone_does_not_hide_who_is_there(small):
+    def rows(*words):
+        return small.pawl("peer", "list", *words, "--fields", "pid,alive").lines[1:]
+
+    def gone():
+        return [peer["pid"] for peer in small.pawl("peer", "list", "-o", "json").json if not peer["alive"]]
+
+    pid = until(gone)[0]
+    assert rows() and all(row.split()[1] == "yes" for row in rows())
+    assert [str(pid), "no"] in [row.split() for row in rows("--all", "--limit", "100000")]
+    assert "more that have gone: --all" in small.pawl("peer", "list").err
+    assert small.pawl("-q", "peer", "list").err == ""
+
+
+@pytest.mark.parametrize("words, closed, said", [
+    ("schedule list", ">&-", "error: cannot write the output"), ("help", ">&-", "error: cannot write the output"),
+    ("task submit -", "<&-", "error: cannot read -")], ids=str)
+def test_a_closed_descriptor_is_no_file_of_its_own(fleet, words, closed, said):
+    """Without a guard the socket to the broker would get its number, and be written to."""
+    done = subprocess.run(["sh", "-c", f'exec "$0" {words} {closed}', fleet.bin / "pawl"], capture_output=True, text=True,
+                          env={**fleet.env, "PAWL_BROKER": fleet.endpoint}, timeout=PATIENCE, check=False)
+    assert done.returncode == 1 and done.stderr.startswith(said) and "Bad file descriptor" in done.stderr, done
+    assert len(fleet.pawl("run", "--wait", "--", "true").lines) == 1
+
+
+def test_numbers_for_people_are_in_units_and_in_the_zone(fleet):
+    said = fleet.pawl("top", "--once", "--tz", "Asia/Tokyo").out
+    assert "+09:00  up " in said.splitlines()[0] and "iB" in said[said.index("store"):].splitlines()[0]
+    assert "+09:00" in fleet.pawl("stats", "--tz", "Asia/Tokyo").lines[0]
