@@ -50,7 +50,7 @@ void judge_free(sim_t *sim)
 
 /* ---- finding --------------------------------------------------------------------------------- */
 
-static mtask_t *task_at(judge_t *judge, uint64_t n)
+mtask_t *judge_at(judge_t *judge, uint64_t n)
 {
     if (n >= judge->tasks_room) {
         size_t room = judge->tasks_room ? judge->tasks_room : 256;
@@ -69,7 +69,7 @@ static mtask_t *task_at(judge_t *judge, uint64_t n)
 
 mtask_t *judge_touch(judge_t *judge, uint64_t n)
 {
-    mtask_t *task = task_at(judge, n);
+    mtask_t *task = judge_at(judge, n);
     if (task->touched) return task;
     task->touched = true;
     if (judge->touched_n == judge->touched_room) {
@@ -116,16 +116,6 @@ bool judge_was_told(judge_t *judge, const mtask_t *task, uint64_t token, int wha
         if (known->kind == ID_ALIAS && known->n == task->n) return true;
     }
     return false;
-}
-
-/* Nobody has the task, and no result of its newest token was on record when the batch began. */
-static bool may_recover(const mtask_t *task)
-{
-    if (task->token == 0 || (task->journal != T(WAITING) && task->journal != T(DELAYED)))
-        return false;
-    for (size_t i = 0; i < task->reported_before; i++)
-        if (task->reported[i] == task->token) return false;
-    return true;
 }
 
 /* ---- the batch ------------------------------------------------------------------------------- */
@@ -278,178 +268,6 @@ static void on_run(sim_t *sim, uint64_t n, slice_t value, bool gone)
     task->replaced = !replaced ? 0 : task->replaced ? task->replaced : sim->judge->batches;
     task->run_token = task->token = run.token;
     task->run_executor = run.executor;
-}
-
-enum {
-    TOLD_COMPLETE = 200 + PAWL__V1__COMPLETE_VERB__COMPLETE_DONE,
-    TOLD_EXTEND = 200 + PAWL__V1__COMPLETE_VERB__COMPLETE_EXTEND,
-};
-
-/* ---- the journal: one step at a time --------------------------------------------------------- */
-
-static bool may_follow(const mtask_t *task, uint8_t event)
-{
-    uint8_t from = task->journal;
-    bool waits = from == T(WAITING) || from == T(DELAYED);
-    bool recovered = may_recover(task);
-    if (kin_may_follow(task, event)) return true;
-    switch (event) {
-    case EVENT_CREATED:
-        return from == 0;
-    case EVENT_HELD:
-        return waits;
-    case EVENT_DELAYED:
-        return from == T(RUNNING) || from == T(HELD) || from == T(EXTERNAL) ||
-               (from == T(WAITING) && task->token == 0) || recovered;
-    case EVENT_WAITING:
-        return from == T(DELAYED) || from == T(HELD) || from == T(RUNNING) || recovered ||
-               (judge_has_ended(from) && from != T(FINISHED));
-    case EVENT_RUNNING:
-        return from == T(WAITING) || recovered;
-    case EVENT_LOST:
-    case EVENT_CANCELLING:
-        return from == T(RUNNING);
-    case EVENT_EXTERNAL:
-    case EVENT_FINISHED:
-    case EVENT_FAILED:
-        return from == T(RUNNING) || from == T(EXTERNAL) || recovered;
-    case EVENT_CANCELLED:
-        return waits || from == T(HELD) || from == T(RUNNING) || from == T(EXTERNAL);
-    case EVENT_SUPERSEDED:
-        return waits;
-    case EVENT_EXPIRED:
-        return waits || from == T(HELD);
-    default:
-        return false;
-    }
-}
-
-static uint8_t status_of_event(uint8_t event, uint8_t before)
-{
-    static const struct {
-        uint8_t event, status;
-    } map[] = { { EVENT_HELD, T(HELD) },           { EVENT_BLOCKED, T(BLOCKED) },
-                { EVENT_DELAYED, T(DELAYED) },     { EVENT_WAITING, T(WAITING) },
-                { EVENT_RUNNING, T(RUNNING) },     { EVENT_EXTERNAL, T(EXTERNAL) },
-                { EVENT_FINISHED, T(FINISHED) },   { EVENT_FAILED, T(FAILED) },
-                { EVENT_CANCELLED, T(CANCELLED) }, { EVENT_SUPERSEDED, T(SUPERSEDED) },
-                { EVENT_EXPIRED, T(EXPIRED) } };
-    for (size_t i = 0; i < ARRAY_LEN(map); i++)
-        if (map[i].event == event) return map[i].status;
-    return event == EVENT_CREATED ? T(WAITING) : before;
-}
-
-/* A parent ends as cancelled when its children were. */
-static bool child_cancelled(sim_t *sim, const mtask_t *task)
-{
-    for (size_t i = 0; i < task->children_n; i++)
-        if (task_at(sim->judge, task->children[i])->journal == T(CANCELLED)) return true;
-    return false;
-}
-
-static const char *unfounded(sim_t *sim, const mtask_t *task, const journal_entry_t *e)
-{
-    judge_t *judge = sim->judge;
-    const char *against = e->event == EVENT_RUNNING ? kin_against(sim, task) : NULL;
-    if (against) return against;
-    if (kin_founded(sim, task, e->event)) return NULL;
-    switch (e->event) {
-    case EVENT_EXTERNAL:
-        if (!judge_was_told(judge, task, 0, PAWL__V1__OUTCOME__OUTCOME_ASYNC) &&
-            !judge_was_told(judge, task, 0, TOLD_EXTEND))
-            return "external without a report that says so";
-        break;
-    case EVENT_FINISHED:
-        if (!judge_was_told(judge, task, 0, PAWL__V1__OUTCOME__OUTCOME_DONE) &&
-            !judge_was_told(judge, task, 0, TOLD_COMPLETE))
-            return "finished without a report that says so";
-        break;
-    case EVENT_WAITING:
-        if (judge_has_ended(task->journal) &&
-            !judge_was_told(judge, task, 0, 100 + PAWL__V1__TASK_VERB__TASK_RETRY))
-            return "runs again without anybody asking";
-        break;
-    case EVENT_BLOCKED:
-        if (judge_has_ended(task->journal)) return "runs again without anybody asking";
-        break;
-    case EVENT_HELD:
-        if (task->journal != T(WAITING) &&
-            !judge_was_told(judge, task, 0, 100 + PAWL__V1__TASK_VERB__TASK_HOLD))
-            return "held without anybody asking";
-        break;
-    case EVENT_CANCELLING:
-        if (!task->schedule &&
-            !judge_was_told(judge, task, 0, 100 + PAWL__V1__TASK_VERB__TASK_CANCEL))
-            return "cancelling without anybody asking";
-        break;
-    case EVENT_CANCELLED:
-        if (!task->schedule && !task->cancel_asked && !child_cancelled(sim, task) &&
-            !judge_was_told(judge, task, 0, 100 + PAWL__V1__TASK_VERB__TASK_CANCEL))
-            return "cancelled without anybody asking";
-        break;
-    case EVENT_EXPIRED:
-        if (!(task->spec_flags & SPEC_EXPIRES)) return "expired, but never expires";
-        break;
-    case EVENT_SUPERSEDED:
-        if (!task->schedule) return "superseded, but of no schedule";
-        break;
-    case EVENT_RUNNING:
-        if (task->at_most_once && task->lost) return "at most once, and leased after a loss";
-        break;
-    default:
-        break;
-    }
-    return NULL;
-}
-
-static void on_event(sim_t *sim, const journal_entry_t *entry)
-{
-    judge_t *judge = sim->judge;
-    mtask_t *task = judge_touch(judge, entry->subject);
-    if (entry->event == EVENT_PURGED) return;
-    sim_say(sim, "task %llu %s", (unsigned long long)entry->subject,
-            journal_event_text(entry->event));
-    const char *wrong = may_follow(task, entry->event) ? unfounded(sim, task, entry)
-                                                       : "not a step of the table of statuses";
-    if (wrong)
-        sim_fail(sim, "task %llu (%s): event %s after status %d: %s",
-                 (unsigned long long)entry->subject, hex(task->id, 16),
-                 journal_event_text(entry->event), task->journal, wrong);
-    if (entry->event == EVENT_LOST)
-        task->lost = true;
-    else if (entry->event == EVENT_RUNNING || judge_has_ended(task->journal))
-        task->lost = false;
-    if (entry->event == EVENT_CANCELLING) task->cancel_asked = true;
-    bool again = entry->event == EVENT_WAITING || entry->event == EVENT_BLOCKED;
-    if (again && judge_has_ended(task->journal)) {
-        sim_met(MET_AGAIN);
-        task->cancel_asked = false;
-        task->retried = true;
-        task->done_token = 0;
-    }
-    task->journal = status_of_event(entry->event, task->journal);
-}
-
-static void on_journal(sim_t *sim, slice_t key, slice_t value, bool gone)
-{
-    judge_t *judge = sim->judge;
-    journal_unpack_t unpack;
-    journal_entry_t entry;
-    if (gone) return;
-    if (key.len != 8 || !journal_unpack_begin(&unpack, be_u64(key.at), value)) {
-        sim_fail(sim, "a journal row cannot be read");
-        return;
-    }
-    while (journal_unpack_next(&unpack, &entry)) {
-        if (entry.seq < judge->next_seq) continue; /* the row was there, it grew */
-        if (entry.seq != judge->next_seq)
-            sim_fail(sim, "the journal jumps from %llu to %llu",
-                     (unsigned long long)judge->next_seq, (unsigned long long)entry.seq);
-        judge->next_seq = entry.seq + 1;
-        if (entry.event < 32) on_event(sim, &entry);
-        judge->gave_way |= entry.event == EVENT_HISTORY_GAVE_WAY;
-        attended_event(sim, &entry);
-    }
 }
 
 /* ---- a durable batch ------------------------------------------------------------------------- */
@@ -663,79 +481,6 @@ static void settle(sim_t *sim, mtask_t *task)
     kin_settled(sim->judge, task);
 }
 
-/* How many may be under lease at a gate, as far as this task of it may tell; 0: no bound. */
-static uint32_t most_at(const mtask_t *task, const mschedule_t *schedule)
-{
-    if (schedule->loose || schedule->revisions_n == 0) return 0;
-    const Pawl__V1__Schedule *spec = schedule->revisions[schedule->revisions_n - 1].spec;
-    if (spec == NULL) return 0;
-    for (size_t i = 0; task->gate[0] == GATE_RANGE && i < schedule->ranges_n; i++) {
-        const range_row_t *row = &schedule->ranges[i].row;
-        if (schedule->ranges[i].no == task->range &&
-            (row->overlap == PAWL__V1__OVERLAP__OVERLAP_ALLOW ||
-             row->overlap == PAWL__V1__OVERLAP__OVERLAP_KILL))
-            return 0;
-    }
-    return spec->max_running;
-}
-
-/* Under lease at one gate that is not a schedule's own. */
-typedef struct crowd {
-    uint8_t gate[16];
-    uint32_t leased, most;
-    bool loose;
-} crowd_t;
-
-static void join_crowd(crowd_t **crowds, size_t *n, const mtask_t *task, uint32_t most)
-{
-    size_t i = 0;
-    while (i < *n && memcmp((*crowds)[i].gate, task->gate, 16) != 0)
-        i++;
-    if (i == *n) {
-        *crowds = mem_grow(*crowds, (*n + 1) * sizeof **crowds);
-        (*crowds)[(*n)++] = (crowd_t){ 0 };
-        memcpy((*crowds)[i].gate, task->gate, 16);
-    }
-    crowd_t *crowd = &(*crowds)[i];
-    crowd->leased++;
-    crowd->loose |= most == 0;
-    if (most > crowd->most) crowd->most = most;
-}
-
-/* Who came last found room by the bound of its own schedule, so all together are within the largest
- * of their bounds. */
-static void judge_overlap(sim_t *sim)
-{
-    judge_t *judge = sim->judge;
-    crowd_t *crowds = NULL;
-    size_t crowds_n = 0;
-    for (size_t i = 0; i < judge->schedules_n; i++)
-        judge->schedules[i].leased = 0;
-    const mtask_t *task;
-    for (size_t i = 0; (task = judge_next_open(judge, &i)) != NULL;) {
-        if ((!task->run && task->status != T(EXTERNAL)) || !task->there || !task->schedule ||
-            task->schedule >= judge->schedules_n)
-            continue;
-        mschedule_t *schedule = &judge->schedules[task->schedule];
-        if (task->gate[0] == GATE_OVERLAP) {
-            uint32_t most = most_at(task, schedule);
-            if (++schedule->leased > most && most)
-                sim_fail(sim, "schedule %u has %u tasks under lease, its policy allows %u",
-                         schedule->no, schedule->leased, most);
-        } else {
-            sim_met(task->gate[0] == GATE_SCOPE ? MET_SCOPED : MET_APART);
-            join_crowd(&crowds, &crowds_n, task, most_at(task, schedule));
-        }
-    }
-    for (size_t i = 0; i < crowds_n; i++) {
-        if (crowds[i].leased > 1 && crowds[i].gate[0] == GATE_SCOPE) sim_met(MET_TOGETHER);
-        if (!crowds[i].loose && crowds[i].leased > crowds[i].most)
-            sim_fail(sim, "%u tasks are under lease at one gate, %u may be", crowds[i].leased,
-                     crowds[i].most);
-    }
-    free(crowds);
-}
-
 void judge_committed(sim_t *sim, store_t *store, const batch_t *batch, const outputs_t *out)
 {
     judge_t *judge = sim->judge;
@@ -755,7 +500,7 @@ void judge_committed(sim_t *sim, store_t *store, const batch_t *batch, const out
     }
     in = reader(slice(store->write_set.at, store->write_set.len));
     while (next_write(&in, &table, &key, &value, &gone))
-        if (table == TABLE_jrn) on_journal(sim, key, value, gone);
+        if (table == TABLE_jrn) events_row(sim, key, value, gone);
     for (size_t i = 0; i < judge->touched_n; i++) {
         settle(sim, &judge->tasks[judge->touched[i]]);
         list_open(judge, &judge->tasks[judge->touched[i]]);
@@ -767,7 +512,7 @@ void judge_committed(sim_t *sim, store_t *store, const batch_t *batch, const out
     rows_judge(sim);
     for (size_t i = 0; i < judge->schedules_n; i++)
         if (judge->schedules[i].touched) ledger_settle(sim, &judge->schedules[i]);
-    if (runs) judge_overlap(sim);
+    if (runs) crowd_judge(sim);
 }
 
 void judge_released(sim_t *sim, const char *executor)

@@ -110,7 +110,8 @@ typedef struct mschedule {
     bool touched;
 } mschedule_t;
 
-/* The model itself: judge.c writes it, told.c reads it, nobody else looks inside. */
+/* The model itself: judge.c and the files beside it write it, each its kind of rows; told.c reads.
+ */
 typedef struct known {
     uint8_t id[16];
     uint8_t kind; /* 0: not on record */
@@ -174,6 +175,7 @@ struct judge {
     int64_t attended_changed_us; /* a definition, or who follows */
 };
 
+mtask_t *judge_at(judge_t *judge, uint64_t n);    /* by its number; an empty one when it is new */
 mtask_t *judge_touch(judge_t *judge, uint64_t n); /* to be looked at when the batch is over */
 
 /* What may be forgotten, and when (memory.c). */
@@ -206,6 +208,18 @@ static inline bool judge_has_ended(uint8_t status)
 {
     return status >= T(FINISHED);
 }
+
+/* The journal, an event after the other (events.c). */
+void events_row(sim_t *sim, slice_t key, slice_t value, bool gone);
+
+/* How many run at once (crowd.c). */
+void crowd_judge(sim_t *sim);
+
+/* Completions by token among what was told; the rest is as at told_t. */
+enum {
+    TOLD_COMPLETE = 200 + PAWL__V1__COMPLETE_VERB__COMPLETE_DONE,
+    TOLD_EXTEND = 200 + PAWL__V1__COMPLETE_VERB__COMPLETE_EXTEND,
+};
 
 /* Somebody asked for it in this batch, by the task's id or one that stands for it. */
 bool judge_was_told(judge_t *judge, const mtask_t *task, uint64_t token, int what);
