@@ -12,6 +12,7 @@
 #include "client/record.h"
 #include "client/worker.h"
 #include "schemas/limits.h"
+#include "schemas/wire.h"
 
 static pthread_mutex_t *lock_of(const pawl_job_t *self)
 {
@@ -144,41 +145,15 @@ void job_set_state(struct pawl_job *self, pawl_job_state state)
 
 /* ---- what it says ---------------------------------------------------------------------------- */
 
-/* The broker refuses texts with control bytes or bad UTF-8 as a whole: make them harmless here. */
-void text_cut_utf8(char *text, size_t most)
-{
-    uint8_t *at = (uint8_t *)text, *start = at;
-    while (*at) {
-        size_t len = *at < 0x80                  ? 1
-                     : *at >= 0xc2 && *at < 0xe0 ? 2
-                     : *at >= 0xe0 && *at < 0xf0 ? 3
-                     : *at >= 0xf0 && *at < 0xf5 ? 4
-                                                 : 0;
-        bool good = len > 0 && (len > 1 || (*at >= 0x20 && *at != 0x7f));
-        for (size_t i = 1; good && i < len; i++)
-            good = (at[i] & 0xc0) == 0x80;
-        if (good && len == 2 && *at == 0xc2) good = at[1] >= 0xa0; /* C1 controls */
-        if (good && len == 3)
-            good = (*at != 0xe0 || at[1] >= 0xa0) && (*at != 0xed || at[1] < 0xa0);
-        if (good && len == 4)
-            good = (*at != 0xf0 || at[1] >= 0x90) && (*at != 0xf4 || at[1] < 0x90);
-        if (!good) {
-            *at = *at == '\t' || *at == '\n' || *at == '\r' ? ' ' : '?';
-            len = 1;
-        }
-        if ((size_t)(at - start) + len > most) {
-            *at = '\0';
-            return;
-        }
-        at += len;
-    }
-}
-
+/* The broker refuses texts with control bytes or bad UTF-8 as a whole: make them harmless here.
+ * NULL: out of memory. */
 static char *harmless(const char *text, size_t most)
 {
-    char *copy = strndup(text ? text : "", most + 4);
-    if (copy) text_cut_utf8(copy, most);
-    return copy;
+    const char *from = text ? text : "";
+    size_t len = strlen(from), room = (len < most ? len : most) + 1;
+    char *line = malloc(room);
+    if (line) wire_text_line(line, room, from, len);
+    return line;
 }
 
 pawl_err pawl_job_progress(pawl_job_t *self, int64_t done, int64_t total, const char *text)

@@ -185,7 +185,5 @@ bool worker_drains(const pawl_worker_t *self);
 size_t worker_held(const pawl_worker_t *self);
 uint32_t worker_credit(const pawl_worker_t *self);
 void worker_signal(pawl_worker_t *self); /* something to look at: fd and waiters */
-void text_cut_utf8(char *text,
-                   size_t most); /* valid UTF-8 without control bytes, at most so long */
 
 #endif

@@ -12,6 +12,7 @@
 #include "client/base/log.h"
 #include "executor/workfolder.h"
 #include "schemas/limits.h"
+#include "schemas/wire.h"
 
 #define TROUBLE_US INT64_C(5000000) /* no room here: somewhere else, or here in a while */
 
@@ -55,7 +56,7 @@ static bool describe_limit(const struct ending *self, char *text, size_t room)
 static void describe_end(const struct ending *self, char *text, size_t room)
 {
     if (self->message->len) {
-        output_clean(text, room, self->message->at, self->message->len);
+        wire_text_line(text, room, self->message->at, self->message->len);
     } else if (describe_limit(self, text, room) || output_last_line(self->output, text, room)) {
         return;
     } else if (self->exited && WIFSIGNALED(self->status)) {
@@ -107,7 +108,7 @@ static void wish_of_lines(const struct ending *self, int code, wish_t *wish)
     if (lines->ask != LINES_NOTHING) {
         wish->ask = lines->ask;
         wish->us = lines->after_us;
-        output_clean(wish->message, sizeof wish->message, lines->text, strlen(lines->text));
+        wire_text_line(wish->message, sizeof wish->message, lines->text, strlen(lines->text));
     } else if (code == EXIT_AGAIN || code == EXIT_ACCEPTED) {
         wish->ask = code == EXIT_AGAIN ? LINES_AGAIN : LINES_EXTERNAL;
         wish->us = code == EXIT_AGAIN ? ENDING_AGAIN_US : 0;

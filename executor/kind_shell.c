@@ -10,9 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "executor/instant.h"
 #include "executor/private_file.h"
 #include "schemas/limits.h"
 #include "schemas/requirement.h"
@@ -25,20 +25,6 @@
 #define STATE         "state.json"
 #define SECRET        "secret-"
 #define FALLBACK_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-void shell_print_time(int64_t time_us, char *text, size_t room)
-{
-    int64_t micros = time_us % 1000000;
-    time_t seconds = (time_t)(time_us / 1000000 - (micros < 0));
-    micros += micros < 0 ? 1000000 : 0;
-    struct tm parts;
-    gmtime_r(&seconds, &parts);
-    size_t len = strftime(text, room, "%Y-%m-%dT%H:%M:%S", &parts);
-    if (micros)
-        snprintf(text + len, room - len, ".%06dZ", (int)micros);
-    else
-        snprintf(text + len, room - len, "Z");
-}
 
 /* ---- the account ----------------------------------------------------------------------------- */
 
@@ -175,11 +161,11 @@ static bool gather_environment(struct gathered *self, const executor_config_t *c
     gather_env(self, "PAWL_ATTEMPT", text);
     snprintf(text, sizeof text, "%llu", (unsigned long long)task->token);
     gather_env(self, "PAWL_TOKEN", text);
-    shell_print_time(task->planned_us, text, sizeof text);
+    instant_print(task->planned_us, 'T', "Z", text);
     gather_env(self, "PAWL_PLANNED", text);
     if (task->folded_count) {
         gather_env(self, "PAWL_FOLDED_LAST", text);
-        shell_print_time(task->folded_first_us, text, sizeof text);
+        instant_print(task->folded_first_us, 'T', "Z", text);
         gather_env(self, "PAWL_FOLDED_FIRST", text);
         snprintf(text, sizeof text, "%llu", (unsigned long long)task->folded_count);
         gather_env(self, "PAWL_FOLDED_COUNT", text);

@@ -74,7 +74,4 @@ bool shell_plan_make(shell_plan_t *plan, const executor_config_t *config, const 
                      const shell_task_t *task, buf_t *message, int *exit_code);
 void shell_plan_release(shell_plan_t *plan);
 
-/* "2026-12-01T01:00:00Z", with microseconds only where there are any. */
-void shell_print_time(int64_t time_us, char *text, size_t room);
-
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "schemas/limits.h"
+#include "schemas/wire.h"
 
 enum {
     RING = LIMIT_LOG_ATTEMPT - LIMIT_LOG_HEAD,
@@ -162,41 +163,6 @@ uint64_t output_cut(const output_t *self)
     return self->cut;
 }
 
-/* Length of the UTF-8 character at `at` (RFC 3629), 0 when it is none. */
-static size_t character(const uint8_t *at, size_t len)
-{
-    if (at[0] < 0x80) return 1;
-    size_t want = at[0] >= 0xF0 ? 4 : at[0] >= 0xE0 ? 3 : 2;
-    if (at[0] < 0xC2 || at[0] > 0xF4 || want > len) return 0;
-    for (size_t i = 1; i < want; i++)
-        if ((at[i] & 0xC0) != 0x80) return 0;
-    bool overlong = (at[0] == 0xE0 && at[1] < 0xA0) || (at[0] == 0xF0 && at[1] < 0x90);
-    bool surrogate = at[0] == 0xED && at[1] > 0x9F, above = at[0] == 0xF4 && at[1] > 0x8F;
-    return overlong || surrogate || above ? 0 : want;
-}
-
-void output_clean(char *to, size_t room, const void *bytes, size_t len)
-{
-    const uint8_t *at = bytes;
-    size_t put = 0;
-    for (size_t i = 0; i < len;) {
-        size_t whole = character(at + i, len - i);
-        bool control = whole == 1 && (at[i] < 0x20 || at[i] == 0x7F);
-        bool control_c1 = whole == 2 && at[i] == 0xC2 && at[i + 1] < 0xA0;
-        if (whole == 0 || control || control_c1) {
-            if (put + 1 >= room) break;
-            to[put++] = at[i] == '\t' ? ' ' : '?';
-            i += whole ? whole : 1;
-        } else {
-            if (put + whole >= room) break;
-            memcpy(to + put, at + i, whole);
-            put += whole;
-            i += whole;
-        }
-    }
-    to[put] = 0;
-}
-
 bool output_last_line(const output_t *self, char *line, size_t room)
 {
     size_t end = self->tail_len;
@@ -209,6 +175,6 @@ bool output_last_line(const output_t *self, char *line, size_t room)
     while (start < end && start == 0 && self->tail_len == TAIL &&
            ((uint8_t)self->tail[start] & 0xC0) == 0x80)
         start++;
-    output_clean(line, room, self->tail + start, end - start);
+    wire_text_line(line, room, self->tail + start, end - start);
     return end > start;
 }

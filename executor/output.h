@@ -35,8 +35,4 @@ uint64_t output_cut(const output_t *self);   /* of those, bytes that were left o
  * bytes. Returns false when there is none. */
 bool output_last_line(const output_t *self, char *line, size_t room);
 
-/* Makes a text of any bytes: what is no UTF-8 or a control byte becomes '?'. Cut at a character's
- * edge. */
-void output_clean(char *to, size_t room, const void *bytes, size_t len);
-
 #endif

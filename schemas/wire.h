@@ -142,6 +142,10 @@ bool wire_utf8_valid(const char *text, size_t len);
 /* Takes out what is no valid UTF-8: of a text that was cut somewhere, the parts of characters. A
  * text that is not valid makes the whole message unreadable. */
 void wire_text_mend(char *text);
+/* Makes of any bytes a line that every reader takes: tabs and ends of lines become spaces, what is
+ * no UTF-8 or a control character '?'; cut at a character's edge, `room` - 1 bytes at most. May be
+ * done in place. */
+void wire_text_line(char *to, size_t room, const void *bytes, size_t len);
 
 /* ---- encode ------------------------------------------------------------------------------ */
 

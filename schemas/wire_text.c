@@ -71,6 +71,27 @@ void wire_text_mend(char *text)
     *to = '\0';
 }
 
+void wire_text_line(char *to, size_t room, const void *bytes, size_t len)
+{
+    const uint8_t *at = bytes, *end = at + len;
+    size_t put = 0;
+    while (at < end) {
+        uint32_t point = *at;
+        size_t step = *at < 0x80 ? 1 : utf8_sequence(at, end, &point);
+        bool control = point < 0x20 || (point >= 0x7F && point < 0xA0);
+        bool kept = step && !control, space = *at == '\t' || *at == '\n' || *at == '\r';
+        size_t more = kept ? step : 1;
+        if (put + more >= room) break;
+        if (kept)
+            memmove(to + put, at, step);
+        else
+            to[put] = space ? ' ' : '?';
+        put += more;
+        at += step ? step : 1;
+    }
+    to[put] = '\0';
+}
+
 bool wire_utf8_valid(const char *text, size_t len)
 {
     return wire_text_valid((const uint8_t *)text, len, TEXT_PROGRAM);

@@ -5,10 +5,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <sodium.h>
 
+#include "executor/instant.h"
 #include "schemas/limits.h"
 #include "schemas/wire.h"
 
@@ -91,56 +91,6 @@ void json_add_value(buf_t *to, const sql_value_t *value)
         json_add_text(to, value->at, value->len);
     else
         add_bytes(to, value->at, value->len);
-}
-
-/* ---- instants -------------------------------------------------------------------------------- */
-
-bool sql_instant_read(const char *text, int64_t *out_us)
-{
-    struct tm tm = { 0 };
-    int used = 0, offset = 0;
-    char mark = 0;
-    if (sscanf(text, "%4d-%2d-%2d%c%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &mark,
-               &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &used) != 7 ||
-        used != 19 || !strchr("Tt ", mark) || tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 ||
-        tm.tm_mday > 31 || tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60 || tm.tm_year < 1)
-        return false;
-    const char *at = text + used;
-    int64_t fraction = 0, scale = 100000;
-    if (*at == '.') {
-        if (!isdigit((unsigned char)*++at)) return false;
-        for (; isdigit((unsigned char)*at); at++, scale /= 10)
-            fraction += (*at - '0') * scale;
-    }
-    if (*at == '+' || *at == '-') {
-        int hours, minutes, len = 0;
-        if (sscanf(at + 1, "%2d:%2d%n", &hours, &minutes, &len) != 2 || len != 5 || at[1 + len] ||
-            hours > 23 || minutes > 59)
-            return false;
-        offset = (hours * 3600 + minutes * 60) * (*at == '-' ? -1 : 1);
-    } else if (strcmp(at, "Z") != 0 && strcmp(at, "z") != 0) {
-        return false;
-    }
-    int day = tm.tm_mday;
-    tm.tm_year -= 1900;
-    tm.tm_mon -= 1;
-    time_t seconds = timegm(&tm);
-    if (tm.tm_sec < 60 && tm.tm_mday != day) return false; /* 31 April */
-    *out_us = ((int64_t)seconds - offset) * PAWL_SEC_US + fraction;
-    return true;
-}
-
-void sql_instant_print(int64_t us, char between, const char *zone, char *text, size_t room)
-{
-    int64_t fraction = us % PAWL_SEC_US;
-    if (fraction < 0) fraction += PAWL_SEC_US;
-    time_t seconds = (time_t)((us - fraction) / PAWL_SEC_US);
-    struct tm tm;
-    char part[8] = "";
-    gmtime_r(&seconds, &tm);
-    if (fraction) snprintf(part, sizeof part, ".%06u", (unsigned)fraction % 1000000u);
-    snprintf(text, room, "%04d-%02d-%02d%c%02d:%02d:%02d%s%s", tm.tm_year + 1900, tm.tm_mon + 1,
-             tm.tm_mday, between, tm.tm_hour, tm.tm_min, tm.tm_sec, part, zone);
 }
 
 /* ---- from JSON ------------------------------------------------------------------------------- */
@@ -345,11 +295,11 @@ static bool special(struct json *self, sql_params_t *to, const char *name, bool 
     buf_add(&text, "", 1);
     if (good && time) {
         int64_t us;
-        char instant[40];
-        good = strlen((char *)text.at) + 1 == text.len && sql_instant_read((char *)text.at, &us);
+        char instant[INSTANT_TEXT];
+        good = strlen((char *)text.at) + 1 == text.len && instant_read((char *)text.at, &us);
         if (!good) wrong(self, "$time needs an instant with its offset: 2026-12-01T02:00:00Z");
         if (good) {
-            sql_instant_print(us, 'T', "Z", instant, sizeof instant);
+            instant_print(us, 'T', "Z", instant);
             sql_params_set(to, name, SQL_TIME, instant, strlen(instant));
         }
     } else if (good) {

@@ -38,9 +38,4 @@ bool sql_params_read_one(sql_params_t *self, const char *name, slice_t json, cha
 void json_add_value(buf_t *to, const sql_value_t *value);
 void json_add_text(buf_t *to, const char *text, size_t len); /* valid UTF-8; quoted here */
 
-/* The instant of an RFC 3339 text with an offset; microseconds since 1970. */
-bool sql_instant_read(const char *text, int64_t *out_us);
-/* As UTC: date, `between`, time, `zone` ("Z" or ""). */
-void sql_instant_print(int64_t us, char between, const char *zone, char *text, size_t room);
-
 #endif

@@ -18,6 +18,7 @@
 #include <sodium.h>
 
 #include "client/base/clock.h"
+#include "executor/instant.h"
 #include "executor/sql/kind.h"
 #include "executor/sql/watermark.h"
 #include "schemas/limits.h"
@@ -161,8 +162,7 @@ static bool put_at(struct producer *self, const sql_value_t *value)
     char text[64];
     int64_t us;
     snprintf(text, sizeof text, "%sZ", value->at);
-    if (value->len > 40 || (!sql_instant_read(value->at, &us) && !sql_instant_read(text, &us)) ||
-        us < 0)
+    if (value->len > 40 || (!instant_read(value->at, &us) && !instant_read(text, &us)) || us < 0)
         return row_fails(self, "at", "an instant after 1970 is wanted, e.g. 2026-12-01T02:00:00Z");
     put_tag(&self->bytes, FIELD_AT, WIRE_VARINT);
     put_varint(&self->bytes, (uint64_t)us);

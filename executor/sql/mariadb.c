@@ -16,9 +16,9 @@
 #include <mysql.h>
 #include <mysqld_error.h>
 
+#include "executor/instant.h"
 #include "executor/sql/driver.h"
 #include "executor/sql/float.h"
-#include "executor/sql/json.h"
 #include "schemas/limits.h"
 
 enum { CELL_FIRST = 64, CHARSET_BINARY = 63 };
@@ -239,7 +239,7 @@ struct argument {
     long long number;
     signed char truth;
     unsigned long len;
-    char time[40];
+    char time[INSTANT_TEXT];
 };
 
 static void bind_argument(MYSQL_BIND *bind, struct argument *argument, const sql_value_t *value)
@@ -275,8 +275,8 @@ static void bind_argument(MYSQL_BIND *bind, struct argument *argument, const sql
         bind->buffer_type = MYSQL_TYPE_BLOB;
         break;
     case SQL_TIME:
-        if (!sql_instant_read(value->at, &us)) break;
-        sql_instant_print(us, ' ', "", argument->time, sizeof argument->time);
+        if (!instant_read(value->at, &us)) break;
+        instant_print(us, ' ', "", argument->time);
         argument->len = strlen(argument->time);
         bind->buffer_length = argument->len;
         bind->buffer = argument->time;

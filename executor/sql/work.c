@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "client/base/clock.h"
+#include "executor/instant.h"
 #include "executor/sql/kind.h"
 #include "schemas/limits.h"
 
@@ -64,14 +65,14 @@ void work_note(sql_work_t *self, const char *format, ...)
 
 static void set_built_in(const pawl_job_t *job, sql_params_t *params)
 {
-    char id[PAWL_ID_TEXT], number[24], instant[40];
+    char id[PAWL_ID_TEXT], number[24], instant[INSTANT_TEXT];
     pawl_id_print(pawl_job_id(job), id);
     sql_params_set(params, "pawl_task_id", SQL_TEXT, id, strlen(id));
     snprintf(number, sizeof number, "%" PRIu64, pawl_job_token(job));
     sql_params_set(params, "pawl_token", SQL_INTEGER, number, strlen(number));
     snprintf(number, sizeof number, "%u", pawl_job_attempt(job));
     sql_params_set(params, "pawl_attempt", SQL_INTEGER, number, strlen(number));
-    sql_instant_print(pawl_job_planned_us(job), 'T', "Z", instant, sizeof instant);
+    instant_print(pawl_job_planned_us(job), 'T', "Z", instant);
     sql_params_set(params, "pawl_planned", SQL_TIME, instant, strlen(instant));
     const char *schedule = pawl_job_schedule(job);
     sql_params_set(params, "pawl_schedule", SQL_TEXT, schedule, strlen(schedule));

@@ -254,30 +254,6 @@ static void a_filter_refuses_what_it_does_not_know(void **state)
     pawl_filter_destroy(&filter);
 }
 
-static void texts_are_made_harmless(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *in, *out;
-        size_t most;
-    } cases[] = {
-        { "plain", "plain", 100 },
-        { "tab\tnew\nline", "tab new line", 100 },
-        { "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", 100 },
-        { "\xc3", "?", 100 },
-        { "\xc0\xaf\xed\xa0\x80", "?????", 100 },
-        { "\xc2\x85x", "??x", 100 },
-        { "ab\xe2\x82\xac", "ab", 4 }, /* never half a character */
-        { "abc", "ab", 2 },
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        char text[64];
-        strcpy(text, cases[i].in);
-        text_cut_utf8(text, cases[i].most);
-        assert_string_equal(text, cases[i].out);
-    }
-}
-
 static void errors_have_names_texts_and_exit_codes(void **state)
 {
     (void)state;
@@ -300,7 +276,6 @@ int main(void)
         cmocka_unit_test(task_fields_are_set_by_name_and_checked),
         cmocka_unit_test(a_task_has_an_id_from_the_start),
         cmocka_unit_test(a_filter_refuses_what_it_does_not_know),
-        cmocka_unit_test(texts_are_made_harmless),
         cmocka_unit_test(errors_have_names_texts_and_exit_codes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

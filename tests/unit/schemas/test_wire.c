@@ -3,6 +3,8 @@
  * others read of it. What single frames mean is in schemas/vectors/ (test_vectors.c). */
 #include "tests/unit/schemas/wire_kit.h"
 
+#include "schemas/wire_unpack.h"
+
 /* ---- hostile bytes ----------------------------------------------------------------------- */
 
 /* A request with every kind of field in it. */
@@ -307,6 +309,37 @@ static void what_a_fault_quotes_is_cut_between_characters(void **state)
     }
 }
 
+static void any_bytes_make_a_line_that_every_reader_takes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *in, *out;
+        size_t most;
+    } cases[] = {
+        { "plain", "plain", 100 },
+        { "tab\tnew\nline", "tab new line", 100 },
+        { "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", 100 },
+        { "\xc3", "?", 100 },
+        { "\xc0\xaf\xed\xa0\x80", "?????", 100 },
+        { "\xc2\x85x\x7f", "?x?", 100 },
+        { "\xe2\x82", "??", 100 },
+        { "ab\xe2\x82\xac", "ab", 4 }, /* never half a character */
+        { "abc", "ab", 2 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[64];
+        strcpy(text, cases[i].in);
+        wire_text_line(text, cases[i].most + 1, text, strlen(text));
+        assert_string_equal(text, cases[i].out);
+        assert_true(wire_text_valid((uint8_t *)text, strlen(text), TEXT_LINE));
+    }
+    char text[8];
+    wire_text_line(text, sizeof text, "a\0b", 3);
+    assert_string_equal(text, "a?b");
+    wire_text_line(text, 1, "abc", 3);
+    assert_string_equal(text, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -320,6 +353,7 @@ int main(void)
         cmocka_unit_test(what_was_checked_once_reads_back_without_rules),
         cmocka_unit_test(numbers_of_fields_and_lengths_have_five_bytes_at_most),
         cmocka_unit_test(what_a_fault_quotes_is_cut_between_characters),
+        cmocka_unit_test(any_bytes_make_a_line_that_every_reader_takes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
