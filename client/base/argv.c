@@ -8,7 +8,7 @@
 #include "client/base/base.h"
 #include "client/base/near.h"
 
-enum { FLAGS_MOST = 40, EXIT_WRONG = 2, KEY_USAGE = 1 << 20 };
+enum { FLAGS_MOST = 40, EXIT_WRONG = 2, KEY_USAGE = 1 << 20, KEY_HELP };
 
 typedef struct known {
     const char *program;
@@ -33,12 +33,12 @@ static void learn(known_t *self, const struct argp_option *options)
 {
     const struct argp_option *meant = options;
     /* words come where they stand, and nothing is printed */
-    snprintf(self->letters, sizeof self->letters, "-:");
+    snprintf(self->letters, sizeof self->letters, "-:?");
     for (; options->name; options++) {
         if (!(options->flags & OPTION_ALIAS)) meant = options;
         add(self, options->name, meant->key, meant->arg);
     }
-    add(self, "help", '?', NULL);
+    add(self, "help", KEY_HELP, NULL); /* '?' is what getopt says of an unknown one */
     add(self, "usage", KEY_USAGE, NULL);
     add(self, "version", 'V', NULL);
 }

@@ -21,7 +21,7 @@ def test_an_executor_that_is_killed_takes_its_processes_along_and_the_task_runs_
     open_gate(small)
     worker.start()
     task = small.wait_status(id, "finished")
-    assert [attempt["outcome"] for attempt in task["attempts"]] == ["lost", "finished"]
+    assert [attempt["outcome"] for attempt in task["attempts"]] == ["lost", "finished"], task["attempts"]
     tokens = [attempt["token"] for attempt in task["attempts"]]
     assert tokens[0] < tokens[1]
     assert [event["id"] for event in small.events("finished")].count(id) == 1

@@ -22,6 +22,13 @@ def test_each_program_tells_its_version(program):
     assert (said.returncode, said.stderr) == (0, "") and said.stdout.startswith(f"{program} 0.")
 
 
+@pytest.mark.parametrize("flag", ["--help", "-?", "--usage"])
+@pytest.mark.parametrize("program", ["pawl-broker", "pawl-scheduler", "pawl-executor"])
+def test_each_program_tells_its_flags(program, flag):
+    said = subprocess.run([BIN / program, flag], capture_output=True, text=True, timeout=PATIENCE)
+    assert (said.returncode, said.stderr) == (0, "") and f"Usage: {program}" in said.stdout
+
+
 def test_the_check_reads_the_logs_too_and_finds_the_store_by_its_broker(small):
     small.submit(*[{"shell": "seq 2000"}] * 3)
     until(lambda: small.stats()["tasks"]["finished"] == 3)

@@ -25,7 +25,8 @@
 #define PEER_MAYBE __attribute__((unused)) static
 
 enum { PEER_PATIENCE_MS = 60000 };
-#define SECOND INT64_C(1000000)
+#define SECOND      INT64_C(1000000)
+#define PATIENCE_US (PEER_PATIENCE_MS * INT64_C(1000)) /* what takes so long does not happen */
 
 typedef struct peer {
     void *context, *router;
@@ -137,31 +138,38 @@ PEER_MAYBE void peer_pong(peer_t *self)
     peer_reply(self, &reply);
 }
 
+/* The next request, whatever it is; NULL: none came for a while. */
+PEER_MAYBE Pawl__V1__Request *peer_take(peer_t *self)
+{
+    zmq_pollitem_t item = { self->router, 0, ZMQ_POLLIN, 0 };
+    if (zmq_poll(&item, 1, PEER_PATIENCE_MS) <= 0) return NULL;
+    zmq_msg_t frame;
+    int len = zmq_recv(self->router, self->route, sizeof self->route, 0);
+    assert_true(len > 0);
+    self->route_len = (size_t)len;
+    zmq_msg_init(&frame);
+    zmq_msg_recv(&frame, self->router, 0);
+    assert_false(zmq_msg_more(&frame));
+    peer_forget(self);
+    self->request = pawl__v1__request__unpack(NULL, zmq_msg_size(&frame), zmq_msg_data(&frame));
+    zmq_msg_close(&frame);
+    assert_non_null(self->request);
+    assert_int_equal(self->request->magic, 0x314C5750);
+    return self->request;
+}
+
 /* The next request of the kind wanted; pings (and Byes of handles that go) are seen to on the way.
  * Fails the test after a while without. */
 PEER_MAYBE Pawl__V1__Request *peer_next(peer_t *self, Pawl__V1__Request__BodyCase wanted)
 {
     for (;;) {
-        zmq_pollitem_t item = { self->router, 0, ZMQ_POLLIN, 0 };
-        if (zmq_poll(&item, 1, PEER_PATIENCE_MS) <= 0)
-            fail_msg("no request of kind %d came", (int)wanted);
-        zmq_msg_t frame;
-        int len = zmq_recv(self->router, self->route, sizeof self->route, 0);
-        assert_true(len > 0);
-        self->route_len = (size_t)len;
-        zmq_msg_init(&frame);
-        zmq_msg_recv(&frame, self->router, 0);
-        assert_false(zmq_msg_more(&frame));
-        peer_forget(self);
-        self->request = pawl__v1__request__unpack(NULL, zmq_msg_size(&frame), zmq_msg_data(&frame));
-        zmq_msg_close(&frame);
-        assert_non_null(self->request);
-        assert_int_equal(self->request->magic, 0x314C5750);
-        if (self->request->body_case == wanted) return self->request;
-        if (self->request->body_case == PAWL__V1__REQUEST__BODY_PING) {
+        const Pawl__V1__Request *request = peer_take(self);
+        if (!request) fail_msg("no request of kind %d came", (int)wanted);
+        if (request->body_case == wanted) return self->request;
+        if (request->body_case == PAWL__V1__REQUEST__BODY_PING) {
             if (!self->mute) peer_pong(self);
-        } else if (self->request->body_case != PAWL__V1__REQUEST__BODY_BYE) {
-            fail_msg("request of kind %d came, kind %d was wanted", (int)self->request->body_case,
+        } else if (request->body_case != PAWL__V1__REQUEST__BODY_BYE) {
+            fail_msg("request of kind %d came, kind %d was wanted", (int)request->body_case,
                      (int)wanted);
         }
     }

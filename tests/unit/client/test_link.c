@@ -46,10 +46,10 @@ static void answers_find_their_requests_in_any_order(void **state)
     assert_true(next_submit(peer)->seq > seq);
     assert_int_equal(peer->request->session.len, 16);
     peer_submitted(peer);
-    assert_int_equal(pawl_op_wait(second, 5 * SECOND), 0);
+    assert_int_equal(pawl_op_wait(second, PATIENCE_US), 0);
     assert_false(pawl_op_done(first));
     peer_submitted_to(peer, seq);
-    assert_int_equal(pawl_op_wait(first, 5 * SECOND), 0);
+    assert_int_equal(pawl_op_wait(first, PATIENCE_US), 0);
     pawl_op_destroy(&first);
     pawl_op_destroy(&second);
 }
@@ -65,7 +65,7 @@ static void hello_says_who_it_is_and_keeps_its_incarnation(void **state)
     assert_int_equal(hello->pid, getpid());
     memcpy(incarnation, hello->incarnation.data, 16);
     peer_welcome_with(peer, NULL, 0);
-    assert_int_equal(pawl_client_connect(client, 5 * SECOND), 0);
+    assert_int_equal(pawl_client_connect(client, PATIENCE_US), 0);
     peer_stop(peer);
     peer_start(peer);
     hello = peer_next(peer, PAWL__V1__REQUEST__BODY_HELLO)->hello;
@@ -84,7 +84,7 @@ static void what_has_no_answer_is_sent_again_in_order_to_the_next_broker(void **
         assert_int_equal(name_in(next_submit(peer)), i);
         if (i == 2) peer_submitted(peer);
     }
-    assert_int_equal(pawl_op_wait(ops[2], 5 * SECOND), 0);
+    assert_int_equal(pawl_op_wait(ops[2], PATIENCE_US), 0);
     uint64_t last_seq = peer->request->seq;
     peer_stop(peer);
     peer_start(peer);
@@ -96,14 +96,14 @@ static void what_has_no_answer_is_sent_again_in_order_to_the_next_broker(void **
         peer_submitted(peer);
     }
     for (int i = 0; i < 5; i++) {
-        assert_int_equal(pawl_op_wait(ops[i], 5 * SECOND), 0);
+        assert_int_equal(pawl_op_wait(ops[i], PATIENCE_US), 0);
         pawl_op_destroy(&ops[i]);
     }
 }
 
 static void *pause_queue(void *client)
 {
-    return (void *)(intptr_t)pawl_queue_change(client, "q", true, "why", 10 * SECOND);
+    return (void *)(intptr_t)pawl_queue_change(client, "q", true, "why", PATIENCE_US);
 }
 
 static void a_change_is_resent_with_the_same_request_id_after_the_session_was_lost(void **state)
@@ -158,7 +158,7 @@ static void busy_is_sent_again_when_the_broker_asked(void **state)
     assert_int_equal(name, 1);
     assert_true(clock_steady_us() - began >= 15 * 1000);
     peer_submitted(peer);
-    assert_int_equal(pawl_op_wait(op, 5 * SECOND), 0);
+    assert_int_equal(pawl_op_wait(op, PATIENCE_US), 0);
     pawl_op_destroy(&op);
     pawl_op_destroy(&other);
 }
@@ -167,18 +167,27 @@ static void a_silent_broker_is_left_after_two_pings(void **state)
 {
     (void)state;
     peer_t *peer = peer_open();
-    peer->ping_us = 30 * 1000;
+    peer->ping_us = 300 * 1000;
     peer->mute = true;
     pawl_client_t *client = peer_client(peer, "client", NULL);
     peer_greet(peer);
     peer_next(peer, PAWL__V1__REQUEST__BODY_PING);
     peer_greet(peer); /* no answer: Hello again */
     peer->mute = false;
-    for (int i = 0; i < 5; i++) { /* answered pings keep a session */
-        peer_next(peer, PAWL__V1__REQUEST__BODY_PING);
-        peer_pong(peer);
+    for (int answered = 0; answered < 5;) { /* answered pings keep a session */
+        const Pawl__V1__Request *request = peer_take(peer);
+        assert_non_null(request);
+        Pawl__V1__Request__BodyCase kind = request->body_case;
+        if (kind == PAWL__V1__REQUEST__BODY_HELLO) { /* we were too slow for it: from the start */
+            peer_welcome_with(peer, NULL, 0);
+            answered = 0;
+        } else {
+            assert_int_equal(kind, PAWL__V1__REQUEST__BODY_PING);
+            peer_pong(peer);
+            answered++;
+        }
     }
-    assert_int_equal(peer->sessions, 2);
+    assert_true(peer->sessions >= 2);
     assert_int_equal(pawl_client_state(client), PAWL_CONNECTED);
     pawl_client_destroy(&client);
     peer_close(&peer);
@@ -206,7 +215,7 @@ static void garbage_is_ignored(void **state)
     zmq_send(peer->router, "two", 3, ZMQ_SNDMORE);
     zmq_send(peer->router, "frames", 6, 0);
     peer_submitted(peer);
-    assert_int_equal(pawl_op_wait(op, 5 * SECOND), 0);
+    assert_int_equal(pawl_op_wait(op, PATIENCE_US), 0);
     pawl_op_destroy(&op);
 }
 
@@ -216,7 +225,7 @@ static void connect_tells_the_brokers_refusal(void **state)
     pawl_client_t *client = peer->client;
     peer_next(peer, PAWL__V1__REQUEST__BODY_HELLO);
     peer_error(peer, ERR_REFUSED, "uid 7 may not speak here", 0);
-    assert_int_equal(pawl_client_connect(client, 5 * SECOND), PAWL_E_REFUSED);
+    assert_int_equal(pawl_client_connect(client, PATIENCE_US), PAWL_E_REFUSED);
     assert_string_equal(pawl_client_error(client), "uid 7 may not speak here");
 }
 
@@ -227,7 +236,10 @@ static void without_a_broker_the_error_names_the_endpoint_and_why(void **state)
     peer_stop(peer);
     unlink(peer->endpoint + 6);
     pawl_client_t *client = peer_client(peer, "client", NULL);
-    assert_int_equal(pawl_client_connect(client, 50 * 1000), PAWL_E_UNREACHABLE);
+    int64_t deadline = clock_steady_us() + PATIENCE_US;
+    do /* it has to try before it can say why */
+        assert_int_equal(pawl_client_connect(client, 50 * 1000), PAWL_E_UNREACHABLE);
+    while (!strstr(pawl_client_error(client), "No such file") && clock_steady_us() < deadline);
     assert_non_null(strstr(pawl_client_error(client), peer->endpoint));
     assert_non_null(strstr(pawl_client_error(client), "No such file"));
     assert_int_equal(pawl_queue_change(client, "q", true, NULL, 20 * 1000), PAWL_E_UNREACHABLE);
@@ -252,7 +264,7 @@ static void what_waits_is_bounded(void **state)
         peer_submitted(peer);
     }
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(pawl_op_wait(ops[i], 5 * SECOND), 0);
+        assert_int_equal(pawl_op_wait(ops[i], PATIENCE_US), 0);
         pawl_op_destroy(&ops[i]);
     }
     ops[0] = submit_one(client, 3);
@@ -285,7 +297,7 @@ static void no_more_is_in_flight_than_the_broker_takes(void **state)
         peer_submitted(peer);
     }
     for (int i = 0; i < 20; i++) {
-        assert_int_equal(pawl_op_wait(ops[i], 5 * SECOND), 0);
+        assert_int_equal(pawl_op_wait(ops[i], PATIENCE_US), 0);
         pawl_op_destroy(&ops[i]);
     }
     pawl_client_destroy(&client);
@@ -301,7 +313,7 @@ static void a_child_process_is_refused(void **state)
     pawl_op_t *done = submit_one(client, 2);
     next_submit(peer);
     peer_submitted(peer);
-    assert_int_equal(pawl_op_wait(done, 5 * SECOND), 0);
+    assert_int_equal(pawl_op_wait(done, PATIENCE_US), 0);
     pid_t pid = fork();
     if (pid == 0) { /* also what only asks: the lock may have been somebody's in the parent */
         int ok = pawl_client_connect(client, 1000) == PAWL_E_FORKED &&
@@ -318,7 +330,7 @@ static void a_child_process_is_refused(void **state)
     pawl_op_t *op = submit_one(client, 1); /* the parent goes on */
     next_submit(peer);
     peer_submitted(peer);
-    assert_int_equal(pawl_op_wait(op, 5 * SECOND), 0);
+    assert_int_equal(pawl_op_wait(op, PATIENCE_US), 0);
     pawl_op_destroy(&op);
     pawl_client_destroy(&client);
     peer_close(&peer);
@@ -343,13 +355,13 @@ static void a_callback_runs_once_inside_poll_and_never_after_destroy(void **stat
         next_submit(peer);
         peer_submitted(peer);
     }
-    assert_int_equal(pawl_op_wait(op, 5 * SECOND), 0);
-    assert_int_equal(pawl_op_wait(dead, 5 * SECOND), 0);
+    assert_int_equal(pawl_op_wait(op, PATIENCE_US), 0);
+    assert_int_equal(pawl_op_wait(dead, PATIENCE_US), 0);
     assert_int_equal(told, 0);
     pawl_op_destroy(&dead);
     zmq_pollitem_t item = { NULL, pawl_client_fd(client), ZMQ_POLLIN, 0 };
     assert_int_equal(zmq_poll(&item, 1, 5000), 1);
-    assert_int_equal(pawl_client_poll(client, 5 * SECOND), 1);
+    assert_int_equal(pawl_client_poll(client, PATIENCE_US), 1);
     assert_int_equal(pawl_client_poll(client, 0), 0);
     assert_int_equal(zmq_poll(&item, 1, 0), 0);
     assert_int_equal(told, 1);
@@ -362,8 +374,8 @@ static void close_says_bye_when_all_is_answered(void **state)
     peer_t *peer = *state;
     pawl_client_t *client = peer->client;
     peer_greet(peer);
-    assert_int_equal(pawl_client_connect(client, 5 * SECOND), 0);
-    assert_int_equal(pawl_client_close(client, 5 * SECOND), 0);
+    assert_int_equal(pawl_client_connect(client, PATIENCE_US), 0);
+    assert_int_equal(pawl_client_close(client, PATIENCE_US), 0);
     peer_next(peer, PAWL__V1__REQUEST__BODY_BYE);
     pawl_task_t *task = pawl_task_new("a/b");
     assert_int_equal(pawl_submit(client, task, NULL, SECOND), PAWL_E_CLOSED);
@@ -381,7 +393,7 @@ static void *submit_ten(void *client)
         pawl_task_t *task = pawl_task_new("a/b");
         uint8_t id[16], given[16];
         pawl_task_id(task, given);
-        failed += pawl_submit(client, task, id, 10 * SECOND) != 0 || memcmp(id, given, 16) != 0;
+        failed += pawl_submit(client, task, id, PATIENCE_US) != 0 || memcmp(id, given, 16) != 0;
         pawl_task_destroy(&task);
     }
     atomic_fetch_add(&threads_done, 1);

@@ -200,7 +200,7 @@ static void *cancel_two(void *client)
     size_t refused = 0;
     ids[PAWL_ID_BYTES] = 8;
     assert_int_equal(pawl_task_change_each(client, "cancel", ids, 2, "", note_refusal, seen,
-                                           &refused, 5 * SECOND),
+                                           &refused, PATIENCE_US),
                      PAWL_E_WRONG_STATUS);
     assert_int_equal(refused, 1);
     return seen;
@@ -422,7 +422,7 @@ static void a_list_is_read_page_by_page(void **state)
     void *wrong;
     int n = 0;
     pthread_create(&other, NULL, answer_two_pages, peer);
-    assert_int_equal(pawl_task_list(client, NULL, &list, 10 * SECOND), 0);
+    assert_int_equal(pawl_task_list(client, NULL, &list, PATIENCE_US), 0);
     const pawl_record_t *row;
     while ((row = pawl_list_next(list, &err)))
         assert_int_equal(pawl_record_int(row, "priority"), n++);
@@ -481,13 +481,13 @@ static void peers_and_queues_are_read_page_by_page(void **state)
     pawl_err err;
     void *wrong;
     pthread_create(&other, NULL, answer_pages_of_peers_and_queues, peer);
-    assert_int_equal(pawl_peer_list(client, &list, 10 * SECOND), 0);
+    assert_int_equal(pawl_peer_list(client, &list, PATIENCE_US), 0);
     assert_int_equal(pawl_record_int(pawl_list_next(list, &err), "pid"), 1);
     assert_int_equal(pawl_record_int(pawl_list_next(list, &err), "pid"), 2);
     assert_null(pawl_list_next(list, &err));
     assert_int_equal(err, 0);
     pawl_list_destroy(&list);
-    assert_int_equal(pawl_queue_list(client, &list, 10 * SECOND), 0);
+    assert_int_equal(pawl_queue_list(client, &list, PATIENCE_US), 0);
     assert_string_equal(pawl_record_text(pawl_list_next(list, &err), "name"), "b");
     assert_string_equal(pawl_record_text(pawl_list_next(list, &err), "name"), "c");
     assert_null(pawl_list_next(list, &err));
@@ -536,7 +536,7 @@ static void a_batch_too_large_for_one_message_is_split_and_told_item_by_item(voi
     reply.body_case = PAWL__V1__REPLY__BODY_SUBMITTED;
     reply.submitted = &submitted;
     peer_reply(peer, &reply);
-    assert_int_equal(pawl_op_wait(op, 5 * SECOND), 0);
+    assert_int_equal(pawl_op_wait(op, PATIENCE_US), 0);
     assert_int_equal(pawl_batch_item_error(batch, first + 1), -ERR_UNKNOWN_TYPE);
     assert_string_equal(pawl_batch_item_text(batch, first + 1), "nobody takes it");
     assert_int_equal(pawl_batch_item_error(batch, first + 2), 0);

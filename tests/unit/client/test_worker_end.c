@@ -4,7 +4,7 @@
 
 static void *drain(void *worker)
 {
-    return (void *)(intptr_t)pawl_worker_drain(worker, 10 * SECOND);
+    return (void *)(intptr_t)pawl_worker_drain(worker, PATIENCE_US);
 }
 
 static void drain_gives_back_what_was_not_begun_and_waits_for_the_rest(void **state)

@@ -152,7 +152,7 @@ static void a_result_of_a_task_nobody_knows_is_settled_by_the_claim(void **state
     assert_int_equal(restore(&bench, RESTORED_TOKEN, 0), 0);
     Pawl__V1__ClaimVerdict unknown = CLAIM(UNKNOWN);
     bench_start_with(&bench, &unknown, 1);
-    assert_int_equal(pawl_worker_drain(bench.worker, 5 * SECOND), 0);
+    assert_int_equal(pawl_worker_drain(bench.worker, PATIENCE_US), 0);
     assert_string_equal(box.verdict, "unknown");
     bench_close(&bench);
 }
@@ -262,7 +262,7 @@ static void a_failing_disk_of_the_broker_takes_nothing_from_a_result(void **stat
         if (i < 3) peer_error(bench.peer, ERR_STORE_IO, "the disk failed", 0);
     }
     peer_reported(bench.peer, DONE);
-    assert_int_equal(pawl_worker_drain(bench.worker, 10 * SECOND), 0);
+    assert_int_equal(pawl_worker_drain(bench.worker, PATIENCE_US), 0);
     bench_close(&bench);
 }
 

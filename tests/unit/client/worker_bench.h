@@ -24,7 +24,7 @@ typedef struct bench {
 
 PEER_MAYBE void *start_worker(void *worker)
 {
-    return (void *)(intptr_t)pawl_worker_start(worker, 10 * SECOND);
+    return (void *)(intptr_t)pawl_worker_start(worker, PATIENCE_US);
 }
 
 /* A worker of type a/b with its handle and peer, not started; fn NULL: its jobs are pulled. */
@@ -80,7 +80,7 @@ PEER_MAYBE uint32_t first_credit(bench_t *self)
 PEER_MAYBE pawl_job_t *next_job(bench_t *self)
 {
     pawl_job_t *job;
-    assert_int_equal(pawl_worker_next(self->worker, &job, 10 * SECOND), 0);
+    assert_int_equal(pawl_worker_next(self->worker, &job, PATIENCE_US), 0);
     return job;
 }
 
