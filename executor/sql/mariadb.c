@@ -5,6 +5,8 @@
  * way. The library refuses packets above SQL_ROW_MAX by itself. */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -150,6 +152,21 @@ static bool set_up(sql_link_t *self)
     return mysql_query(self->conn, limit) == 0;
 }
 
+/* A server that is cut off from us is given up after half a minute, as libpq does it: a statement
+ * may take hours, so that its silence alone says nothing. */
+static void watch_peer(int fd)
+{
+    static const struct {
+        int level, option, value;
+    } options[] = { { SOL_SOCKET, SO_KEEPALIVE, 1 },
+                    { IPPROTO_TCP, TCP_KEEPIDLE, SQL_KEEP_IDLE_S },
+                    { IPPROTO_TCP, TCP_KEEPINTVL, SQL_KEEP_EACH_S },
+                    { IPPROTO_TCP, TCP_KEEPCNT, SQL_KEEP_TIMES },
+                    { IPPROTO_TCP, TCP_USER_TIMEOUT, SQL_GIVE_UP_MS } };
+    for (size_t i = 0; i < ARRAY_LEN(options); i++) /* of a socket in the file system: refused */
+        (void)setsockopt(fd, options[i].level, options[i].option, &options[i].value, sizeof(int));
+}
+
 static void drop_statement(sql_link_t *self)
 {
     if (self->fields) mysql_free_result(self->fields);
@@ -190,6 +207,7 @@ static sql_status_t my_open(sql_link_t **out, const sql_source_t *source, sql_er
     if (connected && set_up(self)) {
         self->thread = mysql_thread_id(self->conn);
         self->socket = fcntl(mysql_get_socket(self->conn), F_DUPFD_CLOEXEC, 3);
+        watch_peer(self->socket);
         *out = self;
         return SQL_OK;
     }

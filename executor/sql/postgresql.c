@@ -36,7 +36,7 @@ enum oid {
     OID_NUMERIC = 1700
 };
 /* ROW_READ: bytea travels as hex, and what is read may begin with rows before it. */
-enum { CELL_TIME = 48, TCP_GIVES_UP_MS = 30000, ROW_READ = 2 * SQL_ROW_MAX };
+enum { CELL_TIME = 48, ROW_READ = 2 * SQL_ROW_MAX };
 
 struct sql_link {
     const sql_source_t *source;
@@ -143,11 +143,14 @@ static PGconn *connect_to(const sql_source_t *source)
                                          [TLS_DISABLE] = "disable",
                                          [TLS_REQUIRE] = "require",
                                          [TLS_VERIFY] = "verify-full" };
-    char port[16], limit[16], give_up[16], options[400];
+    char port[16], limit[16], give_up[16], idle[16], each[16], times[16], options[400];
     snprintf(port, sizeof port, "%u", source->port);
     snprintf(limit, sizeof limit, "%lld",
              (long long)((source->connect_limit_us + PAWL_SEC_US - 1) / PAWL_SEC_US));
-    snprintf(give_up, sizeof give_up, "%d", TCP_GIVES_UP_MS);
+    snprintf(give_up, sizeof give_up, "%d", SQL_GIVE_UP_MS);
+    snprintf(idle, sizeof idle, "%d", SQL_KEEP_IDLE_S);
+    snprintf(each, sizeof each, "%d", SQL_KEEP_EACH_S);
+    snprintf(times, sizeof times, "%d", SQL_KEEP_TIMES);
     snprintf(options, sizeof options,
              "-c statement_timeout=%lld -c default_transaction_read_only=%s -c TimeZone=UTC "
              "-c DateStyle=ISO -c IntervalStyle=iso_8601 -c extra_float_digits=1 "
@@ -163,9 +166,9 @@ static PGconn *connect_to(const sql_source_t *source)
         { "passfile", "/dev/null" }, /* nobody's ~/.pgpass */
         { "connect_timeout", limit },
         { "tcp_user_timeout", give_up },
-        { "keepalives_idle", "10" },
-        { "keepalives_interval", "5" },
-        { "keepalives_count", "3" },
+        { "keepalives_idle", idle },
+        { "keepalives_interval", each },
+        { "keepalives_count", times },
         { "sslmode", modes[source->tls] },
         { "sslrootcert", source->ca_file },
         { "gssencmode", "disable" },

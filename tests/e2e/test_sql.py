@@ -418,6 +418,25 @@ def test_a_drain_that_lasts_too_long_gives_the_task_back(own, databases, source)
 
 # ---- what breaks ----------------------------------------------------------------------------------
 
+def timers(port):
+    """(kind, seconds left) of the kernel's timer of each connection to this port: 2 is keepalive (proc(5))."""
+    found = []
+    for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[2].endswith(f":{port:04X}") and fields[3] == "01":
+            kind, left = fields[5].split(":")
+            found.append((int(kind, 16), int(left, 16) / os.sysconf("SC_CLK_TCK")))
+    return found
+
+
+@pytest.mark.parametrize("source", SERVERS)
+def test_a_server_that_falls_silent_is_asked_soon_whether_it_is_there(sql, databases, source):
+    assert rows(sql, source, "select 1 as a") == [{"a": 1}]
+    server = databases.pg if source == "pg" else databases.my
+    # in the pool, and idle: nothing else is due on it
+    until(lambda: any(kind == 2 and left <= 10 for kind, left in timers(server.port)), words="a keepalive within 10 s")
+
+
 @pytest.mark.parametrize("source", SERVERS)
 def test_a_dead_connection_is_renewed_before_the_first_statement(sql, databases, source):
     assert rows(sql, source, "select 1 as a") == [{"a": 1}]
