@@ -13,6 +13,7 @@
 #ifndef SCHEMAS_WIRE_H
 #define SCHEMAS_WIRE_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -53,6 +54,9 @@ void wire_arena_reset(wire_arena_t *self);
 void wire_arena_free(wire_arena_t *self);
 /* 8-aligned, not zeroed; NULL: the cap (none outside a decode) was met or memory is out. */
 void *wire_arena_take(wire_arena_t *self, size_t bytes);
+/* A text of the arena; NULL as above. */
+char *wire_arena_print(wire_arena_t *self, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
 /* Where an arena stands; going back gives up what was taken since. */
 typedef struct wire_mark {
     wire_chunk_t *now;

@@ -3,6 +3,7 @@
  *
  * Chunks double from 4 KiB and are kept in a list; a reset goes back to the first one. So in steady
  * state a batch is decoded without a single malloc. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "schemas/wire_unpack.h"
@@ -98,6 +99,17 @@ void *wire_arena_take(wire_arena_t *self, size_t bytes)
     self->used += bytes;
     self->total += bytes;
     return at;
+}
+
+char *wire_arena_print(wire_arena_t *self, const char *format, va_list args)
+{
+    va_list again;
+    va_copy(again, args);
+    int len = vsnprintf(NULL, 0, format, again);
+    va_end(again);
+    char *text = len < 0 ? NULL : wire_arena_take(self, (size_t)len + 1);
+    if (text) vsnprintf(text, (size_t)len + 1, format, args);
+    return text;
 }
 
 wire_mark_t wire_arena_mark(const wire_arena_t *self)

@@ -16,11 +16,12 @@ err_t executor_claims(core_t *core, executor_t *executor, Pawl__V1__Claim *const
             if (run->row.flags & RUN_LOST) TRY(lease_keep(core, run)); /* it takes a slot again */
             run->assign_no = 0;                                        /* it has it */
             verdicts[i] = PAWL__V1__CLAIM_VERDICT__CLAIM_KEEP;
-        } else if (run || task_find(core, claims[i]->id.data, &known, &kind) == ERR_OK) {
-            verdicts[i] = PAWL__V1__CLAIM_VERDICT__CLAIM_STOP;
-        } else {
-            verdicts[i] = PAWL__V1__CLAIM_VERDICT__CLAIM_UNKNOWN;
+            continue;
         }
+        err_t err = run ? ERR_OK : task_find(core, claims[i]->id.data, &known, &kind);
+        if (err != ERR_OK && err != ERR_NOT_FOUND) return err;
+        verdicts[i] = err == ERR_OK ? PAWL__V1__CLAIM_VERDICT__CLAIM_STOP
+                                    : PAWL__V1__CLAIM_VERDICT__CLAIM_UNKNOWN;
     }
     return ERR_OK;
 }

@@ -113,11 +113,17 @@ static bool parse_rule(core_t *core, plan_t *plan, Pawl__V1__Reply *reply)
 {
     const Pawl__V1__Schedule *spec = plan->spec;
     named_t *zone = name_find(core, NAME_ZONE, spec->zone);
-    if (zone == NULL || zone->value == 0 || zone->flags & REG_GONE ||
-        core_zone_use(core, zone->value, spec->zone, &plan->line.zone) != ERR_OK) {
+    bool known = zone && zone->value && !(zone->flags & REG_GONE);
+    err_t err =
+        known ? core_zone_use(core, zone->value, spec->zone, &plan->line.zone) : ERR_BAD_ZONE;
+    if (err == ERR_BAD_ZONE) {
         refuse(core, reply, ERR_BAD_ZONE, "schedule.zone",
                "\"%s\" is no time zone here: names look like Europe/Paris and are case-sensitive",
                spec->zone);
+        return false;
+    }
+    if (err != ERR_OK) {
+        core->failed = err;
         return false;
     }
     plan->line.zone_hash = zone->value;
@@ -132,7 +138,7 @@ static bool parse_rule(core_t *core, plan_t *plan, Pawl__V1__Reply *reply)
     plan->calendars_stamp = core->calendars_stamp;
     rule_refusal_t refusal = { 0 };
     ruleset_t *rule;
-    err_t err =
+    err =
         plan_read_rules(core, spec, plan->line.zone->parsed, plan->line.calendars, &rule, &refusal);
     line_set_rule(&plan->line, rule);
     const char *field = "schedule.rule";

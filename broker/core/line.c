@@ -86,9 +86,10 @@ err_t line_load(core_t *core, uint32_t no, const uint8_t uid[16], slice_t name, 
             batch_printf(core, "%.*s", (int)row.also[spec.n_also].len, row.also[spec.n_also].at);
     spec.n_calendars = row.calendars_n;
     spec.after_us = row.after_us;
-    if (core_zone_use(core, row.zone_hash, zone, &line->zone) != ERR_OK) return ERR_CORRUPT;
     ruleset_t *rule;
-    err_t err = plan_read_rules(core, &spec, line->zone->parsed, line->calendars, &rule, NULL);
+    err_t err = core_zone_use(core, row.zone_hash, zone, &line->zone);
+    if (err != ERR_OK) return err == ERR_BAD_ZONE ? ERR_CORRUPT : err;
+    err = plan_read_rules(core, &spec, line->zone->parsed, line->calendars, &rule, NULL);
     if (err == ERR_OK)
         line_set_rule(line, rule);
     else

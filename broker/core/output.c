@@ -3,7 +3,6 @@
 #include "broker/core/inside.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 void *batch_alloc(core_t *core, size_t bytes)
@@ -15,13 +14,8 @@ void *batch_alloc(core_t *core, size_t bytes)
 
 static char *format_text(core_t *core, const char *format, va_list args)
 {
-    va_list again;
-    va_copy(again, args);
-    int len = vsnprintf(NULL, 0, format, again);
-    va_end(again);
-    CHECK(len >= 0);
-    char *text = batch_alloc(core, (size_t)len + 1);
-    vsnprintf(text, (size_t)len + 1, format, args);
+    char *text = wire_arena_print(core->arena, format, args);
+    CHECK(text != NULL);
     return text;
 }
 

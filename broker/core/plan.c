@@ -271,8 +271,9 @@ err_t schedule_reread(core_t *core, plan_t *plan, uint64_t zone_hash)
     ruleset_t *rule = NULL;
     size_t bad;
     if (calendar_hashes(core, spec, hashes, &bad) != ERR_OK) return ERR_CORRUPT;
-    if (core_zone_use(core, zone_hash, spec->zone, &zone) != ERR_OK) return ERR_CORRUPT;
-    err_t err = plan_read_rules(core, spec, zone->parsed, hashes, &rule, NULL);
+    err_t err = core_zone_use(core, zone_hash, spec->zone, &zone);
+    if (err != ERR_OK) return err == ERR_BAD_ZONE ? ERR_CORRUPT : err;
+    err = plan_read_rules(core, spec, zone->parsed, hashes, &rule, NULL);
     if (err != ERR_OK) {
         /* e.g. a local date that is none any more: it keeps what it has */
         zone_cache_release(&zone);

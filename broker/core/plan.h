@@ -8,6 +8,7 @@
 #ifndef BROKER_PLAN_H
 #define BROKER_PLAN_H
 
+/* ERR_BAD_ZONE: its rows are missing, or no zone. */
 err_t core_zone_use(core_t *core, uint64_t hash, const char *name, cached_zone_t **out);
 
 /* Next instants that were asked for lately, in seconds; a memory of answers, nothing else. */

@@ -2,7 +2,6 @@
 #include "broker/readers/answer.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -127,13 +126,8 @@ char *answer_text(answer_t *self, slice_t text)
 
 static char *print(answer_t *self, const char *format, va_list args)
 {
-    va_list again;
-    va_copy(again, args);
-    int len = vsnprintf(NULL, 0, format, args);
-    CHECK(len >= 0);
-    char *text = answer_take(self, (size_t)len + 1);
-    vsnprintf(text, (size_t)len + 1, format, again);
-    va_end(again);
+    char *text = wire_arena_print(self->arena, format, args);
+    CHECK(text != NULL);
     return text;
 }
 

@@ -349,11 +349,13 @@ err_t rehearsal_look(rehearsal_t *self)
 }
 
 /* Rules of elapsed time beside others are counted by their instants, not by days (ruleset.h): those
- * of a long outage would keep everybody waiting. */
+ * of a long outage, or of all that one is behind, would keep everybody waiting. */
 static bool takes_too_long(rehearsal_t *self, Pawl__V1__Reply *reply)
 {
     const ruleset_t *rules = self->revision.rule;
-    int64_t seconds = (self->ask->down_to_us - self->ask->down_from_us) / PAWL_SEC_US, n = 0;
+    int64_t from = self->ask->down_from_us, n = 0;
+    if (self->cursor_us < from) from = self->cursor_us;
+    int64_t seconds = (self->ask->down_to_us - from) / PAWL_SEC_US;
     for (size_t i = 0; rules && ruleset_size(rules) > 1 && i < ruleset_size(rules); i++) {
         const rule_t *rule = ruleset_rule(rules, i);
         if (rule_kind(rule) == RULE_EVERY && 86400 % rule_step(rule))
@@ -362,7 +364,7 @@ static bool takes_too_long(rehearsal_t *self, Pawl__V1__Reply *reply)
     if (n <= COUNTED_MOST) return false;
     answer_refuse(self->answer, reply, ERR_TOO_LARGE, "rehearse.down_to_us",
                   "%lld instants of elapsed time beside other rules would be counted one by one, "
-                  "at most %d are: choose a shorter outage",
+                  "at most %d are: choose a shorter outage, or one that is not ahead of a backlog",
                   (long long)n, COUNTED_MOST);
     return true;
 }
@@ -388,8 +390,8 @@ static err_t set_stage(rehearsal_t *self, Pawl__V1__Reply *reply)
     ANSWER_TRY(rehearsal_look(self));
     ANSWER_TRY(schedule_rows_get(&self->seen, STAGE_NO, &rows));
     ANSWER_TRY(revision_load(&self->seen, &rows, 1, &self->revision));
-    if (takes_too_long(self, reply)) return ERR_OK;
     ANSWER_TRY(find_begin(self));
+    if (takes_too_long(self, reply)) return ERR_OK;
     stage_halt(&self->stage);
     ANSWER_TRY(dress(self));
     return stage_go_on(&self->stage, self->begin_us);

@@ -549,6 +549,31 @@ static void what_would_be_counted_for_seconds_is_refused(void **state)
     assert_int_equal(said(rehearse(&ask), "fired", "on time"), 4);
 }
 
+/* Before an outage that lies ahead the play begins at the cursor, however far behind that is. */
+static void what_would_be_counted_from_an_old_cursor_on_is_refused(void **state)
+{
+    (void)state;
+    Pawl__V1__SchedulePut body = PAWL__V1__SCHEDULE_PUT__INIT;
+    Pawl__V1__Schedule schedule;
+    uint8_t packed[256];
+    char *also[] = { "*/11 * * * *" };
+    put(&plain);
+    world_sleep(&world, 365 * DAY); /* nobody proposed */
+    define(&plain, "job", &schedule, packed);
+    schedule.mode = V(MODE, STRICT);
+    schedule.overlap = V(OVERLAP, ALLOW);
+    schedule.rule = "@every 7s from 2020-01-01T00:00:00Z";
+    schedule.also = also;
+    schedule.n_also = 1;
+    body.schedule = &schedule;
+    Pawl__V1__Rehearse ask = of_job(world.wall_us + HOUR, world.wall_us + 2 * HOUR);
+    ask.name = "";
+    ask.put = &body;
+    assert_int_equal(query_rehearse(world_ask(&world), &ask, &world.reply), ERR_OK);
+    assert_non_null(world.reply.error);
+    assert_int_equal(world.reply.error->code, ERR_TOO_LARGE);
+}
+
 /* Long runs, and what waits behind them for days: time is not walked through second by second. */
 static void a_run_may_take_longer_than_its_period(void **state)
 {
@@ -748,6 +773,7 @@ int main(void)
         TEST(nothing_of_it_is_kept),
         TEST(a_year_is_one_span_in_normal_and_is_cut_in_strict),
         TEST(what_would_be_counted_for_seconds_is_refused),
+        TEST(what_would_be_counted_from_an_old_cursor_on_is_refused),
         TEST(a_run_may_take_longer_than_its_period),
         TEST(a_pause_is_told_and_decides_nothing),
         TEST(a_clock_that_is_put_forward_in_the_outage_counts_once),
