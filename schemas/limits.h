@@ -27,7 +27,7 @@ enum {
     LIMIT_BYTES_IN_FLIGHT = 64 << 20,
     LIMIT_BYTES_IN_FLIGHT_ALL = 1 << 30,
     LIMIT_BATCH_OPS = 4096, /* operations in one commit, about */
-    LIMIT_FIRINGS = 4096,   /* firings of one proposal */
+    LIMIT_FIRINGS = 4096,   /* of one batch, and so of one proposal */
     LIMIT_RULE_WORK_US = 2000,
     LIMIT_PEERS = 20000,
     LIMIT_ATTEMPTS = 1000,
@@ -68,7 +68,6 @@ enum {
 #define DEFAULT_PING_US              (5 * PAWL_SEC_US)
 #define DEFAULT_SUSPECT_US           (15 * PAWL_SEC_US)
 #define DEFAULT_LEASE_US             (30 * PAWL_SEC_US)
-#define DEFAULT_KILL_GRACE_US        (10 * PAWL_SEC_US)
 #define DEFAULT_POLLS                10000
 #define DEFAULT_POLL_DEADLINE_US     (7 * 86400 * PAWL_SEC_US)
 #define DEFAULT_EXTERNAL_US          (86400 * PAWL_SEC_US)
@@ -83,7 +82,6 @@ enum {
 #define DEFAULT_MAP_BYTES            (INT64_C(64) << 30)
 #define DEFAULT_KEEP_FINISHED_US     (7 * 86400 * PAWL_SEC_US)
 #define DEFAULT_KEEP_FAILED_US       (30 * 86400 * PAWL_SEC_US)
-#define DEFAULT_KEEP_LOGS_US         (30 * 86400 * PAWL_SEC_US)
 #define DEFAULT_KEEP_JOURNAL_US      (30 * 86400 * PAWL_SEC_US)
 #define DEFAULT_KEEP_LEDGER_US       (INT64_C(365) * 86400 * PAWL_SEC_US)
 #define DEFAULT_OFFLINE_US           (3600 * PAWL_SEC_US)       /* fan-out: wait for an executor */

@@ -291,8 +291,6 @@ typedef struct task {
 void task_clear(task_t *task, uint64_t n);                /* a new one */
 err_t lane_forget_task(core_t *core, const task_t *task); /* its rows go */
 err_t task_load(core_t *core, uint64_t n, task_t *task);  /* ERR_NOT_FOUND: purged */
-/* The same for one that was accepted in this batch and is ready. */
-void task_of_spec(task_t *task, uint64_t n, const spec_row_t *spec);
 /* The same for a running one, from memory; principal, created, due and timers are not filled. */
 err_t task_of_run(core_t *core, run_t *run, task_t *task);
 err_t task_save(core_t *core, const task_t *task); /* writes its state row */

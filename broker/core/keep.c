@@ -3,7 +3,7 @@
  * retention or, in a crowded store, all but the newest; ledger extents past theirs, and with them
  * the rules that only they named. Which schedule is looked at follows from the batch number, so
  * nothing has to be remembered. Tasks are purged by command (change.c), replies and ids of purged
- * tasks as they come of age (core.c, timer.c).
+ * tasks as they come of age (reply.c, timer.c).
  *
  * A removed schedule keeps its header, definition and cursor, some 600 bytes, for good: tasks of it
  * may be on record, and can be run again by hand. */

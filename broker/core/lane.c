@@ -42,7 +42,7 @@ static uint8_t where_text(const Pawl__V1__Target *target, const Pawl__V1__Sql *s
         add_source(sql, to);
         return TARGET_HOST;
     }
-    if (target->hash[0]) { /* a lane a bucket: the executors share the buckets out (owner_of) */
+    if (target->hash[0]) { /* a lane a bucket: the executors share the buckets out (lane_server) */
         uint8_t bucket = (uint8_t)hash_mix(hash64(target->hash, strlen(target->hash)));
         buf_add(to, &bucket, 1);
         add_source(sql, to);

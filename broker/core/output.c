@@ -28,6 +28,15 @@ char *batch_printf(core_t *core, const char *format, ...)
     return text;
 }
 
+slice_t text_clip(slice_t text, size_t most)
+{
+    if (text.len <= most) return text;
+    size_t len = most;
+    while (len > 0 && (text.at[len] & 0xC0) == 0x80)
+        len--;
+    return slice(text.at, len);
+}
+
 static Pawl__V1__Error *new_error(core_t *core, err_t err, const char *field, char *text)
 {
     Pawl__V1__Error *error = batch_alloc(core, sizeof *error);

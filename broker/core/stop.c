@@ -8,15 +8,6 @@
 
 #include <stdlib.h>
 
-slice_t text_clip(slice_t text, size_t most)
-{
-    if (text.len <= most) return text;
-    size_t len = most;
-    while (len > 0 && (text.at[len] & 0xC0) == 0x80)
-        len--;
-    return slice(text.at, len);
-}
-
 slice_t stop_words(core_t *core, slice_t wished, slice_t said)
 {
     static const char plain[] = "cancelled"; /* what executors say, and nothing else */

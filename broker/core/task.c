@@ -72,13 +72,6 @@ err_t task_load(core_t *core, uint64_t n, task_t *task)
     return ERR_OK;
 }
 
-void task_of_spec(task_t *task, uint64_t n, const spec_row_t *spec)
-{
-    task_clear(task, n);
-    task->spec = *spec;
-    task->status = S(WAITING);
-}
-
 err_t task_of_run(core_t *core, run_t *run, task_t *task)
 {
     task_clear(task, run->n);

@@ -153,7 +153,7 @@ MUST_CHECK err_t query_range_list(answer_t *self, const Pawl__V1__RangeList *ask
                                   Pawl__V1__Reply *reply);
 MUST_CHECK err_t query_schedule_audit(answer_t *self, const Pawl__V1__ScheduleAudit *ask,
                                       Pawl__V1__Reply *reply);
-/* What an outage would do to a schedule (rehearse.c): runs core on a store of its own. */
+/* What an outage would do to a schedule (query_rehearse.c): runs core on a store of its own. */
 MUST_CHECK err_t query_rehearse(answer_t *self, const Pawl__V1__Rehearse *ask,
                                 Pawl__V1__Reply *reply);
 MUST_CHECK err_t query_schedule_history(answer_t *self, const Pawl__V1__ScheduleHistory *ask,
