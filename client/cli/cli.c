@@ -6,13 +6,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "client/base/clock.h"
 #include "client/base/standard.h"
 #include "client/cli/output.h"
+#include "client/cli/programs.h"
 
 enum { NOTICE_TICK_US = 100 * 1000 };
 
@@ -123,15 +123,6 @@ static const char *setting(const args_t *args, const char *flag, const char *var
     return value && *value ? value : NULL;
 }
 
-/* A folder or a socket file may be given in place of an endpoint. */
-static const char *endpoint_of(const char *given)
-{
-    struct stat info;
-    if (given[0] != '/') return given;
-    if (stat(given, &info) == 0 && S_ISDIR(info.st_mode)) return say("ipc://%s/broker.sock", given);
-    return say("ipc://%s", given);
-}
-
 /* 0, or the code of a printed error. */
 static int start_client(cli_t *self)
 {
@@ -172,7 +163,10 @@ int cli_connect(cli_t *self)
         return fail(EXIT_UNREACHABLE, "the broker does not answer",
                     say("%s; gave up after %s (--timeout)", client_why(self->client, err),
                         duration_text(self->timeout_us)),
-                    "pawl up starts one; -b ENDPOINT or PAWL_BROKER names another");
+                    strncmp(pawl_client_endpoint(self->client), "tcp:", 4) == 0
+                        ? "the same when it runs; a key it does not know gets no answer: pawl key "
+                          "list --keys DIR/keys on its machine"
+                        : "pawl up starts one; -b ENDPOINT or PAWL_BROKER names another");
     return fail_client(self->client, err, "the broker refuses this client");
 }
 

@@ -57,6 +57,10 @@ static const char *what_helps(const pawl_client_t *client, pawl_err err)
     case -ERR_UNKNOWN_TYPE:
         return "pawl executor list -o wide shows the types that are known; a command needs none: "
                "pawl run -- CMD";
+    case -ERR_REFUSED:
+        return "as the broker's own user, or with a key whose role may do it (--key-file): pawl "
+               "key "
+               "list there shows the roles";
     case -ERR_TOO_EARLY:
         return "--cursor with an instant that is past (1h: an hour ago), or --cursor now";
     case -ERR_TOO_LATE:

@@ -16,21 +16,28 @@
 #include "client/cli/output.h"
 #include "client/cli/programs.h"
 
+/* "" when -b or PAWL_BROKER names a broker whose folder is not on this machine. */
 static const char *keys_folder(cli_t *cli)
 {
     const char *folder = args_text(&cli->args, "keys"), *broker = args_text(&cli->args, "broker");
     if (folder) return folder;
     if (!broker) broker = getenv("PAWL_BROKER");
-    const char *state = broker && *broker ? state_of_endpoint(broker) : NULL;
-    return say("%s/keys", state ? state : default_state());
+    if (!broker || !*broker) return say("%s/keys", default_state());
+    const char *state = state_of_endpoint(broker);
+    return state ? say("%s/keys", state) : "";
 }
 
 /* 0, or the code of a printed error. */
 static int check_folder(cli_t *cli)
 {
+    const char *folder = args_text(&cli->args, "keys");
     if (*keys_folder(cli)) return 0;
-    return fail(EXIT_USAGE, "bad value of --keys", "\"\" names no folder",
-                "--keys DIR, the folder keys below the broker's state");
+    if (folder)
+        return fail(EXIT_USAGE, "bad value of --keys", "\"\" names no folder",
+                    "--keys DIR, the folder keys below the broker's state");
+    return fail(EXIT_USAGE, "whose keys?",
+                "-b or PAWL_BROKER names a broker whose folder is not on this machine",
+                "this on the broker's machine, or --keys DIR");
 }
 
 static const char *public_path(cli_t *cli, const char *name)

@@ -48,16 +48,37 @@ const char *default_state(void)
     return say("%s/.local/share/pawl", user ? user->pw_dir : home && *home ? home : "");
 }
 
+static bool is_folder(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+/* Of a path that may not be there yet its name decides. */
+static bool is_socket(const char *path)
+{
+    static const char ending[] = ".sock";
+    size_t len = strlen(path), n = sizeof ending - 1;
+    if (access(path, F_OK) == 0) return !is_folder(path);
+    return len > n && strcmp(path + len - n, ending) == 0;
+}
+
+const char *endpoint_of(const char *given)
+{
+    if (given[0] != '/') return given;
+    return is_socket(given) ? say("ipc://%s", given) : say("ipc://%s/broker.sock", given);
+}
+
 const char *state_of_endpoint(const char *given)
 {
     static const char ipc[] = "ipc://";
-    struct stat info;
-    const char *path = strncmp(given, ipc, sizeof ipc - 1) == 0 ? given + sizeof ipc - 1 : given;
-    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) return path;
+    bool endpoint = strncmp(given, ipc, sizeof ipc - 1) == 0;
+    const char *path = endpoint ? given + sizeof ipc - 1 : given;
+    if (strncmp(given, "tcp:", 4) == 0) return NULL;
+    if (!endpoint && !strchr(path, '/') && !is_folder(path)) return NULL;
+    if (endpoint ? is_folder(path) : !is_socket(path)) return path;
     const char *slash = strrchr(path, '/');
-    return slash && slash > path && strncmp(given, "tcp:", 4) != 0
-               ? say("%.*s", (int)(slash - path), path)
-               : NULL;
+    return slash && slash > path ? say("%.*s", (int)(slash - path), path) : NULL;
 }
 
 const char *cron_home(const json_t *env, const char *account)

@@ -11,6 +11,9 @@ const char *program_path(const char *name);
  * path. */
 const char *program_called(void);
 const char *default_state(void); /* ~/.local/share/pawl */
+/* A folder or a socket stands for the endpoint there; what is neither yet is a folder, unless its
+ * name ends with .sock. */
+const char *endpoint_of(const char *given);
 /* The folder that a broker with this endpoint (or folder, or socket) keeps its state in: that of
  * its socket. NULL: on another machine, or no folder is named. */
 const char *state_of_endpoint(const char *given);

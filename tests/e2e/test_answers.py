@@ -299,3 +299,25 @@ def test_numbers_for_people_are_in_units_and_in_the_zone(fleet):
     said = fleet.pawl("top", "--once", "--tz", "Asia/Tokyo").out
     assert "+09:00  up " in said.splitlines()[0] and "iB" in said[said.index("store"):].splitlines()[0]
     assert "+09:00" in fleet.pawl("stats", "--tz", "Asia/Tokyo").lines[0]
+
+
+@pytest.mark.parametrize("given, folder", [
+    ("STATE", "STATE"), ("STATE/broker.sock", "STATE"), ("ipc://STATE/broker.sock", "STATE")])
+def test_keys_lie_in_the_broker_s_folder_also_before_it_is_there(fleet, tmp_path, given, folder):
+    state = str(tmp_path / "new" / "state")
+    said = fleet.pawl("-b", given.replace("STATE", state), "key", "new", "web", "--dry-run", "-o", "json").json
+    assert said["public_file"] == folder.replace("STATE", state) + "/keys/authorized/web.pub"
+    away = fleet.pawl("-b", given.replace("STATE", state), "queue", "list", "--timeout", "100ms", code=6)
+    assert f"ipc://{state}/broker.sock" in away.err
+
+
+def test_keys_of_a_broker_elsewhere_are_not_those_of_this_machine(fleet):
+    for words in (["list"], ["rm", "x"], ["new", "x"]):
+        assert "whose keys?" in fleet.pawl("-b", "tcp://elsewhere:6411", "key", *words, code=2).err
+
+
+def test_a_tcp_broker_that_does_not_answer_may_not_know_the_key(fleet, tmp_path):
+    key = tmp_path / "stranger.key"
+    fleet.pawl("key", "new", "stranger", "--keys", tmp_path / "keys", "--out", key)
+    said = fleet.pawl("-b", "tcp://127.0.0.1:1", "--key-file", key, "--timeout", "200ms", "queue", "list", code=6)
+    assert "a key it does not know gets no answer" in said.err.splitlines()[-1]
