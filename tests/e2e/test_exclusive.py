@@ -104,38 +104,38 @@ def is_locked(path):
         link.close()
 
 
-def test_a_frozen_broker_makes_an_exclusive_statement_stop(own):
-    broker = own.broker()
-    path = database(own, "one")
-    id = submit(own, "insert into t with recursive g(n) as (select 1 union all select n + 1 from g) select n from g")
+def test_a_frozen_broker_makes_an_exclusive_statement_stop(hasty):
+    broker = hasty.broker()
+    path = database(hasty, "one")
+    id = submit(hasty, "insert into t with recursive g(n) as (select 1 union all select n + 1 from g) select n from g")
     until(lambda: is_locked(path), words="the statement")
     os.kill(broker.process.pid, signal.SIGSTOP)
     try:
         until(lambda: not is_locked(path), words="end of the statement that is cut off")
     finally:
         os.kill(broker.process.pid, signal.SIGCONT)
-    own.wait_status(id, "running")
-    own.pawl("task", "cancel", id)
-    own.wait_status(id, "cancelled")
-    assert own.task(id)["attempt"] == 1  # what was cut off does not count
+    until(lambda: is_locked(path), words="the statement, once more")
+    hasty.pawl("task", "cancel", id)
+    hasty.wait_status(id, "cancelled")
+    assert hasty.task(id)["attempt"] == 1  # what was cut off does not count
 
 
-def test_a_frozen_executor_commits_nothing_that_another_one_has_since(own):
-    own.broker()
-    first = database(own, "one")
+def test_a_frozen_executor_commits_nothing_that_another_one_has_since(hasty):
+    hasty.broker()
+    first = database(hasty, "one")
     other = sqlite3.connect(first, isolation_level=None)
     other.execute("begin immediate")  # the statement waits for that
-    id = submit(own, "insert into t values (1)", target={"labels": {}})
-    own.wait_status(id, "running")
-    [one] = own.of("executor")
+    id = submit(hasty, "insert into t values (1)", target={"labels": {}})
+    hasty.wait_status(id, "running")
+    [one] = hasty.of("executor")
     os.kill(one.process.pid, signal.SIGSTOP)
     try:
-        second = database(own, "two")
-        own.wait_status(id, "finished")
-        assert own.task(id)["executor"] == "two"
+        second = database(hasty, "two")
+        hasty.wait_status(id, "finished")
+        assert hasty.task(id)["executor"] == "two"
         other.execute("rollback")
     finally:
         os.kill(one.process.pid, signal.SIGCONT)
-    until(lambda: own.pawl("executor", "show", "one", "-o", "json").json["state"] == "ready")
+    until(lambda: hasty.pawl("executor", "show", "one", "-o", "json").json["state"] == "ready")
     assert one.end() == 0  # and with it all that it had begun
     assert [list(sqlite3.connect(path).execute("select a from t")) for path in (first, second)] == [[], [(1,)]]

@@ -174,7 +174,8 @@ def test_killed_at_random_points_every_row_is_exactly_one_task(own, databases, w
     assert own.wait_status(id, "finished", "failed", timeout=5 * PATIENCE)["status"] == "finished", own.task(id)
     out = json.loads(own.pawl("task", "output", id).out)
     assert out["created_all"] == ROWS, (out, kill)
-    assert own.task(id)["lost"] >= 2, "the kills came too late to mean anything"
+    outcomes = [attempt["outcome"] for attempt in own.task(id)["attempts"]]
+    assert len(outcomes) > 2, "the kills came too late to mean anything"
     numbers = own.stats()["tasks"]
     assert sum(numbers.values()) == ROWS + 1, numbers
     own.stop()
