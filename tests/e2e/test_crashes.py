@@ -151,15 +151,21 @@ def test_what_was_acknowledged_is_there_after_the_broker_was_killed_at_once(own)
         assert own.status(id) == "held"
 
 
-def test_a_running_task_does_not_notice_that_the_broker_was_away(small):
-    id = small.pawl("run", "--", "sh", "-c", f"echo begin; {gate(small)}; echo end").out.strip()
-    small.wait_status(id, "running")
+def ended_without_a_broker(fleet, first, last):
+    """A task that does the first with a broker, the last while none is there; it is there again now."""
+    id = fleet.pawl("run", "--", "sh", "-c", f"{first}; {gate(fleet)}; {last}").out.strip()
+    fleet.wait_status(id, "running")
     until(lambda: tree_of(id))
-    [broker] = small.of("broker")
+    [broker] = fleet.of("broker")
     broker.kill()
-    open_gate(small)
+    open_gate(fleet)
     until(lambda: not tree_of(id))
     broker.start()
+    return id
+
+
+def test_a_running_task_does_not_notice_that_the_broker_was_away(small):
+    id = ended_without_a_broker(small, "echo begin", "echo end")
     task = small.wait_status(id, "finished")
     assert len(task["attempts"]) == 1
     assert small.pawl("task", "logs", id).out == "begin\nend\n"
@@ -228,13 +234,6 @@ def test_a_result_that_the_broker_has_not_seen_is_delivered_after_the_executor_c
 
 
 def test_a_log_written_while_the_broker_was_away_is_delivered(small):
-    id = small.pawl("run", "--", "sh", "-c", f"echo one; {gate(small)}; echo two").out.strip()
-    small.wait_status(id, "running")
-    until(lambda: tree_of(id))
-    [broker] = small.of("broker")
-    broker.kill()
-    open_gate(small)
-    until(lambda: not tree_of(id))
-    broker.start()
+    id = ended_without_a_broker(small, "echo one", "echo two")
     small.wait_status(id, "finished")
     assert small.pawl("task", "logs", id).out == "one\ntwo\n"

@@ -15,6 +15,17 @@ from brokers import BIN, FAST, LEASE_S, SANITIZED, SUSPECT_S, E, events, executo
 from pawl_wire import PATIENCE, Peer, Refused, Silence, Wire, pb
 
 
+def given_a_lease(broker):
+    """A client, an executor, and the executor's lease of a task that the client has submitted."""
+    client = Peer(broker.endpoint, "c").open()
+    worker = executor(broker)
+    t = task()
+    submit(client, t)
+    held = lease(worker)
+    assert held.id == t.id
+    return client, worker, held
+
+
 def test_sockets_and_folders_are_for_this_user_alone(broker):
     for name in "broker.sock", "stats.sock":
         assert stat.S_IMODE((broker.state / name).stat().st_mode) == 0o600
@@ -183,11 +194,7 @@ def test_a_suspect_executor_gets_no_new_work_until_it_is_heard_of(start_broker):
 
 def test_a_frozen_broker_blames_nobody_for_its_own_silence(hasty):
     broker = hasty
-    client = Peer(broker.endpoint, "c").open()
-    worker = executor(broker)
-    t = task()
-    submit(client, t)
-    held = lease(worker)
+    client, worker, held = given_a_lease(broker)
     broker.process.send_signal(signal.SIGSTOP)
     time.sleep(LEASE_S + 1)  # longer than a lease; the clock of another process cannot be injected
     broker.process.send_signal(signal.SIGCONT)
@@ -214,33 +221,25 @@ def test_a_client_that_only_submits_is_alive_until_one_interval_after_its_last_r
 
 
 def test_logs_are_there_when_the_report_is_answered_and_wake_who_waits(broker):
-    client = Peer(broker.endpoint, "c").open()
-    worker = executor(broker)
-    t = task()
-    submit(client, t)
-    held = lease(worker)
-    ask = pb.LogRead(id=t.id, offset=0, limit=1000, wait_us=60_000_000)
+    client, worker, held = given_a_lease(broker)
+    ask = pb.LogRead(id=held.id, offset=0, limit=1000, wait_us=60_000_000)
     client.send(client.pack("log_read", ask))
     waits_for = client.seq
     assert client.quiet(0.2)
-    chunk = pb.LogChunk(id=t.id, token=held.token, stream=1, offset=0, data=b"hello\n", time_us=1)
+    chunk = pb.LogChunk(id=held.id, token=held.token, stream=1, offset=0, data=b"hello\n", time_us=1)
     worker.ask("report", pb.Report(logs=[chunk]))
     log = client.answer(waits_for).log
     assert [p.data for p in log.pieces] == [b"hello\n"] and not log.ended and log.next == 6
-    last = pb.LogChunk(id=t.id, token=held.token, stream=2, offset=6, data=b"bye\n", time_us=2)
+    last = pb.LogChunk(id=held.id, token=held.token, stream=2, offset=6, data=b"bye\n", time_us=2)
     report(worker, result(held), logs=[last, chunk])
-    log = client.ask("log_read", pb.LogRead(id=t.id)).log
+    log = client.ask("log_read", pb.LogRead(id=held.id)).log
     assert b"".join(p.data for p in log.pieces) == b"hello\nbye\n"
     assert log.ended and log.total == 10
 
 
 def test_a_waiter_is_told_when_the_task_ends(broker):
-    client = Peer(broker.endpoint, "c").open()
-    worker = executor(broker)
-    t = task()
-    submit(client, t)
-    held = lease(worker)
-    client.send(client.pack("task_wait", pb.TaskWait(ids=[t.id], wait_us=60_000_000)))
+    client, worker, held = given_a_lease(broker)
+    client.send(client.pack("task_wait", pb.TaskWait(ids=[held.id], wait_us=60_000_000)))
     waits_for = client.seq
     assert client.quiet(0.2)
     report(worker, result(held))

@@ -8,8 +8,6 @@
 
 #include "broker/check/check.h"
 
-static world_t world;
-
 /* A bit of everything: tasks in each place, a key, parts, an attempt, a schedule with a ledger. */
 static int set_up(void **state)
 {

@@ -2,20 +2,11 @@
  * History goes when its time has come or the store is crowded, and what stays is whole. */
 #include "tests/unit/broker/query_world.h"
 
-static world_t world;
-
 static int set_up(void **state)
 {
     (void)state;
     world_open(&world);
     world_executor(&world, 1, "exec-1", 0);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    world_close_whole(&world);
     return 0;
 }
 
@@ -135,7 +126,7 @@ static void the_ledger_is_kept_a_year_and_rules_that_only_it_named_go_with_it(vo
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, world_ends_whole)
     const struct CMUnitTest tests[] = {
         TEST(the_journal_is_kept_thirty_days_and_a_reader_from_before_is_told_the_gap),
         TEST(in_a_crowded_store_all_but_the_newest_events_go),

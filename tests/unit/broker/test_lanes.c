@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Rows of lanes come with the first task that names them and go with the last one, so labels and
- * names of executors that were used once do not stay for ever. */
+ * names of executors that were used once do not stay for ever. After each test the check counts
+ * the tasks of each lane. */
 #include "tests/unit/broker/query_world.h"
 
 #include "broker/store/record.h"
 
 enum { MANY = 30 };
-static world_t world;
 static uint8_t ids[MANY][16];
 
 static int set_up(void **state)
@@ -14,13 +14,6 @@ static int set_up(void **state)
     (void)state;
     world_open(&world);
     world_executor(&world, 1, "exec-1", 50);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    world_close_whole(&world); /* counts the tasks of each lane */
     return 0;
 }
 
@@ -155,7 +148,7 @@ static void a_lane_of_an_older_store_stays(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, world_ends_whole)
     const struct CMUnitTest tests[] = {
         TEST(a_lane_goes_with_the_last_task_that_names_it),
         TEST(a_lane_that_went_comes_again_under_another_number),

@@ -3,7 +3,6 @@
  * test the check counts all over again. */
 #include "tests/unit/broker/query_world.h"
 
-static world_t world;
 static const int64_t STEP = 5000000; /* less than a lease, so that the executor stays */
 static world_lease_t held[32];       /* every lease so far */
 static size_t held_n;
@@ -16,13 +15,6 @@ static int set_up(void **state)
     world.wall_us = WORLD_BEGIN / STEP * STEP + 1000000;
     world_executor(&world, 1, "exec-1", 50);
     world_zone(&world, "UTC");
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    world_close_whole(&world);
     return 0;
 }
 
@@ -297,7 +289,7 @@ static void a_backfill_with_its_own_policy_counts_apart(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, world_ends_whole)
     const struct CMUnitTest tests[] = {
         TEST(one_of_a_type_runs_and_the_line_is_in_time_order_whoever_stands_in_it),
         TEST(skip_drops_for_what_another_schedule_runs_and_names_it),

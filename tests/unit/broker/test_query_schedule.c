@@ -2,20 +2,11 @@
  * Schedules, their history and the journal, as the readers tell them. */
 #include "tests/unit/broker/query_world.h"
 
-static world_t world;
-
 static int set_up(void **state)
 {
     (void)state;
     world_open(&world);
     world.wall_us = WORLD_BEGIN / MINUTE * MINUTE + 1000000; /* one second past a full minute */
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    world_close_whole(&world);
     return 0;
 }
 
@@ -245,7 +236,7 @@ static void events_come_dense_with_names_and_a_gap_is_told(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, world_ends_whole)
     const struct CMUnitTest tests[] = {
         TEST(a_schedule_tells_its_next_instant_and_what_is_behind),
         TEST(history_spreads_extents_out_and_names_each_task),

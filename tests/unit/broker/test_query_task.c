@@ -1,20 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/broker/query_world.h"
 
-static world_t world;
-
 static int set_up(void **state)
 {
     (void)state;
     world_open(&world);
-    return 0;
-}
-
-/* Whatever a test did, the store must be whole in the end. */
-static int tear_down(void **state)
-{
-    (void)state;
-    world_close_whole(&world);
     return 0;
 }
 
@@ -516,7 +506,7 @@ static void expired_tasks_are_found_and_live_ones_never(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, world_ends_whole)
     const struct CMUnitTest tests[] = {
         TEST(a_task_is_told_in_each_status_of_its_life),
         TEST(large_bodies_and_outputs_come_back_whole),

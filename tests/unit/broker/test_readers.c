@@ -8,7 +8,6 @@
 
 #include "broker/readers/readers.h"
 
-static world_t world;
 static readers_t *readers;
 static char folder[64];
 static atomic_bool log_is_there; /* told by the test, read by the readers' thread */

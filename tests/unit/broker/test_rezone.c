@@ -2,7 +2,6 @@
  * Schedules follow new data of their zone; their cursors stay. */
 #include "tests/unit/broker/query_world.h"
 
-static world_t world;
 enum { SCHEDULES = 300 }; /* more than one batch moves */
 
 /* Zone UTC with the file of another one: as good as a changed law. */
@@ -34,13 +33,6 @@ static int set_up(void **state)
     return 0;
 }
 
-static int tear_down(void **state)
-{
-    (void)state;
-    world_close_whole(&world);
-    return 0;
-}
-
 static const char *last_job(void)
 {
     static char name[16];
@@ -64,7 +56,7 @@ static void a_changed_zone_gives_each_schedule_a_new_revision_and_keeps_its_curs
     world_sleep(&world, 1);
     assert_int_equal(world_schedule_get(&world, last_job())->revision, 2);
     world.wall_us += 3 * DAY;
-    world_propose(&world, "job-0"); /* the ledger goes on without a hole: see tear_down */
+    world_propose(&world, "job-0"); /* the ledger goes on without a hole: see world_ends_whole */
     world_propose(&world, last_job());
     give_utc_the_data_of("Asia/Tokyo"); /* the same bytes: nothing */
     assert_int_equal(world_schedule_get(&world, "job-0")->revision, before.revision + 1);
@@ -133,7 +125,7 @@ static void bytes_that_are_no_zone_change_nothing(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, world_ends_whole)
     const struct CMUnitTest tests[] = {
         TEST(a_changed_zone_gives_each_schedule_a_new_revision_and_keeps_its_cursor),
         TEST(a_restart_in_the_middle_goes_on),

@@ -4,8 +4,6 @@
  * afterwards. Under the sanitizers: nothing that was half made is left in memory. */
 #include "tests/unit/broker/query_world.h"
 
-static world_t world;
-
 typedef struct wish {
     const char *name, *rule;
     Pawl__V1__Mode mode;
@@ -120,13 +118,6 @@ static int set_up(void **state)
     return 0;
 }
 
-static int tear_down(void **state)
-{
-    (void)state;
-    world_close_whole(&world);
-    return 0;
-}
-
 static void a_new_schedule_is_there_as_a_whole_or_not_at_all(void **state)
 {
     (void)state;
@@ -210,7 +201,7 @@ static void a_run_by_hand_that_has_no_room_is_told_that_the_store_is_full(void *
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, world_ends_whole)
     const struct CMUnitTest tests[] = {
         TEST(a_new_schedule_is_there_as_a_whole_or_not_at_all),
         TEST(an_edit_that_ends_a_strict_backlog_is_whole_or_none),

@@ -43,7 +43,6 @@ static unsigned refusals(writer_t *writer, int64_t us, bool *done)
 static void a_timer_that_finds_the_store_full_is_tried_again_and_not_without_pause(void **state)
 {
     (void)state;
-    world_t world;
     core_config_t config;
     uint8_t random[32] = { 42 };
     world_open(&world);
