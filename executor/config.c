@@ -30,6 +30,8 @@ static const conf_key_t keys[] = {
       "folders whose scripts a task may name" },
     { "scripts.folder_only", CONF_BOOL, "false", 0, 0,
       "refuse the text of a task; only files of allow.script_dirs are scripts" },
+    { "scripts.variables", CONF_LIST, "", 0, 0,
+      "with folder_only: variables that a task may set for a script" },
     { "allow.interpreters", CONF_MAP, "", 0, 0, "name to path; empty: the usual ones in PATH" },
     { "process.time_limit", CONF_DURATION, "0", 0, 0,
       "of an attempt whose task has none; 0: none" },

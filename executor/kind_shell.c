@@ -123,6 +123,27 @@ static bool asks_for_completion(const struct shell_env *env)
     return strcmp(env->name, COMPLETION) == 0 && !*env->value;
 }
 
+static bool is_script(const shell_task_t *task)
+{
+    return task->script.len || *task->interpreter || *task->script_file;
+}
+
+/* Interpreters run what some variables say (BASH_ENV, PERL5OPT, NODE_OPTIONS, an exported function,
+ * PATH): where the scripts are the executor's own choice, so is what they are run with. */
+static bool is_open_to_tasks(const executor_config_t *config, const shell_task_t *task,
+                             const char *name, buf_t *message)
+{
+    if (!is_script(task) || !conf_bool(config->conf, "scripts.folder_only") ||
+        conf_listed(config->conf, "scripts.variables", name))
+        return true;
+    buf_printf(message,
+               "variable \"%s\" may not be set here: executor \"%s\" runs scripts of its folders "
+               "only (executor.scripts.folder_only), with the variables of "
+               "executor.scripts.variables",
+               name, config->name);
+    return false;
+}
+
 static bool name_allowed(const char *name, buf_t *message)
 {
     const char *why = !*name                           ? "a name may not be empty"
@@ -139,7 +160,9 @@ static bool gather_environment(struct gathered *self, const executor_config_t *c
                                const char *folder, buf_t *message)
 {
     for (size_t i = 0; i < task->env_count; i++)
-        if (!asks_for_completion(&task->env[i]) && !name_allowed(task->env[i].name, message))
+        if (!asks_for_completion(&task->env[i]) &&
+            (!name_allowed(task->env[i].name, message) ||
+             !is_open_to_tasks(config, task, task->env[i].name, message)))
             return false;
     const char *path =
         conf_listed(config->conf, "process.env_keep", "PATH") ? getenv("PATH") : NULL;
@@ -182,8 +205,8 @@ static bool gather_environment(struct gathered *self, const executor_config_t *c
     gather_env(self, "PAWL_INPUT", text);
     snprintf(text, sizeof text, "%s/" OUTPUT, folder);
     gather_env(self, "PAWL_OUTPUT", text);
-    bool is_script = task->script.len || (task->script_file && *task->script_file);
-    if (is_script || declared(task, COMPLETION)) gather_env(self, COMPLETION, task->completion);
+    if (is_script(task) || declared(task, COMPLETION))
+        gather_env(self, COMPLETION, task->completion);
     if (task->polls) {
         snprintf(text, sizeof text, "%u", task->polls);
         gather_env(self, "PAWL_POLLS", text);
@@ -283,8 +306,12 @@ static bool gather_argv(struct gathered *self, const executor_config_t *config,
                         const shell_task_t *task, const char *folder, buf_t *message,
                         int *exit_code)
 {
-    if (task->script.len || *task->interpreter || *task->script_file) {
+    if (is_script(task)) {
         if (!gather_script(self, config, task, folder, message, exit_code)) return false;
+    } else if (strcmp(task->type, "pawl/script") == 0) {
+        buf_printf(message, "the task names no script");
+        *exit_code = 127;
+        return false;
     } else if (*task->shell) {
         gather(self, "/bin/sh");
         gather(self, "-c");

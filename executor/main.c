@@ -260,6 +260,16 @@ static void on_signal(struct executor *self)
     }
 }
 
+/* No broker that heard our Hello sends such a job. */
+static void refuse_type(pawl_job_t *job)
+{
+    char text[LIMIT_NAME + 80];
+    snprintf(text, sizeof text, "type %s is not run here: see executor.allow.kinds of its file",
+             pawl_job_type(job));
+    log_event(LOG_WARN, "TYPE_REFUSED", "type=%s", pawl_job_type(job));
+    (void)!pawl_job_fail(&job, text, false);
+}
+
 static void on_worker(struct executor *self)
 {
     int64_t within_us;
@@ -271,6 +281,8 @@ static void on_worker(struct executor *self)
     while (pawl_worker_next(self->worker, &job, 0) == PAWL_OK) {
         if (self->hard)
             (void)!pawl_job_give_back(&job, "drained: the executor stops");
+        else if (!offer_has(self->offer, pawl_job_type(job)))
+            refuse_type(job);
         else if (self->runner && runner_takes(pawl_job_type(job)))
             runner_take(self->runner, job);
         else

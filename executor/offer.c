@@ -51,21 +51,34 @@ static pawl_err add_label(const offer_t *self, pawl_worker_t *worker, const char
     return pawl_worker_label(worker, key, value);
 }
 
+static const struct known {
+    const char *kind, *type;
+    bool sql; /* only with a source to run on */
+} known[] = { { "shell", "pawl/shell", false },
+              { "script", "pawl/script", false },
+              { "sql", "pawl/sql", true },
+              { "sql-producer", "pawl/sql-producer", true } };
+
+static bool offers(const offer_t *self, const struct known *one)
+{
+    return conf_listed(self->config->conf, "allow.kinds", one->kind) &&
+           (!one->sql || self->config->sources.count > 0);
+}
+
+bool offer_has(const offer_t *self, const char *type)
+{
+    for (size_t i = 0; i < ARRAY_LEN(known); i++)
+        if (strcmp(known[i].type, type) == 0) return offers(self, &known[i]);
+    return false;
+}
+
 pawl_err offer_make(const offer_t *self, pawl_worker_t *worker, bool has_cgroup, bool cgroup_limits)
 {
     const executor_config_t *config = self->config;
-    static const struct {
-        const char *kind, *type;
-        bool sql; /* only with a source to run on */
-    } known[] = { { "shell", "pawl/shell", false },
-                  { "script", "pawl/script", false },
-                  { "sql", "pawl/sql", true },
-                  { "sql-producer", "pawl/sql-producer", true } };
     pawl_err err = pawl_worker_slots(worker, (unsigned)config->slots);
     if (!err) err = pawl_worker_prefetch(worker, 0); /* see executor/ahead.h */
     for (size_t i = 0; !err && i < ARRAY_LEN(known); i++)
-        if (conf_listed(config->conf, "allow.kinds", known[i].kind) &&
-            (!known[i].sql || config->sources.count > 0)) {
+        if (offers(self, &known[i])) {
             err = pawl_worker_kind(worker, known[i].kind);
             if (!err) err = pawl_worker_type(worker, known[i].type, NULL, NULL);
         }

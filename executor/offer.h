@@ -12,6 +12,8 @@ typedef struct offer offer_t;
 /* Asks the interpreters for their versions: before any thread exists. `config` is borrowed. */
 offer_t *offer_new(const executor_config_t *config);
 void offer_destroy(offer_t **self_p);
+/* Is work of this type run here? Whatever the broker sends: what runs is said by our own file. */
+bool offer_has(const offer_t *self, const char *type);
 /* `has_cgroup`: trees are killed by it; `cgroup_limits`: memory and processes are limited by it.
  * Both become labels, unless the configuration has labels of their names.
  */

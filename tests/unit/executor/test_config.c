@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "executor/config.h"
+#include "executor/offer.h"
 #include "schemas/limits.h"
 
 /* The configuration of a file with that text, completed. */
@@ -149,6 +150,39 @@ static void more_interpreters_than_are_announced_are_refused(void **state)
     buf_free(&text);
 }
 
+static void what_is_run_is_said_by_the_file_alone(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *type;
+        bool run;
+    } cases[] = {
+        { "", "pawl/shell", true },
+        { "", "pawl/script", true },
+        { "", "pawl/sql", false }, /* no source */
+        { "", "mail/send", false },
+        { "executor: {allow: {kinds: [script]}}\n", "pawl/script", true },
+        { "executor: {allow: {kinds: [script]}}\n", "pawl/shell", false },
+        { "executor: {allow: {kinds: [sql-producer]}, sources: {a: {driver: sqlite, database: "
+          "x}}}\n",
+          "pawl/sql", false },
+        { "executor: {allow: {kinds: [sql-producer]}, sources: {a: {driver: sqlite, database: "
+          "x}}}\n",
+          "pawl/sql-producer", true },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char why[512] = "";
+        err_t err;
+        executor_config_t *config = read_text(cases[i].text, why, &err);
+        assert_int_equal(err, ERR_OK);
+        offer_t *offer = offer_new(config);
+        if (offer_has(offer, cases[i].type) != cases[i].run)
+            fail_msg("%s: %s", cases[i].text, cases[i].type);
+        offer_destroy(&offer);
+        config_destroy(&config);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -156,6 +190,7 @@ int main(void)
         cmocka_unit_test(a_file_sets_texts_lists_maps_and_durations),
         cmocka_unit_test(a_mistake_is_told_with_its_line_and_what_to_type),
         cmocka_unit_test(more_interpreters_than_are_announced_are_refused),
+        cmocka_unit_test(what_is_run_is_said_by_the_file_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

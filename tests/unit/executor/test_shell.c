@@ -553,6 +553,15 @@ static void a_script_may_be_a_file_of_an_allowed_folder_and_of_no_other(void **s
     assert_string_equal(text, wanted);
     configure(self, "scripts.folder_only", "true");
     assert_int_equal(run(self, &task, text, sizeof text, NULL), 0);
+    struct shell_env mode = { "MODE", "fast" }, hidden = { "BASH_ENV", "$(echo anything)" };
+    task.env_count = 1;
+    task.env = &mode;
+    expect_refusal(self, &task, 126, "variable \"MODE\" may not be set here");
+    configure(self, "scripts.variables", "MODE");
+    assert_int_equal(run(self, &task, text, sizeof text, NULL), 0);
+    task.env = &hidden;
+    expect_refusal(self, &task, 126, "with the variables of executor.scripts.variables");
+    task.env_count = 0;
     task.script_file = "";
     task.interpreter = "sh";
     task.script = slice_text("echo text of the task");
@@ -565,6 +574,10 @@ static void a_script_may_be_a_file_of_an_allowed_folder_and_of_no_other(void **s
     expect_refusal(self, &task, 127, "leads out of the folder");
     task.script_file = "none.sh";
     expect_refusal(self, &task, 127, "is in none of the folders");
+    task.script_file = "";
+    task.type = "pawl/script"; /* a broker that checks nothing */
+    task.shell = "echo anything";
+    expect_refusal(self, &task, 127, "the task names no script");
     static const char *const names[] = { "plain.sh", "run.sh", "out" };
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         snprintf(path, sizeof path, "%s/%s", scripts, names[i]);
