@@ -84,13 +84,14 @@ demo: all
 	$(PYTHON) ops/demo/demo.py --bin $(BUILD)/bin
 
 install: all
-	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/pkgconfig include share/pawl/schemas)
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/pkgconfig include share/pawl/schemas share/bash-completion/completions)
 	install -m 755 $(bins) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 client/pawl.h $(DESTDIR)$(PREFIX)/include
 	install -m 755 $(BUILD)/lib/libpawl.so.0 $(DESTDIR)$(PREFIX)/lib
 	ln -sf libpawl.so.0 $(DESTDIR)$(PREFIX)/lib/libpawl.so
 	sed -e 's|@PREFIX@|$(PREFIX)|;s|@VERSION@|$(VERSION)|' client/pawl.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/pawl.pc
 	install -m 644 schemas/pawl.proto schemas/errors.tbl.h $(DESTDIR)$(PREFIX)/share/pawl/schemas
+	$(BUILD)/bin/pawl completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/pawl
 	@[ -n "$(DESTDIR)" ] || ldconfig 2>/dev/null || true
 
 define help

@@ -27,4 +27,5 @@ done
 for file in pawl.proto errors.tbl.h; do
     [ -r "$root$prefix/share/pawl/schemas/$file" ] || { echo "no $file"; exit 1; }
 done
+bash -n "$root$prefix/share/bash-completion/completions/pawl" || { echo "no completion for bash"; exit 1; }
 echo "install: ok"

@@ -543,6 +543,8 @@ const command_t commands[] = {
     { "key rm", "NAME", "no longer let it in; its sessions end", "pawl key rm web-07", cmd_key_rm,
       { key_flags }, 1, 1, REST_NONE, NULL },
 
+    { "completion", "SHELL", "a script by which bash completes words of pawl",
+      "source <(pawl completion bash)", cmd_completion, { NULL }, 1, 1, REST_NONE, NULL },
     { "version", "", "the version", "pawl version", cmd_version, { NULL }, 0, 0, REST_NONE, NULL },
     { "help", "[COMMAND|TOPIC]", "help", "pawl help schedule add", cmd_help, { NULL },
       0, 3, REST_NONE, NULL },

@@ -58,6 +58,7 @@
     HANDLER(key_new)                                                                               \
     HANDLER(key_list)                                                                              \
     HANDLER(key_rm)                                                                                \
+    HANDLER(completion)                                                                            \
     HANDLER(version)                                                                               \
     HANDLER(help)
 

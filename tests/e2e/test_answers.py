@@ -13,7 +13,7 @@ DATA = str(ROOT / "tests/data/import")
 NOBODY = {"PAWL_BROKER": "ipc:///nonexistent/broker.sock"}
 
 # What they print is something else than records: a page of help, bytes of a task, files, ids a line.
-NOT_RECORDS = {"up", "help", "logs", "task logs", "task output", "task submit", "broker check", "export yaml",
+NOT_RECORDS = {"up", "help", "completion", "logs", "task logs", "task output", "task submit", "broker check", "export yaml",
                "export json", "export crontab"}
 TOKEN = "0" * 64
 # Of each command a line that it answers in JSON; ID, MANY, FILES, KEYS stand for what the test has.
