@@ -110,8 +110,7 @@ typedef struct mschedule {
     bool touched;
 } mschedule_t;
 
-/* The model itself: judge.c and the files beside it write it, each its kind of rows; told.c reads.
- */
+/* The model itself. judge.c and the files beside it write it, each its rows; told.c reads it. */
 typedef struct known {
     uint8_t id[16];
     uint8_t kind; /* 0: not on record */

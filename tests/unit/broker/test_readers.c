@@ -121,6 +121,13 @@ static void expect_parked(uint64_t seq)
     forget(expect_answer(seq));
 }
 
+/* Asks as request 1, which has no answer for now. */
+static void ask_and_park(Pawl__V1__Request *request)
+{
+    ask(request, 1);
+    expect_parked(2);
+}
+
 static void notice(const uint8_t *ended, const uint8_t *logged)
 {
     notice_t *sent = notice_new(1, 1);
@@ -157,6 +164,13 @@ static void submit_two(uint8_t ids[2][16], world_lease_t leases[2])
     }
 }
 
+/* Given two tasks that run, and readers that purge nothing. */
+static void given_two_that_run(uint8_t ids[2][16], world_lease_t leases[2])
+{
+    submit_two(ids, leases);
+    start(0);
+}
+
 static void done(const world_lease_t *lease)
 {
     world_report(&world, 1, lease, PAWL__V1__OUTCOME__OUTCOME_DONE, "", slice(NULL, 0));
@@ -167,8 +181,7 @@ static void a_wait_is_woken_by_the_end_of_the_last_task(void **state)
     (void)state;
     uint8_t ids[2][16];
     world_lease_t leases[2];
-    submit_two(ids, leases);
-    start(0);
+    given_two_that_run(ids, leases);
     ask_wait(ids, 2, false, 60000000, 1);
     ask_wait(ids, 2, true, 60000000, 2);
     expect_parked(3);
@@ -197,8 +210,7 @@ static void a_wait_ends_with_its_patience_or_with_the_actor(void **state)
     (void)state;
     uint8_t ids[2][16], unknown[1][16] = { { 9 } };
     world_lease_t leases[2];
-    submit_two(ids, leases);
-    start(0);
+    given_two_that_run(ids, leases);
     ask_wait(ids, 2, false, 1000, 1);
     Pawl__V1__Reply *reply = expect_answer(1);
     assert_false(reply->waited->done);
@@ -222,14 +234,12 @@ static void events_wake_who_waits_for_them(void **state)
     Pawl__V1__EventRead read = PAWL__V1__EVENT_READ__INIT;
     uint8_t ids[2][16];
     world_lease_t leases[2];
-    submit_two(ids, leases);
-    start(0);
+    given_two_that_run(ids, leases);
     read.from_now = true;
     read.wait_us = 60000000;
     request.body_case = PAWL__V1__REQUEST__BODY_EVENT_READ;
     request.event_read = &read;
-    ask(&request, 1);
-    expect_parked(2);
+    ask_and_park(&request);
     done(&leases[0]);
     notice(ids[0], NULL);
     Pawl__V1__Reply *reply = expect_answer(1);
@@ -245,14 +255,12 @@ static void a_log_that_grows_wakes_who_reads_it(void **state)
     Pawl__V1__LogRead read = PAWL__V1__LOG_READ__INIT;
     uint8_t ids[2][16];
     world_lease_t leases[2];
-    submit_two(ids, leases);
-    start(0);
+    given_two_that_run(ids, leases);
     read.id = (ProtobufCBinaryData){ 16, ids[0] };
     read.wait_us = 60000000;
     request.body_case = PAWL__V1__REQUEST__BODY_LOG_READ;
     request.log_read = &read;
-    ask(&request, 1);
-    expect_parked(2);
+    ask_and_park(&request);
     log_is_there = true;
     notice(NULL, ids[0]);
     Pawl__V1__Reply *reply = expect_answer(1);

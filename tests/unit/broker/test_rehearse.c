@@ -281,8 +281,7 @@ static void a_backfill_that_runs_goes_on_beside(void **state)
 }
 
 /* Given a strict schedule that was an hour behind, and of whose backlog a range was split off: how
- * much of the range is left to fire. Some of it is made already, as many as `ahead` leaves to it.
- */
+ * much of it is left to fire. Some is made already, as many as `ahead` leaves to a range. */
 static uint64_t given_a_backlog_split_off(wish_t *wish)
 {
     *wish = strict;

@@ -260,19 +260,26 @@ static void tell_where(place_t *self, uint64_t map, uint32_t slots, uint64_t per
                   (unsigned long long)COUNT(&self->w, RUNNING), self->running_n);
 }
 
+/* A strict schedule that is due each second; `uid` keeps its own over requests. */
+static Pawl__V1__ScheduleInfo each_second(place_t *self, uint32_t ahead, uint8_t uid[16])
+{
+    plan_spec_t spec = { .rule = (char *)(uintptr_t) "@every 1s from 2026-01-01T00:00:00Z",
+                         .mode = PAWL__V1__MODE__MODE_STRICT,
+                         .ahead = ahead };
+    Pawl__V1__ScheduleInfo info = *put_schedule(&self->w, spec);
+    memcpy(uid, info.uid.data, 16);
+    info.uid.data = uid;
+    return info;
+}
+
 /* One level: `slots` tasks run, submits fill up to `percent` or until they are refused. */
 static void one_level(uint64_t map, uint32_t slots, uint64_t percent, size_t size, size_t together)
 {
     place_t place;
     open_place(&place, map);
     place_t *self = &place;
-    Pawl__V1__ScheduleInfo info =
-        *put_schedule(&self->w, (plan_spec_t){ .rule = "@every 1s from 2026-01-01T00:00:00Z",
-                                               .mode = PAWL__V1__MODE__MODE_STRICT,
-                                               .ahead = 5 });
     uint8_t uid[16];
-    memcpy(uid, info.uid.data, 16);
-    info.uid.data = uid;
+    Pawl__V1__ScheduleInfo info = each_second(self, 5, uid);
     int64_t cursor = info.cursor_us;
     assert_null(hello(&self->w, 7, (char *)(uintptr_t) "one", 1, slots)->error);
     for (uint32_t i = 0; i < slots; i++) {
@@ -369,13 +376,8 @@ static void an_estimate_is_never_below_what_the_store_really_takes(void **state)
     (void)state;
     place_t place, *self = &place;
     open_place(&place, 256 * MIB);
-    Pawl__V1__ScheduleInfo info =
-        *put_schedule(&self->w, (plan_spec_t){ .rule = "@every 1s from 2026-01-01T00:00:00Z",
-                                               .mode = PAWL__V1__MODE__MODE_STRICT,
-                                               .ahead = 100000 });
     uint8_t uid[16];
-    memcpy(uid, info.uid.data, 16);
-    info.uid.data = uid;
+    Pawl__V1__ScheduleInfo info = each_second(self, 100000, uid);
     int64_t cursor = info.cursor_us;
     assert_null(hello(&self->w, 7, (char *)(uintptr_t) "one", 1, 64)->error);
     set_credit(self, 0);

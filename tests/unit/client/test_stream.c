@@ -389,6 +389,21 @@ static void proposals_are_answered_inside_poll(void **state)
 
 /* ---- lists and batches ----------------------------------------------------------------------- */
 
+/* A broker's part, played beside a call that waits; returns what it found wrong, NULL: nothing. */
+static pthread_t answering(void *(*part)(void *peer), peer_t *peer)
+{
+    pthread_t self;
+    assert_int_equal(pthread_create(&self, NULL, part, peer), 0);
+    return self;
+}
+
+static void assert_answered(pthread_t part)
+{
+    void *wrong;
+    assert_int_equal(pthread_join(part, &wrong), 0);
+    assert_null(wrong);
+}
+
 static void *answer_two_pages(void *arg)
 {
     peer_t *peer = arg;
@@ -416,20 +431,17 @@ static void a_list_is_read_page_by_page(void **state)
 {
     peer_t *peer = *state;
     pawl_client_t *client = peer->client;
-    pthread_t other;
     pawl_list_t *list;
     pawl_err err;
-    void *wrong;
     int n = 0;
-    pthread_create(&other, NULL, answer_two_pages, peer);
+    pthread_t broker = answering(answer_two_pages, peer);
     assert_int_equal(pawl_task_list(client, NULL, &list, PATIENCE_US), 0);
     const pawl_record_t *row;
     while ((row = pawl_list_next(list, &err)))
         assert_int_equal(pawl_record_int(row, "priority"), n++);
     assert_int_equal(err, 0);
     assert_int_equal(n, 4);
-    pthread_join(other, &wrong);
-    assert_null(wrong);
+    assert_answered(broker);
     pawl_client_destroy(&peer->client); /* the list outlives it */
     pawl_list_destroy(&list);
 }
@@ -476,11 +488,9 @@ static void peers_and_queues_are_read_page_by_page(void **state)
 {
     peer_t *peer = *state;
     pawl_client_t *client = peer->client;
-    pthread_t other;
     pawl_list_t *list;
     pawl_err err;
-    void *wrong;
-    pthread_create(&other, NULL, answer_pages_of_peers_and_queues, peer);
+    pthread_t broker = answering(answer_pages_of_peers_and_queues, peer);
     assert_int_equal(pawl_peer_list(client, &list, PATIENCE_US), 0);
     assert_int_equal(pawl_record_int(pawl_list_next(list, &err), "pid"), 1);
     assert_int_equal(pawl_record_int(pawl_list_next(list, &err), "pid"), 2);
@@ -492,8 +502,7 @@ static void peers_and_queues_are_read_page_by_page(void **state)
     assert_string_equal(pawl_record_text(pawl_list_next(list, &err), "name"), "c");
     assert_null(pawl_list_next(list, &err));
     pawl_list_destroy(&list);
-    pthread_join(other, &wrong);
-    assert_null(wrong);
+    assert_answered(broker);
 }
 
 static void a_batch_too_large_for_one_message_is_split_and_told_item_by_item(void **state)

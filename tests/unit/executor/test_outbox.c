@@ -66,6 +66,15 @@ static outbox_t *open_in(const char *folder)
     return outbox;
 }
 
+/* One result is in it, and this one. */
+static void assert_one_waits(outbox_t *outbox, const char *bytes)
+{
+    struct seen seen = { 0 };
+    assert_int_equal(outbox_each(outbox, see, &seen), ERR_OK);
+    assert_int_equal(seen.count, 1);
+    assert_string_equal(seen.last, bytes);
+}
+
 static const uint8_t id_a[16] = { 1 }, id_b[16] = { 2 };
 
 static void what_was_stored_is_there_after_a_restart_until_it_is_settled(void **state)
@@ -104,10 +113,7 @@ static void a_result_survives_a_kill_right_after_it_was_stored(void **state)
     close(ready[0]);
     close(ready[1]);
     outbox_t *outbox = open_in(*state);
-    struct seen seen = { 0 };
-    assert_int_equal(outbox_each(outbox, see, &seen), ERR_OK);
-    assert_int_equal(seen.count, 1);
-    assert_string_equal(seen.last, "kept");
+    assert_one_waits(outbox, "kept");
     outbox_close(&outbox);
 }
 
@@ -131,10 +137,7 @@ static void a_half_written_record_ends_the_file_and_harms_nothing(void **state)
     assert_int_equal(fwrite(bytes, 1, len - 3, file), len - 3);
     fclose(file);
     outbox = open_in(*state);
-    struct seen seen = { 0 };
-    assert_int_equal(outbox_each(outbox, see, &seen), ERR_OK);
-    assert_int_equal(seen.count, 1);
-    assert_string_equal(seen.last, "whole");
+    assert_one_waits(outbox, "whole");
     outbox_close(&outbox);
 }
 
@@ -177,10 +180,7 @@ static void what_cannot_be_read_is_not_taken_for_nothing(void **state)
     assert_int_equal(stat(path, &after), 0);
     assert_int_equal(after.st_size, before.st_size);
     outbox = open_in(*state);
-    struct seen seen = { 0 };
-    assert_int_equal(outbox_each(outbox, see, &seen), ERR_OK);
-    assert_int_equal(seen.count, 1);
-    assert_string_equal(seen.last, "kept");
+    assert_one_waits(outbox, "kept");
     outbox_close(&outbox);
 }
 
@@ -251,10 +251,7 @@ static void fresh_does_not_grow_under_steady_load(void **state)
     snprintf(path, sizeof path, "%s/outbox/fresh", (char *)*state);
     assert_int_equal(stat(path, &info), 0);
     assert_true(info.st_size < 9 << 20);
-    struct seen seen = { 0 };
-    assert_int_equal(outbox_each(outbox, see, &seen), ERR_OK);
-    assert_int_equal(seen.count, 1);
-    assert_string_equal(seen.last, "waits");
+    assert_one_waits(outbox, "waits");
     outbox_close(&outbox);
 }
 

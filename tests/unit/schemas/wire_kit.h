@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/unit/schemas/wire_kit.h - requests, packed and decoded with the checks, for tests of these.
- */
+ * tests/unit/schemas/wire_kit.h - requests, packed and decoded with the checks. */
 #ifndef TESTS_UNIT_SCHEMAS_WIRE_KIT_H
 #define TESTS_UNIT_SCHEMAS_WIRE_KIT_H
 
