@@ -147,7 +147,7 @@ static void time_every(const zone_t *zone, int64_t *sum)
             *sum += (int64_t)ruleset_count(set, START + run, START + run + INT64_C(365) * 86400);
             runs[run] = (double)(clock_steady_us() - from);
         }
-        printf("%s and %.12s: %.0f us a year\n", unions[i][0], unions[i][1], median(runs));
+        printf("%s and %.12s: %.0f us a year\n", unions[i][0], unions[i][1], median(runs, RUNS));
         ruleset_destroy(&set);
     }
 }
