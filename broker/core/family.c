@@ -226,6 +226,16 @@ err_t family_make(core_t *core, task_t *parent, const Pawl__V1__Task *body, slic
     return ready ? family_start(core, parent) : ERR_OK;
 }
 
+Pawl__V1__Error *family_crowd(core_t *core)
+{
+    if (core->children < LIMIT_CHILDREN) return NULL;
+    Pawl__V1__Error *error = make_error(
+        core, ERR_BUSY, "fanout",
+        "other fan-outs of %u children in all came just before: send it again", core->children);
+    error->retry_after_us = PAWL_SEC_US;
+    return error;
+}
+
 err_t family_start(core_t *core, task_t *parent)
 {
     family_t *family;

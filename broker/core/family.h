@@ -49,6 +49,9 @@ void family_touch(core_t *core, family_t *family);
  * bytes: its body, which lasts until the batch ends. */
 err_t family_make(core_t *core, task_t *parent, const Pawl__V1__Task *body, slice_t bytes,
                   const members_t *members);
+/* A fan-out counts as what it writes: BUSY when this batch has made so many children that it takes
+ * no further one; NULL: it does. */
+Pawl__V1__Error *family_crowd(core_t *core);
 /* The running fan-outs that count at this gate are cancelled, by their schedules, the oldest first;
  * schedule: 0, or the only one that counts there; hard: as family_cancel. */
 err_t families_stop_fired(core_t *core, uint32_t schedule, const uint8_t gate[16], bool hard);

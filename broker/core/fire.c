@@ -151,6 +151,7 @@ err_t schedule_fire_now(core_t *core, plan_t *plan, Pawl__V1__Overlap overlap, u
     uint8_t gate[16];
     space_cost_t cost = firing_cost(core, plan);
     if (!space_or_refuse(core, &cost, "its task", reply)) return ERR_OK;
+    if (plan->template->fanout && (reply->error = family_crowd(core)) != NULL) return ERR_OK;
     plan_gate(plan, NULL, gate);
     TRY(plan_admit(core, plan, gate, overlap, &answer));
     if (answer == DROP) {

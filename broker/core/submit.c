@@ -190,7 +190,6 @@ static Pawl__V1__Error *judge_id_time(core_t *core, const Pawl__V1__Task *body)
                       (long long)(drawn / PAWL_SEC_US), (long long)(core->wall_us / PAWL_SEC_US));
 }
 
-/* A fan-out counts as what it writes: after so many children a batch takes no further one. */
 static Pawl__V1__Error *judge_members(core_t *core, const members_t *members)
 {
     if (members->too_many)
@@ -200,16 +199,13 @@ static Pawl__V1__Error *judge_members(core_t *core, const members_t *members)
                           members->too_many, LIMIT_CHILDREN);
     space_cost_t cost = { 0 };
     space_add(&cost, SPACE_CHILD, members->n, 0, core->space.page_bytes);
-    if (!room_take(core, &cost))
-        return make_error(core, ERR_STORE_FULL, "fanout",
-                          "the store has no room for %zu children: wait for old tasks to be "
-                          "removed, or enlarge broker.store.map",
-                          members->n);
-    if (core->children < LIMIT_CHILDREN) return NULL;
-    Pawl__V1__Error *error = make_error(
-        core, ERR_BUSY, "fanout",
-        "other fan-outs of %u children in all came just before: send it again", core->children);
-    error->retry_after_us = PAWL_SEC_US;
+    if (room_take(core, &cost)) return family_crowd(core);
+    Pawl__V1__Error *error =
+        make_error(core, ERR_STORE_FULL, "fanout",
+                   "the store has no room for %zu children: wait for old tasks to be removed, or "
+                   "enlarge broker.map",
+                   members->n);
+    error->retry_after_us = 5 * PAWL_SEC_US;
     return error;
 }
 

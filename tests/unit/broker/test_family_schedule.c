@@ -267,6 +267,60 @@ static void a_kill_of_a_large_fan_out_ends_the_parent_at_once_and_its_children_i
     assert_int_equal(look_up(w, first[0].parent)->fanout->cancelled, MANY);
 }
 
+/* Two runs by hand in one batch, each with as many children as a batch takes. */
+static void a_batch_takes_no_further_fan_out_after_so_many_children(void **state)
+{
+    world_t *w = *state;
+    static char text[LIMIT_CHILDREN][8], *names[LIMIT_CHILDREN];
+    Pawl__V1__Schedule s = PAWL__V1__SCHEDULE__INIT;
+    Pawl__V1__Task task = PAWL__V1__TASK__INIT;
+    Pawl__V1__Command command = PAWL__V1__COMMAND__INIT;
+    Pawl__V1__Fanout fanout = PAWL__V1__FANOUT__INIT;
+    Pawl__V1__SchedulePut put = PAWL__V1__SCHEDULE_PUT__INIT;
+    Pawl__V1__ScheduleChange now = PAWL__V1__SCHEDULE_CHANGE__INIT;
+    Pawl__V1__Request requests[3] = { PAWL__V1__REQUEST__INIT, PAWL__V1__REQUEST__INIT,
+                                      PAWL__V1__REQUEST__INIT };
+    command_t commands[3];
+    uint8_t ids[3][16] = { { 1 }, { 2 }, { 3 } };
+    for (size_t i = 0; i < LIMIT_CHILDREN; i++) {
+        snprintf(text[i], sizeof text[i], "x-%zu", i);
+        names[i] = text[i];
+    }
+    import_utc(w);
+    fanout.executors = names;
+    fanout.n_executors = LIMIT_CHILDREN;
+    shell_task(&task, &command);
+    task.fanout = &fanout;
+    uint8_t *bytes = mem_new(pawl__v1__task__get_packed_size(&task));
+    s.name = (char *)(uintptr_t) "large";
+    s.rule = (char *)(uintptr_t) "0 0 1 1 *";
+    s.zone = (char *)(uintptr_t) "UTC";
+    s.overlap = OVERLAP(ALLOW);
+    s.task = (ProtobufCBinaryData){ pawl__v1__task__pack(&task, bytes), bytes };
+    put.schedule = &s;
+    now.name = s.name;
+    now.verb = PAWL__V1__SCHEDULE_VERB__SCHEDULE_NOW;
+    for (size_t i = 0; i < 3; i++) {
+        requests[i].seq = i + 1;
+        requests[i].request_id = (ProtobufCBinaryData){ 16, ids[i] };
+        requests[i].body_case =
+            i ? PAWL__V1__REQUEST__BODY_SCHEDULE_CHANGE : PAWL__V1__REQUEST__BODY_SCHEDULE_PUT;
+        if (i)
+            requests[i].schedule_change = &now;
+        else
+            requests[i].schedule_put = &put;
+        commands[i] = (command_t){
+            .kind = CMD_REQUEST, .conn = 10 + i, .principal = "uid:1", .request = &requests[i]
+        };
+    }
+    assert_int_equal(step(w, commands, 3), ERR_OK);
+    free(bytes);
+    assert_null(reply_of(w, 11)->error);
+    assert_non_null(reply_of(w, 12)->error);
+    assert_int_equal(reply_of(w, 12)->error->code, ERR_BUSY);
+    assert_true(reply_of(w, 12)->error->retry_after_us > 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, whole)
@@ -279,6 +333,7 @@ int main(void)
         TEST(queue_one_keeps_one_fan_out_in_the_line_and_drops_the_others),
         TEST(queue_latest_supersedes_a_fan_out_with_all_its_children),
         TEST(a_fan_out_in_the_line_is_held_started_cancelled_and_run_again_like_any_task),
+        TEST(a_batch_takes_no_further_fan_out_after_so_many_children),
         TEST(a_kill_of_a_large_fan_out_ends_the_parent_at_once_and_its_children_in_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
