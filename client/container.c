@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "schemas/wire.h"
+
 enum { ID_DIGITS = 64, PATH_ROOM = 4096 };
 
 static FILE *open_below(const char *root, const char *path)
@@ -16,11 +18,10 @@ static FILE *open_below(const char *root, const char *path)
     return fopen(whole, "re");
 }
 
+/* What a broker takes as a line: it refuses a whole Hello for one byte that is none of a text. */
 static void put(char text[CONTAINER_TEXT], const char *from, size_t len)
 {
-    if (len >= CONTAINER_TEXT) len = CONTAINER_TEXT - 1;
-    memcpy(text, from, len);
-    text[len] = '\0';
+    wire_text_line(text, CONTAINER_TEXT, from, len);
 }
 
 /* podman: lines like name="web"; none of them when the container may not know. */

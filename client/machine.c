@@ -9,13 +9,12 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "schemas/wire.h"
+
 /* What a broker takes as a line. */
 static void put(char to[MACHINE_TEXT], const char *text)
 {
-    size_t n = 0;
-    for (; *text && n < MACHINE_TEXT - 1; text++)
-        if (*text >= ' ' && *text <= '~') to[n++] = *text;
-    to[n] = '\0';
+    wire_text_line(to, MACHINE_TEXT, text, strlen(text));
 }
 
 /* PRETTY_NAME="Debian GNU/Linux 12 (bookworm)", quotes or none. */

@@ -11,7 +11,7 @@ enum { MACHINE_TEXT = 200 };
 typedef struct machine {
     uint32_t cpus;             /* that this process may use; 0: not known */
     uint64_t memory_bytes;     /* of the whole machine; 0: not known */
-    char os[MACHINE_TEXT];     /* PRETTY_NAME of os-release(5), printable ASCII; "" if unknown */
+    char os[MACHINE_TEXT];     /* PRETTY_NAME of os-release(5); "" if unknown */
     char kernel[MACHINE_TEXT]; /* uname(2): name and release */
 } machine_t;
 

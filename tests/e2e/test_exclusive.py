@@ -87,8 +87,8 @@ def database(fleet, name):
     return path
 
 
-def submit(fleet, text, **more):
-    task = {"sql": {"source": "db", "text": text}, "exclusive": True, **more}
+def submit(fleet, text):
+    task = {"sql": {"source": "db", "text": text}, "exclusive": True}
     return fleet.pawl("task", "submit", "-", input=json.dumps(task) + "\n").lines[0]
 
 
@@ -125,7 +125,7 @@ def test_a_frozen_executor_commits_nothing_that_another_one_has_since(hasty):
     first = database(hasty, "one")
     other = sqlite3.connect(first, isolation_level=None)
     other.execute("begin immediate")  # the statement waits for that
-    id = submit(hasty, "insert into t values (1)", target={"labels": {}})
+    id = submit(hasty, "insert into t values (1)")
     hasty.wait_status(id, "running")
     [one] = hasty.of("executor")
     os.kill(one.process.pid, signal.SIGSTOP)

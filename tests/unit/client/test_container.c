@@ -106,6 +106,22 @@ static void docker_shows_in_the_cgroup_or_in_what_it_mounts(void **state)
     assert_string_equal(found.image, "app:1");
 }
 
+static void bytes_that_a_broker_would_refuse_are_replaced(void **state)
+{
+    (void)state;
+    container_t found;
+    char longest[400];
+    memset(longest, 'x', sizeof longest - 1);
+    memcpy(longest + 253, "\xe2\x82\xac", 3); /* a character over the end */
+    longest[sizeof longest - 1] = '\0';
+    setenv("container", "lxc", 1);
+    setenv("PAWL_CONTAINER_NAME", "a\nb\xff", 1);
+    setenv("PAWL_CONTAINER_IMAGE", longest, 1);
+    assert_true(container_find(root, &found));
+    assert_string_equal(found.name, "a b?");
+    assert_int_equal(strlen(found.image), 253);
+}
+
 static void in_kubernetes_the_host_name_is_the_name_of_the_pod(void **state)
 {
     (void)state;
@@ -146,6 +162,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(in_kubernetes_the_host_name_is_the_name_of_the_pod, fresh,
                                         gone),
         cmocka_unit_test_setup_teardown(lxc_and_nspawn_say_so_in_a_variable, fresh, gone),
+        cmocka_unit_test_setup_teardown(bytes_that_a_broker_would_refuse_are_replaced, fresh, gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
