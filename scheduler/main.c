@@ -163,10 +163,12 @@ static pawl_err run(pawl_client_t *client, proposals_t *proposals, int signals)
         if (err != PAWL_OK) return err;
         int64_t now = clock_wall_us();
         int64_t next = proposals_run(proposals, now);
-        int64_t wait_ms = next > now ? (next - now + 999) / 1000 : 0;
+        /* to the microsecond: a firing that waits for a full millisecond is late by it */
+        int64_t wait_us = next > now ? next - now : 0;
+        struct timespec wait = { wait_us / 1000000, wait_us % 1000000 * 1000 };
         struct pollfd fds[] = { { .fd = signals, .events = POLLIN },
                                 { .fd = pawl_client_fd(client), .events = POLLIN } };
-        if (poll(fds, 2, (int)wait_ms) > 0 && fds[0].revents) return PAWL_OK;
+        if (ppoll(fds, 2, &wait, NULL) > 0 && fds[0].revents) return PAWL_OK;
         pawl_client_poll(client, 0);
         if (!told && pawl_client_state(client) == PAWL_CONNECTED) {
             told = true;
