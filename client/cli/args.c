@@ -169,7 +169,8 @@ static int read_word(reading_t *self, const char *word, bool *ends)
             self->settled = command->run != NULL || self->named == 2;
             return 0;
         }
-        return command_unknown("pawl", self->name, self->named);
+        return command_unknown("pawl", self->name, self->named,
+                               self->at + 1 < self->argc ? self->argv[self->at + 1] : NULL);
     }
     if (args->command->rest == REST_IMPLICIT) {
         *ends = true;

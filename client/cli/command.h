@@ -89,7 +89,7 @@ int help_words(const char *const *words, size_t n);
 /* The command or group of these words; *used says how many of them name it. NULL: there is none. */
 const command_t *command_find(const char *const *words, size_t n, size_t *used);
 /* Prints the error for words that name no command, returns its exit code. What to type begins with
- * `program`: pawl, pawl help. */
-int command_unknown(const char *program, const char *const *words, size_t n);
+ * `program`: pawl, pawl help. next: the word behind them, NULL: none. */
+int command_unknown(const char *program, const char *const *words, size_t n, const char *next);
 
 #endif

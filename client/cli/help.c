@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * client/cli/help.c - what the command table says to people: pages of help, and the answer to words
- * that name no command. */
+ * client/cli/help.c - what the command table says to people: pages of help. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -41,28 +40,6 @@ const command_t *command_find(const char *const *words, size_t n, size_t *used)
         }
     }
     return best;
-}
-
-int command_unknown(const char *program, const char *const *words, size_t n)
-{
-    const char *names[128];
-    size_t count = 0, used;
-    const command_t *group = n > 1 ? command_find(words, 1, &used) : NULL;
-    for (const command_t *command = commands; command->name; command++) {
-        if (count + 2 > ARRAY_LEN(names)) break;
-        if (group && starts_with(command->name, group->name))
-            names[count++] = command->name + first_word(command->name) + 1;
-        else if (!group && !strchr(command->name, ' '))
-            names[count++] = command->name;
-        if (!group && command->short_form) names[count++] = command->short_form;
-    }
-    const char *word = words[group ? 1 : 0], *in = group ? group->name : "";
-    const char *near = did_you_mean(word, names, count), *gap = group ? " " : "";
-    return fail(EXIT_USAGE, say("unknown command %s%s%s", in, gap, word),
-                say("pawl%s%s has no command of that name", gap, in),
-                near ? say("%s %s%s%s (did you mean that?), or pawl help%s%s", program, in, gap,
-                           near, gap, in)
-                     : say("pawl help%s%s", gap, in));
 }
 
 static void print_flags(const flag_t *list)
@@ -153,7 +130,7 @@ int help_words(const char *const *words, size_t n)
     for (size_t i = 0; i < ARRAY_LEN(topics); i++)
         names[i] = topics[i].name;
     const char *near = n == 1 ? did_you_mean(words[0], names, ARRAY_LEN(names)) : NULL;
-    if (!near) return command_unknown("pawl help", words, n);
+    if (!near) return command_unknown("pawl help", words, n, NULL);
     return fail(EXIT_USAGE, say("no help on \"%s\"", words[0]),
                 "it names neither a command nor a topic",
                 say("pawl help %s (did you mean that?), or pawl help", near));

@@ -135,7 +135,7 @@ int cmd_logs(cli_t *cli)
             return err ? fail_client(cli->client, err, what) : 0;
         }
         if (err) /* no schedule: then it begins an id */
-            code = id_read(cli, name, what, id);
+            code = id_read(cli, name, "cannot read the log: no schedule is called so", id);
     }
     if (code) return code;
     if (args_has(&cli->args, "polls")) return log_print_polls(cli, id, attempt);

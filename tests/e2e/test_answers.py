@@ -321,3 +321,21 @@ def test_a_tcp_broker_that_does_not_answer_may_not_know_the_key(fleet, tmp_path)
     fleet.pawl("key", "new", "stranger", "--keys", tmp_path / "keys", "--out", key)
     said = fleet.pawl("-b", "tcp://127.0.0.1:1", "--key-file", key, "--timeout", "200ms", "queue", "list", code=6)
     assert "a key it does not know gets no answer" in said.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("typed, meant", [
+    ("list schedule", "schedule list"), ("schedule nightly show", "schedule show nightly"), ("show task x", "task show"),
+    ("cancel x", "task cancel"), ("schedule delete x", "schedule rm"), ("schedule create x", "schedule add"),
+    ("calendar create x", "calendar set"), ("key create x", "key new"), ("task kill x", "task cancel"),
+    ("schedule stop x", "schedule pause"), ("jobs", "task"), ("status", "broker status"), ("tsk", "task"),
+    ("executor stpo x", "executor stop"), ("list", "task list, pawl schedule list, pawl calendar list, ...")])
+def test_words_that_name_no_command_are_met_with_the_one_that_was_meant(fleet, typed, meant):
+    said = fleet.pawl(*typed.split(), code=2, **NOBODY)
+    assert said.err.splitlines()[-1].startswith(f"  try: pawl {meant} (did you mean that?), or pawl help"), said
+
+
+def test_what_means_nothing_is_not_guessed_at(fleet):
+    for typed in ("frobnicate", "schedule frobnicate", "task rm x"):
+        said = fleet.pawl(*typed.split(), code=2, **NOBODY)
+        assert said.err.splitlines()[-1].startswith("  try: pawl help"), said
+    assert "no schedule is called so" in fleet.pawl("logs", "no-such", code=3).err
