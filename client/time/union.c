@@ -16,6 +16,7 @@
 #include "client/time/ruleset_inside.h"
 
 enum { DAY_WORDS = DAY_SECONDS / 64, FEW = 32, SUMS_KEPT = 512, SUMS_NEAR = 4 };
+enum { DAY_STEPS = 340 }; /* what the bits of a day cost, in steps of @every */
 
 typedef struct day_bits {
     uint64_t word[DAY_WORDS]; /* a bit a second of the day */
@@ -387,5 +388,6 @@ uint64_t ruleset_count_steps(const ruleset_t *self, int64_t days)
         if (kinds > days) kinds = days + 1;
         each += DAY_SECONDS / rule->step + 1;
     }
+    if (each) each += DAY_STEPS;
     return (uint64_t)((kinds < days ? kinds : days) * each);
 }
