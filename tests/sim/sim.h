@@ -189,7 +189,7 @@ typedef struct peer {
 
 /* ---- the world ------------------------------------------------------------------------------- */
 
-typedef struct host host_t;   /* the broker's process: broker.c */
+typedef struct host host_t;   /* the broker's process: host.c */
 typedef struct judge judge_t; /* the model: judge.c */
 
 struct sim {

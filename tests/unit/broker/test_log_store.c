@@ -13,9 +13,10 @@
 #include "broker/logs/log_rows.h"
 #include "broker/logs/logs.h"
 #include "schemas/limits.h"
+#include "tests/unit/broker/durations.h"
 
 static const uint8_t ID[16] = "task-0000000001", OTHER[16] = "task-0000000002";
-static const int64_t DAY = INT64_C(86400) * 1000000, NOW = INT64_C(1700000000000000);
+static const int64_t NOW = INT64_C(1700000000000000);
 
 typedef struct fixture {
     char path[64];

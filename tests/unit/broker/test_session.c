@@ -7,9 +7,9 @@
 #include <stdio.h>
 
 #include "broker/front/session.h"
+#include "tests/unit/broker/durations.h"
 
 enum { ROUTE = 0x1234, OTHER = 0x9999 };
-static const int64_t SECOND = 1000000;
 static const uint8_t ID[16] = "session-id-0001", ID2[16] = "session-id-0002";
 
 static moment_t at(int64_t seconds)
