@@ -42,18 +42,39 @@ const command_t *command_find(const char *const *words, size_t n, size_t *used)
     return best;
 }
 
+enum { PAGE_COLUMNS = 80, HELP_COLUMN = 28 };
+
+/* From HELP_COLUMN on, broken at blanks so that a page fits a terminal of the usual width. */
+static void print_help(const char *help)
+{
+    size_t column = HELP_COLUMN;
+    for (bool first = true; *help; first = false) {
+        size_t len = strcspn(help, " ");
+        if (!first && column + 1 + len > PAGE_COLUMNS) {
+            printf("\n%*s", HELP_COLUMN, "");
+            column = HELP_COLUMN;
+        } else if (!first) {
+            putchar(' ');
+            column++;
+        }
+        printf("%.*s", (int)len, help);
+        column += len;
+        help += len + strspn(help + len, " ");
+    }
+    putchar('\n');
+}
+
 static void print_flags(const flag_t *list)
 {
     for (; list && list->name; list++) {
         char left[80];
-        snprintf(left, sizeof left, "%c%c%s --%s%s%s", list->letter ? '-' : ' ',
-                 list->letter ? list->letter : ' ', list->letter ? "," : " ", list->name,
-                 list->kind == FLAG_SWITCH ? "" : " ",
-                 list->kind == FLAG_SWITCH ? "" : list->value);
-        if (strlen(left) > 26)
-            printf("  %s\n  %-26s  %s%s\n", left, "", list->help, list->many ? " (many)" : "");
-        else
-            printf("  %-26s  %s%s\n", left, list->help, list->many ? " (many)" : "");
+        int len = snprintf(left, sizeof left, "  %c%c%s --%s%s%s", list->letter ? '-' : ' ',
+                           list->letter ? list->letter : ' ', list->letter ? "," : " ", list->name,
+                           list->kind == FLAG_SWITCH ? "" : " ",
+                           list->kind == FLAG_SWITCH ? "" : list->value);
+        bool fits = len + 2 <= HELP_COLUMN;
+        printf("%s%s%*s", left, fits ? "" : "\n", fits ? HELP_COLUMN - len : HELP_COLUMN, "");
+        print_help(list->many ? say("%s (many)", list->help) : list->help);
     }
 }
 
@@ -146,9 +167,9 @@ static void print_overview(void)
     printf("\nglobal flags, anywhere on the line\n");
     print_flags(global_flags);
     printf("\nexit codes\n"
-           "  0 ok   1 failed   2 usage   3 not found   4 conflict, already, stale   5 refused\n"
-           "  6 broker unreachable or timed out   7 the task failed (--wait)   8 some of a bulk\n"
-           "  failed   9 limit or full   130 interrupted\n"
+           "  0 ok   1 failed   2 usage   3 not found   4 conflict, already, stale\n"
+           "  5 refused   6 broker unreachable or timed out   7 the task failed (--wait)\n"
+           "  8 some of a bulk failed   9 limit or full   130 interrupted\n"
            "\nenvironment: PAWL_BROKER PAWL_KEY PAWL_OUTPUT PAWL_TZ\n"
            "more: pawl help COMMAND\n\ntopics\n");
     for (size_t i = 0; i < ARRAY_LEN(topics); i++)

@@ -339,3 +339,11 @@ def test_what_means_nothing_is_not_guessed_at(fleet):
         said = fleet.pawl(*typed.split(), code=2, **NOBODY)
         assert said.err.splitlines()[-1].startswith("  try: pawl help"), said
     assert "no schedule is called so" in fleet.pawl("logs", "no-such", code=3).err
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_a_page_of_help_fits_a_terminal(fleet, command):
+    page = fleet.pawl("help", *command.split(), **NOBODY).out
+    flags = page[page.index("flags"):].split("\n\n")[0] if "flags\n" in page else ""
+    assert max(map(len, flags.splitlines()), default=0) <= 80, page
+    assert not [line for line in page.splitlines() if len(line) > 100], page
