@@ -251,9 +251,9 @@ static void draw_rule(sim_t *sim, Pawl__V1__Schedule *schedule, char *text, size
         minute = (int)sim_below(sim, 60);
         snprintf(text, len, "%d */%d * * *", minute, 1 + (int)sim_below(sim, 4));
         break;
-    case 3:
-        snprintf(text, len, sim_coin(sim, 40) ? "*/%d 1-3 * * *" : "*/%d * * * *",
-                 minutes[slow ? 4 : sim_below(sim, 5)]);
+    case 3: /* drawn one after the other: compilers differ in the order of arguments */
+        minute = minutes[slow ? 4 : sim_below(sim, 5)];
+        snprintf(text, len, sim_coin(sim, 40) ? "*/%d 1-3 * * *" : "*/%d * * * *", minute);
         schedule->zone = (char *)(uintptr_t) "Europe/Paris";
         break;
     case 4:
