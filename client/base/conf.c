@@ -26,7 +26,7 @@ static bool parse_number(const char *text, const unit_t *units, int64_t *number)
     return false;
 }
 
-bool conf_parse_bytes(const char *text, int64_t *bytes)
+static bool parse_bytes(const char *text, int64_t *bytes)
 {
     static const unit_t units[] = {
         { "", 1 },
@@ -128,7 +128,7 @@ static bool parse_value(const conf_key_t *key, const char *text, int64_t *number
     case CONF_OCTAL:
         return parse_octal(text, number);
     case CONF_BYTES:
-        return conf_parse_bytes(text, number);
+        return parse_bytes(text, number);
     case CONF_DURATION:
         return conf_parse_duration(text, number);
     case CONF_WORD:

@@ -92,8 +92,7 @@ const char *conf_origin(const conf_t *self, const char *name);
 /* Every key with value, origin and help, as YAML with comments. */
 void conf_print(const conf_t *self, FILE *out);
 
-/* The two parsers, for flags that are no configuration. */
-bool conf_parse_bytes(const char *text, int64_t *bytes);
+/* For flags that are no configuration. */
 bool conf_parse_duration(const char *text, int64_t *us);
 
 #endif

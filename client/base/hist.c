@@ -28,15 +28,6 @@ void hist_add(hist_t *self, int64_t value)
     if (value > self->max) self->max = value;
 }
 
-void hist_merge(hist_t *self, const hist_t *other)
-{
-    for (unsigned i = 0; i < HIST_BUCKETS; i++)
-        self->buckets[i] += other->buckets[i];
-    self->count += other->count;
-    self->sum += other->sum;
-    if (other->max > self->max) self->max = other->max;
-}
-
 void hist_reset(hist_t *self)
 {
     *self = (hist_t){ 0 };

@@ -18,7 +18,6 @@ typedef struct hist {
 } hist_t;
 
 void hist_add(hist_t *self, int64_t value);
-void hist_merge(hist_t *self, const hist_t *other);
 void hist_reset(hist_t *self);
 /* The upper edge of the bucket in which the value of rank `per_mille`/1000 lies, never above max;
  * 0 when empty. 500 is the median, 990 the 99th percentile, 1000 the maximum. */

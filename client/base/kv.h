@@ -92,8 +92,6 @@ typedef struct kv_tree {
  * last, `now` as the open transaction has them (the list changes in its commit only). Both have
  * room for table_count + 1. */
 void kv_trees(kv_t *self, kv_tree_t *before, kv_tree_t *now);
-/* Frees the slots of readers that died. At open and once a minute is enough. */
-void kv_check_readers(kv_t *self);
 
 /* A snapshot of everything committed so far. Pages it sees are not reused until it is closed: keep
  * it short. ERR_BUSY: too many are open. */

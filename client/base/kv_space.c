@@ -182,14 +182,6 @@ void kv_trees(kv_t *self, kv_tree_t *before, kv_tree_t *now)
     mdb_txn_abort(committed);
 }
 
-void kv_check_readers(kv_t *self)
-{
-    int dead = 0;
-    int rc = mdb_reader_check(self->env, &dead);
-    if (rc != 0 || dead > 0)
-        log_event(LOG_WARN, "STORE_READERS_FREED", "path=%s count=%d rc=%d", self->path, dead, rc);
-}
-
 /* Free figures first, since this is asked each time. */
 err_t kv_limit_reached(kv_t *self)
 {

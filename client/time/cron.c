@@ -102,22 +102,11 @@ bool cron_finish(cron_t *self)
     return false;
 }
 
-static bool time_matches(const cron_t *self, int32_t second)
-{
-    return (self->hour >> (second / 3600) & 1) && (self->minute >> (second / 60 % 60) & 1) &&
-           (self->second >> (second % 60) & 1);
-}
-
 static bool day_matches(const cron_t *self, int32_t day)
 {
     if (self->every_day) return true;
     civil_t date = civil_from_days(day);
     return cron_month_days(self, date.year, date.month) >> date.day & 1;
-}
-
-bool cron_matches(const cron_t *self, int64_t local)
-{
-    return time_matches(self, second_of_day(local)) && day_matches(self, day_of(local));
 }
 
 /* The first matching time of day >= second, or -1. */

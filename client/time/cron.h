@@ -34,7 +34,6 @@ bool cron_finish(cron_t *self);
 
 /* The matching days of a month as bits 1-31; 0 when the month does not match. */
 uint32_t cron_month_days(const cron_t *self, int32_t year, int32_t month);
-bool cron_matches(const cron_t *self, int64_t local);
 /* The smallest match >= local, the largest <= local. */
 int64_t cron_next(const cron_t *self, int64_t local);
 int64_t cron_prev(const cron_t *self, int64_t local);

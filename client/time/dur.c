@@ -29,25 +29,6 @@ static bool digit(char c)
     return c >= '0' && c <= '9';
 }
 
-err_t dur_parse(const char *text, int64_t *us)
-{
-    CHECK(text && us);
-    int64_t number = 0;
-    if (!digit(*text)) return ERR_BAD_VALUE;
-    for (; digit(*text); text++)
-        if (__builtin_mul_overflow(number, 10, &number) ||
-            __builtin_add_overflow(number, *text - '0', &number))
-            return ERR_BAD_VALUE;
-    for (size_t i = 0; i < ARRAY_LEN(units); i++) {
-        if (strcmp(text, units[i].name) != 0) continue;
-        int64_t value;
-        if (__builtin_mul_overflow(number, units[i].us, &value)) return ERR_BAD_VALUE;
-        *us = value;
-        return ERR_OK;
-    }
-    return ERR_BAD_VALUE;
-}
-
 void dur_print(int64_t us, char text[DUR_TEXT])
 {
     size_t unit = 0;

@@ -10,10 +10,8 @@
 
 enum { DUR_TEXT = 24, MOMENT_TEXT = 48 };
 
-/* `500ms 20s 5m 1h 2d`: digits and one unit (us too), not negative. ERR_BAD_VALUE: anything else,
- * a bare number among it, and what does not fit. */
-MUST_CHECK err_t dur_parse(const char *text, int64_t *us);
-/* The largest unit that says it exactly: `90s`, `2h`. Reads back with dur_parse unless negative. */
+/* The largest unit that says it exactly: `500ms 90s 2h 3d` (us too), as configurations and flags
+ * read it (client/base/conf.h). */
 void dur_print(int64_t us, char text[DUR_TEXT]);
 
 /* RFC 3339 with up to six digits of a second and `Z` or an offset; `T` may be a blank, seconds may

@@ -21,11 +21,6 @@ bool rule_is_cron(const rule_t *self)
     return self->kind == RULE_CRON;
 }
 
-bool rule_every_hour(const rule_t *self)
-{
-    return self->every_hour;
-}
-
 const zone_t *rule_zone(const rule_t *self)
 {
     return self->zone;
@@ -34,11 +29,6 @@ const zone_t *rule_zone(const rule_t *self)
 int64_t rule_step(const rule_t *self)
 {
     return self->step;
-}
-
-int64_t rule_anchor(const rule_t *self)
-{
-    return self->anchor;
 }
 
 /* ---- exclusions ------------------------------------------------------------------------------ */

@@ -57,13 +57,9 @@ uint64_t rule_count(const rule_t *self, int64_t after, int64_t upto);
 
 enum rule_kind rule_kind(const rule_t *self);
 bool rule_is_cron(const rule_t *self); /* macros are cron rules too */
-/* A cron rule whose hour set has all 24 hours: it follows the real clock through clock changes. */
-bool rule_every_hour(const rule_t *self);
 const zone_t *rule_zone(const rule_t *self);
-/* Seconds between instants of RULE_EVERY and RULE_EVERY_DAYS (of 86400 each), else 0; and their
- * first instant. */
+/* Seconds between instants of RULE_EVERY and RULE_EVERY_DAYS (of 86400 each), else 0. */
 int64_t rule_step(const rule_t *self);
-int64_t rule_anchor(const rule_t *self);
 
 /* Appends the rule as text that reads back as the same rule: sorted lists, names as numbers, H
  * resolved. Exclusions are not part of it. */

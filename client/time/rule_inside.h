@@ -45,7 +45,6 @@ struct piece;
 bool rule_skipped_matches(const rule_t *self, const struct piece *piece);
 /* The number of the first piece that has something to say about instants >= t. */
 size_t rule_first_piece(const zone_t *zone, int64_t t);
-size_t sort_unique(int64_t *at, size_t count); /* how many are left */
 
 /* A text being read; the first failure stays. */
 typedef struct scan {

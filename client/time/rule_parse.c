@@ -49,7 +49,8 @@ static int compare_int64(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-size_t sort_unique(int64_t *at, size_t count)
+/* How many are left. */
+static size_t sort_unique(int64_t *at, size_t count)
 {
     if (count == 0) return 0;
     qsort(at, count, sizeof *at, compare_int64);

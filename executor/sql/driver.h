@@ -15,7 +15,7 @@
 #include "client/base/base.h"
 #include "executor/sql/sources.h"
 
-enum { SQL_ROW_MAX = 8 << 20, SQL_COLUMNS_MAX = 1600 };
+enum { SQL_ROW_MAX = 8 << 20 };
 /* A connection that nobody answers on is dead: asked after IDLE seconds, then each EACH, so often.
  */
 enum { SQL_KEEP_IDLE_S = 10, SQL_KEEP_EACH_S = 5, SQL_KEEP_TIMES = 3, SQL_GIVE_UP_MS = 30000 };

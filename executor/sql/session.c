@@ -62,11 +62,6 @@ void session_destroy(session_t **self_p)
     *self_p = NULL;
 }
 
-const sql_driver_t *session_driver(const session_t *self)
-{
-    return self->driver;
-}
-
 sql_link_t *session_link(session_t *self)
 {
     return self->link;

@@ -26,7 +26,6 @@ typedef enum {
  * that died while it was idle is made anew, here and nowhere later: from the first statement on
  * nothing is repeated in silence. SQL_STOPPED: session_stop was called. */
 sql_status_t session_begin(session_t *self, session_mode_t mode, sql_error_t *error);
-const sql_driver_t *session_driver(const session_t *self);
 sql_link_t *session_link(session_t *self); /* between begin and end */
 /* Rolls back what was not committed and gives the connection back; clean false: closes it. */
 void session_end(session_t *self, bool clean);

@@ -310,9 +310,42 @@ static int make_file(void **state)
     return fd < 0 ? -1 : close(fd);
 }
 
+static void durations_carry_a_unit(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t us;
+    } good[] = {
+        { "500ms", 500000 },
+        { "20s", 20000000 },
+        { "5m", 300000000 },
+        { "1h", INT64_C(3600000000) },
+        { "2d", INT64_C(172800000000) },
+        { "0s", 0 },
+        { "7us", 7 },
+    };
+    static const char *const bad[] = { "",           "5",
+                                       "s",          "-5s",
+                                       "5 s",        "5M",
+                                       "1.5h",       "1h30m",
+                                       "+5s",        "9223372036854775808us",
+                                       "106751992d", "99999999999999999999s" };
+    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+        int64_t us = -1;
+        assert_true(conf_parse_duration(good[i].text, &us));
+        assert_true(us == good[i].us);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        int64_t us = -1;
+        if (conf_parse_duration(bad[i], &us)) fail_msg("%s", bad[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(durations_carry_a_unit),
         cmocka_unit_test(defaults_hold_without_any_source),
         cmocka_unit_test(the_file_is_yaml_with_groups_or_dots),
         cmocka_unit_test(an_empty_file_changes_nothing),

@@ -66,20 +66,6 @@ static void values_beyond_the_last_bucket_and_below_zero_are_counted(void **stat
     assert_true(hist_percentile(&hist, 990) == INT64_MAX);
 }
 
-static void merged_histograms_count_both(void **state)
-{
-    (void)state;
-    hist_t a = { 0 }, b = { 0 };
-    hist_add(&a, 10);
-    hist_add(&b, 1000);
-    hist_merge(&a, &b);
-    assert_int_equal(a.count, 2);
-    assert_int_equal(a.sum, 1010);
-    assert_int_equal(a.max, 1000);
-    hist_reset(&a);
-    assert_int_equal(a.count, 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -88,7 +74,6 @@ int main(void)
         cmocka_unit_test(a_percentile_is_at_most_a_quarter_too_high_and_never_too_low),
         cmocka_unit_test(percentiles_stand_in_order_and_end_at_the_exact_maximum),
         cmocka_unit_test(values_beyond_the_last_bucket_and_below_zero_are_counted),
-        cmocka_unit_test(merged_histograms_count_both),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,50 +8,21 @@
 
 #include "client/time/dur.h"
 
-static void durations_carry_a_unit(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *text;
-        int64_t us;
-    } good[] = {
-        { "500ms", 500000 },
-        { "20s", 20000000 },
-        { "5m", 300000000 },
-        { "1h", INT64_C(3600000000) },
-        { "2d", INT64_C(172800000000) },
-        { "0s", 0 },
-        { "7us", 7 },
-    };
-    static const char *const bad[] = { "",           "5",
-                                       "s",          "-5s",
-                                       "5 s",        "5M",
-                                       "1.5h",       "1h30m",
-                                       "+5s",        "9223372036854775808us",
-                                       "106751992d", "99999999999999999999s" };
-    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
-        int64_t us = -1;
-        char text[DUR_TEXT];
-        assert_int_equal(dur_parse(good[i].text, &us), ERR_OK);
-        assert_true(us == good[i].us);
-        dur_print(us, text);
-        assert_string_equal(text, good[i].text);
-    }
-    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-        int64_t us = -1;
-        assert_int_equal(dur_parse(bad[i], &us), ERR_BAD_VALUE);
-        assert_true(us == -1);
-    }
-}
-
 static void a_duration_is_printed_in_the_largest_unit_that_is_exact(void **state)
 {
     (void)state;
     char text[DUR_TEXT];
-    dur_print(90 * INT64_C(1000000), text);
-    assert_string_equal(text, "90s");
-    dur_print(7200 * INT64_C(1000000), text);
-    assert_string_equal(text, "2h");
+    static const struct {
+        const char *text;
+        int64_t us;
+    } cases[] = { { "500ms", 500000 }, { "90s", 90000000 },
+                  { "5m", 300000000 }, { "2h", INT64_C(7200000000) },
+                  { "7us", 7 },        { "2d", INT64_C(172800000000) },
+                  { "0s", 0 } };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        dur_print(cases[i].us, text);
+        assert_string_equal(text, cases[i].text);
+    }
     dur_print(INT64_MIN, text);
     assert_string_equal(text, "-9223372036854775808us");
 }
@@ -132,7 +103,6 @@ static void a_moment_is_printed_with_its_offset_and_reads_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(durations_carry_a_unit),
         cmocka_unit_test(a_duration_is_printed_in_the_largest_unit_that_is_exact),
         cmocka_unit_test(moments_are_rfc_3339_or_local_time_in_a_zone),
         cmocka_unit_test(a_moment_is_printed_with_its_offset_and_reads_back),
