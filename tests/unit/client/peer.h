@@ -230,6 +230,7 @@ PEER_MAYBE void peer_assign(peer_t *self, uint64_t number, uint8_t name, uint64_
     lease.id = task.id;
     lease.token = token;
     lease.attempt = 1;
+    lease.attempts_max = 3;
     lease.task = (ProtobufCBinaryData){ pawl__v1__task__pack(&task, packed), packed };
     assign.number = number;
     assign.n_leases = 1;

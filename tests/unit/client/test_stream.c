@@ -555,6 +555,41 @@ static void a_batch_too_large_for_one_message_is_split_and_told_item_by_item(voi
     pawl_op_destroy(&op);
 }
 
+static void *answer_one_submit(void *arg)
+{
+    peer_t *peer = arg;
+    peer_greet(peer);
+    peer_next(peer, PAWL__V1__REQUEST__BODY_SUBMIT);
+    peer_submitted(peer);
+    return NULL;
+}
+
+static void a_batch_may_be_waited_for_as_long_as_one_likes(void **state)
+{
+    peer_t *peer = *state;
+    uint8_t ids[2][PAWL_ID_BYTES], id[PAWL_ID_BYTES];
+    pawl_batch_t *batch = pawl_batch_new();
+    pawl_task_t *task = pawl_task_new("a/b");
+    for (int i = 0; i < 2; i++) {
+        pawl_id_new(ids[i]);
+        pawl_task_set_id(task, ids[i]);
+        assert_int_equal(pawl_batch_add(batch, task), 0);
+    }
+    pawl_task_destroy(&task);
+    assert_true(memcmp(ids[0], ids[1], PAWL_ID_BYTES) < 0); /* in the order of their making */
+    pthread_t broker = answering(answer_one_submit, peer);
+    assert_int_equal(pawl_batch_submit(peer->client, batch, PATIENCE_US), 0);
+    assert_answered(broker);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(pawl_batch_item_error(batch, i), 0);
+        pawl_batch_item_id(batch, i, id);
+        assert_memory_equal(id, ids[i], PAWL_ID_BYTES);
+    }
+    assert_int_equal(pawl_batch_submit(peer->client, batch, 20 * 1000), PAWL_E_TIMEOUT);
+    assert_int_equal(pawl_batch_item_error(batch, 0), PAWL_E_EMPTY); /* nobody has answered */
+    pawl_batch_destroy(&batch);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -571,6 +606,7 @@ int main(void)
         AS_CLIENT(a_list_is_read_page_by_page),
         AS_CLIENT(peers_and_queues_are_read_page_by_page),
         AS_CLIENT(a_batch_too_large_for_one_message_is_split_and_told_item_by_item),
+        AS_CLIENT(a_batch_may_be_waited_for_as_long_as_one_likes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

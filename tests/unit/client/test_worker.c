@@ -32,6 +32,8 @@ static void a_job_is_pulled_run_and_answered(void **state)
     pawl_job_t *job = next_job(&bench);
     assert_int_equal(pawl_job_id(job)[1], 7);
     assert_int_equal(pawl_job_token(job), 70);
+    assert_int_equal(pawl_job_attempt(job), 1);
+    assert_int_equal(pawl_job_attempts_max(job), 3);
     assert_string_equal(pawl_job_type(job), "a/b");
     assert_memory_equal(pawl_job_input(job, &len), "x", 1);
     assert_string_equal(pawl_record_text(pawl_job_task(job), "type"), "a/b");
