@@ -65,7 +65,7 @@ class Server:
         self.start()
 
     def call(self, *command, **more):
-        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120,
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=10 * PATIENCE,
                               cwd=self.folder, **self.identity, **more)
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done.stdout
@@ -74,7 +74,7 @@ class Server:
         self.process = subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL,
                                         stdout=self.log, stderr=self.log, cwd=self.folder,
                                         start_new_session=True, **self.identity)
-        until(lambda: self.answers() or self.process.poll() is not None, PATIENCE, 0.1,
+        until(lambda: self.answers() or self.process.poll() is not None, 5 * PATIENCE, 0.1,
               f"{self.driver} answers")
         assert self.process.poll() is None, pathlib.Path(self.log.name).read_text()[-2000:]
 
@@ -95,7 +95,7 @@ class Server:
         """Nothing of it is needed any more: no orderly end."""
         if self.process and self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(30)
+            self.process.wait(PATIENCE)
         self.log.close()
         pathlib.Path(self.log.name).unlink()
         shutil.rmtree(self.folder, ignore_errors=True)
