@@ -27,6 +27,7 @@ enum {
     TICK_MS = 100,
     SEALED_MAX = 2, /* full batches that may wait; then the socket is left alone */
     FRAMES_A_TURN = 4096,
+    PARCELS_A_TURN = 8 << 20, /* bytes of answers */
     ENDINGS_A_TURN = 256,
     STOP_US = 5000000, /* what is in hand must be answered by then */
     DOOR_US = 2000000, /* between looks at the files of keys */
@@ -179,7 +180,8 @@ static void take_from_writer(front_t *self)
 static void take_from_readers(front_t *self)
 {
     letter_t letter;
-    while (letter_take(self->config.readers, &letter)) {
+    /* what was taken is sent before more is */
+    while (self->parcel_bytes.len < PARCELS_A_TURN && letter_take(self->config.readers, &letter)) {
         if (letter.kind == LETTER_PURGE) {
             purge_t *purge = letter.object;
             uint64_t *ns = mem_copy(purge->ns, purge->n * sizeof *ns);
@@ -191,6 +193,7 @@ static void take_from_readers(front_t *self)
             continue;
         }
         query_t *query = letter.object;
+        query_taken(query);
         front_take_back(query, &self->readers_out);
         self->waiting_out--;
         session_t *session = sessions_by_conn(self->sessions, query->conn);

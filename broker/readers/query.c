@@ -65,3 +65,8 @@ void query_free(query_t **self_p)
     free(self);
     *self_p = NULL;
 }
+
+void query_taken(const query_t *self)
+{
+    atomic_fetch_sub(self->handed_up, self->reply.len);
+}

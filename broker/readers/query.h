@@ -9,6 +9,7 @@
 #define BROKER_QUERY_H
 
 #include <czmq.h>
+#include <stdatomic.h>
 
 #include "broker/readers/answer.h"
 #include "broker/core/core.h"
@@ -24,8 +25,9 @@ typedef struct query {
     const followers_t *followers;             /* ScheduleList, ScheduleGet: in `arena`; else NULL */
     slice_t zone; /* Rehearse: data of the zone that its definition names, in `arena`; or empty */
     wire_arena_t arena;
-    buf_t reply;  /* from readers: the packed Reply, seq and magic set */
-    buf_t record; /* the raw frame, only while batches are recorded */
+    buf_t reply;              /* from readers: the packed Reply, seq and magic set */
+    atomic_size_t *handed_up; /* of readers: their bytes that nobody has taken (query_taken) */
+    buf_t record;             /* the raw frame, only while batches are recorded */
     uint32_t items;
     size_t bytes;              /* what counts as in flight for it */
     uint64_t hash;             /* of a Report: poison_hash */
@@ -86,5 +88,9 @@ bool letter_take(void *socket, letter_t *letter); /* false: nothing there */
 
 query_t *query_new(void);
 void query_free(query_t **self_p);
+/* The front has it back from readers. While too many bytes of answers wait for that, readers give
+ * no more: else a few peers that ask for much at once would fill the memory before their answers
+ * are counted as unread. */
+void query_taken(const query_t *self);
 
 #endif

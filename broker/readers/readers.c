@@ -18,6 +18,9 @@ enum {
     PURGE_MORE_US = 50000,    /* the last look found as many as it may */
     PURGE_AGAIN_US = 1000000, /* it found some, or has not seen all blocks yet */
     PURGE_IDLE_US = 10000000, /* nothing in all blocks, and no need for room */
+
+    HANDED_UP_MAX = 32 << 20, /* bytes of answers that the front has not taken */
+    FULL_LOOK_MS = 2,         /* so often it is looked whether it has */
 };
 
 typedef struct parked parked_t;
@@ -52,6 +55,8 @@ struct readers {
     int64_t purge_at_us;
     uint64_t purge_block;
     bool purge_found; /* something, since block 0 */
+    atomic_size_t handed_up;
+    bool left_due; /* the last look ended before its end: the front has enough */
 };
 
 /* ---- one attempt at an answer ---------------------------------------------------------------- */
@@ -249,7 +254,14 @@ static void hand_back(readers_t *self, parked_t *parked, Pawl__V1__Reply *reply)
         self->parked = parked->next;
     if (parked->next) parked->next->prev = parked->prev;
     free(parked);
+    query->handed_up = &self->handed_up;
+    atomic_fetch_add(&self->handed_up, query->reply.len);
     letter_send(zsock_resolve(self->far), LETTER_DONE, query, 0);
+}
+
+static bool front_has_enough(readers_t *self)
+{
+    return atomic_load(&self->handed_up) >= HANDED_UP_MAX;
 }
 
 /* Answers it from `view`, or leaves it parked. */
@@ -299,14 +311,20 @@ static void refuse(readers_t *self, parked_t *parked, err_t err)
     hand_back(self, parked, &reply);
 }
 
-/* Looks at all that are due, from one fresh snapshot. `last`: whatever they wait for. */
+/* Looks at all that are due, from one fresh snapshot, until the front has enough. `last`: whatever
+ * they wait for, and however much that is. */
 static void look_at_due(readers_t *self, bool last)
 {
     store_view_t *view = NULL;
     int64_t opened = 0;
+    self->left_due = false;
     for (parked_t *parked = self->parked, *next; parked; parked = next) {
         next = parked->next;
         if (!parked->due) continue;
+        if (!last && front_has_enough(self)) {
+            self->left_due = true;
+            break;
+        }
         parked->due = false;
         int64_t now = clock_steady_us();
         if (view && now - opened > SLOW_US)
@@ -421,9 +439,13 @@ static void readers_main(zsock_t *pipe, void *arg)
                                { zsock_resolve(self->far), 0, ZMQ_POLLIN, 0 } };
     zsock_signal(pipe, 0);
     for (;;) {
-        int rc = zmq_poll(items, 2, poll_ms(self, clock_steady_us()));
+        bool full = front_has_enough(self); /* what it was given comes before what is asked now */
+        int rc = zmq_poll(items, full ? 1 : 2,
+                          full             ? FULL_LOOK_MS
+                          : self->left_due ? 0
+                                           : poll_ms(self, clock_steady_us()));
         if (rc == -1 && zmq_errno() == ETERM) break;
-        on_letters(self);
+        if (!full && !self->left_due) on_letters(self);
         int64_t now = clock_steady_us();
         mark_all(self, now);
         look_at_due(self, false);

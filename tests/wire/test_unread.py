@@ -68,15 +68,15 @@ def test_answers_that_a_peer_does_not_read_are_bounded_and_it_is_cut_off(broker)
     id = a_log_of_a_mebibyte(broker, client)
     before = resident(broker)
     hog = deaf(broker, "hog")
-    most, asked, began = 0, 0, time.monotonic()
+    asked, began = 0, time.monotonic()
     while stats(client)["slow_peers"] == 0:
         assert time.monotonic() < began + PATIENCE, stats(client)
         if asked < 600:
             ask_without_reading(hog, id, 20)
             asked += 20
         submit(client, task())  # who reads is served
-        most = max(most, resident(broker))
         time.sleep(0.02)
+    most = resident_at_most(broker)
     assert SANITIZED or most - before < 128 * MIB, f"{(most - before) / MIB:.0f} MiB for one that does not read"
 
     assert "peer.cut" in [e.kind for e in events(client)]
@@ -94,6 +94,8 @@ def test_a_peer_with_too_much_unread_is_told_busy_and_goes_on_when_it_reads(star
     first = slow.seq + 1
     ask_without_reading(slow, id, 60)
     until(lambda: stats(client)["unread"] > 30 * MIB)
+    for _ in range(2):  # readers answer in rounds: with the second one of ours all of its have been answered
+        client.ask("log_read", pb.LogRead(id=id, limit=1))
     codes = []
     for _ in range(60):
         reply = slow.take()
@@ -112,7 +114,7 @@ def test_many_that_do_not_read_do_not_take_what_all_peers_share(broker):
     id = a_log_of_a_mebibyte(broker, client)
     before = resident(broker)
     hogs = [deaf(broker, f"hog-{n}") for n in range(8)]
-    most, began = 0, time.monotonic()
+    began = time.monotonic()
     for hog in hogs:
         ask_without_reading(hog, id, 100)
     peak = 0
@@ -120,8 +122,8 @@ def test_many_that_do_not_read_do_not_take_what_all_peers_share(broker):
         assert time.monotonic() < began + 2 * PATIENCE, stats(client)
         submit(client, task())  # who reads is served
         peak = max(peak, stats(client)["unread"])
-        most = max(most, resident(broker))
         time.sleep(0.05)
+    most = resident_at_most(broker)
     assert peak < 136 * MIB  # the limit of all, and an answer each
     assert SANITIZED or most - before < 512 * MIB, f"{(most - before) / MIB:.0f} MiB for eight that do not read"
     for hog in hogs:
