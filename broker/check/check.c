@@ -101,14 +101,13 @@ bool check_has(check_t *self, table_t table, const rec_key_t *key)
 
 static void check_meta(check_t *self)
 {
-    meta_static_t fixed;
     rec_key_t key = key_u8(META_STATIC);
     slice_t value;
-    if (!check_get(self, TABLE_meta, &key, &value) || !meta_static_decode(&fixed, value))
+    if (!check_get(self, TABLE_meta, &key, &value) || !meta_static_decode(&self->fixed, value))
         check_problem(self, TABLE_meta, key_slice(&key), "missing or unreadable");
-    else if (fixed.format != STORE_FORMAT)
+    else if (self->fixed.format != STORE_FORMAT)
         check_problem(self, TABLE_meta, key_slice(&key), "format %u, this program knows %d",
-                      fixed.format, STORE_FORMAT);
+                      self->fixed.format, STORE_FORMAT);
     key = key_u8(META_DYNAMIC);
     if (!check_get(self, TABLE_meta, &key, &value) || !meta_dynamic_decode(&self->meta, value))
         check_problem(self, TABLE_meta, key_slice(&key), "missing or unreadable");
@@ -318,11 +317,49 @@ static void check_reply_age(check_t *self, slice_t key, slice_t value)
         check_problem(self, TABLE_replyage, key, "there is no such reply");
 }
 
+/* The scope of what the row says it belongs to. False: that is not on record. */
+static bool scope_of(check_t *self, const watermark_row_t *row, uint8_t scope[16])
+{
+    rec_key_t key = row->kind == SCOPE_SCHEDULE ? key_sched(row->no, SCHED_HEADER, 0)
+                    : row->kind == SCOPE_TASK   ? key_id(row->name.at)
+                                                : key_kind_no(NAME_PRINCIPAL, row->no);
+    slice_t value;
+    sched_row_t schedule;
+    id_row_t id;
+    char name[LIMIT_LABEL + 1];
+    switch (row->kind) {
+    case SCOPE_SCHEDULE:
+        if (!check_get(self, TABLE_sched, &key, &value) || !sched_row_decode(&schedule, value))
+            return false;
+        scope_id(self->fixed.secret, SCOPE_SCHEDULE, slice(schedule.uid, 16), scope);
+        return true;
+    case SCOPE_TASK:
+        scope_id(self->fixed.secret, SCOPE_TASK, row->name, scope);
+        return check_get(self, TABLE_ids, &key, &value) && id_row_decode(&id, value) &&
+               id.kind == ID_TASK;
+    default:
+        if (row->name.len > LIMIT_LABEL || !check_has(self, TABLE_reg, &key)) return false;
+        memcpy(name, row->name.at, row->name.len);
+        name[row->name.len] = '\0';
+        scope_of_name(self->fixed.secret, row->no, name, scope);
+        return true;
+    }
+}
+
 static void check_watermark(check_t *self, slice_t key, slice_t value)
 {
     watermark_row_t row;
-    if (key.len != 16 || !watermark_row_decode(&row, value))
+    uint8_t scope[16];
+    if (key.len != 16 || !watermark_row_decode(&row, value)) {
         check_problem(self, TABLE_watermark, key, "the row cannot be read");
+        return;
+    }
+    bool says = row.kind == SCOPE_SCHEDULE ? row.no > 0 : row.name.len > 0;
+    if (!says) return; /* a row of version 1, or one that was set by its scope since */
+    if (!scope_of(self, &row, scope))
+        check_problem(self, TABLE_watermark, key, "what it belongs to is not on record");
+    else if (memcmp(scope, key.at, sizeof scope) != 0)
+        check_problem(self, TABLE_watermark, key, "it belongs to another scope");
 }
 
 /* ---- the whole ------------------------------------------------------------------------------- */

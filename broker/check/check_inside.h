@@ -52,6 +52,7 @@ typedef struct check {
     volatile check_place_t *place;
     size_t problems;
     uint64_t rows;
+    meta_static_t fixed;
     meta_dynamic_t meta;
     tallies_t queues, types, lanes, schedules, principals;
     map_t gates; /* gate_tally_t by the hash of its id */

@@ -401,9 +401,8 @@ err_t mark_of_producer(core_t *core, const task_t *task, const Pawl__V1__SqlProd
 err_t mark_load(core_t *core, mark_t *self);
 err_t mark_save(core_t *core, mark_t *self, uint64_t writer); /* 0: by hand */
 err_t watermark_change(core_t *core, const command_t *command, Pawl__V1__Reply *reply);
-/* What was kept for a producer, or for a schedule of producers, that is gone. */
+/* What was kept for a producer that is gone. */
 err_t watermark_forget_task(core_t *core, const uint8_t id[16]);
-err_t watermark_forget_schedule(core_t *core, const uint8_t uid[16]);
 
 /* ---- timers (timer.c)
  * ---------------------------------------------------------------------------------- */

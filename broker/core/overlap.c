@@ -332,6 +332,7 @@ err_t schedule_task_ended(core_t *core, const task_t *task, status_t status, boo
     }
     TRY(range_task_ended(core, plan, task, status));
     TRY(after_ended(core, plan));
+    TRY(watermark_forget_schedule(core, plan));
     return release(core, gate);
 }
 

@@ -186,6 +186,8 @@ void attended_look_soon(core_t *core); /* a schedule has changed: look in a whil
 /* It has an instant again: an earlier look counted it as one that needs nobody. */
 void attended_armed(core_t *core, const plan_t *plan);
 err_t attended_step(core_t *core);
+/* Its watermark goes, when it is removed and none of its tasks is open (watermark.c). */
+err_t watermark_forget_schedule(core_t *core, const plan_t *plan);
 /* Hooks of the task life cycle. */
 err_t schedule_task_leased(core_t *core, const task_t *task, bool first);
 err_t schedule_task_ended(core_t *core, const task_t *task, status_t status, bool had_lease,

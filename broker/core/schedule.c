@@ -76,7 +76,7 @@ static err_t remove_plan(core_t *core, plan_t *plan)
     plan->tell = plan->cur_dirty = true;
     attended_look_soon(core);
     TRY(plan_save(core, plan));
-    TRY(watermark_forget_schedule(core, plan->row.uid));
+    TRY(watermark_forget_schedule(core, plan));
     return journal_add(core, EVENT_SCHEDULE_REMOVED, plan->no, 0, 0);
 }
 

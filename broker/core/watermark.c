@@ -5,7 +5,8 @@
  *   named      whatever producers of one principal give that name
  *   schedule   all firings of it: of a producer with a key or a watermark
  *   task       this producer alone, in all its attempts: every other one, and the name "task"
- * The row is kept as long as the task or schedule is, a named one until it is removed by hand.
+ * The row is kept as long as the task is; as the schedule is, and then until the last of its tasks
+ * that are open has ended; a named one until it is removed by hand.
  *
  * A producer that runs has read the watermark and would write its own over one that is set by hand.
  * So a change is refused while one runs, or, with force, its lease is marked (RUN_REPLACED): that
@@ -290,7 +291,9 @@ err_t watermark_forget_task(core_t *core, const uint8_t id[16])
     return forget(core, SCOPE_TASK, id);
 }
 
-err_t watermark_forget_schedule(core_t *core, const uint8_t uid[16])
+err_t watermark_forget_schedule(core_t *core, const plan_t *plan)
 {
-    return forget(core, SCOPE_SCHEDULE, uid);
+    bool open = plan->cur.running + plan->cur.waiting > 0;
+    if (!(plan->row.flags & SCHEDULE_GONE) || open) return ERR_OK;
+    return forget(core, SCOPE_SCHEDULE, plan->row.uid);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Watermarks by hand: what a producer reads next, who may not be raced, which one is meant. */
+#include "broker/check/check.h"
 #include "broker/readers/query_watermark.h"
 #include "broker/store/store.h"
 #include "tests/unit/broker/produce_world.h"
@@ -273,6 +274,60 @@ static void a_schedule_has_one_before_it_ever_fired(void **state)
     assert_string_equal(info->name, "harvest");
 }
 
+static const Pawl__V1__Reply *change_harvest(world_t *w, Pawl__V1__ScheduleVerb verb)
+{
+    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__ScheduleChange body = PAWL__V1__SCHEDULE_CHANGE__INIT;
+    uint8_t request_id[16];
+    memset(request_id, (int)++w->seq, sizeof request_id);
+    body.name = (char *)(uintptr_t) "harvest";
+    body.verb = verb;
+    r.request_id = (ProtobufCBinaryData){ sizeof request_id, request_id };
+    r.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_CHANGE;
+    r.schedule_change = &body;
+    const Pawl__V1__Reply *reply = request(w, 1, &r);
+    assert_null(reply->error);
+    return reply;
+}
+
+/* What a producer writes that still runs when its schedule is removed goes with its end. */
+static void of_a_schedule_that_is_gone_nothing_stays(void **state)
+{
+    world_t *w = *state;
+    Pawl__V1__Schedule s = PAWL__V1__SCHEDULE__INIT;
+    Pawl__V1__Task made = PAWL__V1__TASK__INIT, task = PAWL__V1__TASK__INIT;
+    Pawl__V1__Sql sql = PAWL__V1__SQL__INIT;
+    Pawl__V1__SqlProducer producer;
+    uint8_t template[100];
+    char *rows[] = { K1, K2 };
+    const Pawl__V1__Lease *lease = NULL;
+    hello_sql(w, EXECUTOR, WEB1, 1);
+    pawl__v1__sql_producer__init(&producer);
+    made.type = (char *)(uintptr_t) "mail/send";
+    producer.task = (ProtobufCBinaryData){ pawl__v1__task__pack(&made, template), template };
+    producer.key = K1;
+    sql.source = (char *)(uintptr_t) "app";
+    sql.text = (char *)(uintptr_t) "select 1";
+    task.type = (char *)(uintptr_t) "pawl/sql-producer";
+    task.sql = &sql;
+    task.producer = &producer;
+    s.name = (char *)(uintptr_t) "harvest";
+    s.rule = (char *)(uintptr_t) "0 3 * * *";
+    put_in_utc(w, &s, &task);
+    change_harvest(w, PAWL__V1__SCHEDULE_VERB__SCHEDULE_NOW);
+    assert_int_equal(leases_of(w, EXECUTOR, &lease, 1), 1);
+    ulid_t id;
+    memcpy(id.at, lease->id.data, 16);
+    uint64_t token = lease->token;
+    assert_null(produce(w, EXECUTOR, id, token, rows, 1, FIVE)->error);
+    assert_int_equal(memstore_rows(w->store, TABLE_watermark), 1);
+    change_harvest(w, PAWL__V1__SCHEDULE_VERB__SCHEDULE_REMOVE);
+    assert_int_equal(memstore_rows(w->store, TABLE_watermark), 1); /* it may be tried again */
+    assert_null(produce(w, EXECUTOR, id, token, rows, 2, SIX)->error);
+    assert_int_equal(report(w, EXECUTOR, id, token, DONE), VERDICT(DONE));
+    assert_int_equal(memstore_rows(w->store, TABLE_watermark), 0);
+}
+
 static void a_row_of_an_earlier_version_is_shown_and_grows_up(void **state)
 {
     world_t *w = *state;
@@ -353,9 +408,51 @@ static void changes_by_hand_are_in_the_journal(void **state)
     assert_string_equal(found[2]->kind, "watermark.removed");
 }
 
+static size_t problems_of(world_t *w)
+{
+    static char report[4096];
+    size_t problems = 0;
+    FILE *out = fmemopen(report, sizeof report, "w");
+    assert_non_null(out);
+    assert_int_equal(check_store(w->store, out, &problems), ERR_OK);
+    fclose(out);
+    if (problems) print_message("%s", report);
+    return problems;
+}
+
+static void a_row_that_is_not_whose_it_says_is_found(void **state)
+{
+    world_t *w = *state;
+    uint8_t elsewhere[16] = { 9 };
+    const watermark_row_t rows[] = {
+        { .kind = SCOPE_NAMED, .no = 1, .name = slice_text(NAME), .revision = 1 },
+        { .kind = SCOPE_NAMED, .no = 77, .name = slice_text(NAME), .revision = 1 },
+        { .kind = SCOPE_SCHEDULE, .no = 5, .revision = 1 },
+        { .kind = SCOPE_TASK, .name = slice(elsewhere, 16), .revision = 1 },
+    };
+    assert_int_equal(change_mark(w, of_name(NAME), FIVE, WHATEVER, false), 0);
+    assert_int_equal(problems_of(w), 0);
+    rec_key_t key = key_watermark(elsewhere);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        buf_t bytes = { 0 };
+        watermark_row_encode(&rows[i], &bytes);
+        assert_int_equal(store_begin(w->store), ERR_OK);
+        assert_int_equal(
+            store_put(w->store, TABLE_watermark, key_slice(&key), slice(bytes.at, bytes.len), 0),
+            ERR_OK);
+        assert_int_equal(store_commit(w->store), ERR_OK);
+        buf_free(&bytes);
+        assert_int_equal(problems_of(w), 1);
+    }
+    assert_int_equal(store_begin(w->store), ERR_OK);
+    assert_int_equal(store_del(w->store, TABLE_watermark, key_slice(&key)), ERR_OK);
+    assert_int_equal(store_commit(w->store), ERR_OK);
+}
+
 static int end(void **state)
 {
     names_destroy(&asked.answer.names);
+    assert_int_equal(problems_of(*state), 0);
     return teardown(state);
 }
 
@@ -370,9 +467,11 @@ int main(void)
         TEST(after_a_removal_no_row_becomes_a_second_task),
         TEST(a_task_means_the_watermark_that_it_uses),
         TEST(a_schedule_has_one_before_it_ever_fired),
+        TEST(of_a_schedule_that_is_gone_nothing_stays),
         TEST(a_row_of_an_earlier_version_is_shown_and_grows_up),
         TEST(a_list_goes_on_page_after_page),
         TEST(changes_by_hand_are_in_the_journal),
+        TEST(a_row_that_is_not_whose_it_says_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
