@@ -38,7 +38,11 @@ static const char *where_they_are(void)
                                          "task",     "calendar", "watermark" };
     for (size_t i = 0; i < sizeof nouns / sizeof *nouns; i++)
         if (strncmp(running, nouns[i], strlen(nouns[i])) == 0)
-            return say("pawl %s list shows what there is", nouns[i]);
+            return say("pawl %s list shows what there is%s", nouns[i],
+                       strcmp(running, "schedule history") == 0 ||
+                               strcmp(running, "schedule missed") == 0
+                           ? "; one that was removed is named by its uid"
+                           : "");
     return "pawl task list and pawl schedule list show what there is";
 }
 

@@ -193,6 +193,8 @@ static void twice(importing_t *self)
         }
 }
 
+enum { WHAT_WIDEST = 43 };
+
 static void report(importing_t *self, const import_item_t *item, const settlement_t *settled)
 {
     const char *why = item->refused, *action = settle_word(why ? SETTLE_REFUSED : settled->kind);
@@ -210,13 +212,16 @@ static void report(importing_t *self, const import_item_t *item, const settlemen
         return;
     }
     const char *account = *item->account ? say("%-8s ", item->account) : "";
-    printf("%-14s %-16s %s%.40s  -> ", item->at, item->rule, account, item->what);
+    char *what = text_keep(mem_text(text_tamed(item->what)));
+    text_cut(what, WHAT_WIDEST);
+    printf("%-14s %-16s %s%s  -> ", text_tamed(item->at), text_tamed(item->rule),
+           text_tamed(account), what);
     if (why)
-        printf("REFUSED: %s\n", why);
+        printf("REFUSED: %s\n", text_tamed(why));
     else
-        printf("schedule %s %s%s%s%s\n", item->name,
+        printf("schedule %s %s%s%s%s\n", text_tamed(item->name),
                self->cli->dry_run && settled->kind != SETTLE_UNCHANGED ? "would be " : "", action,
-               *item->notes ? "; " : "", item->notes);
+               *item->notes ? "; " : "", text_tamed(item->notes));
     if (!why && settled->kind == SETTLE_EDIT) settle_print_changes(settled, "    ");
 }
 

@@ -347,3 +347,9 @@ def test_a_page_of_help_fits_a_terminal(fleet, command):
     flags = page[page.index("flags"):].split("\n\n")[0] if "flags\n" in page else ""
     assert max(map(len, flags.splitlines()), default=0) <= 80, page
     assert not [line for line in page.splitlines() if len(line) > 100], page
+
+
+def test_an_import_tells_lines_of_any_letters(fleet):
+    line = "0 1 * * * " + "备份数据库" * 8 + "\x1b[2J"
+    said = fleet.pawl("import", "crontab", "-", "--dry-run", input=line + "\n")
+    assert "备份数据库" * 4 + "...  -> schedule" in said.out and "\x1b" not in said.out, said
