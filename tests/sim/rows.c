@@ -163,11 +163,27 @@ static bool read_mark(const ProtobufCBinaryData *json, uint32_t *value)
     return sscanf(text, "%u", value) == 1;
 }
 
+static uint32_t row_of(const Pawl__V1__ProduceItem *item)
+{
+    return item->identity_case == PAWL__V1__PRODUCE_ITEM__IDENTITY_CONTENT
+               ? be_u32(item->content.data)
+               : (uint32_t)strtoul(item->key, NULL, 10);
+}
+
+/* Not an answer to what the attempt asked before it was begun anew under the same token. */
+static bool is_awaited(const reading_t *self, const Pawl__V1__Produce *asked)
+{
+    if (!self->asked) return false;
+    if (!self->placed) return asked->n_items == 0;
+    return asked->n_items == self->upto - self->next && row_of(asked->items[0]) == self->next;
+}
+
 void rows_reply(sim_t *sim, peer_t *peer, reading_t *self, const Pawl__V1__Produce *asked,
                 const Pawl__V1__Reply *reply)
 {
     const Pawl__V1__Produced *answer = reply->produced;
     uint32_t value;
+    if (!is_awaited(self, asked)) return;
     self->asked = false;
     if (reply->error) {
         uint32_t code = reply->error->code;
