@@ -116,7 +116,7 @@ void text_cut(char *text, size_t most)
         if (!cut && width + more > room) cut = at;
         width += more;
     }
-    if (width > most && strlen(cut) >= sizeof dots - 1) memcpy(cut, dots, sizeof dots);
+    if (cut && width > most && strlen(cut) >= sizeof dots - 1) memcpy(cut, dots, sizeof dots);
 }
 
 static const struct {
