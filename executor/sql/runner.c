@@ -28,6 +28,7 @@ typedef struct attempt {
     session_t *session;
     pthread_t thread, stopper;
     bool stopping; /* there is a stopper */
+    bool told;     /* that none could be made */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     enum ending_cause cause; /* under the lock */
@@ -163,7 +164,8 @@ static void stop(attempt_t *self, enum ending_cause cause)
     if (self->cause == ENDING_NONE || cause == ENDING_FENCE) self->cause = cause;
     if (self->stopping || !self->session) return;
     self->stopping = pthread_create(&self->stopper, NULL, stop_it, self) == 0;
-    if (!self->stopping) log_event(LOG_ERROR, "NO_THREAD", "task=%s", self->id);
+    if (!self->stopping && !self->told) log_event(LOG_ERROR, "NO_THREAD", "task=%s", self->id);
+    self->told = !self->stopping; /* it is tried again at each look */
 }
 
 /* ---- the main loop's side -------------------------------------------------------------------- */
