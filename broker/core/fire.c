@@ -143,15 +143,22 @@ static space_cost_t firing_cost(const core_t *core, const plan_t *plan)
     return cost;
 }
 
+/* By hand: there is room for what it writes, or the reply says that there is none. */
+static bool may_fire_now(core_t *core, const plan_t *plan, Pawl__V1__Reply *reply)
+{
+    space_cost_t cost = firing_cost(core, plan);
+    if (!space_or_refuse(core, &cost, "its task", reply)) return false;
+    if (plan->template->fanout) reply->error = family_crowd(core);
+    return reply->error == NULL;
+}
+
 err_t schedule_fire_now(core_t *core, plan_t *plan, Pawl__V1__Overlap overlap, uint8_t id[16],
                         Pawl__V1__Reply *reply)
 {
     enum admission answer;
     if (overlap == PAWL__V1__OVERLAP__OVERLAP_UNSPECIFIED) overlap = plan->spec->overlap;
     uint8_t gate[16];
-    space_cost_t cost = firing_cost(core, plan);
-    if (!space_or_refuse(core, &cost, "its task", reply)) return ERR_OK;
-    if (plan->template->fanout && (reply->error = family_crowd(core)) != NULL) return ERR_OK;
+    if (!may_fire_now(core, plan, reply)) return ERR_OK;
     plan_gate(plan, NULL, gate);
     TRY(plan_admit(core, plan, gate, overlap, &answer));
     if (answer == DROP) {
@@ -431,11 +438,12 @@ static err_t decide_range(core_t *core, plan_t *plan, range_t *range, outcome_t 
     return ERR_OK;
 }
 
-err_t fire_latest(core_t *core, plan_t *plan)
+err_t fire_latest(core_t *core, plan_t *plan, Pawl__V1__Reply *reply)
 {
     int64_t last = plan_last_us(plan, plan->cur.cursor_us, core->wall_us - plan_jitter_us(plan));
     bool fired;
-    return last == INT64_MIN ? ERR_OK : fold(core, plan, last, &fired);
+    if (last == INT64_MIN || !may_fire_now(core, plan, reply)) return ERR_OK;
+    return fold(core, plan, last, &fired);
 }
 
 /* true: not now, and the answer says so. */

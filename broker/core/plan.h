@@ -203,7 +203,8 @@ err_t ledger_skip(core_t *core, plan_t *plan, int64_t last_us, enum verdict_reas
 bool plan_is_late(core_t *core, const plan_t *plan); /* its next instant is */
 err_t schedule_release(core_t *core, plan_t *plan);  /* parked tasks that there is room for */
 err_t schedule_task_held(core_t *core, const task_t *task, bool was_parked);
-err_t fire_latest(core_t *core, plan_t *plan); /* one folded firing for all that is due */
+/* One folded firing for all that is due; refused when there is no room for it. */
+err_t fire_latest(core_t *core, plan_t *plan, Pawl__V1__Reply *reply);
 err_t schedule_fire_now(core_t *core, plan_t *plan, Pawl__V1__Overlap overlap, uint8_t id[16],
                         Pawl__V1__Reply *reply); /* by hand */
 /* The rows of a plan, one by one; plan.c. */

@@ -54,14 +54,14 @@ err_t schedule_zoneless(core_t *core, plan_t *plan, bool gone)
     return plan_save(core, plan);
 }
 
-static err_t resume(core_t *core, plan_t *plan, Pawl__V1__OnResume how)
+static err_t resume(core_t *core, plan_t *plan, Pawl__V1__OnResume how, Pawl__V1__Reply *reply)
 {
     if (how == PAWL__V1__ON_RESUME__ON_RESUME_UNSPECIFIED) how = plan->spec->on_resume;
     if (how == PAWL__V1__ON_RESUME__ON_RESUME_SKIP)
         TRY(schedule_close_backlog(core, plan, VERDICT_REASON_PAUSED));
     else if (how == PAWL__V1__ON_RESUME__ON_RESUME_LATEST)
-        TRY(fire_latest(core, plan));
-    return set_paused(core, plan, false, "");
+        TRY(fire_latest(core, plan, reply));
+    return reply->error ? ERR_OK : set_paused(core, plan, false, "");
 }
 
 static err_t remove_plan(core_t *core, plan_t *plan)
@@ -110,7 +110,8 @@ err_t schedule_change(core_t *core, const command_t *command, Pawl__V1__Reply *r
                    plan->spec->zone);
             return ERR_OK;
         }
-        TRY(resume(core, plan, change->on_resume));
+        TRY(resume(core, plan, change->on_resume, reply));
+        if (reply->error) return ERR_OK;
         break;
     case PAWL__V1__SCHEDULE_VERB__SCHEDULE_NOW:
         TRY(schedule_fire_now(core, plan, change->overlap, id, reply));

@@ -168,13 +168,16 @@ static void a_task_that_only_one_reader_can_read_is_refused(void **state)
     assert_memory_is_the_store();
 }
 
-static uint32_t run_now(void)
+static uint32_t change_older(Pawl__V1__ScheduleVerb verb)
 {
     Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
     Pawl__V1__ScheduleChange body = PAWL__V1__SCHEDULE_CHANGE__INIT;
     body.name = "older";
-    body.verb = PAWL__V1__SCHEDULE_VERB__SCHEDULE_NOW;
-    body.overlap = PAWL__V1__OVERLAP__OVERLAP_ALLOW;
+    body.verb = verb;
+    if (verb == PAWL__V1__SCHEDULE_VERB__SCHEDULE_NOW)
+        body.overlap = PAWL__V1__OVERLAP__OVERLAP_ALLOW;
+    if (verb == PAWL__V1__SCHEDULE_VERB__SCHEDULE_RESUME)
+        body.on_resume = PAWL__V1__ON_RESUME__ON_RESUME_LATEST;
     request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_CHANGE;
     request.schedule_change = &body;
     world_request(&world, 99, &request);
@@ -192,11 +195,28 @@ static void a_run_by_hand_that_has_no_room_is_told_that_the_store_is_full(void *
     *map = usage.used_bytes + (16 << 20);
     for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
         uint32_t error;
-        while ((error = run_now()) == 0)
+        while ((error = change_older(PAWL__V1__SCHEDULE_VERB__SCHEDULE_NOW)) == 0)
             *map -= steps[i];
         assert_int_equal(error, ERR_STORE_FULL);
         *map += steps[i];
     }
+}
+
+/* It stays paused, and is resumed when there is room, or without that run. */
+static void nor_has_the_run_that_a_resume_asks_for(void **state)
+{
+    (void)state;
+    store_usage_t usage;
+    uint64_t *map = &memstore_faults(world.store)->map_bytes, large = *map;
+    assert_int_equal(change_older(PAWL__V1__SCHEDULE_VERB__SCHEDULE_PAUSE), 0);
+    world.wall_us += DAY;
+    store_usage(world.store, &usage);
+    *map = usage.used_bytes + (1 << 20); /* kept for the end of what may run */
+    assert_int_equal(change_older(PAWL__V1__SCHEDULE_VERB__SCHEDULE_RESUME), ERR_STORE_FULL);
+    assert_string_equal(world_schedule_get(&world, "older")->state, "paused");
+    *map = large;
+    assert_int_equal(change_older(PAWL__V1__SCHEDULE_VERB__SCHEDULE_RESUME), 0);
+    assert_string_equal(world_schedule_get(&world, "older")->state, "active");
 }
 
 int main(void)
@@ -207,6 +227,7 @@ int main(void)
         TEST(an_edit_that_ends_a_strict_backlog_is_whole_or_none),
         TEST(an_edit_that_skips_a_backlog_is_whole_or_none),
         TEST(a_run_by_hand_that_has_no_room_is_told_that_the_store_is_full),
+        TEST(nor_has_the_run_that_a_resume_asks_for),
         TEST(a_task_that_only_one_reader_can_read_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
