@@ -78,7 +78,7 @@ def test_it_says_when_the_broker_is_away_and_when_it_is_back(own):
     assert own.endpoint in one.said() and not one.ready()
     broker = own.broker()
     one.wait_ready()
-    assert one.said().count("BROKER_BACK") == 1
+    until(lambda: one.said().count("BROKER_BACK") == 1)
     broker.kill()
     until(lambda: one.said().count("BROKER_AWAY") == 2)
     broker.start()

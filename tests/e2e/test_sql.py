@@ -379,7 +379,7 @@ def silent(own):
     """A fleet whose source `silent` takes connections and never says a word."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         source = {"driver": "postgresql", "host": "127.0.0.1", "port": server.getsockname()[1], "database": "app",
-                  "user": "pawl", "connect_limit": "2s", "tls": "disable"}
+                  "user": "pawl", "connect_limit": "8s", "tls": "disable"}
         config = own.folder / "silent.yaml"
         config.write_text(json.dumps({"executor": {"sources": {"silent": source}}}))
         own.broker()
