@@ -123,11 +123,15 @@ err_t enrol_seen_us(core_t *core, const char *name, int64_t *seen_us)
     return ERR_OK;
 }
 
-bool enrol_away(core_t *core, const char *name)
+bool enrol_is_here(core_t *core, const char *name)
 {
     const named_t *executor = name_find(core, NAME_EXECUTOR, name);
-    if (executor && executor->executor && executor->executor->conn) return false;
-    return core->now_us >= core->opened_us + core->config.lease_us;
+    return executor && executor->executor && executor->executor->conn;
+}
+
+bool enrol_away(core_t *core, const char *name)
+{
+    return !enrol_is_here(core, name) && core->now_us >= core->opened_us + core->config.lease_us;
 }
 
 /* ---- who belongs to a fan-out ---------------------------------------------------------------- */

@@ -34,6 +34,7 @@ err_t enrol_forget(core_t *core, uint32_t no, bool *known); /* known: it was enr
 #define ENROL_EVERY_US (86400 * PAWL_SEC_US)
 err_t enrol_daily(core_t *core, executor_t *executor);                 /* if it is time */
 err_t enrol_seen_us(core_t *core, const char *name, int64_t *seen_us); /* 0: never */
+bool enrol_is_here(core_t *core, const char *name);                    /* connected now */
 /* Not here, and since the broker's start it has had a lease's time to come. */
 bool enrol_away(core_t *core, const char *name);
 err_t enrol_fits(core_t *core, const executor_t *executor, const Pawl__V1__Task *body,

@@ -81,21 +81,12 @@ static err_t deadline_of(core_t *core, const family_t *family, const task_t *chi
     return ERR_OK;
 }
 
-/* A lane for one executor that stays away: what waits in it may be a child of this family. */
-static err_t look_at(core_t *core, family_t *family, const task_t *parent, const lane_t *lane,
-                     int64_t *next)
+/* What nobody who is here can take is given up at its deadline, and looked at again then. */
+static err_t give_up_in_time(core_t *core, family_t *family, task_t *child, const char *name,
+                             int64_t *next)
 {
-    uint8_t id[16], kind;
-    uint64_t n;
-    task_t child;
     int64_t deadline;
-    child_id(core->fixed.secret, parent->spec.id, slice_text(lane->target), id);
-    err_t err = task_find(core, id, &n, &kind);
-    if (err == ERR_NOT_FOUND) return ERR_OK;
-    TRY(err);
-    TRY(task_load(core, n, &child));
-    if (child.status != S(WAITING) || task_lane(&child) != lane->no) return ERR_OK;
-    TRY(deadline_of(core, family, &child, lane->target, &deadline));
+    TRY(deadline_of(core, family, child, name, &deadline));
     if (deadline > core->now_us) {
         if (deadline < *next) *next = deadline;
         return ERR_OK;
@@ -105,7 +96,56 @@ static err_t look_at(core_t *core, family_t *family, const task_t *parent, const
         return ERR_OK;
     }
     core->children_left--;
-    return give_up(core, &child, family->row.offline);
+    return give_up(core, child, family->row.offline);
+}
+
+/* A lane for one executor that stays away: what waits in it may be a child of this family. */
+static err_t look_at(core_t *core, family_t *family, const task_t *parent, const lane_t *lane,
+                     int64_t *next)
+{
+    uint8_t id[16], kind;
+    uint64_t n;
+    task_t child;
+    child_id(core->fixed.secret, parent->spec.id, slice_text(lane->target), id);
+    err_t err = task_find(core, id, &n, &kind);
+    if (err == ERR_NOT_FOUND) return ERR_OK;
+    TRY(err);
+    TRY(task_load(core, n, &child));
+    if (child.status != S(WAITING) || task_lane(&child) != lane->no) return ERR_OK;
+    return give_up_in_time(core, family, &child, lane->target, next);
+}
+
+static bool is_served(const core_t *core, const lane_t *lane)
+{
+    for (size_t i = 0; i < core->executors_n; i++)
+        if (core->executors[i]->conn && executor_serves(core->executors[i], lane)) return true;
+    return false;
+}
+
+/* Children that may run elsewhere, and nobody elsewhere may take them any more: those whose own
+ * executor is here go back to it, the others wait no longer than any. What has moved shares a lane
+ * with what is no child of this family, so the children are read. */
+static err_t look_at_moved(core_t *core, family_t *family, int64_t *next)
+{
+    task_t child;
+    char name[LIMIT_NAME + 1];
+    err_t err;
+    for (uint64_t from = 0; (err = family_next(core, family, from, &child, name)) == ERR_OK;) {
+        lane_t *lane;
+        from = child.n + 1;
+        if (child.status != S(WAITING) || child.state.lane == 0) continue;
+        TRY(lane_get(core, child.state.lane, &lane));
+        if (is_served(core, lane)) continue;
+        if (enrol_away(core, name)) {
+            TRY(give_up_in_time(core, family, &child, name, next));
+        } else if (enrol_is_here(core, name)) {
+            TRY(task_unplace(core, &child));
+            TRY(lane_forget(core, child.state.lane));
+            child.state.lane = 0;
+            TRY(task_place_ready(core, &child));
+        }
+    }
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
 /* In time for a deadline that nobody knows yet: an executor may leave at any moment. */
@@ -115,8 +155,8 @@ static int64_t next_look(const core_t *core, const fam_row_t *row)
     return core->now_us + (wait < LOOK_MOST_US ? wait : LOOK_MOST_US);
 }
 
-/* Each child waits in a lane for its executor alone: so of all children only those are read for
- * whose executor something waits, and who is away. */
+/* Each child waits in a lane for its executor alone, unless it has moved: so of all children only
+ * those are read for whose executor something waits, and who is away. */
 static err_t look(core_t *core, family_t *family)
 {
     fam_row_t *row = &family->row;
@@ -124,13 +164,17 @@ static err_t look(core_t *core, family_t *family)
     task_t parent;
     if (row->look_us == 0 || row->look_us > core->now_us) return ERR_OK;
     TRY(task_load(core, family->n, &parent));
+    bool moved = false;
     for (size_t i = 0; i < core->lanes_n; i++) {
         const lane_t *lane = core->lanes[i];
-        if (lane->waiting && lane->target_kind == TARGET_EXECUTOR &&
-            lane->queue == parent.spec.queue && lane->type == parent.spec.type &&
-            enrol_away(core, lane->target))
+        if (!lane->waiting || lane->queue != parent.spec.queue || lane->type != parent.spec.type)
+            continue;
+        if (lane->target_kind != TARGET_EXECUTOR)
+            moved |= row->flags & FAM_MOVE && !is_served(core, lane);
+        else if (enrol_away(core, lane->target))
             TRY(look_at(core, family, &parent, lane, &next));
     }
+    if (moved) TRY(look_at_moved(core, family, &next));
     row->look_us = family->more ? core->now_us : next;
     return ERR_OK;
 }

@@ -100,6 +100,46 @@ static void with_move_a_lost_child_runs_elsewhere(void **state)
     assert_status(w, parent, FINISHED);
 }
 
+static void a_moved_child_for_whom_nobody_is_left_is_given_up_as_others_are(void **state)
+{
+    world_t *w = *state;
+    handed_t got[8];
+    ulid_t parent = given_a_fan_out_to(w, 2, may_move);
+    assert_int_equal(handed_out(w, got, 8), 2);
+    ends(w, &got[0], DONE);
+    lose(w, 0);
+    lose(w, 1);
+    assert_status(w, parent, RUNNING);
+    later(w, 31 * SECOND);
+    later(w, 31 * SECOND);
+    assert_status(w, parent, FINISHED);
+    assert_int_equal(look_up(w, parent)->fanout->skipped, 1);
+}
+
+static void without_labels(Pawl__V1__Hello *hello)
+{
+    hello->n_labels = 0;
+}
+
+static void a_moved_child_that_nobody_elsewhere_may_take_goes_back_to_its_own_host(void **state)
+{
+    world_t *w = *state;
+    handed_t got[8], again[8];
+    ulid_t parent = given_a_fan_out_to(w, 2, may_move);
+    assert_int_equal(handed_out(w, got, 8), 2);
+    ends(w, &got[0], DONE);
+    lose(w, 0);
+    lose(w, 1);
+    join_as(w, 1, 2, without_labels);
+    assert_int_equal(handed_out(w, again, 8), 0);
+    later(w, 31 * SECOND);
+    assert_int_equal(handed_out(w, again, 8), 1);
+    assert_int_equal(again[0].executor, 1);
+    assert_memory_equal(again[0].id.at, got[1].id.at, 16);
+    ends(w, &again[0], DONE);
+    assert_status(w, parent, FINISHED);
+}
+
 static void a_moved_child_that_is_run_again_goes_back_to_its_own_host(void **state)
 {
     world_t *w = *state;
@@ -227,6 +267,8 @@ int main(void)
         TEST(offline_fail_counts_as_a_failure),
         TEST(a_lost_child_is_retried_on_its_own_host),
         TEST(with_move_a_lost_child_runs_elsewhere),
+        TEST(a_moved_child_for_whom_nobody_is_left_is_given_up_as_others_are),
+        TEST(a_moved_child_that_nobody_elsewhere_may_take_goes_back_to_its_own_host),
         TEST(a_moved_child_that_is_run_again_goes_back_to_its_own_host),
         TEST(who_enrols_meanwhile_joins_and_nobody_waits_out_the_time),
         TEST(each_end_makes_room_for_the_next_child_in_its_own_commit),
