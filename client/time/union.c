@@ -380,12 +380,13 @@ static int64_t common_divisor(int64_t a, int64_t b)
 uint64_t ruleset_count_steps(const ruleset_t *self, int64_t days)
 {
     int64_t kinds = 1, each = 0; /* of days, as all @every together make them; steps a day */
+    if (days < 0) days = 0;
     for (size_t i = 0; self->count > 1 && i < self->count; i++) {
         const rule_t *rule = self->rules[i];
         if (rule->kind != RULE_EVERY) continue;
         int64_t own = rule->step / common_divisor(rule->step, DAY_SECONDS);
         kinds = kinds / common_divisor(kinds, own) * own;
-        if (kinds > days) kinds = days + 1;
+        if (kinds < 1 || kinds > days) kinds = days + 1;
         each += DAY_SECONDS / rule->step + 1;
     }
     if (each) each += DAY_STEPS;
