@@ -91,13 +91,14 @@ typedef struct lane {
     crew_t **crews; /* any other target: those that serve it, as of crews_stamp */
     size_t crews_n;
     uint64_t crews_stamp;
-    size_t turn;      /* whose turn it is: of servers, of crews */
-    size_t turn_left; /* of that crew's executors */
-    uint32_t waiting; /* ready rows and fresh ones */
-    bool counted;     /* `tasks` is known: the lane goes when it is 0 */
-    bool gone;        /* it went in this batch */
-    uint64_t tasks;   /* on record that name it, also ended ones */
-    bool opened;      /* it is in core->opened_lanes */
+    size_t turn;         /* whose turn it is: of servers, of crews */
+    size_t turn_left;    /* of that crew's executors */
+    int64_t unserved_us; /* since a look found nobody for it; 0: never, or somebody since */
+    uint32_t waiting;    /* ready rows and fresh ones */
+    bool counted;        /* `tasks` is known: the lane goes when it is 0 */
+    bool gone;           /* it went in this batch */
+    uint64_t tasks;      /* on record that name it, also ended ones */
+    bool opened;         /* it is in core->opened_lanes */
     bool dirty;
     bool head_known; /* head_* are the first stored row; head_n 0: none */
     int64_t head_due_us;

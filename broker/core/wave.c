@@ -81,12 +81,21 @@ static err_t deadline_of(core_t *core, const family_t *family, const task_t *chi
     return ERR_OK;
 }
 
-/* What nobody who is here can take is given up at its deadline, and looked at again then. */
-static err_t give_up_in_time(core_t *core, family_t *family, task_t *child, const char *name,
-                             int64_t *next)
+/* A lane for one executor that stays away: what waits in it may be a child of this family. */
+static err_t look_at(core_t *core, family_t *family, const task_t *parent, const lane_t *lane,
+                     int64_t *next)
 {
+    uint8_t id[16], kind;
+    uint64_t n;
+    task_t child;
     int64_t deadline;
-    TRY(deadline_of(core, family, child, name, &deadline));
+    child_id(core->fixed.secret, parent->spec.id, slice_text(lane->target), id);
+    err_t err = task_find(core, id, &n, &kind);
+    if (err == ERR_NOT_FOUND) return ERR_OK;
+    TRY(err);
+    TRY(task_load(core, n, &child));
+    if (child.status != S(WAITING) || task_lane(&child) != lane->no) return ERR_OK;
+    TRY(deadline_of(core, family, &child, lane->target, &deadline));
     if (deadline > core->now_us) {
         if (deadline < *next) *next = deadline;
         return ERR_OK;
@@ -96,23 +105,7 @@ static err_t give_up_in_time(core_t *core, family_t *family, task_t *child, cons
         return ERR_OK;
     }
     core->children_left--;
-    return give_up(core, child, family->row.offline);
-}
-
-/* A lane for one executor that stays away: what waits in it may be a child of this family. */
-static err_t look_at(core_t *core, family_t *family, const task_t *parent, const lane_t *lane,
-                     int64_t *next)
-{
-    uint8_t id[16], kind;
-    uint64_t n;
-    task_t child;
-    child_id(core->fixed.secret, parent->spec.id, slice_text(lane->target), id);
-    err_t err = task_find(core, id, &n, &kind);
-    if (err == ERR_NOT_FOUND) return ERR_OK;
-    TRY(err);
-    TRY(task_load(core, n, &child));
-    if (child.status != S(WAITING) || task_lane(&child) != lane->no) return ERR_OK;
-    return give_up_in_time(core, family, &child, lane->target, next);
+    return give_up(core, &child, family->row.offline);
 }
 
 static bool is_served(const core_t *core, const lane_t *lane)
@@ -122,28 +115,40 @@ static bool is_served(const core_t *core, const lane_t *lane)
     return false;
 }
 
-/* Children that may run elsewhere, and nobody elsewhere may take them any more: those whose own
- * executor is here go back to it, the others wait no longer than any. What has moved shares a lane
- * with what is no child of this family, so the children are read. */
-static err_t look_at_moved(core_t *core, family_t *family, int64_t *next)
+/* At looks a lease's time apart nobody was here for this lane. */
+static bool is_deserted(const core_t *core, lane_t *lane)
+{
+    if (is_served(core, lane)) {
+        lane->unserved_us = 0;
+        return false;
+    }
+    if (lane->unserved_us == 0) lane->unserved_us = core->now_us;
+    return core->now_us - lane->unserved_us >= core->config.lease_us;
+}
+
+/* Children that may run elsewhere, when nobody elsewhere can take them any more, are their own
+ * executors' again, so that looks find them; unless that one is here and could not take it either.
+ * What has moved shares a lane with what is no child of this family, so the children are read. */
+static err_t bring_home(core_t *core, family_t *family)
 {
     task_t child;
     char name[LIMIT_NAME + 1];
     err_t err;
     for (uint64_t from = 0; (err = family_next(core, family, from, &child, name)) == ERR_OK;) {
-        lane_t *lane;
+        lane_t *lane, *home;
         from = child.n + 1;
         if (child.status != S(WAITING) || child.state.lane == 0) continue;
         TRY(lane_get(core, child.state.lane, &lane));
-        if (is_served(core, lane)) continue;
-        if (enrol_away(core, name)) {
-            TRY(give_up_in_time(core, family, &child, name, next));
-        } else if (enrol_is_here(core, name)) {
-            TRY(task_unplace(core, &child));
-            TRY(lane_forget(core, child.state.lane));
-            child.state.lane = 0;
-            TRY(task_place_ready(core, &child));
-        }
+        TRY(lane_get(core, child.spec.lane, &home));
+        if (!is_deserted(core, lane) || (enrol_is_here(core, name) && !is_served(core, home)))
+            continue;
+        family->more = core->children_left == 0;
+        if (family->more) return ERR_OK;
+        core->children_left--;
+        TRY(task_unplace(core, &child));
+        TRY(lane_forget(core, child.state.lane));
+        child.state.lane = 0;
+        TRY(task_place_ready(core, &child));
     }
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
@@ -166,15 +171,15 @@ static err_t look(core_t *core, family_t *family)
     TRY(task_load(core, family->n, &parent));
     bool moved = false;
     for (size_t i = 0; i < core->lanes_n; i++) {
-        const lane_t *lane = core->lanes[i];
+        lane_t *lane = core->lanes[i];
         if (!lane->waiting || lane->queue != parent.spec.queue || lane->type != parent.spec.type)
             continue;
-        if (lane->target_kind != TARGET_EXECUTOR)
-            moved |= row->flags & FAM_MOVE && !is_served(core, lane);
-        else if (enrol_away(core, lane->target))
+        if (lane->target_kind == TARGET_ANY || lane->target_kind == TARGET_LABELS)
+            moved |= row->flags & FAM_MOVE && is_deserted(core, lane);
+        else if (lane->target_kind == TARGET_EXECUTOR && enrol_away(core, lane->target))
             TRY(look_at(core, family, &parent, lane, &next));
     }
-    if (moved) TRY(look_at_moved(core, family, &next));
+    if (moved) TRY(bring_home(core, family));
     row->look_us = family->more ? core->now_us : next;
     return ERR_OK;
 }

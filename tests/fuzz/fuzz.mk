@@ -19,7 +19,7 @@ $(BUILD)/fuzz/replay_wire: tests/fuzz/fuzz_wire.c $(fuzz_src_wire) $(fuzz_inc_wi
 	  -o $@ $(filter %.c,$^) $(call libs_of,libprotobuf-c)
 
 # Texts of SQL and JSON of parameters (executor/sql), without the databases' libraries.
-fuzz_src_sql := executor/sql/script.c executor/sql/json.c client/base/base.c $(wildcard schemas/*.c)
+fuzz_src_sql := executor/sql/script.c executor/sql/json.c executor/instant.c client/base/base.c $(wildcard schemas/*.c)
 $(BUILD)/fuzz/corpus/sql:
 	@mkdir -p $@
 	printf '%s' 'J{"a":[1,{"$$bytes":"AP8Q"}],"b":1e5,"c":{"$$time":"2026-12-01T02:00:00Z"}}' >$@/json

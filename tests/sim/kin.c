@@ -122,8 +122,8 @@ bool kin_may_follow(const mtask_t *task, uint8_t event)
     switch (event) {
     case EVENT_BLOCKED:
         return child && (from == T(WAITING) || (judge_has_ended(from) && from != T(FINISHED)));
-    case EVENT_WAITING:
-        return child && from == T(BLOCKED);
+    case EVENT_WAITING: /* once more: it had moved, and is its own executor's again */
+        return child && (from == T(BLOCKED) || from == T(WAITING));
     case EVENT_HELD: /* a child: it comes back while its fan-out is held */
         return (parent && from == T(RUNNING)) ||
                (child && (from == T(RUNNING) || from == T(EXTERNAL) ||

@@ -43,8 +43,8 @@ typedef void hello_fn(Pawl__V1__Hello *hello);
 static inline void join_as(world_t *w, unsigned nth, uint8_t life, hello_fn *change_it)
 {
     Pawl__V1__Hello h = PAWL__V1__HELLO__INIT;
-    static char *types[] = { (char *)(uintptr_t) "pawl/shell", (char *)(uintptr_t) "pawl/script",
-                             (char *)(uintptr_t) "pawl/sql" };
+    char *types[] = { (char *)(uintptr_t) "pawl/shell", (char *)(uintptr_t) "pawl/script",
+                      (char *)(uintptr_t) "pawl/sql" };
     char name[32];
     snprintf(name, sizeof name, "web-%u", nth);
     h.name = name;

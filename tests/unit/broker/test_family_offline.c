@@ -109,8 +109,9 @@ static void a_moved_child_for_whom_nobody_is_left_is_given_up_as_others_are(void
     ends(w, &got[0], DONE);
     lose(w, 0);
     lose(w, 1);
+    later(w, 31 * SECOND); /* seen: nobody */
     assert_status(w, parent, RUNNING);
-    later(w, 31 * SECOND);
+    later(w, 31 * SECOND); /* for a lease's time: it is its own executor's */
     later(w, 31 * SECOND);
     assert_status(w, parent, FINISHED);
     assert_int_equal(look_up(w, parent)->fanout->skipped, 1);
@@ -131,6 +132,7 @@ static void a_moved_child_that_nobody_elsewhere_may_take_goes_back_to_its_own_ho
     lose(w, 0);
     lose(w, 1);
     join_as(w, 1, 2, without_labels);
+    later(w, 31 * SECOND);
     assert_int_equal(handed_out(w, again, 8), 0);
     later(w, 31 * SECOND);
     assert_int_equal(handed_out(w, again, 8), 1);
@@ -138,6 +140,31 @@ static void a_moved_child_that_nobody_elsewhere_may_take_goes_back_to_its_own_ho
     assert_memory_equal(again[0].id.at, got[1].id.at, 16);
     ends(w, &again[0], DONE);
     assert_status(w, parent, FINISHED);
+}
+
+static void for_sql_alone(Pawl__V1__Hello *hello)
+{
+    hello->types[0] = hello->types[hello->n_types - 1];
+    hello->n_types = 1;
+}
+
+static void a_moved_child_that_its_own_host_cannot_take_waits_for_who_can(void **state)
+{
+    world_t *w = *state;
+    handed_t got[8], again[8];
+    ulid_t parent = given_a_fan_out_to(w, 2, may_move);
+    assert_int_equal(handed_out(w, got, 8), 2);
+    ends(w, &got[0], DONE);
+    lose(w, 0);
+    lose(w, 1);
+    join_as(w, 1, 2, for_sql_alone);
+    for (int i = 0; i < 4; i++)
+        later(w, 31 * SECOND);
+    assert_status(w, parent, RUNNING);
+    join(w, 0, 2);
+    assert_int_equal(handed_out(w, again, 8), 1);
+    assert_int_equal(again[0].executor, 0);
+    assert_memory_equal(again[0].id.at, got[1].id.at, 16);
 }
 
 static void a_moved_child_that_is_run_again_goes_back_to_its_own_host(void **state)
@@ -269,6 +296,7 @@ int main(void)
         TEST(with_move_a_lost_child_runs_elsewhere),
         TEST(a_moved_child_for_whom_nobody_is_left_is_given_up_as_others_are),
         TEST(a_moved_child_that_nobody_elsewhere_may_take_goes_back_to_its_own_host),
+        TEST(a_moved_child_that_its_own_host_cannot_take_waits_for_who_can),
         TEST(a_moved_child_that_is_run_again_goes_back_to_its_own_host),
         TEST(who_enrols_meanwhile_joins_and_nobody_waits_out_the_time),
         TEST(each_end_makes_room_for_the_next_child_in_its_own_commit),
