@@ -13,7 +13,10 @@
 #include "broker/readers/query_task.h"
 #include "broker/map.h"
 
-enum { STATUSES = 12 };
+enum {
+    STATUSES = 12,
+    CHECK_LINES = 200, /* problems that are told one by one */
+};
 
 /* What was counted for one number (a queue, a type, a lane, a schedule). */
 typedef struct tally {
@@ -60,12 +63,14 @@ typedef struct check {
     uint64_t remembered, tombstones; /* ids that stand for no task of their own; their timers */
 } check_t;
 
-/* One line of the report. `key` may be empty. */
+/* check_rows.c. One line of the report. `key` may be empty. */
 void check_problem(check_t *self, table_t table, slice_t key, const char *format, ...)
     PRINTF_LIKE(4, 5);
 /* NULL: the number is out of any reason, and a problem was told. */
 tally_t *check_tally(check_t *self, tallies_t *of, uint32_t no, table_t table, slice_t key);
 
+/* The reader is at this row now. */
+void check_note_place(check_t *self, table_t table, slice_t key);
 typedef void check_row_fn(check_t *self, slice_t key, slice_t value);
 /* Every row of a table that can be read; those that cannot are problems. */
 err_t check_each(check_t *self, table_t table, check_row_fn *fn);
