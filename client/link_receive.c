@@ -126,13 +126,14 @@ static void on_reply(pawl_client_t *client, Pawl__V1__Reply *reply)
     } else {
         self->backoff_us = 0; /* the session works */
     }
-    if (!reply->error || self->stage == LINK_UP) was_answered(client, reply->seq);
     pthread_mutex_lock(&client->work_lock);
     pawl_worker_t *worker = client->worker;
     for (size_t i = 0; worker && i < reply->n_directives; i++)
         worker_on_directive(worker, reply->directives[i]);
     report_lane lane = worker ? worker_lane_of(worker, reply->seq) : LANES;
     if (lane != LANES) worker_on_reported(worker, lane, reply, clock_steady_us());
+    /* last: who sees the longer time of exclusive work also sees what this answer fences */
+    if (!reply->error || self->stage == LINK_UP) was_answered(client, reply->seq);
     pthread_mutex_unlock(&client->work_lock);
     if (lane != LANES) {
         arena_free_of(reply);

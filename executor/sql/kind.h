@@ -56,9 +56,9 @@ sql_value_t *work_bind(sql_work_t *self, const sql_script_t *script,
  * where each begins is the result, to be freed. A name that comes again gets a number: id, id_2. */
 size_t *work_names(sql_work_t *self, buf_t *names);
 void work_fail(sql_work_t *self, sql_outcome_t outcome, const char *format, ...) PRINTF_LIKE(3, 4);
-/* Exclusive work that has had no answer of the broker for too long: it may change nothing more. To
- * be asked before each statement and before COMMIT, as the whole process may have been frozen since
- * anybody looked. */
+/* Work that is fenced, or exclusive and without an answer of the broker for too long: it may change
+ * nothing more. To be asked before each statement and before COMMIT, as the whole process may have
+ * been frozen since anybody looked. */
 bool work_is_cut_off(const sql_work_t *self);
 /* What a status of the database means for the attempt. statement: from 1; 0: none. */
 void work_fail_status(sql_work_t *self, sql_status_t status, const sql_error_t *error,

@@ -21,7 +21,9 @@ void work_fail(sql_work_t *self, sql_outcome_t outcome, const char *format, ...)
 
 bool work_is_cut_off(const sql_work_t *self)
 {
-    return clock_steady_us() >= pawl_job_until_us(self->job);
+    /* in this order: an answer that fences it does so before it counts as an answer */
+    bool silent = clock_steady_us() >= pawl_job_until_us(self->job);
+    return silent || pawl_job_state_of(self->job) == PAWL_FENCED;
 }
 
 void work_fail_status(sql_work_t *self, sql_status_t status, const sql_error_t *error,

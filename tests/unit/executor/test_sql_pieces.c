@@ -11,7 +11,9 @@
 
 #include <cmocka.h>
 
+#include "client/worker.h"
 #include "executor/sql/json.h"
+#include "executor/sql/kind.h"
 #include "executor/sql/script.h"
 #include "executor/sql/sources.h"
 #include "executor/sql/watermark.h"
@@ -361,6 +363,22 @@ static void no_error_shows_a_password(void **state)
     assert_string_equal(error.text, "no password at all");
 }
 
+/* ---- work ------------------------------------------------------------------------------------ */
+
+static void work_that_is_fenced_changes_nothing_more(void **state)
+{
+    (void)state;
+    Pawl__V1__Task task = PAWL__V1__TASK__INIT;
+    pawl_client_t client = { 0 };
+    struct pawl_worker worker = { .client = &client };
+    struct pawl_job job = { .worker = &worker, .task = &task };
+    const sql_work_t work = { .job = &job };
+    atomic_store(&job.state, PAWL_CANCEL);
+    assert_false(work_is_cut_off(&work)); /* of a cancel the stopper decides */
+    atomic_store(&job.state, PAWL_FENCED);
+    assert_true(work_is_cut_off(&work)); /* though the broker has just answered */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -376,6 +394,7 @@ int main(void)
         cmocka_unit_test(sources_are_read_with_their_passwords),
         cmocka_unit_test(a_source_that_lacks_something_is_refused_by_name),
         cmocka_unit_test(errors_never_hold_the_password),
+        cmocka_unit_test(work_that_is_fenced_changes_nothing_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
