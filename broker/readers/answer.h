@@ -95,6 +95,8 @@ typedef struct task_rows {
     uint8_t timer_clock; /* delayed: when it comes due */
     int64_t timer_at;
 } task_rows_t;
+/* ERR_NOT_FOUND: no such task. It points into the view. */
+MUST_CHECK err_t spec_row_get(store_view_t *view, uint64_t n, spec_row_t *spec);
 /* Status of a task from its rows: see the state row in record.h. ERR_NOT_FOUND: no such task. */
 MUST_CHECK err_t task_rows_get(store_view_t *view, uint64_t n, task_rows_t *rows);
 bool task_status_ended(Pawl__V1__TaskStatus status);
@@ -107,7 +109,8 @@ MUST_CHECK err_t task_rows_body(answer_t *self, const task_rows_t *rows, slice_t
 MUST_CHECK err_t task_rows_unpack(answer_t *self, const task_rows_t *rows,
                                   const Pawl__V1__Task **task);
 
-/* Fan-outs (query_family.c): the counters of a parent, the executor a child is meant for. */
+/* Fan-outs (task_rows.c, query_family.c): the counters of a parent, the executor a child is meant
+ * for. */
 MUST_CHECK err_t fam_row_get(store_view_t *view, uint64_t parent, fam_row_t *row);
 MUST_CHECK err_t child_key_get(answer_t *self, const spec_row_t *spec, uint64_t n, char **name);
 MUST_CHECK err_t task_info_family(answer_t *self, const task_rows_t *rows,

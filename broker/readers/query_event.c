@@ -8,19 +8,17 @@
 
 static err_t join_task(answer_t *self, const journal_entry_t *entry, Pawl__V1__EventInfo *info)
 {
-    rec_key_t key = key_n(entry->subject);
     slice_t value;
     spec_row_t spec;
-    err_t err = store_view_get(self->view, TABLE_spec, key_slice(&key), &value);
+    err_t err = spec_row_get(self->view, entry->subject, &spec);
     if (err == ERR_OK) {
-        if (!spec_row_decode(&spec, value)) return ERR_CORRUPT;
         info->id = answer_bytes(self, slice(spec.id, sizeof spec.id));
         ANSWER_TRY(answer_name(self, NAME_TYPE, spec.type, &info->type));
         ANSWER_TRY(answer_name(self, NAME_QUEUE, spec.queue, &info->queue));
         if (spec.flags & SPEC_SCHEDULED)
             ANSWER_TRY(answer_name(self, NAME_SCHEDULE, spec.schedule, &info->name));
     } else if (err == ERR_NOT_FOUND) {
-        key = key_part(entry->subject, PART_TOMBSTONE, 0, 0);
+        rec_key_t key = key_part(entry->subject, PART_TOMBSTONE, 0, 0);
         err = store_view_get(self->view, TABLE_part, key_slice(&key), &value);
         if (err == ERR_OK) info->id = answer_bytes(self, value);
     }

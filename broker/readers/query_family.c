@@ -3,15 +3,6 @@
  * place, the children of a parent in the order of their index, and why either is where it is. */
 #include "broker/readers/query_task.h"
 
-err_t fam_row_get(store_view_t *view, uint64_t parent, fam_row_t *row)
-{
-    rec_key_t key = key_fam(FAM_ROW, parent);
-    slice_t value;
-    err_t err = store_view_get(view, TABLE_fam, key_slice(&key), &value);
-    if (err != ERR_OK) return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
-    return fam_row_decode(row, value) ? ERR_OK : ERR_CORRUPT;
-}
-
 err_t child_key_get(answer_t *self, const spec_row_t *spec, uint64_t n, char **name)
 {
     rec_key_t key = key_kid(spec->parent, 0, n);
@@ -52,13 +43,10 @@ static err_t tell_child(answer_t *self, const spec_row_t *spec, uint64_t n,
                         Pawl__V1__TaskInfo *info)
 {
     fam_row_t row;
-    rec_key_t key = key_n(spec->parent);
-    slice_t value;
     spec_row_t parent;
     ANSWER_TRY(fam_row_get(self->view, spec->parent, &row));
-    err_t err = store_view_get(self->view, TABLE_spec, key_slice(&key), &value);
+    err_t err = spec_row_get(self->view, spec->parent, &parent);
     if (err != ERR_OK) return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
-    if (!spec_row_decode(&parent, value)) return ERR_CORRUPT;
     info->parent = answer_bytes(self, slice(parent.id, sizeof parent.id));
     info->shard_index = spec->index;
     info->shard_total = row.total;
@@ -72,23 +60,4 @@ err_t task_info_family(answer_t *self, const task_rows_t *rows, const meta_dynam
     if (rows->spec.flags & SPEC_PARENT) return tell_parent(self, meta, rows->n, info);
     if (rows->spec.flags & SPEC_CHILD) return tell_child(self, &rows->spec, rows->n, info);
     return ERR_OK;
-}
-
-err_t task_tree_goes(store_view_t *view, const task_rows_t *rows, bool *goes)
-{
-    const spec_row_t *spec = &rows->spec;
-    fam_row_t row;
-    *goes = false;
-    if (!(spec->flags & (SPEC_PARENT | SPEC_CHILD))) return ERR_OK;
-    ANSWER_TRY(fam_row_get(view, spec->flags & SPEC_CHILD ? spec->parent : rows->n, &row));
-    *goes = row.flags & FAM_PURGING;
-    return ERR_OK;
-}
-
-err_t task_rows_shown(store_view_t *view, uint64_t n, task_rows_t *rows)
-{
-    bool goes;
-    ANSWER_TRY(task_rows_get(view, n, rows));
-    ANSWER_TRY(task_tree_goes(view, rows, &goes));
-    return goes ? ERR_NOT_FOUND : ERR_OK;
 }

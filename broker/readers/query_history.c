@@ -44,11 +44,9 @@ err_t extent_blocker(answer_t *self, const extent_t *extent, spec_row_t *spec)
     bool has = extent->verdict == VERDICT_SKIPPED && extent->reason == VERDICT_REASON_OVERLAP;
     if (!has || extent->aux == 0) return ERR_NOT_FOUND;
     *spec = (spec_row_t){ 0 };
-    rec_key_t key = key_n(extent->aux);
-    err_t err = store_view_get(self->view, TABLE_spec, key_slice(&key), &value);
-    if (err == ERR_OK) return spec_row_decode(spec, value) ? ERR_OK : ERR_CORRUPT;
+    err_t err = spec_row_get(self->view, extent->aux, spec);
     if (err != ERR_NOT_FOUND) return err;
-    key = key_part(extent->aux, PART_TOMBSTONE, 0, 0);
+    rec_key_t key = key_part(extent->aux, PART_TOMBSTONE, 0, 0);
     ANSWER_TRY(store_view_get(self->view, TABLE_part, key_slice(&key), &value));
     if (value.len != sizeof spec->id) return ERR_CORRUPT;
     memcpy(spec->id, value.at, sizeof spec->id);

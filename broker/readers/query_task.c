@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * broker/readers/query_task.c - single tasks: their rows put together, TaskGet, TaskWait, the log
+ * broker/readers/query_task.c - single tasks: their bodies, TaskGet, TaskWait, the log
  * meant. */
 #include "broker/readers/answer.h"
 
@@ -11,64 +11,7 @@ bool task_status_ended(Pawl__V1__TaskStatus status)
     return status >= TASK_S(FINISHED);
 }
 
-/* ---- rows ------------------------------------------------------------------------------------ */
-
-static err_t get_row(store_view_t *view, table_t table, uint64_t n, slice_t *value, bool *there)
-{
-    rec_key_t key = key_n(n);
-    err_t err = store_view_get(view, table, key_slice(&key), value);
-    *there = err == ERR_OK;
-    return err == ERR_NOT_FOUND ? ERR_OK : err;
-}
-
-err_t task_rows_get(store_view_t *view, uint64_t n, task_rows_t *rows)
-{
-    *rows = (task_rows_t){ .n = n };
-    slice_t value;
-    bool there;
-    ANSWER_TRY(get_row(view, TABLE_spec, n, &value, &there));
-    if (!there) return ERR_NOT_FOUND;
-    if (!spec_row_decode(&rows->spec, value)) return ERR_CORRUPT;
-    ANSWER_TRY(get_row(view, TABLE_run, n, &value, &rows->has_run));
-    if (rows->has_run && !run_row_decode(&rows->run, value)) return ERR_CORRUPT;
-    if (!rows->has_run || rows->run.flags & RUN_HAS_STATE) {
-        ANSWER_TRY(get_row(view, TABLE_state, n, &value, &rows->has_state));
-        if (rows->has_state && !state_row_decode(&rows->state, value)) return ERR_CORRUPT;
-    }
-    const spec_row_t *spec = &rows->spec;
-    rows->lane = rows->has_state && rows->state.lane ? rows->state.lane : spec->lane;
-    if (rows->has_run) {
-        rows->status = TASK_S(RUNNING);
-    } else if (rows->has_state) {
-        rows->status = (Pawl__V1__TaskStatus)rows->state.status;
-        rows->parked = rows->status == TASK_S(WAITING) && rows->state.park.len == 16;
-        if (rows->parked) memcpy(rows->gate, rows->state.park.at, 16);
-        rows->timer_clock = rows->state.timer_clock;
-        rows->timer_at = rows->state.timer_at;
-    } else {
-        rows->status = spec->flags & SPEC_HELD      ? TASK_S(HELD)
-                       : spec->flags & SPEC_DELAYED ? TASK_S(DELAYED)
-                       : spec->flags & SPEC_BLOCKED ? TASK_S(BLOCKED)
-                                                    : TASK_S(WAITING);
-        rows->parked = rows->status == TASK_S(WAITING) && spec->flags & SPEC_PARKED;
-        if (rows->parked) gate_of_task(spec, rows->gate);
-        rows->timer_clock = spec->timer_clock;
-        rows->timer_at = spec->timer_at;
-    }
-    return ERR_OK;
-}
-
-err_t task_number(store_view_t *view, const uint8_t id[16], uint64_t *n, uint8_t *kind)
-{
-    rec_key_t key = key_id(id);
-    slice_t value;
-    id_row_t row;
-    ANSWER_TRY(store_view_get(view, TABLE_ids, key_slice(&key), &value));
-    if (!id_row_decode(&row, value)) return ERR_CORRUPT;
-    *n = row.n;
-    *kind = row.kind;
-    return ERR_OK;
-}
+/* ---- ids and bodies ------------------------------------------------------------------------- */
 
 err_t task_asked(answer_t *self, const uint8_t id[16], uint64_t *n, uint8_t *kind)
 {
@@ -76,11 +19,8 @@ err_t task_asked(answer_t *self, const uint8_t id[16], uint64_t *n, uint8_t *kin
     ANSWER_TRY(task_number(self->view, id, n, kind));
     if (!self->own_only || *kind == ID_TOMBSTONE) return ERR_OK;
     ANSWER_TRY(answer_number(self, NAME_PRINCIPAL, self->principal, &asks));
-    slice_t value;
     spec_row_t spec;
-    rec_key_t key = key_n(*n);
-    ANSWER_TRY(store_view_get(self->view, TABLE_spec, key_slice(&key), &value));
-    if (!spec_row_decode(&spec, value)) return ERR_CORRUPT;
+    ANSWER_TRY(spec_row_get(self->view, *n, &spec));
     return spec.principal == asks ? ERR_OK : ERR_NOT_FOUND;
 }
 
@@ -111,11 +51,9 @@ err_t task_rows_body(answer_t *self, const task_rows_t *rows, slice_t *body)
     spec_row_t parent;
     uint64_t owner = rows->n;
     if (spec->flags & SPEC_CHILD) {
-        slice_t value;
-        bool there;
         owner = spec->parent;
-        ANSWER_TRY(get_row(self->view, TABLE_spec, owner, &value, &there));
-        if (!there || !spec_row_decode(&parent, value)) return ERR_CORRUPT;
+        err_t err = spec_row_get(self->view, owner, &parent);
+        if (err != ERR_OK) return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
         spec = &parent;
     }
     *body = spec->body;

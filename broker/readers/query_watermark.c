@@ -26,14 +26,10 @@ static bool run_exists(answer_t *self, uint64_t n, err_t *err)
 /* Who wrote it last, if that task is still on record. */
 static err_t add_writer(answer_t *self, uint64_t n, Pawl__V1__WatermarkInfo *info)
 {
-    rec_key_t key = key_n(n);
-    slice_t value;
     spec_row_t spec;
     if (n == 0) return ERR_OK;
-    err_t err = store_view_get(self->view, TABLE_spec, key_slice(&key), &value);
-    if (err == ERR_NOT_FOUND) return ERR_OK;
-    if (err != ERR_OK) return err;
-    if (!spec_row_decode(&spec, value)) return ERR_CORRUPT;
+    err_t err = spec_row_get(self->view, n, &spec);
+    if (err != ERR_OK) return err == ERR_NOT_FOUND ? ERR_OK : err;
     info->writer = answer_bytes(self, slice(spec.id, sizeof spec.id));
     info->running = run_exists(self, n, &err);
     return err;
