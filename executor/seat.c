@@ -47,7 +47,9 @@ bool seat_prepare(seat_t *self, seat_maker_t *maker, const struct config_limits 
     if (self->warden < 0 && !make_warden(self, maker, what)) return false;
     if (!cgroup_has_limits(maker->cgroup)) return true;
     self->oom_kills = limits->memory ? cgroup_oom_kills(maker->cgroup, self->cgroup) : 0;
-    return cgroup_limit(maker->cgroup, self->cgroup, limits->memory, limits->processes);
+    if (cgroup_limit(maker->cgroup, self->cgroup, limits->memory, limits->processes)) return true;
+    self->spent = errno == ENOENT || errno == ENODEV; /* somebody removed its cgroup */
+    return false;
 }
 
 bool seat_out_of_memory(const seat_t *self, const seat_maker_t *maker,

@@ -28,7 +28,8 @@ typedef struct seat {
 } seat_t;
 #define SEAT_EMPTY ((seat_t){ .warden = -1 })
 
-/* Ready for a command with these limits; `what`: of the warden's events. False: errno says why. */
+/* Ready for a command with these limits; `what`: of the warden's events. False: errno says why; the
+ * warden is -1 when none could be made, and spent when another one may do. */
 MUST_CHECK bool seat_prepare(seat_t *self, seat_maker_t *maker, const struct config_limits *limits,
                              uint64_t what);
 /* Was a process of the command killed because memory was out? */

@@ -317,15 +317,17 @@ static int order_run(slot_t *self)
 
 static bool launch(slot_t *self)
 {
-    int failed = pipes_open(&self->pipes) ? order_run(self) : errno;
-    if (failed == EPIPE) { /* the warden died while idle: another one, once */
+    bool open = pipes_open(&self->pipes);
+    int failed = open ? order_run(self) : errno;
+    if (open && failed && (failed == EPIPE || self->seat.spent)) {
+        /* the warden died while idle, or has no cgroup any more: another one, once */
         seat_clear(&self->seat, &self->all->maker);
         failed = order_run(self);
     }
     if (failed) {
         launch_explain(STEP_FORK, failed, self->plan.program, NULL, NULL, &self->message);
         self->exit_code = 126;
-        self->trouble = no_room(failed);
+        self->trouble = self->seat.warden < 0 || self->seat.spent || no_room(failed);
     }
     return !failed;
 }
@@ -401,7 +403,9 @@ static void on_notice(slot_t *self)
         self->exit_code =
             launch_explain((enum launch_step)notice.step, notice.error, self->plan.program,
                            self->plan.launch.cwd, attempt_account(self->job), &self->message);
-        self->trouble = notice.step == STEP_FORK && no_room(notice.error);
+        self->seat.spent |= notice.step == STEP_CGROUP;
+        self->trouble =
+            notice.step == STEP_CGROUP || (notice.step == STEP_FORK && no_room(notice.error));
         fire(self, EV_REFUSED);
         break;
     case NOTICE_EXITED:

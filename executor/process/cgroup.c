@@ -249,11 +249,24 @@ uint64_t cgroup_oom_kills(const cgroup_t *self, unsigned number)
     return kills;
 }
 
+/* An empty branch may be removed by others, who tidy up. */
+static bool make_anew(const cgroup_t *self)
+{
+    if (mkdir(self->path, 0755) != 0 && errno != EEXIST) return false;
+    if (self->limits) (void)!write_file(self->path, "cgroup.subtree_control", controllers);
+    return true; /* a limit that cannot be set is seen when it is to be */
+}
+
 int cgroup_child(cgroup_t *self, unsigned number)
 {
     char path[4400];
     snprintf(path, sizeof path, "%s/%u", self->path, number);
-    if (mkdir(path, 0755) != 0 && errno != EEXIST) return -1;
+    int failed = mkdir(path, 0755) == 0 ? 0 : errno;
+    if (failed == ENOENT && make_anew(self)) failed = mkdir(path, 0755) == 0 ? 0 : errno;
+    if (failed && failed != EEXIST) {
+        errno = failed;
+        return -1;
+    }
     return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 

@@ -25,7 +25,8 @@ const char *cgroup_path(const cgroup_t *self);
 bool cgroup_remove(const char *path);
 /* The same below a given folder of cgroup v2. */
 cgroup_t *cgroup_open_in(const char *place, const char *state_dir, char *why, size_t why_len);
-/* A descriptor of the folder for warden `number` (made when missing), or -1. The caller's. */
+/* A descriptor of the folder for warden `number` (made when missing, as is the executor's own), or
+ * -1 and errno. The caller's. */
 int cgroup_child(cgroup_t *self, unsigned number);
 /* Are memory and number of processes limited there? Only where the controllers were delegated. */
 bool cgroup_has_limits(const cgroup_t *self);

@@ -225,3 +225,29 @@ def test_the_cgroup_that_stays_when_all_of_an_executor_is_killed_goes_with_the_f
     assert branch.is_dir()
     own.clear_cgroups()
     assert not branch.exists() and not tree_of(id)
+
+
+def test_a_cgroup_that_somebody_removes_costs_no_task_an_attempt(own):
+    made = in_a_cgroup(own)
+    if not made:
+        return
+    _, id, branch = made
+    own.pawl("task", "cancel", id)
+    own.wait_status(id, "cancelled")
+    for _ in range(2):  # with the cgroup of a slot that is idle, then with what was made anew
+        own.pawl("run", "--wait", "--", "true")
+        for folder in [*(path for path in branch.iterdir() if path.is_dir()), branch]:
+            until(lambda folder=folder: removed(folder), words=f"end of {folder}")
+    [id] = own.submit({"argv": ["true"]}).lines
+    own.wait_status(id, "finished")
+    assert own.task(id)["attempt"] == 1
+
+
+def removed(folder):
+    try:
+        folder.rmdir()
+    except FileNotFoundError:
+        pass
+    except OSError:  # what ran in it is being reaped
+        return False
+    return True

@@ -111,6 +111,25 @@ static void without_the_controllers_it_kills_and_says_that_it_limits_nothing(voi
     cgroup_close(&cgroup);
 }
 
+static void a_branch_that_somebody_removed_is_made_anew(void **state)
+{
+    fixture_t *self = *state;
+    char why[128] = "", command[256];
+    cgroup_t *cgroup = cgroup_open_in(self->place, "/nowhere/state", why, sizeof why);
+    assert_non_null(cgroup);
+    snprintf(command, sizeof command, "rm -rf '%s'", self->branch);
+    assert_int_equal(system(command), 0);
+    int fd = cgroup_child(cgroup, 3);
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(system(command), 0);
+    put(self->place, strrchr(self->branch, '/') + 1, "no folder"); /* and where it cannot be */
+    assert_int_equal(cgroup_child(cgroup, 4), -1);
+    assert_int_equal(errno, ENOTDIR);
+    assert_int_equal(unlink(self->branch), 0);
+    cgroup_close(&cgroup);
+}
+
 static void a_kernel_without_kill_is_said_to_be_one(void **state)
 {
     fixture_t *self = *state;
@@ -152,6 +171,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             without_the_controllers_it_kills_and_says_that_it_limits_nothing, make, clear),
         cmocka_unit_test_setup_teardown(a_kernel_without_kill_is_said_to_be_one, make, clear),
+        cmocka_unit_test_setup_teardown(a_branch_that_somebody_removed_is_made_anew, make, clear),
         cmocka_unit_test_setup_teardown(no_command_is_seated_outside_of_its_cgroup, make, clear),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
