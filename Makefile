@@ -92,6 +92,7 @@ install: all
 	sed -e 's|@PREFIX@|$(PREFIX)|;s|@VERSION@|$(VERSION)|' client/pawl.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/pawl.pc
 	install -m 644 schemas/pawl.proto schemas/errors.tbl.h $(DESTDIR)$(PREFIX)/share/pawl/schemas
 	$(BUILD)/bin/pawl completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/pawl
+	chmod 644 $(DESTDIR)$(PREFIX)/lib/pkgconfig/pawl.pc $(DESTDIR)$(PREFIX)/share/bash-completion/completions/pawl
 	@[ -n "$(DESTDIR)" ] || ldconfig 2>/dev/null || true
 
 define help

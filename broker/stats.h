@@ -25,8 +25,8 @@ stats_window_t *stats_window_new(void);
 void stats_window_destroy(stats_window_t **self_p);
 /* Once a second. */
 void stats_window_add(stats_window_t *self, const writer_stats_t *now, int64_t steady_us);
-/* Appends the object (CONTRACTS: time uptime tasks queues rates latency executors slots
- * oldest_waiting commit store events_seq ...) to `out`, without a newline. */
+/* Appends the object (schemas/README.md, section 12, tells its fields) to `out`, without a newline.
+ */
 void stats_json(buf_t *out, const stats_window_t *window, const writer_stats_t *now,
                 int64_t steady_us, const front_numbers_t *front);
 /* One change of status as JSON, from a packed EventInfo; false: not one. Also its topic. */

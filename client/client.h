@@ -49,7 +49,7 @@ typedef struct call {
     call_stage stage;
     unsigned refs;
     pawl_err err;           /* once done */
-    const char *why;        /* static text, or NULL: the reply's error says it */
+    const char *why;        /* for as long as the lock is held; NULL: the reply's error says it */
     Pawl__V1__Reply *reply; /* once done and answered; the call's until taken */
     pthread_cond_t done;
     void (*on_done)(struct call *self); /* on the I/O thread, under `lock`; may be NULL */

@@ -524,7 +524,8 @@ PAWL_EXPORT pawl_err pawl_executor_stop(pawl_client_t *self, const char *name, i
 PAWL_EXPORT pawl_err pawl_executor_retire(pawl_client_t *self, const char *name, const char *reason,
                                           int64_t timeout_us);
 PAWL_EXPORT pawl_err pawl_peer_list(pawl_client_t *self, pawl_list_t **list, int64_t timeout_us);
-/* The JSON object of CONTRACTS: also what the stats socket publishes. Free with free(). */
+/* The JSON object that the stats socket publishes too; schemas/README.md, section 12, tells its
+ * fields. Free with free(). */
 PAWL_EXPORT pawl_err pawl_stats_json(pawl_client_t *self, char **json, int64_t timeout_us);
 PAWL_EXPORT pawl_err pawl_broker_status(pawl_client_t *self, pawl_record_t **status,
                                         int64_t timeout_us);

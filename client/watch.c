@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Events by long poll: one EventRead is out at a time; the next one leaves when its events have
  * been told, so a slow reader holds no more than a page. A lost session only resends the read. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -20,7 +21,7 @@ struct pawl_watch {
     bool ended;
     Pawl__V1__Reply *page; /* due */
     pawl_err err;          /* due instead of a page; the watch is over then */
-    const char *why;       /* of err, static; NULL: the reply's error says it, or the table */
+    char why[512];         /* of err; "": the reply's error says it, or the table */
 };
 
 static void watch_release(pawl_watch_t *self)
@@ -52,12 +53,13 @@ static void on_read(call_t *call)
     }
     if (call->err) {
         self->err = call->err;
-        self->why = call->why;
+        /* a copy: the words of a refusal change with the next one */
+        snprintf(self->why, sizeof self->why, "%s", call->why ? call->why : "");
     } else if (reply->error) {
         self->err = -(pawl_err)reply->error->code;
     } else if (reply->body_case != PAWL__V1__REPLY__BODY_EVENTS) {
         self->err = PAWL_E_BAD_REQUEST;
-        self->why = "the broker's answer is of another kind";
+        snprintf(self->why, sizeof self->why, "the broker's answer is of another kind");
     }
     self->page = call->reply; /* the read's reference becomes the page's */
     call->reply = NULL;
@@ -122,7 +124,7 @@ static int run_page(due_t *due)
         if (error)
             fail_from_wire(client, error);
         else
-            fail_with(client, self->err, self->why);
+            fail_with(client, self->err, *self->why ? self->why : NULL);
         tell_own(self, "error", next, pawl_client_error(client));
         ran++;
         go_on = false;

@@ -356,7 +356,8 @@ static int put(cli_t *cli, const pawl_schedule_t *schedule, const char *name, in
             code = plan_try(cli, schedule, name, revision == 0, moments, &mode);
         else
             mode = args_text(&cli->args, "mode");
-        if (plan && (!code || code == EXIT_UNREACHABLE)) plan_print(cli, name, moments, mode, NULL);
+        if (plan && (!code || code == EXIT_UNREACHABLE))
+            plan_print(cli, code ? NULL : name, moments, mode, NULL); /* asked once is enough */
         return code ? code
                     : cli_done(cli, plan_json(cli, name, moments, mode, revision == 0),
                                "%s would be %s (nothing changed)", name, word);

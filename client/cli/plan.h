@@ -23,7 +23,8 @@ int plan_cursor(cli_t *cli, const char **cursor);
  * fixed one in place of a rule. */
 const char *plan_if_late(cli_t *cli, const char *name, const char *mode, bool delay);
 /* What the schedule would do or does: its rule, the next instants, what becomes of missed ones,
- * warnings. mode may be NULL: the default. made: it as it stands now; NULL: only planned. */
+ * warnings. name: of which the broker is asked what flags leave open; NULL: it is not asked. mode
+ * may be NULL: the default. made: it as it stands now; NULL: only planned. */
 void plan_print(cli_t *cli, const char *name, const moments_t *moments, const char *mode,
                 const pawl_record_t *made);
 /* The same of a dry run as an object; moments is NULL where the rule stays. */

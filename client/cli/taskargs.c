@@ -204,7 +204,7 @@ static bool command_from_args(json_t *object, const args_t *args)
 static int check_company(const args_t *args)
 {
     static const struct {
-        const char *flag, *with, * or ;
+        const char *flag, *with, *other;
     } company[] = {
         { "interpreter", "script-file", NULL },
         { "param", "sql", "each" },
@@ -213,10 +213,11 @@ static int check_company(const args_t *args)
         { "transaction", "sql", NULL },
     };
     for (size_t i = 0; i < ARRAY_LEN(company); i++) {
-        const char *with = company[i].with, * or = company[i].or ;
-        if (!args_has(args, company[i].flag) || args_has(args, with) || (or &&args_has(args, or)))
+        const char *with = company[i].with, *other = company[i].other;
+        if (!args_has(args, company[i].flag) || args_has(args, with) ||
+            (other && args_has(args, other)))
             continue;
-        const char *both = or ? say("--%s or --%s", with, or) : say("--%s", with);
+        const char *both = other ? say("--%s or --%s", with, other) : say("--%s", with);
         return fail(EXIT_USAGE, say("--%s goes with %s", company[i].flag, both),
                     "without it, it says nothing of the task",
                     say("pawl help %s", args->command->name));
