@@ -186,8 +186,10 @@ static bool attempt(struct report *report, sql_work_t *work, const sql_script_t 
     else
         work_fail_status(work, status, &error, committing ? 0 : at);
     session_end(work->session, status != SQL_LOST && status != SQL_TOO_BIG);
-    if (status && status != SQL_LOST && !one && at > 1)
+    if (status && !one && at > 1)
         work_note(work, "statements before number %zu are committed: transaction is none", at);
+    if ((status == SQL_LOST || status == SQL_STOPPED) && !one && at > 0)
+        work_note(work, "statement %zu may be committed too: transaction is none", at);
     return status == SQL_BUSY && one;
 }
 

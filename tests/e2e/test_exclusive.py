@@ -107,7 +107,8 @@ def is_locked(path):
 def test_a_frozen_broker_makes_an_exclusive_statement_stop(hasty):
     broker = hasty.broker()
     path = database(hasty, "one")
-    id = submit(hasty, "insert into t with recursive g(n) as (select 1 union all select n + 1 from g) select n from g")
+    id = submit(hasty, "insert into t values (1); "  # from here on it is locked
+                       "with recursive g(n) as (select 1 union all select n + 1 from g) select max(n) from g")
     until(lambda: is_locked(path), words="the statement")
     os.kill(broker.process.pid, signal.SIGSTOP)
     try:

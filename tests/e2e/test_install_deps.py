@@ -21,16 +21,23 @@ def deps(folder):
     """Runs it; `.guard` is the file that keeps servers from starting, `.log` what apt was asked."""
     class Deps:
         guard, log, waits = folder / "policy-rc.d", folder / "log", folder / "waits"
+        started = []
 
         def start(self, *flags, code=0, wait=False):
             env = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "LOG": str(self.log), "CODE": str(code),
                    "WAIT": str(self.waits) if wait else "", "PAWL_POLICY_RC_D": str(self.guard)}
-            return subprocess.Popen(["sh", ROOT / "ops" / "install-deps", *flags], env=env, text=True,
-                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+            self.started.append(subprocess.Popen(["sh", ROOT / "ops" / "install-deps", *flags], env=env, text=True,
+                                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True))
+            return self.started[-1]
     for name, body in FAKES.items():
         (folder / name).write_text(f"#!/bin/sh\n{body}\n")
         (folder / name).chmod(0o755)
-    return Deps()
+    made = Deps()
+    yield made
+    for one in made.started:  # a test that failed has not ended them
+        if one.poll() is None:
+            os.killpg(one.pid, signal.SIGKILL)
+            one.communicate()
 
 
 def test_servers_are_kept_from_starting_only_meanwhile(deps):
