@@ -37,6 +37,7 @@ typedef struct sql_work {
     session_t *session;
     const sql_source_t *source;
     const pawl_record_t *task, *sql;
+    bool each_commits; /* no transaction: each statement is one of its own */
     sql_result_t *result;
 } sql_work_t;
 

@@ -154,6 +154,7 @@ static bool attempt(struct report *report, sql_work_t *work, const sql_script_t 
     const sql_driver_t *driver = work->source->driver;
     bool one =
         strcmp(pawl_record_text(work->sql, "transaction"), "none") != 0 || work->source->read_only;
+    work->each_commits = !one;
     sql_error_t error = { "", "" };
     sql_status_t status = session_begin(work->session, one ? SESSION_WRITE : SESSION_PLAIN, &error);
     size_t at = 0;

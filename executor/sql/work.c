@@ -48,8 +48,11 @@ void work_fail_status(sql_work_t *self, sql_status_t status, const sql_error_t *
         work_fail(self, RESULT_STOPPED, "stopped");
         return;
     }
+    const char *what = meaning[status].what;
+    if (status == SQL_LOST && self->each_commits)
+        what = "the link broke, and each statement commits by itself";
     work_fail(self, meaning[status].outcome, "source %s%s: %s: %s%s%s%s", self->source->name, where,
-              meaning[status].what, error->text, error->state[0] ? " (" : "", error->state,
+              what, error->text, error->state[0] ? " (" : "", error->state,
               error->state[0] ? ")" : "");
 }
 

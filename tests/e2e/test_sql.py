@@ -466,6 +466,23 @@ def test_a_server_killed_under_a_statement_fails_it_and_the_next_one_finds_it_ag
     assert rows(sql, source, "select a from t") == [{"a": 1}]
 
 
+@pytest.mark.parametrize("source", SERVERS)
+def test_what_is_committed_when_each_statement_commits_and_the_server_is_killed_is_not_denied(sql, databases, source):
+    server = databases.pg if source == "pg" else databases.my
+    fresh(sql, source)
+    id = submit(sql, source, "insert into t values (1, 'kept'); " + SLEEP[source].format(mark="half"), transaction="none")
+    wait_running(databases, source, "half", 1)
+    server.kill()
+    try:
+        task = sql.wait_status(id, "failed")
+    finally:
+        server.start()
+    assert "statement 2: the link broke, and each statement commits by itself" in task["message"], task
+    notes = sql.pawl("task", "logs", id).err
+    assert "statements before number 2 are committed" in notes and "statement 2 may be committed too" in notes
+    assert rows(sql, source, "select a from t") == [{"a": 1}]
+
+
 COMMIT = {"pg": b"COMMIT\0", "my": b"\x03COMMIT"}
 
 
