@@ -390,5 +390,7 @@ uint64_t ruleset_count_steps(const ruleset_t *self, int64_t days)
         each += DAY_SECONDS / rule->step + 1;
     }
     if (each) each += DAY_STEPS;
-    return (uint64_t)((kinds < days ? kinds : days) * each);
+    /* more kinds than are kept push each other out before they come back */
+    bool kept = kinds < days && kinds <= SUMS_KEPT;
+    return (uint64_t)((kept ? kinds : days) * each);
 }

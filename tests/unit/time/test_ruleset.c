@@ -494,6 +494,24 @@ static void a_century_of_every_seven_minutes_beside_ten_is_counted_by_its_days(v
     zone_destroy(&zone);
 }
 
+#define EVERY(step) "@every " step " from 2026-01-01T00:00:00Z"
+
+static void more_kinds_of_days_than_are_kept_are_charged_by_the_day(void **state)
+{
+    (void)state;
+    zone_t *zone = open_zone("UTC");
+    /* 7 * 11 * 13 = 1,001 kinds, and their sums do not all stay until they come back */
+    ruleset_t *set = read_set(EVERY("7s") "|" EVERY("11s") "|" EVERY("13s"), "", NULL, zone);
+    uint64_t of_two = ruleset_count_steps(set, 2);
+    assert_true(of_two >= 2 * (86400 / 7 + 86400 / 11 + 86400 / 13));
+    assert_true(ruleset_count_steps(set, 36525) == of_two / 2 * 36525);
+    ruleset_destroy(&set);
+    set = read_set(EVERY("7s") "|" EVERY("11s"), "", NULL, zone);
+    assert_true(ruleset_count_steps(set, 36525) == ruleset_count_steps(set, 77));
+    ruleset_destroy(&set);
+    zone_destroy(&zone);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -509,6 +527,7 @@ int main(void)
         cmocka_unit_test(one_rule_with_a_calendar_counts_by_days_too),
         cmocka_unit_test(a_union_of_any_rules_counts_what_a_walk_meets),
         cmocka_unit_test(a_century_of_every_seven_minutes_beside_ten_is_counted_by_its_days),
+        cmocka_unit_test(more_kinds_of_days_than_are_kept_are_charged_by_the_day),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
