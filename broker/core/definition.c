@@ -201,6 +201,13 @@ static err_t end_revision(core_t *core, plan_t *old, Pawl__V1__CursorAction curs
     return ERR_OK;
 }
 
+/* Where the old rule ends. */
+static int64_t cut_of(const core_t *core, const Pawl__V1__SchedulePut *put)
+{
+    bool at = put->cursor == PAWL__V1__CURSOR_ACTION__CURSOR_AT;
+    return (at ? put->cursor_at_us : core->wall_us) / PAWL_SEC_US * PAWL_SEC_US;
+}
+
 /* May this edit happen? Judged before anything is written. */
 static bool edit_refused(core_t *core, const plan_t *old, const plan_t *plan,
                          const Pawl__V1__SchedulePut *put, Pawl__V1__Reply *reply)
@@ -247,7 +254,7 @@ static bool edit_refused(core_t *core, const plan_t *old, const plan_t *plan,
         return true;
     }
     if ((new_rule || at) && splits(old, put->cursor) &&
-        plan_count(old, old->cur.cursor_us, core->wall_us) > 0 && !range_fits(old)) {
+        plan_last_us(old, old->cur.cursor_us, cut_of(core, put)) != INT64_MIN && !range_fits(old)) {
         refuse(core, reply, ERR_TOO_MANY, "cursor",
                "the backlog of the old rule would become a range, and %d of the schedule are not "
                "done: wait for one, or say --cursor now to put the backlog on record as skipped",
@@ -318,8 +325,7 @@ static err_t edit(core_t *core, plan_t *old, plan_t *plan, const Pawl__V1__Sched
     bool delays = old->spec->after_us && plan->spec->after_us; /* there is no backlog */
     old->relabelled |= !labels_same(old->spec, plan->spec);
     if ((new_rule && !delays && !old->spec->after_us) || at)
-        TRY(end_revision(core, old, cursor,
-                         (at ? put->cursor_at_us : core->wall_us) / PAWL_SEC_US * PAWL_SEC_US));
+        TRY(end_revision(core, old, cursor, cut_of(core, put)));
     else if ((new_rule && !delays) || cursor == PAWL__V1__CURSOR_ACTION__CURSOR_NOW)
         TRY(schedule_close_backlog(core, old, VERDICT_REASON_EDITED));
     int64_t now_us = core->wall_us / PAWL_SEC_US * PAWL_SEC_US;

@@ -278,6 +278,28 @@ static void a_cut_needs_a_range_for_the_backlog_before_it(void **state)
     assert_int_equal(range(LIMIT_RANGES + 1).fired, 23);
 }
 
+/* What it asks for is what lies before it: at the next instant there is nothing to part off, and
+ * with its own instant the old rule owes one. */
+static void a_cut_before_the_backlog_needs_no_range(void **state)
+{
+    (void)state;
+    wish_t same = { .rule = "0 * * * *",
+                    .mode = PAWL__V1__MODE__MODE_STRICT,
+                    .cursor = PAWL__V1__CURSOR_ACTION__CURSOR_AT };
+    strict(same.rule);
+    for (int i = 0; i < LIMIT_RANGES; i++)
+        backfill(world.wall_us - DAY, world.wall_us);
+    int64_t next = (world.wall_us / HOUR + 1) * HOUR;
+    world.wall_us += DAY;
+    same.at_us = next;
+    put(same);
+    assert_int_equal(world.error, ERR_TOO_MANY);
+    same.at_us = next - 1; /* of the second before */
+    put(same);
+    assert_int_equal(world.error, 0);
+    assert_int_equal(world_schedule_get(&world, "job")->behind, 24);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, world_ends_whole)
@@ -300,6 +322,7 @@ int main(void)
         TEST(a_new_rule_under_strict_leaves_the_backlog_to_the_old_one),
         TEST(a_cut_ahead_or_behind_what_is_decided_is_refused),
         TEST(a_cut_needs_a_range_for_the_backlog_before_it),
+        TEST(a_cut_before_the_backlog_needs_no_range),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
