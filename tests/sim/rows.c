@@ -170,7 +170,7 @@ static uint32_t row_of(const Pawl__V1__ProduceItem *item)
                : (uint32_t)strtoul(item->key, NULL, 10);
 }
 
-/* Not an answer to what the attempt asked before it was begun anew under the same token. */
+/* False: an answer to what the attempt asked before it was begun anew under the same token. */
 static bool is_awaited(const reading_t *self, const Pawl__V1__Produce *asked)
 {
     if (!self->asked) return false;
@@ -183,13 +183,14 @@ void rows_reply(sim_t *sim, peer_t *peer, reading_t *self, const Pawl__V1__Produ
 {
     const Pawl__V1__Produced *answer = reply->produced;
     uint32_t value;
-    if (!is_awaited(self, asked)) return;
-    self->asked = false;
+    bool awaited = is_awaited(self, asked);
+    if (awaited) self->asked = false;
     if (reply->error) {
         uint32_t code = reply->error->code;
-        if (code == ERR_STALE)
+        if (code == ERR_STALE && awaited)
             self->done = self->stale = true;
-        else if (code != ERR_BUSY && code != ERR_STORE_FULL && code != ERR_DISK_FULL)
+        else if (code != ERR_STALE && code != ERR_BUSY && code != ERR_STORE_FULL &&
+                 code != ERR_DISK_FULL)
             sim_fail(sim, "%s: rows were refused: %u %s", peer->name, code, reply->error->text);
         return;
     }
@@ -199,7 +200,11 @@ void rows_reply(sim_t *sim, peer_t *peer, reading_t *self, const Pawl__V1__Produ
         return;
     }
     if (answer->repeated_rows) sim_met(MET_ROWS_AGAIN);
-    judge_rows(sim, asked->id.data, self->next, self->next + (uint32_t)asked->n_items);
+    if (asked->n_items) {
+        uint32_t first = row_of(asked->items[0]);
+        judge_rows(sim, asked->id.data, first, first + (uint32_t)asked->n_items);
+    }
+    if (!awaited) return;
     if (!self->placed) {
         self->placed = true;
         if (self->marks && answer->watermark_set_case && read_mark(&answer->watermark, &value)) {
