@@ -143,13 +143,13 @@ static space_cost_t firing_cost(const core_t *core, const plan_t *plan)
     return cost;
 }
 
-/* By hand: there is room for what it writes, or the reply says that there is none. */
+/* By hand: there is room for what it writes, or the reply says that there is none. Room is asked
+ * for last: what is taken of it is gone for the batch. */
 static bool may_fire_now(core_t *core, const plan_t *plan, Pawl__V1__Reply *reply)
 {
     space_cost_t cost = firing_cost(core, plan);
-    if (!space_or_refuse(core, &cost, "its task", reply)) return false;
     if (plan->template->fanout) reply->error = family_crowd(core);
-    return reply->error == NULL;
+    return reply->error == NULL && space_or_refuse(core, &cost, "its task", reply);
 }
 
 err_t schedule_fire_now(core_t *core, plan_t *plan, Pawl__V1__Overlap overlap, uint8_t id[16],

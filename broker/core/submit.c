@@ -198,9 +198,11 @@ static Pawl__V1__Error *judge_members(core_t *core, const members_t *members)
                           "or by fanout.count",
                           members->too_many, LIMIT_CHILDREN);
     space_cost_t cost = { 0 };
+    Pawl__V1__Error *error = family_crowd(core);
+    if (error) return error;
     space_add(&cost, SPACE_CHILD, members->n, 0, core->space.page_bytes);
-    if (room_take(core, &cost)) return family_crowd(core);
-    Pawl__V1__Error *error =
+    if (room_take(core, &cost)) return NULL;
+    error =
         make_error(core, ERR_STORE_FULL, "fanout",
                    "the store has no room for %zu children: wait for old tasks to be removed, or "
                    "enlarge broker.map",

@@ -267,58 +267,146 @@ static void a_kill_of_a_large_fan_out_ends_the_parent_at_once_and_its_children_i
     assert_int_equal(look_up(w, first[0].parent)->fanout->cancelled, MANY);
 }
 
-/* Two runs by hand in one batch, each with as many children as a batch takes. */
-static void a_batch_takes_no_further_fan_out_after_so_many_children(void **state)
+/* A fan-out to as many as a batch takes, none of whom is there; id may be NULL. */
+static size_t pack_large(const ulid_t *id, uint8_t **bytes)
 {
-    world_t *w = *state;
     static char text[LIMIT_CHILDREN][8], *names[LIMIT_CHILDREN];
-    Pawl__V1__Schedule s = PAWL__V1__SCHEDULE__INIT;
     Pawl__V1__Task task = PAWL__V1__TASK__INIT;
     Pawl__V1__Command command = PAWL__V1__COMMAND__INIT;
     Pawl__V1__Fanout fanout = PAWL__V1__FANOUT__INIT;
-    Pawl__V1__SchedulePut put = PAWL__V1__SCHEDULE_PUT__INIT;
-    Pawl__V1__ScheduleChange now = PAWL__V1__SCHEDULE_CHANGE__INIT;
-    Pawl__V1__Request requests[3] = { PAWL__V1__REQUEST__INIT, PAWL__V1__REQUEST__INIT,
-                                      PAWL__V1__REQUEST__INIT };
-    command_t commands[3];
-    uint8_t ids[3][16] = { { 1 }, { 2 }, { 3 } };
     for (size_t i = 0; i < LIMIT_CHILDREN; i++) {
         snprintf(text[i], sizeof text[i], "x-%zu", i);
         names[i] = text[i];
     }
-    import_utc(w);
     fanout.executors = names;
     fanout.n_executors = LIMIT_CHILDREN;
     shell_task(&task, &command);
     task.fanout = &fanout;
-    uint8_t *bytes = mem_new(pawl__v1__task__get_packed_size(&task));
+    if (id) task.id = (ProtobufCBinaryData){ 16, (uint8_t *)(uintptr_t)id->at };
+    *bytes = mem_new(pawl__v1__task__get_packed_size(&task));
+    return pawl__v1__task__pack(&task, *bytes);
+}
+
+static void given_a_large_one(world_t *w)
+{
+    Pawl__V1__Schedule s = PAWL__V1__SCHEDULE__INIT;
+    Pawl__V1__SchedulePut put = PAWL__V1__SCHEDULE_PUT__INIT;
+    Pawl__V1__Request request = PAWL__V1__REQUEST__INIT;
+    uint8_t *bytes, id[16] = { 1 };
+    import_utc(w);
     s.name = (char *)(uintptr_t) "large";
     s.rule = (char *)(uintptr_t) "0 0 1 1 *";
     s.zone = (char *)(uintptr_t) "UTC";
     s.overlap = OVERLAP(ALLOW);
-    s.task = (ProtobufCBinaryData){ pawl__v1__task__pack(&task, bytes), bytes };
+    s.task.len = pack_large(NULL, &bytes);
+    s.task.data = bytes;
     put.schedule = &s;
-    now.name = s.name;
+    request.seq = 1;
+    request.request_id = (ProtobufCBinaryData){ 16, id };
+    request.body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_PUT;
+    request.schedule_put = &put;
+    command_t command = {
+        .kind = CMD_REQUEST, .conn = 10, .principal = "uid:1", .request = &request
+    };
+    assert_int_equal(step(w, &command, 1), ERR_OK);
+    assert_null(reply_of(w, 10)->error);
+    free(bytes);
+}
+
+/* Two runs by hand in one batch, of conn 11 and 12. */
+static void run_it_twice(world_t *w)
+{
+    static uint8_t asked;
+    Pawl__V1__ScheduleChange now = PAWL__V1__SCHEDULE_CHANGE__INIT;
+    Pawl__V1__Request requests[2];
+    command_t commands[2];
+    uint8_t ids[2][16] = { { 2 }, { 3 } };
+    now.name = (char *)(uintptr_t) "large";
     now.verb = PAWL__V1__SCHEDULE_VERB__SCHEDULE_NOW;
-    for (size_t i = 0; i < 3; i++) {
-        requests[i].seq = i + 1;
+    asked++;
+    for (size_t i = 0; i < 2; i++) {
+        pawl__v1__request__init(&requests[i]);
+        ids[i][1] = asked;
+        requests[i].seq = asked;
         requests[i].request_id = (ProtobufCBinaryData){ 16, ids[i] };
-        requests[i].body_case =
-            i ? PAWL__V1__REQUEST__BODY_SCHEDULE_CHANGE : PAWL__V1__REQUEST__BODY_SCHEDULE_PUT;
-        if (i)
-            requests[i].schedule_change = &now;
-        else
-            requests[i].schedule_put = &put;
+        requests[i].body_case = PAWL__V1__REQUEST__BODY_SCHEDULE_CHANGE;
+        requests[i].schedule_change = &now;
         commands[i] = (command_t){
-            .kind = CMD_REQUEST, .conn = 10 + i, .principal = "uid:1", .request = &requests[i]
+            .kind = CMD_REQUEST, .conn = 11 + i, .principal = "uid:1", .request = &requests[i]
         };
     }
-    assert_int_equal(step(w, commands, 3), ERR_OK);
-    free(bytes);
+    assert_int_equal(step(w, commands, 2), ERR_OK);
+}
+
+static void assert_crowded(const Pawl__V1__Error *error)
+{
+    assert_non_null(error);
+    assert_int_equal(error->code, ERR_BUSY);
+    assert_true(error->retry_after_us > 0);
+}
+
+static void a_batch_takes_no_further_fan_out_after_so_many_children(void **state)
+{
+    world_t *w = *state;
+    given_a_large_one(w);
+    run_it_twice(w);
     assert_null(reply_of(w, 11)->error);
-    assert_non_null(reply_of(w, 12)->error);
-    assert_int_equal(reply_of(w, 12)->error->code, ERR_BUSY);
-    assert_true(reply_of(w, 12)->error->retry_after_us > 0);
+    assert_crowded(reply_of(w, 12)->error);
+}
+
+enum { MAP_STEP = 1 << 20 }; /* less than a run writes */
+
+/* The map grows until there is room for one run, not for two: the second one's turn is in a second,
+ * and no room is asked for that it would not use. */
+
+static void that_the_batch_is_full_is_said_before_the_room_is_asked(void **state)
+{
+    world_t *w = *state;
+    given_a_large_one(w);
+    uint64_t *map = &memstore_faults(w->store)->map_bytes;
+    *map = MAP_STEP;
+    for (run_it_twice(w); reply_of(w, 11)->error; run_it_twice(w)) {
+        assert_int_equal(reply_of(w, 11)->error->code, ERR_STORE_FULL);
+        *map += MAP_STEP;
+    }
+    assert_crowded(reply_of(w, 12)->error);
+}
+
+/* So it is with two that are submitted; the reply's items tell of what was not accepted. */
+static const Pawl__V1__Reply *submit_it_twice(world_t *w)
+{
+    Pawl__V1__Request r = PAWL__V1__REQUEST__INIT;
+    Pawl__V1__Submit body = PAWL__V1__SUBMIT__INIT;
+    ProtobufCBinaryData tasks[2];
+    for (size_t i = 0; i < 2; i++) {
+        ulid_t id = id_at(w, i ? 101 : 100); /* what was refused is not on record */
+        uint8_t *bytes;
+        tasks[i].len = pack_large(&id, &bytes);
+        tasks[i].data = bytes;
+    }
+    body.tasks = tasks;
+    body.n_tasks = 2;
+    r.body_case = PAWL__V1__REQUEST__BODY_SUBMIT;
+    r.submit = &body;
+    const Pawl__V1__Reply *reply = request(w, 1, &r);
+    free(tasks[0].data);
+    free(tasks[1].data);
+    return reply;
+}
+
+static void nor_is_it_asked_for_a_second_one_that_is_submitted(void **state)
+{
+    world_t *w = *state;
+    uint64_t *map = &memstore_faults(w->store)->map_bytes;
+    const Pawl__V1__Reply *said;
+    *map = MAP_STEP;
+    do {
+        *map += MAP_STEP;
+        said = submit_it_twice(w);
+    } while (said->error || said->submitted->accepted == 0);
+    assert_int_equal(said->submitted->accepted, 1);
+    assert_int_equal(said->submitted->items[0]->index, 1);
+    assert_crowded(said->submitted->items[0]->error);
 }
 
 int main(void)
@@ -334,6 +422,8 @@ int main(void)
         TEST(queue_latest_supersedes_a_fan_out_with_all_its_children),
         TEST(a_fan_out_in_the_line_is_held_started_cancelled_and_run_again_like_any_task),
         TEST(a_batch_takes_no_further_fan_out_after_so_many_children),
+        TEST(that_the_batch_is_full_is_said_before_the_room_is_asked),
+        TEST(nor_is_it_asked_for_a_second_one_that_is_submitted),
         TEST(a_kill_of_a_large_fan_out_ends_the_parent_at_once_and_its_children_in_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
