@@ -9,7 +9,7 @@ enum {
     BEFORE_LEAST = 8, /* instants played before the outage */
     BEFORE_MOST = 200,
     EXTENTS_READ = 10000,
-    COUNTED_MOST = 200000, /* instants that are counted one by one: some 0.1 s */
+    COUNTED_MOST = 200000, /* steps of a count (ruleset_count_steps): 0.4 ms, some 200 times */
 };
 #define BEHIND_US (60 * PAWL_SEC_US) /* later than that is not the way of a live schedule */
 
@@ -348,24 +348,22 @@ err_t rehearsal_look(rehearsal_t *self)
     return store_view_open(self->stage.store, &self->seen.view);
 }
 
-/* Rules of elapsed time beside others are counted by their instants, not by days (ruleset.h): those
- * of a long outage, or of all that one is behind, would keep everybody waiting. */
+/* Rules of elapsed time beside others are counted by the kinds of days that they make (ruleset.h).
+ * Where these are many, a long outage, or all that one is behind, would keep everybody waiting. */
 static bool takes_too_long(rehearsal_t *self, Pawl__V1__Reply *reply)
 {
     const ruleset_t *rules = self->revision.rule;
-    int64_t from = self->ask->down_from_us, n = 0;
+    int64_t from = self->ask->down_from_us;
     if (self->cursor_us < from) from = self->cursor_us;
-    int64_t seconds = (self->ask->down_to_us - from) / PAWL_SEC_US;
-    for (size_t i = 0; rules && ruleset_size(rules) > 1 && i < ruleset_size(rules); i++) {
-        const rule_t *rule = ruleset_rule(rules, i);
-        if (rule_kind(rule) == RULE_EVERY && 86400 % rule_step(rule))
-            n += seconds / rule_step(rule);
-    }
-    if (n <= COUNTED_MOST) return false;
-    answer_refuse(self->answer, reply, ERR_TOO_LARGE, "rehearse.down_to_us",
-                  "%lld instants of elapsed time beside other rules would be counted one by one, "
-                  "at most %d are: choose a shorter outage, or one that is not ahead of a backlog",
-                  (long long)n, COUNTED_MOST);
+    int64_t days = (self->ask->down_to_us - from) / (86400 * PAWL_SEC_US) + 1;
+    uint64_t steps = rules ? ruleset_count_steps(rules, days) : 0;
+    if (steps <= COUNTED_MOST) return false;
+    answer_refuse(
+        self->answer, reply, ERR_TOO_LARGE, "rehearse.down_to_us",
+        "its rules of elapsed time together make so many kinds of days that a count takes "
+        "%llu steps, at most %d are taken: choose a shorter outage, or one that is not "
+        "ahead of a backlog",
+        (unsigned long long)steps, COUNTED_MOST);
     return true;
 }
 
