@@ -38,8 +38,8 @@ int64_t ruleset_prev(const ruleset_t *self, int64_t before);
 uint64_t ruleset_count(const ruleset_t *self, int64_t after, int64_t upto);
 
 /* What counting over so many days costs beside the days, in instants of `@every N` that are looked
- * at one by one, about: those of the days that differ, or of all days where so many differ that they
- * cannot be kept. 0 for a single rule, which needs none. */
+ * at one by one, about: those of the days that differ, or of all days where so many differ that
+ * they cannot be kept. 0 for a single rule, which needs none. */
 uint64_t ruleset_count_steps(const ruleset_t *self, int64_t days);
 
 size_t ruleset_size(const ruleset_t *self);
