@@ -208,15 +208,30 @@ static void judge_lost(sim_t *sim, const batch_t *batch)
     }
 }
 
+/* Core's memory against the store. */
+static void verify(sim_t *sim)
+{
+    char difference[300] = "";
+    err_t err = core_verify(sim->host->core, difference, sizeof difference);
+    if (err != ERR_OK && err != ERR_STORE_IO)
+        sim_fail(sim, "core_verify: %s", err_name(err));
+    else if (difference[0])
+        sim_fail(sim, "core's memory is not the store: %s", difference);
+}
+
 /* An audit reads all there is. When faults are over little is new from one to the next, and a world
- * that goes on for months is large: then once a part of it is new. */
-static bool is_audited(sim_t *sim)
+ * that goes on for months is large: then only memory is looked at until a part of the store is new.
+ */
+static void look_after(sim_t *sim)
 {
     enum { OF_COMMITS = 16, OF_CALM_COMMITS = 128, PART = 4 };
     store_usage_t usage;
-    if (sim_random(sim) % (sim->quiet ? OF_CALM_COMMITS : OF_COMMITS) != 0) return false;
+    if (sim_random(sim) % (sim->quiet ? OF_CALM_COMMITS : OF_COMMITS) != 0) return;
     store_usage(sim->host->store, &usage);
-    return !sim->quiet || sim->host->written >= usage.used_bytes / PART;
+    if (sim->quiet && sim->host->written < usage.used_bytes / PART)
+        verify(sim);
+    else
+        host_audit(sim);
 }
 
 bool host_step(sim_t *sim)
@@ -272,7 +287,7 @@ bool host_step(sim_t *sim)
     int64_t took = 50 + (int64_t)sim_below(sim, (uint64_t)sim->swarm.commit_us);
     sim_post(sim, EV_RELEASE, sim->now_us + took, 0, host->life, NULL, 0);
     host->written += host->store->write_set.len;
-    if (err == ERR_OK && is_audited(sim)) host_audit(sim);
+    if (err == ERR_OK) look_after(sim);
     post_due(sim);
     return true;
 }
@@ -280,21 +295,16 @@ bool host_step(sim_t *sim)
 void host_audit(sim_t *sim)
 {
     host_t *host = sim->host;
-    char difference[300] = "";
     if (!host->up || sim->failed) return;
     host->written = 0;
-    err_t err = core_verify(host->core, difference, sizeof difference);
-    if (err != ERR_OK && err != ERR_STORE_IO)
-        sim_fail(sim, "core_verify: %s", err_name(err));
-    else if (difference[0])
-        sim_fail(sim, "core's memory is not the store: %s", difference);
+    verify(sim);
     size_t problems = 0;
     if (host->audits++ % 4 == 0) {
         char *text = NULL;
         size_t len = 0;
         FILE *out = open_memstream(&text, &len);
         CHECK(out != NULL);
-        err = check_store(host->store, out, &problems);
+        err_t err = check_store(host->store, out, &problems);
         fclose(out);
         if (err != ERR_OK || problems)
             sim_fail(sim, "the store is not whole (%s): %.300s", err_name(err), text ? text : "");
