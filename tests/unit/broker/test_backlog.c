@@ -256,17 +256,24 @@ static void a_cut_ahead_or_behind_what_is_decided_is_refused(void **state)
     assert_int_equal(world.error, ERR_CONFLICT);
 }
 
-/* What parts the rules leaves the backlog to a range, also where the rule itself stays: with no
- * range left it is refused. */
-static void a_cut_needs_a_range_for_the_backlog_before_it(void **state)
+/* What to wish for to cut its rule at at_us, and to keep it. */
+static wish_t given_an_hourly_one_with_all_its_ranges(void)
 {
-    (void)state;
     wish_t same = { .rule = "0 * * * *",
                     .mode = PAWL__V1__MODE__MODE_STRICT,
                     .cursor = PAWL__V1__CURSOR_ACTION__CURSOR_AT };
     strict(same.rule);
     for (int i = 0; i < LIMIT_RANGES; i++)
         backfill(world.wall_us - DAY, world.wall_us);
+    return same;
+}
+
+/* What parts the rules leaves the backlog to a range, also where the rule itself stays: with no
+ * range left it is refused. */
+static void a_cut_needs_a_range_for_the_backlog_before_it(void **state)
+{
+    (void)state;
+    wish_t same = given_an_hourly_one_with_all_its_ranges();
     world.wall_us += DAY;
     same.at_us = world.wall_us - HOUR;
     put(same);
@@ -283,12 +290,7 @@ static void a_cut_needs_a_range_for_the_backlog_before_it(void **state)
 static void a_cut_before_the_backlog_needs_no_range(void **state)
 {
     (void)state;
-    wish_t same = { .rule = "0 * * * *",
-                    .mode = PAWL__V1__MODE__MODE_STRICT,
-                    .cursor = PAWL__V1__CURSOR_ACTION__CURSOR_AT };
-    strict(same.rule);
-    for (int i = 0; i < LIMIT_RANGES; i++)
-        backfill(world.wall_us - DAY, world.wall_us);
+    wish_t same = given_an_hourly_one_with_all_its_ranges();
     int64_t next = (world.wall_us / HOUR + 1) * HOUR;
     world.wall_us += DAY;
     same.at_us = next;

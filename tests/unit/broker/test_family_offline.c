@@ -100,15 +100,24 @@ static void with_move_a_lost_child_runs_elsewhere(void **state)
     assert_status(w, parent, FINISHED);
 }
 
-static void a_moved_child_for_whom_nobody_is_left_is_given_up_as_others_are(void **state)
+/* Of two children one is done; the other, `lost`, may run elsewhere, and nobody is there. */
+static ulid_t given_a_moved_child_without_hosts(world_t *w, handed_t *lost)
 {
-    world_t *w = *state;
     handed_t got[8];
     ulid_t parent = given_a_fan_out_to(w, 2, may_move);
     assert_int_equal(handed_out(w, got, 8), 2);
     ends(w, &got[0], DONE);
     lose(w, 0);
     lose(w, 1);
+    *lost = got[1];
+    return parent;
+}
+
+static void a_moved_child_for_whom_nobody_is_left_is_given_up_as_others_are(void **state)
+{
+    world_t *w = *state;
+    handed_t lost;
+    ulid_t parent = given_a_moved_child_without_hosts(w, &lost);
     later(w, 31 * SECOND); /* seen: nobody */
     assert_status(w, parent, RUNNING);
     later(w, 31 * SECOND); /* for a lease's time: it is its own executor's */
@@ -125,19 +134,15 @@ static void without_labels(Pawl__V1__Hello *hello)
 static void a_moved_child_that_nobody_elsewhere_may_take_goes_back_to_its_own_host(void **state)
 {
     world_t *w = *state;
-    handed_t got[8], again[8];
-    ulid_t parent = given_a_fan_out_to(w, 2, may_move);
-    assert_int_equal(handed_out(w, got, 8), 2);
-    ends(w, &got[0], DONE);
-    lose(w, 0);
-    lose(w, 1);
+    handed_t lost, again[8];
+    ulid_t parent = given_a_moved_child_without_hosts(w, &lost);
     join_as(w, 1, 2, without_labels);
     later(w, 31 * SECOND);
     assert_int_equal(handed_out(w, again, 8), 0);
     later(w, 31 * SECOND);
     assert_int_equal(handed_out(w, again, 8), 1);
     assert_int_equal(again[0].executor, 1);
-    assert_memory_equal(again[0].id.at, got[1].id.at, 16);
+    assert_memory_equal(again[0].id.at, lost.id.at, 16);
     ends(w, &again[0], DONE);
     assert_status(w, parent, FINISHED);
 }
@@ -151,12 +156,8 @@ static void for_sql_alone(Pawl__V1__Hello *hello)
 static void a_moved_child_that_its_own_host_cannot_take_waits_for_who_can(void **state)
 {
     world_t *w = *state;
-    handed_t got[8], again[8];
-    ulid_t parent = given_a_fan_out_to(w, 2, may_move);
-    assert_int_equal(handed_out(w, got, 8), 2);
-    ends(w, &got[0], DONE);
-    lose(w, 0);
-    lose(w, 1);
+    handed_t lost, again[8];
+    ulid_t parent = given_a_moved_child_without_hosts(w, &lost);
     join_as(w, 1, 2, for_sql_alone);
     for (int i = 0; i < 4; i++)
         later(w, 31 * SECOND);
@@ -164,7 +165,7 @@ static void a_moved_child_that_its_own_host_cannot_take_waits_for_who_can(void *
     join(w, 0, 2);
     assert_int_equal(handed_out(w, again, 8), 1);
     assert_int_equal(again[0].executor, 0);
-    assert_memory_equal(again[0].id.at, got[1].id.at, 16);
+    assert_memory_equal(again[0].id.at, lost.id.at, 16);
 }
 
 static void a_moved_child_that_is_run_again_goes_back_to_its_own_host(void **state)
